@@ -1,0 +1,1 @@
+"""Images in, batches out: data sets by name, labelled subsets, training batches."""

@@ -1,0 +1,118 @@
+"""Endless training batches as a tf.data pipeline.
+
+Batch number `step` is a pure function of (seed, step): nothing is drawn from a state,
+so a run can begin or resume at any step, and any batch can be made again.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from semisup.errors import InputError
+
+# The label of an image that has none, as in scikit-learn.
+UNLABELED = -1
+
+# Tags that keep the random streams apart. A class has its number for a tag.
+_UNLABELED_STREAM = -1
+
+
+def association_batches(
+    images: np.ndarray,
+    labels: np.ndarray,
+    unlabeled_images: np.ndarray | None,
+    *,
+    sup_per_batch: int = 10,
+    unsup_batch_size: int = 100,
+    seed: int = 0,
+    start_step: int = 0,
+) -> tf.data.Dataset:
+    """Endless batches of labelled and unlabelled images.
+
+    A batch is (images, labels): first `sup_per_batch` images of each class, class by
+    class, then `unsup_batch_size` unlabelled images with the label -1. The images of a
+    class are drawn without replacement until all of them have been used, then in a new
+    order; so are the unlabelled ones.
+
+    Args:
+        images: labelled images [N, ...], of any dtype.
+        labels: their classes, integers [N].
+        unlabeled_images: [U, ...], of the same dtype and size; None for none at all.
+        sup_per_batch: labelled images of each class in a batch.
+        unsup_batch_size: unlabelled images in a batch.
+        seed: names the order.
+        start_step: the number of the first batch.
+
+    Returns:
+        A dataset of (images [B, ...], int64 labels [B]), where B is the number of
+        classes times `sup_per_batch`, plus `unsup_batch_size`.
+
+    Raises:
+        InputError: the arrays do not fit each other, or there is nothing to draw from.
+    """
+    images, labels = np.asarray(images), np.asarray(labels)
+    if labels.shape != (len(images),) or len(images) == 0:
+        raise InputError(
+            f"wanted images [N, ...] and labels [N], at least one, got {images.shape} and "
+            f"{labels.shape}"
+        )
+    if sup_per_batch < 1:
+        raise InputError(f"a batch needs labelled images: sup_per_batch is {sup_per_batch}")
+    if unlabeled_images is None:
+        unlabeled_images, unsup_batch_size = images[:1], 0
+    unlabeled_images = np.asarray(unlabeled_images)
+    if (
+        unlabeled_images.shape[1:] != images.shape[1:]
+        or unlabeled_images.dtype != images.dtype
+        or len(unlabeled_images) == 0
+    ):
+        raise InputError(
+            f"the unlabelled images {unlabeled_images.shape} {unlabeled_images.dtype} do not fit "
+            f"the labelled ones {images.shape} {images.dtype}"
+        )
+    # Sorted by class, the images of a class are a run: first[c] ... first[c] + sizes[c] - 1.
+    by_class = np.argsort(labels, kind="stable")
+    classes, first, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
+    batch_labels = tf.constant(
+        np.concatenate([np.repeat(classes, sup_per_batch), np.full(unsup_batch_size, UNLABELED)]),
+        tf.int64,
+    )
+    # Held once, outside the graph: the pipeline captures them and gathers from them.
+    images, unlabeled_images = tf.constant(images[by_class]), tf.constant(unlabeled_images)
+
+    def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        drawn = _draw(step, sup_per_batch, sizes, stream=classes, seed=seed) + first[:, None]
+        labelled = tf.gather(images, tf.reshape(drawn, [-1]))
+        if unsup_batch_size == 0:
+            return labelled, batch_labels
+        pool_size = np.array([len(unlabeled_images)])
+        drawn = _draw(step, unsup_batch_size, pool_size, np.array([_UNLABELED_STREAM]), seed)
+        return tf.concat([labelled, tf.gather(unlabeled_images, drawn[0])], axis=0), batch_labels
+
+    steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
+    return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _draw(
+    step: tf.Tensor, count: int, sizes: np.ndarray, stream: np.ndarray, seed: int
+) -> tf.Tensor:
+    """For each stream, the `count` indices that batch number `step` takes of it.
+
+    A stream runs through its `sizes` items again and again, each time in a new order.
+
+    Returns:
+        int64 [streams, count], in [0, size of the stream).
+    """
+    position = step * count + tf.range(count, dtype=tf.int64)[None, :]
+    sizes = tf.constant(sizes, tf.int64)[:, None]
+    round_number = position // sizes
+    # A permutation for each (seed, stream, round). The raw op takes the three as a seed;
+    # tf.random.experimental.index_shuffle, around it, can't take a seed for each index
+    # (TensorFlow 2.21 pads a matrix of seeds along the wrong axis).
+    triple = [tf.constant(seed, tf.int64), tf.constant(stream, tf.int64)[:, None], round_number]
+    seeds = tf.stack([tf.broadcast_to(part, tf.shape(round_number)) for part in triple], -1)
+    indices = tf.raw_ops.RandomIndexShuffle(
+        index=tf.reshape(position % sizes, [-1]),
+        seed=tf.reshape(seeds, [-1, 3]),
+        max_index=tf.reshape(tf.broadcast_to(sizes - 1, tf.shape(round_number)), [-1]),
+    )
+    return tf.reshape(indices, tf.shape(round_number))

@@ -1,0 +1,64 @@
+"""What a data set is: images, labels and the names of the classes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from semisup.errors import InputError
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set in memory. Pixels stay as they are on disk: uint8 in [0, 255].
+
+    Attributes:
+        name: as in the catalogue.
+        train_images: uint8 [N, H, W, C].
+        train_labels: int64 [N], in [0, number of classes).
+        test_images: uint8 [T, H, W, C].
+        test_labels: int64 [T].
+        class_names: one for each class.
+        unlabeled_images: uint8 [U, H, W, C] if the set brings images without labels,
+            else None: the training images then serve as unlabelled ones.
+
+    Raises:
+        InputError: images and labels do not fit each other.
+    """
+
+    name: str
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    class_names: tuple[str, ...]
+    unlabeled_images: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for split in ("train", "test"):
+            images, labels = getattr(self, f"{split}_images"), getattr(self, f"{split}_labels")
+            if images.ndim != 4 or len(images) != len(labels):
+                raise InputError(
+                    f"data set {self.name}: the {split} images have shape {images.shape} and the "
+                    f"labels {labels.shape}; wanted [N, H, W, C] and [N]"
+                )
+            if len(labels) == 0:
+                raise InputError(f"data set {self.name}: there are no {split} images")
+            if labels.min() < 0 or labels.max() >= self.num_classes:
+                raise InputError(
+                    f"data set {self.name}: the {split} labels go from {labels.min()} to "
+                    f"{labels.max()}, but there are {self.num_classes} classes, counted from 0"
+                )
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return self.train_images.shape[1:]
+
+    @property
+    def unlabeled_pool(self) -> np.ndarray:
+        """The images that unlabelled batches are drawn from, uint8 [U, H, W, C]."""
+        return self.train_images if self.unlabeled_images is None else self.unlabeled_images

@@ -1,0 +1,57 @@
+"""Data sets through tensorflow-datasets (TFDS)."""
+
+from pathlib import Path
+
+import numpy as np
+
+from semisup.data.dataset import Dataset
+from semisup.errors import InputError
+
+
+def load_tfds(name: str, data_dir: Path | None) -> Dataset:
+    """An image classification set of TFDS, downloaded the first time it is asked for.
+
+    Args:
+        name: its name there, such as "mnist".
+        data_dir: where prepared sets are kept; None for TFDS's own folder
+            (~/tensorflow_datasets).
+
+    Raises:
+        InputError: TFDS has no such set, it can't be had, or it is no image
+            classification set with a training and a test split of images of one size.
+    """
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+        builder.download_and_prepare()
+    except tfds.core.registered.DatasetNotFoundError:
+        raise InputError(
+            f"tensorflow-datasets has no set called {name!r}; its catalogue is at "
+            "tensorflow.org/datasets"
+        ) from None
+    except Exception as error:  # a download fails in as many ways as there are networks
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"tensorflow-datasets could not prepare {name!r} ({type(error).__name__}: {reason}); "
+            "without a network, pass --data_dir with the set's original files"
+        ) from None
+    label = builder.info.features.get("label")
+    if "image" not in builder.info.features or not hasattr(label, "names"):
+        raise InputError(
+            f"tensorflow-datasets' {name!r} is no image classification set: it has the "
+            f"features {', '.join(builder.info.features)}, wanted image and label"
+        )
+    arrays = {}
+    for split in ("train", "test"):
+        if split not in builder.info.splits:
+            raise InputError(
+                f"tensorflow-datasets' {name!r} has no split {split!r}, but "
+                f"{', '.join(builder.info.splits)}"
+            )
+        examples = list(tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False)))
+        if len({example["image"].shape for example in examples}) > 1:
+            raise InputError(f"the images of tensorflow-datasets' {name!r} differ in size")
+        arrays[f"{split}_images"] = np.stack([example["image"] for example in examples])
+        arrays[f"{split}_labels"] = np.array([example["label"] for example in examples], np.int64)
+    return Dataset(name=name, class_names=tuple(label.names), **arrays)

@@ -1,0 +1,62 @@
+"""Judge a trained run: test error, confusion matrix, error of each class.
+
+    semisup-eval --logdir=DIR             the newest checkpoint, once
+    semisup-eval --logdir=DIR --watch     every new checkpoint, until the run ends
+
+All else is read from the run's folder. The last judgement is also written to eval.json there.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from semisup import runs
+from semisup.console import load_tensorflow, run_main
+from semisup.errors import InputError
+
+_LOGDIR = flags.DEFINE_string("logdir", None, "the folder of the run, as semisup-train wrote it")
+_WATCH = flags.DEFINE_bool("watch", False, "go on with each new checkpoint until the run ends")
+_TIMEOUT = flags.DEFINE_float(
+    "timeout", 600.0, "with --watch: give up after this many seconds without a new checkpoint"
+)
+
+
+def main(argv: Sequence[str]) -> None:
+    del argv
+    if not _LOGDIR.value:
+        raise InputError("--logdir is missing; it names the folder of the run")
+    logdir = Path(_LOGDIR.value)
+    recipe = runs.read_recipe(logdir)
+    load_tensorflow()  # which --help and bad flags do not need
+    from semisup import checkpoints, experiment
+    from semisup.evaluation import evaluate
+
+    setup = experiment.build(recipe)
+    dataset, model = setup.dataset, setup.model
+    found = (
+        checkpoints.watch(logdir, _TIMEOUT.value) if _WATCH.value else [checkpoints.newest(logdir)]
+    )
+    for checkpoint in found:
+        step = checkpoints.restore(model, checkpoint)
+        report = evaluate(model, dataset.test_images, dataset.test_labels, dataset.class_names)
+        print(f"\nstep {step}: {dataset.name}, {len(dataset.test_labels)} test images")
+        print(report.table())
+        print(f"test error {report.error:.2f} %", flush=True)
+        content = {
+            "step": step,
+            "test_error": report.error,
+            "error_per_class": dict(
+                zip(report.class_names, report.error_per_class.tolist(), strict=True)
+            ),
+            "confusion": report.confusion.tolist(),
+        }
+        runs.write_json(logdir / runs.EVAL, content)
+
+
+def console_main() -> None:
+    run_main(main)
+
+
+if __name__ == "__main__":
+    console_main()

@@ -1,0 +1,71 @@
+"""How good a model is: test error, confusion matrix, error of each class."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from semisup.model import AssociativeModel
+
+
+@dataclass(frozen=True)
+class Report:
+    """A model's mistakes on a set of labelled images.
+
+    Attributes:
+        confusion: int64 [classes, classes]; row c counts the images of class c by the
+            class that the model gave them.
+        class_names: one for each class.
+    """
+
+    confusion: np.ndarray
+    class_names: tuple[str, ...]
+
+    @property
+    def error(self) -> float:
+        """Images classified wrongly, in percent."""
+        return float(100.0 * (1.0 - np.trace(self.confusion) / self.confusion.sum()))
+
+    @property
+    def error_per_class(self) -> np.ndarray:
+        """For each class, its images classified wrongly, in percent; NaN without images."""
+        counts = self.confusion.sum(axis=1).astype(np.float64)
+        right = np.diag(self.confusion).astype(np.float64)
+        share = np.divide(right, counts, out=np.full_like(right, np.nan), where=counts > 0)
+        return 100.0 * (1.0 - share)
+
+    def table(self) -> str:
+        """The confusion matrix and the error of each class, as text to read."""
+        names = [name[:10] for name in self.class_names]
+        width = max(6, *(len(name) + 1 for name in names))
+        rows = ["".join(text.rjust(width) for text in ("", *names, "error"))]
+        for name, counts, error in zip(names, self.confusion, self.error_per_class, strict=True):
+            cells = (name, *(str(n) if n else "." for n in counts), f"{error:.1f}%")
+            rows.append("".join(text.rjust(width) for text in cells))
+        return "\n".join(rows)
+
+
+def evaluate(
+    model: AssociativeModel,
+    images: np.ndarray,
+    labels: np.ndarray,
+    class_names: Sequence[str],
+) -> Report:
+    """Classify labelled images and count the mistakes.
+
+    Args:
+        model: the model.
+        images: [N, H, W, C], as the model takes them.
+        labels: integers [N].
+        class_names: one for each class.
+    """
+    from sklearn.metrics import confusion_matrix
+
+    predicted = predict(model, images)["logits"].argmax(axis=1)
+    confusion = confusion_matrix(labels, predicted, labels=np.arange(len(class_names)))
+    return Report(confusion.astype(np.int64), tuple(class_names))
+
+
+def predict(model: AssociativeModel, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Embeddings [N, D] and logits [N, classes] of the images, float32."""
+    return model.predict(images, batch_size=500, verbose=0)

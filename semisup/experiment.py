@@ -1,0 +1,101 @@
+"""A recipe made concrete: its data, its labelled subset, its batches, its model."""
+
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from semisup import architectures, schedules
+from semisup.data import catalogue
+from semisup.data.batches import association_batches
+from semisup.data.dataset import Dataset
+from semisup.data.splits import Split, choose_split
+from semisup.model import AssociativeModel
+from semisup.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a run trains, on what. The same recipe gives the same one, bit for bit."""
+
+    recipe: Recipe
+    dataset: Dataset
+    split: Split
+    model: AssociativeModel
+
+    def batches(self, start_step: int = 0) -> tf.data.Dataset:
+        """Endless training batches, from number `start_step` on."""
+        dataset, labeled = self.dataset, self.split.labeled
+        pool = dataset.unlabeled_pool
+        if len(self.split.unlabeled) < len(pool):
+            pool = pool[self.split.unlabeled]
+        return association_batches(
+            dataset.train_images[labeled],
+            dataset.train_labels[labeled],
+            pool if self.recipe.associates else None,
+            sup_per_batch=self.recipe.sup_per_batch,
+            unsup_batch_size=self.recipe.unsup_batch_size,
+            seed=self.recipe.seed,
+            start_step=start_step,
+        )
+
+
+def build(recipe: Recipe) -> Experiment:
+    """Load the recipe's data and make its model, with its first weights.
+
+    Raises:
+        InputError: the recipe names something unknown, or its data can't be read.
+    """
+    dataset = catalogue.load(recipe.dataset, recipe.data_dir)
+    split = choose_split(dataset, recipe.sup_per_class, recipe.unsup_samples, recipe.sup_seed)
+    return Experiment(recipe, dataset, split, build_model(recipe, dataset))
+
+
+def build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
+    """The recipe's model, compiled, with the first weights that its seed gives."""
+    keras.utils.set_random_seed(recipe.seed)
+    model = AssociativeModel(
+        architectures.build(recipe.architecture, dataset.image_shape, recipe.emb_size),
+        dataset.num_classes,
+        walker_weight=_envelope(recipe, "walker"),
+        visit_weight=_envelope(recipe, "visit"),
+        logit_weight=recipe.logit_weight,
+        similarity=recipe.similarity,
+        label_smoothing=recipe.label_smoothing,
+        virtual_embeddings=recipe.virtual_embeddings,
+        separate_batches=recipe.separate_batches and recipe.associates,
+    )
+    model.compile(keras.optimizers.Adam(_learning_rate(recipe)))
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def _envelope(recipe: Recipe, loss: str) -> schedules.Envelope:
+    """The weight of the walker or visit loss; the visit loss follows the walker's."""
+
+    def setting(name: str, follows: object) -> object:
+        own = getattr(recipe, f"{loss}_weight_envelope{name}")
+        return getattr(recipe, f"walker_weight_envelope{name}") if own == follows else own
+
+    return schedules.Envelope(
+        getattr(recipe, f"{loss}_weight"),
+        kind=setting("", follows=None),
+        steps=setting("_steps", follows=-1),
+        delay=setting("_delay", follows=-1),
+    )
+
+
+def _learning_rate(recipe: Recipe) -> keras.optimizers.schedules.LearningRateSchedule:
+    if recipe.learning_rate_schedule == "cosine":
+        return schedules.cosine_with_warmup(
+            recipe.learning_rate,
+            recipe.max_steps,
+            recipe.warmup_steps,
+            recipe.minimum_learning_rate,
+        )
+    return schedules.StepDecay(
+        recipe.learning_rate,
+        recipe.decay_steps,
+        recipe.decay_factor,
+        recipe.minimum_learning_rate,
+    )

@@ -1,0 +1,154 @@
+"""Pictures of what a model learned, as matplotlib figures.
+
+`save` writes one to a file; `to_pixels` makes an image of it for TensorBoard.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from semisup import association
+from semisup.data.dataset import Dataset
+from semisup.data.splits import Split
+from semisup.evaluation import Report, predict
+from semisup.model import AssociativeModel
+
+_A_COLOUR, _B_COLOUR = "#1a7f37", "#b3261e"  # green and red, as in the paper's figure 2
+
+
+class WalkSample(NamedTuple):
+    """A few images to show walks on: A [n, H, W, C] labelled, B [m, H, W, C] unlabelled."""
+
+    A: np.ndarray
+    B: np.ndarray
+
+
+def choose_walk_sample(
+    dataset: Dataset, split: Split, per_class: int = 2, unlabeled: int = 40, classes: int = 10
+) -> WalkSample:
+    """Images for `association_figure`, the same at every call.
+
+    Args:
+        dataset: where from.
+        split: which images are labelled and unlabelled.
+        per_class: labelled images of each class (the paper's figure 2 has 2).
+        unlabeled: unlabelled images at most. They are put in the order of their true
+            classes, where the data set knows those, so that right walks run straight.
+        classes: of this many classes at most.
+    """
+    labels = dataset.train_labels[split.labeled]
+    rows = [split.labeled[labels == c][:per_class] for c in range(min(classes, labels.max() + 1))]
+    random = np.random.default_rng(0)
+    drawn = random.choice(split.unlabeled, min(unlabeled, len(split.unlabeled)), replace=False)
+    if dataset.unlabeled_images is None:
+        drawn = drawn[np.argsort(dataset.train_labels[drawn], kind="stable")]
+    return WalkSample(dataset.train_images[np.concatenate(rows)], dataset.unlabeled_pool[drawn])
+
+
+def association_figure(model: AssociativeModel, sample: WalkSample, title: str = "") -> Figure:
+    """The paper's figure 2: walks A -> B -> A; the darker a line, the likelier the step.
+
+    Args:
+        model: gives the embeddings.
+        sample: the images to walk on, from `choose_walk_sample`.
+        title: stands above the picture.
+    """
+    A, B = (predict(model, images)["embedding"] for images in sample)
+    walk = association.walk(A, B, model.similarity)
+    P_ab, P_ba = np.asarray(walk.P_ab), np.asarray(walk.P_ba)
+
+    width = 13.0
+    figure = Figure(figsize=(width, 5.4), layout="constrained")
+    axes = figure.add_subplot()
+    places_a = (np.arange(len(A)) + 0.5) * width / len(A)
+    places_b = (np.arange(len(B)) + 0.5) * width / len(B)
+    size = 0.92 * width / max(len(A), len(B), 16)
+    top, middle, bottom = 4.4, 2.2, 0.0
+    for images, places, height, colour in (
+        (sample.A, places_a, top, _A_COLOUR),
+        (sample.B, places_b, middle, _B_COLOUR),
+        (sample.A, places_a, bottom, _A_COLOUR),
+    ):
+        for image, x in zip(images, places, strict=True):
+            axes.imshow(
+                _inked(image, colour),
+                extent=(x - size / 2, x + size / 2, height - size / 2, height + size / 2),
+                interpolation="nearest",
+                zorder=2,
+            )
+    _draw_steps(axes, places_a, places_b, top - size * 0.6, middle + size * 0.6, P_ab)
+    _draw_steps(axes, places_b, places_a, middle - size * 0.6, bottom + size * 0.6, P_ba)
+    for height, text, colour in (
+        (top, "A", _A_COLOUR),
+        (middle, "B", _B_COLOUR),
+        (bottom, "A", _A_COLOUR),
+    ):
+        axes.text(-0.25, height, text, color=colour, fontsize=14, ha="center", va="center")
+    axes.set(xlim=(-0.45, width), ylim=(bottom - size, top + size), aspect="equal")
+    axes.set_axis_off()
+    axes.set_title(title, fontsize=13)
+    return figure
+
+
+def confusion_figure(report: Report, title: str = "") -> Figure:
+    """The confusion matrix with its counts; mistakes stand out against the right ones."""
+    classes = len(report.class_names)
+    side = 1.8 + 0.45 * classes
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.add_subplot()
+    share = report.confusion / np.maximum(report.confusion.sum(axis=1, keepdims=True), 1)
+    # The square root lifts the few mistakes out of the white.
+    axes.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1)
+    if classes <= 50:
+        for (row, column), count in np.ndenumerate(report.confusion):
+            if count:
+                colour = "white" if share[row, column] > 0.3 else "black"
+                axes.text(column, row, str(count), ha="center", va="center", color=colour, size=9)
+    ticks = range(classes)
+    axes.set_xticks(ticks, report.class_names, rotation=90 if classes > 10 else 0)
+    axes.set_yticks(ticks, report.class_names)
+    axes.set(xlabel="predicted class", ylabel="true class")
+    axes.set_title(title or f"test error {report.error:.2f} %")
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure to a file; its ending (.png, .pdf, .svg) says as what."""
+    figure.savefig(path, dpi=150)
+
+
+def to_pixels(figure: Figure) -> np.ndarray:
+    """A figure as an image, uint8 [1, height, width, 3], for `tf.summary.image`."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[None, ..., :3]
+
+
+def _inked(image: np.ndarray, colour: str) -> np.ndarray:
+    """A grey image as coloured ink on white; an RGB image in a frame of the colour."""
+    pixels = image.astype(np.float32) / 255.0
+    rgb = np.array(matplotlib.colors.to_rgb(colour), np.float32)
+    if image.shape[-1] == 1:
+        return 1.0 - pixels * (1.0 - rgb)
+    framed = np.broadcast_to(rgb, (*(n + 4 for n in image.shape[:2]), 3)).copy()
+    framed[2:-2, 2:-2] = pixels
+    return framed
+
+
+def _draw_steps(
+    axes: matplotlib.axes.Axes,
+    x_from: np.ndarray,
+    x_to: np.ndarray,
+    y_from: float,
+    y_to: float,
+    P: np.ndarray,
+) -> None:
+    """A line for each step; its darkness is the step's probability, P [from, to]."""
+    i, j = np.nonzero(P > 0.01)  # fainter ones can't be seen, only slow the drawing
+    lines = [[(x_from[a], y_from), (x_to[b], y_to)] for a, b in zip(i, j, strict=True)]
+    axes.add_collection(LineCollection(lines, colors="black", alpha=P[i, j], lw=1.1, zorder=1))

@@ -1,0 +1,59 @@
+"""The settings of a recipe as command-line flags."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from semisup import recipes
+
+_DEFINE: dict[type, Callable[..., Any]] = {
+    bool: flags.DEFINE_bool,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+}
+
+
+def define_recipe_flags() -> None:
+    """Define --recipe, and a flag for each setting of a recipe."""
+    flags.DEFINE_string(
+        "recipe",
+        recipes.DEFAULT_RECIPE,
+        f"the experiment, which sets all other flags: {', '.join(recipes.RECIPES)}. A flag that "
+        "is given overrides it; the defaults shown below are those of "
+        f"{recipes.DEFAULT_RECIPE}",
+    )
+    default = recipes.RECIPES[recipes.DEFAULT_RECIPE]
+    kinds = typing.get_type_hints(recipes.Recipe)
+    for field in dataclasses.fields(recipes.Recipe):
+        define = _DEFINE[_without_none(kinds[field.name])]
+        define(field.name, getattr(default, field.name), field.metadata["help"])
+
+
+def recipe_from_flags() -> recipes.Recipe:
+    """The recipe that --recipe names, with the flags that were given.
+
+    Raises:
+        InputError: there is no such recipe, or a setting is outside its range.
+    """
+    given = {
+        field.name: getattr(flags.FLAGS, field.name)
+        for field in dataclasses.fields(recipes.Recipe)
+        if flags.FLAGS[field.name].present
+    }
+    if given.get("data_dir"):
+        # The evaluator may run in another folder.
+        given["data_dir"] = str(Path(given["data_dir"]).expanduser().resolve())
+    return recipes.get(flags.FLAGS.recipe, **given)
+
+
+def _without_none(kind: Any) -> type:
+    """`int` for `int | None`."""
+    if isinstance(kind, types.UnionType):
+        (kind,) = (part for part in typing.get_args(kind) if part is not types.NoneType)
+    return kind

@@ -1,0 +1,261 @@
+"""`AssociativeModel`: any Keras network, trained by association.
+
+model = AssociativeModel(network, num_classes=10)
+model.compile("adam")
+model.fit(batches, steps_per_epoch=500)  # label -1 means: no label
+model.evaluate(test_images, test_labels)
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from semisup import architectures, association
+from semisup.errors import InputError
+
+Tensor = Any
+Weight = float | Callable[[Any], Any]
+
+# The paper's L2 weight of the layer from embedding to logits; the authors' code agrees.
+CLASSIFIER_L2 = 1e-4
+
+# One for each field of `association.AssociationLosses`, in its order.
+_WALK_METRICS = ("walker_loss", "visit_loss", "p_correct", "estimated_accuracy", "visit_entropy")
+
+
+@keras.saving.register_keras_serializable(package="semisup")
+class AssociativeModel(keras.Model):
+    """A network, a classifier on its embedding, and the paper's three losses.
+
+    The model maps images [batch, ...] to a dict of float32 tensors: "embedding"
+    [batch, D] and "logits" [batch, num_classes]. It trains on pairs (images, labels)
+    in which labelled rows (A) carry a class in [0, num_classes) and unlabelled rows
+    (B) carry -1, in any order; one forward pass covers both. The losses need no
+    `loss` in `compile`. `fit` reports, as Keras metrics:
+
+        loss                  the total, equation (5), with the L2 terms
+        classification_loss, walker_loss, visit_loss    before weighting
+        l2_loss               the regularisation terms of all layers
+        p_correct             probability of a correct walk, equation (4)
+        estimated_accuracy, visit_entropy               see `semisup.association`
+        error                 labelled images classified wrongly, in percent
+
+    Metrics given to `compile` see the labelled rows' labels and logits only.
+    `evaluate` needs labels; rows with -1 are passed over, and no walk is taken.
+
+    Args:
+        network: a Keras model from images to embeddings [batch, D].
+        num_classes: number of classes.
+        walker_weight: weight of the walker loss: a number, or a function of the
+            training step such as `semisup.schedules.Envelope`.
+        visit_weight: weight of the visit loss, likewise.
+        logit_weight: weight of the classification loss, likewise.
+        similarity: "dot", "cosine" or "euclidean"; see `association.similarity`.
+        label_smoothing: see `association.classification_loss`.
+        virtual_embeddings: this many trainable vectors join A, each as a class of its
+            own, so that unlabelled images of no labelled class have somewhere to go.
+        separate_batches: pass A and B through the network one after the other, so
+            that batch norm takes each one's statistics by itself.
+
+    Raises:
+        InputError: the network's output is not [batch, D].
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        num_classes: int,
+        *,
+        walker_weight: Weight = 1.0,
+        visit_weight: Weight = 1.0,
+        logit_weight: Weight = 1.0,
+        similarity: str = "dot",
+        label_smoothing: float = 0.0,
+        virtual_embeddings: int = 0,
+        separate_batches: bool = False,
+        name: str = "associative_model",
+        **kwargs: Any,
+    ):
+        super().__init__(name=name, **kwargs)
+        self.network = network
+        self.num_classes = num_classes
+        self.weights_of_losses = {
+            "walker_weight": walker_weight,
+            "visit_weight": visit_weight,
+            "logit_weight": logit_weight,
+        }
+        self.similarity = similarity
+        self.label_smoothing = label_smoothing
+        self.virtual_embeddings = virtual_embeddings
+        self.separate_batches = separate_batches
+        # The number of labelled rows differs from batch to batch, which XLA can't have.
+        self.supports_jit = False
+        # float32 under any precision policy: logits and losses need its range.
+        self.classifier = keras.layers.Dense(
+            num_classes,
+            kernel_regularizer=architectures.l2(CLASSIFIER_L2),
+            dtype="float32",
+            name="classifier",
+        )
+        self.means = {
+            name: keras.metrics.Mean(name=name)
+            for name in ("classification_loss", "l2_loss", *_WALK_METRICS, "error")
+        }
+        if network.built:
+            self.build(network.input_shape)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        if not self.network.built:
+            self.network.build(input_shape)
+        embedding_shape = self.network.compute_output_shape(input_shape)
+        if not isinstance(embedding_shape, tuple) or len(embedding_shape) != 2:
+            raise InputError(
+                "the network must map images to embeddings [batch, D], but its output has shape "
+                f"{embedding_shape}; end it with a Flatten, pooling or Dense layer"
+            )
+        self.classifier.build(embedding_shape)
+        if self.virtual_embeddings:
+            self.virtual = self.add_weight(
+                shape=(self.virtual_embeddings, embedding_shape[1]),
+                initializer=keras.initializers.RandomNormal(stddev=0.01),
+                dtype="float32",
+                name="virtual_embeddings",
+            )
+        self.built = True
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> dict[str, Tensor]:
+        if isinstance(inputs, tuple):
+            embedding = self._embed_apart(*inputs, training=training)
+        else:
+            embedding = self.network(inputs, training=training)
+        embedding = ops.cast(embedding, "float32")
+        return {"embedding": embedding, "logits": self.classifier(embedding)}
+
+    def train_step(self, data: Any) -> dict[str, Tensor]:
+        if self.separate_batches:
+            images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+            data = ((images, labels), labels, sample_weight)
+        return super().train_step(data)
+
+    def test_step(self, data: Any) -> dict[str, Tensor]:
+        results = super().test_step(data)
+        return {name: value for name, value in results.items() if name not in _WALK_METRICS}
+
+    def compute_loss(
+        self,
+        x: Tensor = None,
+        y: Tensor = None,
+        y_pred: dict[str, Tensor] | None = None,
+        sample_weight: Tensor = None,
+        training: bool = True,
+    ) -> Tensor:
+        """The total loss of one batch, equation (5), a float32 scalar.
+
+        Args:
+            x: not used.
+            y: labels [batch] or [batch, 1], -1 where there is none.
+            y_pred: what `call` returned.
+            sample_weight: must be None.
+            training: whether to walk; evaluation only classifies.
+
+        Raises:
+            InputError: there are sample weights, or `compile` was given a loss.
+        """
+        if sample_weight is not None:
+            raise InputError("AssociativeModel takes no sample weights or class weights")
+        if getattr(self, "loss", None) is not None:
+            raise InputError(
+                "AssociativeModel has its own losses: leave out loss= in compile() and set "
+                "walker_weight, visit_weight and logit_weight in the constructor"
+            )
+        labelled, unlabelled = _rows(y)
+        labels = ops.take(ops.reshape(y, [-1]), labelled)
+        classification = association.classification_loss(
+            ops.take(y_pred["logits"], labelled, axis=0), labels, self.label_smoothing
+        )
+        l2_loss = sum(self.losses, start=ops.zeros([], "float32"))
+        self.means["classification_loss"].update_state(classification, sample_weight=_any(labelled))
+        self.means["l2_loss"].update_state(l2_loss)
+        weights = self.loss_weights_now()
+        if not training:
+            return weights["logit_weight"] * classification + l2_loss
+
+        A = ops.take(y_pred["embedding"], labelled, axis=0)
+        B = ops.take(y_pred["embedding"], unlabelled, axis=0)
+        if self.virtual_embeddings:
+            A = ops.concatenate([A, self.virtual])
+            own_classes = self.num_classes + ops.arange(self.virtual_embeddings)
+            labels = ops.concatenate([labels, ops.cast(own_classes, labels.dtype)])
+        losses = association.association_losses(A, B, labels, self.similarity)
+        # Without both A and B there is no walk, and nothing to learn from one.
+        walked = _any(labelled) * _any(unlabelled)
+        for name, value in zip(_WALK_METRICS, losses, strict=True):
+            self.means[name].update_state(value, sample_weight=walked)
+        return (
+            association.total_loss(
+                walked * losses.walker, walked * losses.visit, classification, **weights
+            )
+            + l2_loss
+        )
+
+    def compute_metrics(
+        self,
+        x: Tensor,
+        y: Tensor,
+        y_pred: dict[str, Tensor],
+        sample_weight: Tensor = None,
+    ) -> dict[str, Tensor]:
+        labelled, _ = _rows(y)
+        labels = ops.take(ops.reshape(y, [-1]), labelled)
+        logits = ops.take(y_pred["logits"], labelled, axis=0)
+        wrong = ops.not_equal(ops.argmax(logits, axis=1), ops.cast(labels, "int32"))
+        self.means["error"].update_state(100.0 * ops.cast(wrong, "float32"))
+        return super().compute_metrics(x, labels, logits, sample_weight)
+
+    def loss_weights_now(self) -> dict[str, Tensor]:
+        """walker_weight, visit_weight and logit_weight at the optimizer's current step."""
+        step = self.optimizer.iterations
+        return {
+            name: weight(step) if callable(weight) else weight
+            for name, weight in self.weights_of_losses.items()
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "network": serialize(self.network),
+            "num_classes": self.num_classes,
+            **{name: serialize(weight) for name, weight in self.weights_of_losses.items()},
+            "similarity": self.similarity,
+            "label_smoothing": self.label_smoothing,
+            "virtual_embeddings": self.virtual_embeddings,
+            "separate_batches": self.separate_batches,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "AssociativeModel":
+        for name in ("network", "walker_weight", "visit_weight", "logit_weight"):
+            config[name] = keras.saving.deserialize_keras_object(
+                config[name], custom_objects=custom_objects
+            )
+        return cls(**config)
+
+    def _embed_apart(self, images: Tensor, labels: Tensor, training: bool | None) -> Tensor:
+        """Embeddings in the batch's order, A and B each passed through the network alone."""
+        rows = _rows(labels)
+        parts = [self.network(ops.take(images, part, axis=0), training=training) for part in rows]
+        return ops.take(ops.concatenate(parts), ops.argsort(ops.concatenate(rows)), axis=0)
+
+
+def _rows(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Indices of the labelled rows and of the unlabelled ones."""
+    labels = ops.reshape(labels, [-1])
+    return ops.nonzero(labels >= 0)[0], ops.nonzero(labels < 0)[0]
+
+
+def _any(rows: Tensor) -> Tensor:
+    """1.0 if there are any rows, else 0.0."""
+    return ops.cast(ops.shape(rows)[0] > 0, "float32")

@@ -1,0 +1,146 @@
+"""Experiments by name: every setting of a run in one readable entry.
+
+    semisup-train --recipe=mnist --data_dir=DIR --sup_per_class=100
+
+A recipe is what a run is made from and what its folder records. Where the concept is
+the authors', the field has the name of their flag. Nothing heavy is imported here.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from semisup.errors import InputError
+
+
+def _setting(default: Any, help_text: str) -> Any:
+    return dataclasses.field(default=default, metadata={"help": help_text})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of one run. Each field is a flag of `semisup-train`.
+
+    Raises:
+        InputError: a setting is outside its range.
+    """
+
+    # The data.
+    dataset: str = _setting("mnist5k", "data set: mnist5k, mnist, or tfds:NAME")
+    data_dir: str | None = _setting(
+        None, "folder with the data set's original files; not needed for mnist5k"
+    )
+    sup_per_class: int = _setting(10, "labelled images per class in total; -1 for all")
+    unsup_samples: int = _setting(-1, "unlabelled images in total; -1 for all")
+    sup_seed: int = _setting(0, "seed that chooses the labelled and unlabelled images")
+    sup_per_batch: int = _setting(10, "labelled images per class in a batch")
+    unsup_batch_size: int = _setting(100, "unlabelled images in a batch")
+    # The network.
+    architecture: str = _setting(
+        "mnist_model",
+        "network: mnist_model, svhn_model, stl10_model, stl10_batch_norm_model or dann_model",
+    )
+    emb_size: int | None = _setting(None, "size of the embedding; by default the architecture's")
+    virtual_embeddings: int = _setting(
+        0, "trainable vectors that join the labelled embeddings, each a class of its own"
+    )
+    separate_batches: bool = _setting(
+        False,
+        "pass labelled and unlabelled images through the network apart (for batch norm)",
+    )
+    # The losses.
+    similarity: str = _setting("dot", "similarity of embeddings: dot, cosine or euclidean")
+    walker_weight: float = _setting(1.0, "weight of the walker loss")
+    walker_weight_envelope: str = _setting("none", "its growth: none, sigmoid or linear")
+    walker_weight_envelope_steps: int = _setting(100, "steps it grows for, after the delay")
+    walker_weight_envelope_delay: int = _setting(0, "steps before it begins to grow")
+    visit_weight: float = _setting(1.0, "weight of the visit loss")
+    visit_weight_envelope: str | None = _setting(None, "its growth; by default as the walker's")
+    visit_weight_envelope_steps: int = _setting(
+        -1, "steps it grows for, after the delay; -1 for as many as the walker's"
+    )
+    visit_weight_envelope_delay: int = _setting(
+        -1, "steps before it begins to grow; -1 for as many as the walker's"
+    )
+    logit_weight: float = _setting(1.0, "weight of the classification loss")
+    label_smoothing: float = _setting(
+        0.0, "share of each label that is spread over all classes, at least 0 and below 1"
+    )
+    # The training.
+    learning_rate: float = _setting(1e-3, "learning rate, before any decay; the optimizer is Adam")
+    learning_rate_schedule: str = _setting(
+        "step",
+        "step: times --decay_factor every --decay_steps, as the authors have it; "
+        "cosine: down to --minimum_learning_rate at the last step",
+    )
+    warmup_steps: int = _setting(0, "steps in which a cosine schedule rises from 0")
+    decay_factor: float = _setting(0.33, "factor of each drop of a step schedule")
+    decay_steps: int = _setting(5000, "steps between the drops of a step schedule")
+    minimum_learning_rate: float = _setting(1e-6, "the learning rate never falls below this")
+    max_steps: int = _setting(1000, "training steps")
+    seed: int = _setting(0, "seed of the first weights and of the order of the images")
+    # The record.
+    eval_interval: int = _setting(500, "steps between evaluations on the test images")
+    log_interval: int = _setting(50, "steps between entries in TensorBoard")
+
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InputError(f"--{name} is {value}; it must be at least {least}")
+        if not self.label_smoothing < 1:
+            raise InputError(f"--label_smoothing is {self.label_smoothing}; it must be below 1")
+        if not 0 < self.learning_rate < float("inf"):
+            raise InputError(f"--learning_rate is {self.learning_rate}; it must be above 0")
+        if self.learning_rate_schedule not in ("step", "cosine"):
+            raise InputError(
+                f"unknown learning rate schedule {self.learning_rate_schedule!r}; "
+                "known: step, cosine"
+            )
+
+    @property
+    def associates(self) -> bool:
+        """Whether unlabelled images take part: not if neither loss on them counts."""
+        return self.walker_weight > 0 or self.visit_weight > 0
+
+
+_LEAST: dict[str, float] = {
+    "sup_seed": 0,
+    "sup_per_batch": 1,
+    "unsup_batch_size": 1,
+    "emb_size": 1,
+    "virtual_embeddings": 0,
+    "walker_weight": 0,
+    "visit_weight": 0,
+    "logit_weight": 0,
+    "label_smoothing": 0,
+    "warmup_steps": 0,
+    "decay_factor": 0,
+    "decay_steps": 1,
+    "minimum_learning_rate": 0,
+    "max_steps": 1,
+    "seed": 0,
+    "eval_interval": 1,
+    "log_interval": 1,
+}
+
+DEFAULT_RECIPE = "mnist5k"
+
+RECIPES: dict[str, Recipe] = {
+    # Command:  semisup-train
+    "mnist5k": Recipe(),
+    # The authors' MNIST example: 100 labels of 60,000, no augmentation.
+    # Command:  semisup-train --recipe=mnist --data_dir=DIR
+    "mnist": Recipe(dataset="mnist", max_steps=20_000, eval_interval=1000),
+}
+
+
+def get(name: str, **changes: Any) -> Recipe:
+    """The recipe called `name`, with some settings changed.
+
+    Raises:
+        InputError: there is no such recipe, or a setting is outside its range.
+    """
+    if name not in RECIPES:
+        raise InputError(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
+    return dataclasses.replace(RECIPES[name], **changes)

@@ -1,0 +1,144 @@
+"""The folder of a run, which tells all about it.
+
+    recipe.json     the settings, the split's hash, the versions, the command
+    checkpoints/    the newest weights and optimizer states
+    metrics.jsonl   a line for each evaluation
+    result.json     at the end: errors in percent, seconds, steps
+    model.keras     at the end: the trained model
+    events.out.*    for TensorBoard
+
+Files are written whole or not at all: under another name first, then renamed.
+"""
+
+import dataclasses
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from semisup.errors import InputError
+from semisup.recipes import Recipe
+
+RECIPE, METRICS, RESULT, EVAL = "recipe.json", "metrics.jsonl", "result.json", "eval.json"
+MODEL, CHECKPOINTS = "model.keras", "checkpoints"
+
+
+def claim(logdir: Path, recipe: Recipe, split_hash: str, command: Sequence[str]) -> None:
+    """Make `logdir` the folder of this run, or find that it is so already.
+
+    Args:
+        logdir: the folder; made if need be.
+        recipe: the run's settings.
+        split_hash: names the labelled and unlabelled images chosen.
+        command: the words of the command line, for the record.
+
+    Raises:
+        InputError: the folder holds a run with other settings; they are listed.
+    """
+    settings = dataclasses.asdict(recipe)
+    if (logdir / RECIPE).exists():
+        there = _read_json(logdir / RECIPE)
+        before = {**there.get("recipe", {}), "split_hash": there.get("split_hash")}
+        now = {**settings, "split_hash": split_hash}
+        differences = [
+            f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
+            for name in sorted(before.keys() | now.keys())
+            if before.get(name) != now.get(name)
+        ]
+        if differences:
+            raise InputError(
+                f"{logdir} holds another run ({'; '.join(differences)}); "
+                "choose another --logdir or delete that folder"
+            )
+        return
+    logdir.mkdir(parents=True, exist_ok=True)
+    record = {
+        "recipe": settings,
+        "split_hash": split_hash,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in ("semisup", "tensorflow", "keras")},
+        },
+        "command": list(command),
+    }
+    write_json(logdir / RECIPE, record)
+
+
+def read_recipe(logdir: Path) -> Recipe:
+    """The settings of the run in `logdir`.
+
+    Raises:
+        InputError: there is no run, or its record is damaged or of another version.
+    """
+    if not (logdir / RECIPE).is_file():
+        raise InputError(
+            f"{logdir} holds no run: there is no {RECIPE}; --logdir must name the folder that "
+            "semisup-train wrote"
+        )
+    settings = _read_json(logdir / RECIPE).get("recipe")
+    known = {field.name for field in dataclasses.fields(Recipe)}
+    if not isinstance(settings, dict) or settings.keys() != known:
+        raise InputError(f"{logdir / RECIPE} is damaged, or of another version of semisup")
+    return Recipe(**settings)
+
+
+def read_result(logdir: Path) -> dict[str, float] | None:
+    """What the run in `logdir` ended with; None if it has not ended."""
+    return _read_json(logdir / RESULT) if (logdir / RESULT).exists() else None
+
+
+def read_metrics(logdir: Path, last_step: int) -> list[dict[str, float]]:
+    """The evaluations up to `last_step`; later ones are struck from the file.
+
+    A run that resumes at a step has yet to make the evaluations after it.
+    """
+    path = logdir / METRICS
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    kept = []
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            break  # the run was killed while it wrote this line
+        if record["step"] <= last_step:
+            kept.append(record)
+    _write(path, "".join(json.dumps(record) + "\n" for record in kept))
+    return kept
+
+
+def append_metrics(logdir: Path, record: Mapping[str, float]) -> None:
+    """Add one evaluation."""
+    with (logdir / METRICS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file, whole or not at all."""
+    _write(path, json.dumps(content, indent=2) + "\n")
+
+
+def save_model(logdir: Path, model: Any) -> None:
+    """Write the run's model.keras, whole or not at all."""
+    temporary = logdir / f".tmp.{MODEL}"
+    model.save(temporary)
+    temporary.replace(logdir / MODEL)
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".tmp.{path.name}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is damaged: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is damaged: it holds no JSON object")
+    return content

