@@ -3,29 +3,48 @@
 import os
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable, Sequence
 
-from absl import app, logging
+from absl import app, flags, logging
 
 from semisup.errors import InputError
 
+_HELP = frozenset(("--help", "-h", "--helpful", "--helpfull", "--helpshort"))
 
-def run_main(main: Callable[[Sequence[str]], None]) -> None:
-    """Run a binary: bad input ends it with one line and status 1, Ctrl-C with 130."""
+
+def run_main(main: Callable[[], None], description: str) -> None:
+    """Run a binary: bad input ends it with one line and status 1, Ctrl-C with 130.
+
+    Args:
+        main: what the binary does.
+        description: stands above the flags in --help.
+    """
+
+    def parse(argv: Sequence[str]) -> Sequence[str]:
+        # absl's own --help finds no flags in a program that pip installed.
+        if not _HELP.isdisjoint(argv[1:]):
+            print(f"{description}\nFlags:\n{_flags_help()}")
+            sys.exit(0)
+        try:
+            arguments = flags.FLAGS(argv)
+        except flags.Error as error:
+            sys.exit(f"error: {error}; --help lists the flags")
+        if len(arguments) > 1:
+            sys.exit(f"error: unexpected argument {arguments[1]!r}; flags begin with --")
+        return arguments
 
     def guarded(argv: Sequence[str]) -> None:
         logging.set_verbosity(logging.WARNING)
-        if len(argv) > 1:
-            sys.exit(f"error: unexpected argument {argv[1]!r}; flags begin with --")
         try:
-            main(argv)
+            main()
         except (InputError, OSError) as error:
             sys.exit(f"error: {' '.join(str(error).split())}")
         except KeyboardInterrupt:
             print("\nStopped. The same command goes on from the last checkpoint.")
             sys.exit(130)
 
-    app.run(guarded)
+    app.run(guarded, flags_parser=parse)
 
 
 def load_tensorflow() -> None:
@@ -49,3 +68,17 @@ def load_tensorflow() -> None:
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
+
+
+def _flags_help() -> str:
+    """Every flag of the package with its meaning and default, in the order of definition."""
+    lines = []
+    for module, defined in flags.FLAGS.flags_by_module_dict().items():
+        if module.startswith("absl."):
+            continue
+        for flag in defined:
+            default = "none" if flag.default is None else flag.default_as_str.strip("'")
+            text = f"{flag.help} [{default}]"
+            lines.append(f"  --{flag.name}")
+            lines.append(textwrap.fill(text, 88, initial_indent=" " * 6, subsequent_indent=" " * 6))
+    return "\n".join(lines)

@@ -6,7 +6,6 @@
 All else is read from the run's folder. The last judgement is also written to eval.json there.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
@@ -22,8 +21,7 @@ _TIMEOUT = flags.DEFINE_float(
 )
 
 
-def main(argv: Sequence[str]) -> None:
-    del argv
+def main() -> None:
     if not _LOGDIR.value:
         raise InputError("--logdir is missing; it names the folder of the run")
     logdir = Path(_LOGDIR.value)
@@ -55,7 +53,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def console_main() -> None:
-    run_main(main)
+    run_main(main, __doc__)
 
 
 if __name__ == "__main__":

@@ -24,15 +24,16 @@ class Report:
     @property
     def error(self) -> float:
         """Images classified wrongly, in percent."""
-        return float(100.0 * (1.0 - np.trace(self.confusion) / self.confusion.sum()))
+        images = int(self.confusion.sum())
+        return 100.0 * (images - int(np.trace(self.confusion))) / images
 
     @property
     def error_per_class(self) -> np.ndarray:
         """For each class, its images classified wrongly, in percent; NaN without images."""
-        counts = self.confusion.sum(axis=1).astype(np.float64)
-        right = np.diag(self.confusion).astype(np.float64)
-        share = np.divide(right, counts, out=np.full_like(right, np.nan), where=counts > 0)
-        return 100.0 * (1.0 - share)
+        images = self.confusion.sum(axis=1)
+        wrong = images - np.diag(self.confusion)
+        nothing = np.full(len(images), np.nan)
+        return np.divide(100.0 * wrong, images, out=nothing, where=images > 0)
 
     def table(self) -> str:
         """The confusion matrix and the error of each class, as text to read."""

@@ -46,7 +46,7 @@ def build(recipe: Recipe) -> Experiment:
     Raises:
         InputError: the recipe names something unknown, or its data can't be read.
     """
-    dataset = catalogue.load(recipe.dataset, recipe.data_dir)
+    dataset = catalogue.load_dataset(recipe.dataset, recipe.data_dir)
     split = choose_split(dataset, recipe.sup_per_class, recipe.unsup_samples, recipe.sup_seed)
     return Experiment(recipe, dataset, split, build_model(recipe, dataset))
 

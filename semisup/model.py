@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from semisup import architectures, association
+from semisup import architectures, association, schedules
 from semisup.errors import InputError
 
 Tensor = Any
@@ -60,7 +60,7 @@ class AssociativeModel(keras.Model):
             that batch norm takes each one's statistics by itself.
 
     Raises:
-        InputError: the network's output is not [batch, D].
+        InputError: the network's output is not [batch, D], or a weight is negative.
     """
 
     def __init__(
@@ -81,10 +81,13 @@ class AssociativeModel(keras.Model):
         super().__init__(name=name, **kwargs)
         self.network = network
         self.num_classes = num_classes
-        self.weights_of_losses = {
-            "walker_weight": walker_weight,
-            "visit_weight": visit_weight,
-            "logit_weight": logit_weight,
+        self.loss_schedules = {
+            name: weight if callable(weight) else schedules.Envelope(weight)
+            for name, weight in (
+                ("walker_weight", walker_weight),
+                ("visit_weight", visit_weight),
+                ("logit_weight", logit_weight),
+            )
         }
         self.similarity = similarity
         self.label_smoothing = label_smoothing
@@ -217,10 +220,7 @@ class AssociativeModel(keras.Model):
     def loss_weights_now(self) -> dict[str, Tensor]:
         """walker_weight, visit_weight and logit_weight at the optimizer's current step."""
         step = self.optimizer.iterations
-        return {
-            name: weight(step) if callable(weight) else weight
-            for name, weight in self.weights_of_losses.items()
-        }
+        return {name: schedule(step) for name, schedule in self.loss_schedules.items()}
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
@@ -228,7 +228,7 @@ class AssociativeModel(keras.Model):
             **super().get_config(),
             "network": serialize(self.network),
             "num_classes": self.num_classes,
-            **{name: serialize(weight) for name, weight in self.weights_of_losses.items()},
+            **{name: serialize(schedule) for name, schedule in self.loss_schedules.items()},
             "similarity": self.similarity,
             "label_smoothing": self.label_smoothing,
             "virtual_embeddings": self.virtual_embeddings,

@@ -67,20 +67,20 @@ class Recipe:
         0.0, "share of each label that is spread over all classes, at least 0 and below 1"
     )
     # The training.
-    learning_rate: float = _setting(1e-3, "learning rate, before any decay; the optimizer is Adam")
+    learning_rate: float = _setting(3e-3, "largest learning rate; the optimizer is Adam")
     learning_rate_schedule: str = _setting(
-        "step",
+        "cosine",
         "step: times --decay_factor every --decay_steps, as the authors have it; "
         "cosine: down to --minimum_learning_rate at the last step",
     )
-    warmup_steps: int = _setting(0, "steps in which a cosine schedule rises from 0")
+    warmup_steps: int = _setting(100, "steps in which a cosine schedule rises from 0")
     decay_factor: float = _setting(0.33, "factor of each drop of a step schedule")
     decay_steps: int = _setting(5000, "steps between the drops of a step schedule")
     minimum_learning_rate: float = _setting(1e-6, "the learning rate never falls below this")
-    max_steps: int = _setting(1000, "training steps")
+    max_steps: int = _setting(800, "training steps")
     seed: int = _setting(0, "seed of the first weights and of the order of the images")
     # The record.
-    eval_interval: int = _setting(500, "steps between evaluations on the test images")
+    eval_interval: int = _setting(100, "steps between evaluations on the test images")
     log_interval: int = _setting(50, "steps between entries in TensorBoard")
 
     def __post_init__(self) -> None:
@@ -131,7 +131,13 @@ RECIPES: dict[str, Recipe] = {
     "mnist5k": Recipe(),
     # The authors' MNIST example: 100 labels of 60,000, no augmentation.
     # Command:  semisup-train --recipe=mnist --data_dir=DIR
-    "mnist": Recipe(dataset="mnist", max_steps=20_000, eval_interval=1000),
+    "mnist": Recipe(
+        dataset="mnist",
+        learning_rate=1e-3,
+        learning_rate_schedule="step",
+        max_steps=20_000,
+        eval_interval=500,
+    ),
 }
 
 

@@ -2,7 +2,7 @@
 
     semisup-train                                     5,000 real digits, 100 labels, no download
     semisup-train --recipe=mnist --data_dir=DIR       all of MNIST
-    semisup-train --helpful                           every flag
+    semisup-train --help                              every flag
 
 Ends with one line that states the test error. The run's folder (--logdir) holds all else;
 look at it with `tensorboard --logdir=DIR`, judge it again with `semisup-eval --logdir=DIR`.
@@ -10,7 +10,6 @@ look at it with `tensorboard --logdir=DIR`, judge it again with `semisup-eval --
 
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
@@ -23,8 +22,7 @@ _LOGDIR = flags.DEFINE_string(
 )
 
 
-def main(argv: Sequence[str]) -> None:
-    del argv
+def main() -> None:
     recipe = recipe_from_flags()
     logdir = Path(_LOGDIR.value or f"runs/{flags.FLAGS.recipe}-{time.strftime('%Y%m%d-%H%M%S')}")
     load_tensorflow()  # which --help and bad flags do not need
@@ -40,7 +38,7 @@ def main(argv: Sequence[str]) -> None:
 
 def console_main() -> None:
     define_recipe_flags()
-    run_main(main)
+    run_main(main, __doc__)
 
 
 if __name__ == "__main__":

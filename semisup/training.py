@@ -3,19 +3,18 @@
 import math
 import shlex
 import statistics
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from semisup import checkpoints, experiment, figures, runs, summaries
 from semisup.errors import InputError
 from semisup.evaluation import evaluate
 from semisup.model import AssociativeModel
+from semisup.progress import Progress
 from semisup.recipes import Recipe
 
 # `test_error_median` is the median of this many evaluations at the end of a run.
@@ -62,11 +61,7 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
     writer = tf.summary.create_file_writer(str(logdir))
     sample = figures.choose_walk_sample(setup.dataset, setup.split)
     probe = figures.choose_walk_sample(setup.dataset, setup.split, per_class=10, unlabeled=100)
-    shown: dict[str, float] = {}
-    bar = keras.utils.Progbar(
-        recipe.max_steps - step, unit_name="step", stateful_metrics=("test_error", *_SHOWN)
-    )
-    first_step = step
+    progress = Progress(step, recipe.max_steps, ("test_error", *_SHOWN))
 
     def evaluate_now(logs: Mapping[str, float]) -> None:
         dataset = setup.dataset
@@ -76,7 +71,8 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
         evaluations.append(record)
         runs.append_metrics(logdir, record)
         manager.save(step)
-        shown["test_error"] = report.error
+        progress.update(step, {"test_error": report.error})
+        progress.write_line(step)
 
     with writer.as_default():
         if step == 0:
@@ -93,13 +89,13 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
                 _check_finite(logs, step, logdir)
                 summaries.write_training(step, logs, model)
                 model.reset_metrics()
-                shown.update({name: logs[name] for name in _SHOWN})
+                progress.update(step, {name: logs[name] for name in _SHOWN})
+            else:
+                progress.update(step)
             if evaluating:
                 seconds += time.monotonic() - started
                 evaluate_now(logs)
                 started = time.monotonic()
-            if evaluating or sys.stdout.isatty():  # in a log file, a line for each evaluation
-                bar.update(step - first_step, list(shown.items()))
     writer.close()
 
     errors = [record["test_error"] for record in evaluations]

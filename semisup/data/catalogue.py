@@ -17,7 +17,7 @@ CATALOGUE: dict[str, Callable[[Path | None], Dataset]] = {
 TFDS_PREFIX = "tfds:"
 
 
-def load(name: str, data_dir: str | Path | None = None) -> Dataset:
+def load_dataset(name: str, data_dir: str | Path | None = None) -> Dataset:
     """The data set called `name`, in memory.
 
     Args:

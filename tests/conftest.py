@@ -1,0 +1,40 @@
+"""What several test files share: small data that can be learned in a few steps."""
+
+import gzip
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    """An array of unsigned bytes in the IDX format, written as its owner defines it."""
+    header = bytes([0, 0, 8, array.ndim])
+    return header + b"".join(struct.pack(">I", size) for size in array.shape) + array.tobytes()
+
+
+def easy_digits(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """28x28 images of ten classes: a bright block whose place is the class, and noise."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(count, dtype=np.uint8) % 10
+    images = random.integers(0, 60, (count, 28, 28), dtype=np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        row, column = divmod(int(label), 4)
+        image[row * 9 : row * 9 + 8, column * 7 : column * 7 + 7] += 180
+    return images, labels
+
+
+@pytest.fixture(scope="session")
+def mnist_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with MNIST's four files, holding 400 + 100 easy digits."""
+    folder = tmp_path_factory.mktemp("mnist")
+    for stem, count, seed in (("train", 400, 0), ("t10k", 100, 1)):
+        images, labels = easy_digits(count, seed)
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            path = folder / f"{stem}-{kind}-ubyte.gz"
+            path.write_bytes(gzip.compress(idx_bytes(array)))
+    return folder
