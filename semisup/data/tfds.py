@@ -36,11 +36,11 @@ def load_tfds(name: str, data_dir: Path | None) -> Dataset:
             f"tensorflow-datasets could not prepare {name!r} ({type(error).__name__}: {reason}); "
             "without a network, pass --data_dir with the set's original files"
         ) from None
-    label = builder.info.features.get("label")
-    if "image" not in builder.info.features or not hasattr(label, "names"):
+    features = dict(builder.info.features)
+    if "image" not in features or not isinstance(features.get("label"), tfds.features.ClassLabel):
         raise InputError(
             f"tensorflow-datasets' {name!r} is no image classification set: it has the "
-            f"features {', '.join(builder.info.features)}, wanted image and label"
+            f"features {', '.join(features)}, wanted image and label"
         )
     arrays = {}
     for split in ("train", "test"):
@@ -54,4 +54,4 @@ def load_tfds(name: str, data_dir: Path | None) -> Dataset:
             raise InputError(f"the images of tensorflow-datasets' {name!r} differ in size")
         arrays[f"{split}_images"] = np.stack([example["image"] for example in examples])
         arrays[f"{split}_labels"] = np.array([example["label"] for example in examples], np.int64)
-    return Dataset(name=name, class_names=tuple(label.names), **arrays)
+    return Dataset(name=name, class_names=tuple(features["label"].names), **arrays)
