@@ -33,6 +33,8 @@ Tensor = Any
 # -log(1e-8) = 18.4 and keeps its gradient finite where a probability underflows.
 EPSILON = 1e-8
 
+METRICS = ("dot", "cosine", "euclidean")
+
 
 class Walk(NamedTuple):
     """The matrices of one walk A -> B -> A, float32."""
@@ -76,18 +78,24 @@ def similarity(A: Tensor, B: Tensor, metric: str = "dot") -> Tensor:
     Raises:
         InputError: the metric is unknown.
     """
+    check_metric(metric)
     with keras.name_scope("similarity"):
         A, B = _float32(A), _float32(B)
-        if metric == "dot":
-            return ops.matmul(A, ops.transpose(B))
         if metric == "cosine":
-            return ops.matmul(ops.normalize(A, axis=1), ops.transpose(ops.normalize(B, axis=1)))
-        if metric == "euclidean":
-            # -|a - b|^2 = 2 a.b - |a|^2 - |b|^2 needs no [N, M, D] tensor.
-            squares_a = ops.sum(ops.square(A), axis=1, keepdims=True)
-            squares_b = ops.sum(ops.square(B), axis=1, keepdims=True)
-            return 2.0 * ops.matmul(A, ops.transpose(B)) - squares_a - ops.transpose(squares_b)
-    raise InputError(f"unknown similarity {metric!r}; known: dot, cosine, euclidean")
+            A, B = ops.normalize(A, axis=1), ops.normalize(B, axis=1)
+        dot = ops.matmul(A, ops.transpose(B))
+        if metric != "euclidean":
+            return dot
+        # -|a - b|^2 = 2 a.b - |a|^2 - |b|^2 needs no [N, M, D] tensor.
+        squares_a = ops.sum(ops.square(A), axis=1, keepdims=True)
+        squares_b = ops.sum(ops.square(B), axis=1, keepdims=True)
+        return 2.0 * dot - squares_a - ops.transpose(squares_b)
+
+
+def check_metric(metric: str) -> None:
+    """Raises InputError if there is no such similarity."""
+    if metric not in METRICS:
+        raise InputError(f"unknown similarity {metric!r}; known: {', '.join(METRICS)}")
 
 
 def p_ab(M: Tensor) -> Tensor:

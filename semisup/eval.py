@@ -25,6 +25,8 @@ def main() -> None:
     if not _LOGDIR.value:
         raise InputError("--logdir is missing; it names the folder of the run")
     logdir = Path(_LOGDIR.value)
+    if _WATCH.value:
+        runs.wait_for(logdir, _TIMEOUT.value)
     recipe = runs.read_recipe(logdir)
     load_tensorflow()  # which --help and bad flags do not need
     from semisup import checkpoints, experiment

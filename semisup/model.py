@@ -60,7 +60,8 @@ class AssociativeModel(keras.Model):
             that batch norm takes each one's statistics by itself.
 
     Raises:
-        InputError: the network's output is not [batch, D], or a weight is negative.
+        InputError: the network's output is not [batch, D], the similarity is unknown, or
+            a weight is negative.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class AssociativeModel(keras.Model):
         name: str = "associative_model",
         **kwargs: Any,
     ):
+        association.check_metric(similarity)
         super().__init__(name=name, **kwargs)
         self.network = network
         self.num_classes = num_classes

@@ -86,8 +86,11 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
             value = getattr(self, name)
-            if value is not None and value < least:
+            if value is not None and not value >= least:  # "not >=" is true of NaN too
                 raise InputError(f"--{name} is {value}; it must be at least {least}")
+        for name in ("seed", "sup_seed"):
+            if getattr(self, name) >= 2**32:
+                raise InputError(f"--{name} is {getattr(self, name)}; it must be below {2**32}")
         if not self.label_smoothing < 1:
             raise InputError(f"--label_smoothing is {self.label_smoothing}; it must be below 1")
         if not 0 < self.learning_rate < float("inf"):

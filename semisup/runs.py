@@ -13,6 +13,7 @@ Files are written whole or not at all: under another name first, then renamed.
 import dataclasses
 import json
 import platform
+import time
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -64,6 +65,19 @@ def claim(logdir: Path, recipe: Recipe, split_hash: str, command: Sequence[str])
         "command": list(command),
     }
     write_json(logdir / RECIPE, record)
+
+
+def wait_for(logdir: Path, timeout: float) -> None:
+    """Wait until a run has begun in `logdir`.
+
+    Raises:
+        InputError: none has, for `timeout` seconds.
+    """
+    give_up = time.monotonic() + timeout
+    while not (logdir / RECIPE).exists():
+        if time.monotonic() > give_up:
+            raise InputError(f"no run has begun in {logdir} for {timeout:g} s (--timeout)")
+        time.sleep(0.2)
 
 
 def read_recipe(logdir: Path) -> Recipe:

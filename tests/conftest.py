@@ -20,7 +20,7 @@ def idx_bytes(array: np.ndarray) -> bytes:
 def easy_digits(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """28x28 images of ten classes: a bright block whose place is the class, and noise."""
     random = np.random.default_rng(seed)
-    labels = np.arange(count, dtype=np.uint8) % 10
+    labels = (np.arange(count) % 10).astype(np.uint8)
     images = random.integers(0, 60, (count, 28, 28), dtype=np.uint8)
     for image, label in zip(images, labels, strict=True):
         row, column = divmod(int(label), 4)

@@ -1,0 +1,83 @@
+import threading
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from semisup import checkpoints, runs
+from semisup.errors import InputError
+from semisup.model import AssociativeModel
+
+
+def model(emb_size=4, seed=0):
+    keras.utils.set_random_seed(seed)
+    network = keras.Sequential(
+        [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(emb_size)]
+    )
+    made = AssociativeModel(network, 3)
+    made.compile("adam")
+    made.optimizer.build(made.trainable_variables)
+    return made
+
+
+IMAGES = np.random.default_rng(0).normal(size=(12, 4, 4, 1)).astype(np.float32)
+LABELS = np.array([0, 1, 2] * 2 + [-1] * 6)
+
+
+def test_weights_and_optimizer_come_back(tmp_path):
+    one = model()
+    for _ in range(3):
+        one.train_on_batch(IMAGES, LABELS)
+    checkpoints.manager(tmp_path, one).save(3)
+    other = model(seed=1)
+    assert checkpoints.restore(other, checkpoints.newest(tmp_path)) == 3
+    for made in (one, other):
+        made.reset_metrics()
+    assert one.train_on_batch(IMAGES, LABELS) == other.train_on_batch(IMAGES, LABELS)
+    for weight, other_weight in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other_weight)
+
+
+def test_only_the_newest_are_kept(tmp_path):
+    manager = checkpoints.manager(tmp_path, model())
+    for step in range(5):
+        manager.save(step)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").glob("*.index"))
+    assert names == ["step-2.index", "step-3.index", "step-4.index"]
+
+
+def test_missing_damaged_and_foreign_checkpoints_are_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no checkpoint yet"):
+        checkpoints.newest(tmp_path)
+    path = checkpoints.manager(tmp_path, model()).save(1)
+    with pytest.raises(InputError, match="cannot restore checkpoint"):
+        checkpoints.restore(model(emb_size=5), path)
+    (tmp_path / "checkpoints" / "step-1.index").write_bytes(b"rubbish")
+    with pytest.raises(InputError, match=r"cannot restore checkpoint .*step-1"):
+        checkpoints.restore(model(), path)
+
+
+def test_watch_yields_each_checkpoint_until_the_run_ends(tmp_path):
+    manager = checkpoints.manager(tmp_path, model())
+
+    def run():
+        for step in (1, 2):
+            manager.save(step)
+            time.sleep(2.5)
+        manager.save(3)
+        runs.write_json(tmp_path / runs.RESULT, {"steps": 3})
+
+    trainer = threading.Thread(target=run)
+    trainer.start()
+    seen = [path.rsplit("-", 1)[1] for path in checkpoints.watch(tmp_path, timeout=30)]
+    trainer.join()
+    assert seen == ["1", "2", "3"]
+
+
+def test_watch_gives_up(tmp_path):
+    checkpoints.manager(tmp_path, model()).save(1)
+    found = checkpoints.watch(tmp_path, timeout=0.1)
+    assert next(found).endswith("step-1")
+    with pytest.raises(InputError, match=r"no new checkpoint for 0\.1 s"):
+        next(found)

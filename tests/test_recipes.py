@@ -1,0 +1,59 @@
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from semisup import recipes
+from semisup.errors import InputError
+
+
+def test_changes_override_the_recipe():
+    recipe = recipes.get("mnist", max_steps=7, visit_weight=0.25)
+    assert (recipe.dataset, recipe.max_steps, recipe.visit_weight) == ("mnist", 7, 0.25)
+    assert recipe.learning_rate == recipes.RECIPES["mnist"].learning_rate
+
+
+def test_every_setting_has_a_meaning():
+    assert all(field.metadata["help"] for field in dataclasses.fields(recipes.Recipe))
+
+
+def test_no_association_without_weights():
+    assert recipes.get("mnist5k").associates
+    assert recipes.get("mnist5k", walker_weight=0.0).associates
+    assert not recipes.get("mnist5k", walker_weight=0.0, visit_weight=0.0).associates
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_steps": 0}, "--max_steps is 0; it must be at least 1"),
+        ({"walker_weight": -0.5}, "--walker_weight is -0.5; it must be at least 0"),
+        ({"learning_rate": 0.0}, "--learning_rate is 0.0; it must be above 0"),
+        ({"learning_rate": float("nan")}, "--learning_rate is nan; it must be above 0"),
+        ({"visit_weight": float("nan")}, "--visit_weight is nan; it must be at least 0"),
+        ({"label_smoothing": 1.0}, "--label_smoothing is 1.0; it must be below 1"),
+        ({"learning_rate_schedule": "poly"}, "schedule 'poly'; known: step, cosine"),
+        ({"sup_seed": -1}, "--sup_seed is -1"),
+        ({"seed": 2**32}, "--seed is 4294967296; it must be below 4294967296"),
+    ],
+)
+def test_settings_outside_their_range_are_refused(changes, message):
+    with pytest.raises(InputError, match=message):
+        recipes.get("mnist5k", **changes)
+
+
+def test_unknown_recipe_names_the_known_ones():
+    with pytest.raises(InputError, match="unknown recipe 'imagenet'; known: mnist5k, mnist"):
+        recipes.get("imagenet")
+
+
+def test_recipes_and_flags_load_nothing_heavy():
+    program = (
+        "import sys, semisup.flags, semisup.console, semisup.runs; "
+        "print({'tensorflow', 'keras', 'numpy', 'matplotlib'} & set(sys.modules))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "set()"

@@ -1,0 +1,65 @@
+import json
+
+import pytest
+
+from semisup import recipes, runs
+from semisup.errors import InputError
+
+RECIPE = recipes.get("mnist5k")
+
+
+def test_a_claimed_folder_tells_all(tmp_path):
+    folder = tmp_path / "new" / "run"
+    runs.claim(folder, RECIPE, "abcd", ["semisup-train", "--logdir=x"])
+    record = json.loads((folder / "recipe.json").read_text())
+    assert record["recipe"]["dataset"] == "mnist5k"
+    assert record["split_hash"] == "abcd"
+    assert record["command"] == ["semisup-train", "--logdir=x"]
+    assert set(record["versions"]) == {"python", "semisup", "tensorflow", "keras"}
+    assert runs.read_recipe(folder) == RECIPE
+
+
+def test_the_same_run_may_claim_again_another_may_not(tmp_path):
+    runs.claim(tmp_path, RECIPE, "abcd", [])
+    before = (tmp_path / "recipe.json").read_bytes()
+    runs.claim(tmp_path, RECIPE, "abcd", ["again"])
+    other = recipes.get("mnist5k", max_steps=9, visit_weight=0.5)
+    wanted = r"holds another run \(max_steps was 800, is 9; visit_weight was 1.0, is 0.5\); choose"
+    with pytest.raises(InputError, match=wanted):
+        runs.claim(tmp_path, other, "abcd", [])
+    with pytest.raises(InputError, match="split_hash was 'abcd', is 'ef'"):
+        runs.claim(tmp_path, RECIPE, "ef", [])
+    assert (tmp_path / "recipe.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"recipe": {}}', '{"recipe": 3}', "\xff"])
+def test_damaged_records_are_named(tmp_path, content):
+    (tmp_path / "recipe.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(InputError, match=r"recipe\.json is damaged"):
+        runs.read_recipe(tmp_path)
+
+
+def test_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"holds no run: there is no recipe\.json"):
+        runs.read_recipe(tmp_path)
+    assert runs.read_result(tmp_path) is None
+
+
+def test_metrics_after_the_resumed_step_are_struck(tmp_path):
+    for step in (0, 10, 20, 30):
+        runs.append_metrics(tmp_path, {"step": step, "test_error": 1.5})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 40, "test_er')  # killed while writing
+    assert [record["step"] for record in runs.read_metrics(tmp_path, 20)] == [0, 10, 20]
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 3
+    runs.append_metrics(tmp_path, {"step": 30, "test_error": 1.0})
+    assert [record["step"] for record in runs.read_metrics(tmp_path, 99)] == [0, 10, 20, 30]
+
+
+def test_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "result.json"
+    runs.write_json(path, {"test_error": 1.0})
+    with pytest.raises(TypeError):
+        runs.write_json(path, {"test_error": object()})
+    assert runs.read_result(tmp_path) == {"test_error": 1.0}
+    assert [file.name for file in tmp_path.iterdir()] == ["result.json"]

@@ -1,0 +1,167 @@
+"""semisup-train and semisup-eval as a person runs them: as processes."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SMALL = [
+    "--recipe=mnist",
+    "--sup_per_batch=2",
+    "--unsup_batch_size=20",
+    "--max_steps=20",
+    "--eval_interval=10",
+]
+
+
+def run(module, *arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", f"semisup.{module}", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=300,
+    )
+
+
+def assert_one_line_error(result, *words):
+    assert result.returncode == 1, result
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.fixture(scope="module")
+def trained(mnist_dir, tmp_path_factory):
+    cwd = tmp_path_factory.mktemp("cwd")
+    # A relative --data_dir: the evaluator must find the data from another folder.
+    shutil.copytree(mnist_dir, cwd / "data")
+    return cwd, run("train", *SMALL, "--data_dir=data", "--logdir=run", cwd=cwd)
+
+
+def test_trainer_prints_progress_and_the_error(trained):
+    cwd, result = trained
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    lines = result.stdout.splitlines()
+    assert lines[0] == "Training in run; to watch: tensorboard --logdir=run"
+    assert lines[1].startswith("step 0/20  test_error ")
+    assert "walker_loss" in lines[2]
+    assert "min left" in lines[2]
+    error = json.loads((cwd / "run" / "result.json").read_text())["test_error"]
+    assert lines[-1].startswith(f"test error {error:.2f} % after 20 steps")
+
+
+def test_folder_of_the_run_is_complete(trained):
+    folder = trained[0] / "run"
+    names = {path.name.split(".out.")[0] for path in folder.iterdir()}
+    wanted = ["recipe.json", "metrics.jsonl", "result.json", "model.keras", "checkpoints", "events"]
+    assert names == set(wanted)
+    recipe = json.loads((folder / "recipe.json").read_text())
+    assert recipe["recipe"]["max_steps"] == 20
+    assert recipe["command"][1:] == [*SMALL, "--data_dir=data", "--logdir=run"]
+
+
+def test_evaluator_needs_the_folder_only(trained, tmp_path):
+    cwd, _ = trained
+    result = run("eval", f"--logdir={cwd / 'run'}", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    trainers = json.loads((cwd / "run" / "result.json").read_text())["test_error"]
+    evaluated = json.loads((cwd / "run" / "eval.json").read_text())
+    assert evaluated["test_error"] == trainers
+    assert evaluated["step"] == 20
+    assert sum(map(sum, evaluated["confusion"])) == 100
+    assert list(evaluated["error_per_class"]) == list("0123456789")
+    lines = result.stdout.strip().splitlines()
+    assert lines[0] == "step 20: mnist, 100 test images"
+    assert lines[1].split() == [*"0123456789", "error"]
+    assert lines[-1] == f"test error {trainers:.2f} %"
+
+
+def test_evaluator_watches_a_run_to_its_end(mnist_dir, tmp_path):
+    logdir = tmp_path / "run"
+    arguments = [*SMALL, "--max_steps=60", f"--data_dir={mnist_dir}", f"--logdir={logdir}"]
+    command = [sys.executable, "-m", "semisup.train", *arguments]
+    trainer = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        # Begun before the run has written anything.
+        result = run("eval", "--watch", "--timeout=120", f"--logdir={logdir}")
+    finally:
+        trainer.wait(timeout=120)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    steps = [int(line.split(":")[0].split()[1]) for line in lines if line.startswith("step ")]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 60
+
+
+def test_the_same_command_twice_prints_the_same_result(trained):
+    cwd, first = trained
+    again = run("train", *SMALL, "--data_dir=data", "--logdir=run", cwd=cwd)
+    assert again.returncode == 0
+    assert again.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("flag", ["--help", "--helpful", "--helpfull"])
+def test_help_lists_every_flag_with_its_default(flag):
+    result = run("train", flag)
+    assert result.returncode == 0
+    from dataclasses import fields
+
+    from semisup.recipes import Recipe
+
+    for name in ["recipe", "logdir", *(field.name for field in fields(Recipe))]:
+        assert f"  --{name}\n" in result.stdout
+    assert "largest learning rate; the optimizer is Adam [0.003]" in result.stdout
+
+
+def damage(folder, name, content):
+    path = folder / name
+    path.write_bytes(content(path.read_bytes()))
+
+
+def test_bad_input_is_one_line(mnist_dir, trained, tmp_path):
+    """Every kind that ends before a model is made, so that a process each is cheap enough."""
+    data = f"--data_dir={mnist_dir}"
+    new = f"--logdir={tmp_path / 'new'}"
+    assert_one_line_error(run("train", "--recipe=cifar"), "unknown recipe 'cifar'", "mnist5k")
+    assert_one_line_error(run("train", "--no_such_flag"), "no_such_flag", "--help")
+    assert_one_line_error(run("train", "--max_steps=many"), "max_steps", "many")
+    assert_one_line_error(run("train", "stray"), "'stray'")
+    assert_one_line_error(run("train", "--dataset=cifar", new), "unknown data set", "mnist5k")
+    assert_one_line_error(
+        run("train", *SMALL, data, new, "--architecture=vgg"), "unknown architecture", "svhn_model"
+    )
+    assert_one_line_error(
+        run("train", *SMALL, data, new, "--sup_per_class=41"), "asked for 41 of the 40", "'0'"
+    )
+    assert_one_line_error(
+        run("train", *SMALL, "--data_dir=data", "--logdir=run", "--seed=3", cwd=trained[0]),
+        "holds another run (seed was 0, is 3)",
+    )
+    assert not (tmp_path / "new").exists()
+
+
+def test_damaged_data_is_one_line(mnist_dir, tmp_path):
+    folder = Path(shutil.copytree(mnist_dir, tmp_path / "data"))
+    (folder / "train-labels-idx1-ubyte.gz").rename(folder / "elsewhere")
+    run_it = lambda: run("train", *SMALL, f"--data_dir={folder}", f"--logdir={tmp_path / 'r'}")  # noqa: E731
+    assert_one_line_error(run_it(), "no train-labels-idx1-ubyte.gz", str(folder))
+    (folder / "elsewhere").rename(folder / "train-labels-idx1-ubyte.gz")
+    damage(folder, "train-images-idx3-ubyte.gz", lambda content: content[:-5000])
+    assert_one_line_error(run_it(), "train-images-idx3-ubyte.gz is damaged", "313616 bytes")
+    assert not (tmp_path / "r").exists()
+
+
+def test_evaluator_names_what_is_missing(tmp_path):
+    assert_one_line_error(run("eval"), "--logdir is missing")
+    assert_one_line_error(run("eval", f"--logdir={tmp_path}"), str(tmp_path), "holds no run")
+    assert_one_line_error(
+        run("eval", f"--logdir={tmp_path}", "--watch", "--timeout=1"), "no run has begun", "1 s"
+    )

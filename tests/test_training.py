@@ -1,0 +1,134 @@
+"""The loop, in this process, on easy digits."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from semisup import experiment, recipes, runs, training
+from semisup.errors import InputError
+
+SMALL = {
+    "sup_per_batch": 2,
+    "unsup_batch_size": 20,
+    "max_steps": 30,
+    "eval_interval": 10,
+    "log_interval": 5,
+}
+
+
+def recipe(mnist_dir, **changes):
+    return recipes.get("mnist", data_dir=str(mnist_dir), **{**SMALL, **changes})
+
+
+@pytest.fixture(scope="module")
+def finished(mnist_dir, tmp_path_factory):
+    logdir = tmp_path_factory.mktemp("run")
+    result = training.train(recipe(mnist_dir), logdir, ["semisup-train"])
+    return logdir, result
+
+
+def test_training_learns_and_reports(finished):
+    logdir, result = finished
+    records = [json.loads(line) for line in (logdir / "metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == [0, 10, 20, 30]
+    errors = [record["test_error"] for record in records]
+    assert errors[0] > 50
+    assert errors[-1] < 10
+    assert result["test_error"] == errors[-1]
+    assert result["test_error_min"] == min(errors)
+    assert result["test_error_median"] == np.median(errors)
+    assert result["steps"] == 30
+    seconds = [record["train_seconds"] for record in records]
+    assert seconds == sorted(seconds)
+    assert result["train_seconds"] == seconds[-1] > 0
+    assert result == json.loads((logdir / "result.json").read_text())
+    assert records[-1]["walker_loss"] > 0
+
+
+def test_saved_model_is_the_trained_one(finished, mnist_dir):
+    logdir, result = finished
+    model = keras.models.load_model(logdir / runs.MODEL)
+    dataset = experiment.build(recipe(mnist_dir)).dataset
+    logits = model.predict(dataset.test_images, verbose=0)["logits"]
+    error = 100 * np.mean(logits.argmax(axis=1) != dataset.test_labels)
+    assert error == pytest.approx(result["test_error"])
+
+
+def test_finished_run_is_not_run_again(finished, mnist_dir, capsys):
+    logdir, result = finished
+    before = {path: path.stat().st_mtime_ns for path in logdir.rglob("*") if path.is_file()}
+    assert training.train(recipe(mnist_dir), logdir) == result
+    assert "finished" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_other_run_in_the_folder_is_refused(finished, mnist_dir):
+    with pytest.raises(InputError, match=r"holds another run .visit_weight was 1.0, is 0.5"):
+        training.train(recipe(mnist_dir, visit_weight=0.5), finished[0])
+
+
+def test_an_interrupted_run_ends_as_if_it_had_not_been(finished, mnist_dir, tmp_path, monkeypatch):
+    """Stopped in the middle of a step after the second checkpoint, then started again."""
+    make = training.make_train_step
+
+    def make_interrupted(model, spec):
+        train_step = make(model, spec)
+        steps = iter(range(24))
+
+        class Interrupted:
+            get_concrete_function = train_step.get_concrete_function
+
+            def __call__(self, *batch):
+                if next(steps, None) is None:
+                    raise KeyboardInterrupt
+                return train_step(*batch)
+
+        return Interrupted()
+
+    monkeypatch.setattr(training, "make_train_step", make_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(recipe(mnist_dir), tmp_path)
+    assert not (tmp_path / "result.json").exists()
+    monkeypatch.undo()
+    training.train(recipe(mnist_dir), tmp_path)
+    whole, resumed = (keras.models.load_model(d / runs.MODEL) for d in (finished[0], tmp_path))
+    for weight, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
+    steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").open()]
+    assert steps == [0, 10, 20, 30]
+
+
+def test_not_a_number_stops_the_run_and_names_the_loss(mnist_dir, tmp_path):
+    with pytest.raises(InputError, match=r"loss.* no longer finite at step \d+; the last good"):
+        training.train(recipe(mnist_dir, learning_rate=1e30), tmp_path)
+    assert not (tmp_path / "result.json").exists()
+
+
+def test_the_step_is_traced_once_in_graph_mode(mnist_dir):
+    setup = experiment.build(recipe(mnist_dir))
+    traces = 0
+    original = setup.model.compute_loss
+
+    def counted(*args, **kwargs):
+        nonlocal traces
+        traces += 1
+        assert not tf.executing_eagerly()
+        return original(*args, **kwargs)
+
+    setup.model.compute_loss = counted
+    batches = setup.batches()
+    train_step = training.make_train_step(setup.model, batches.element_spec)
+    graph = train_step.get_concrete_function().graph
+    for images, labels in batches.take(5):
+        train_step(images, labels)
+    assert traces == 1
+    assert train_step.experimental_get_tracing_count() == 1
+    names = [op.name for op in graph.get_operations()]
+    for scope in ("similarity", "p_ab", "p_ba", "p_aba", "walker_loss", "visit_loss"):
+        assert any(name.startswith(f"association/{scope}/") for name in names), scope
+    # One forward pass covers A and B: each of the six convolutions stands in the graph once.
+    assert sum(op.type == "Conv2D" for op in graph.get_operations()) == 6
+    assert not any(op.type in ("PyFunc", "EagerPyFunc") for op in graph.get_operations())
