@@ -90,7 +90,7 @@ def _learning_rate(recipe: Recipe) -> keras.optimizers.schedules.LearningRateSch
         return schedules.cosine_with_warmup(
             recipe.learning_rate,
             recipe.max_steps,
-            recipe.warmup_steps,
+            int(recipe.warmup_share * recipe.max_steps),
             recipe.minimum_learning_rate,
         )
     return schedules.StepDecay(

@@ -73,7 +73,9 @@ class Recipe:
         "step: times --decay_factor every --decay_steps, as the authors have it; "
         "cosine: down to --minimum_learning_rate at the last step",
     )
-    warmup_steps: int = _setting(100, "steps in which a cosine schedule rises from 0")
+    warmup_share: float = _setting(
+        0.125, "share of the steps in which a cosine schedule rises from 0, below 1"
+    )
     decay_factor: float = _setting(0.33, "factor of each drop of a step schedule")
     decay_steps: int = _setting(5000, "steps between the drops of a step schedule")
     minimum_learning_rate: float = _setting(1e-6, "the learning rate never falls below this")
@@ -91,8 +93,9 @@ class Recipe:
         for name in ("seed", "sup_seed"):
             if getattr(self, name) >= 2**32:
                 raise InputError(f"--{name} is {getattr(self, name)}; it must be below {2**32}")
-        if not self.label_smoothing < 1:
-            raise InputError(f"--label_smoothing is {self.label_smoothing}; it must be below 1")
+        for name in ("label_smoothing", "warmup_share"):
+            if getattr(self, name) >= 1:
+                raise InputError(f"--{name} is {getattr(self, name)}; it must be below 1")
         if not 0 < self.learning_rate < float("inf"):
             raise InputError(f"--learning_rate is {self.learning_rate}; it must be above 0")
         if self.learning_rate_schedule not in ("step", "cosine"):
@@ -117,7 +120,7 @@ _LEAST: dict[str, float] = {
     "visit_weight": 0,
     "logit_weight": 0,
     "label_smoothing": 0,
-    "warmup_steps": 0,
+    "warmup_share": 0,
     "decay_factor": 0,
     "decay_steps": 1,
     "minimum_learning_rate": 0,

@@ -87,7 +87,7 @@ def test_settings_reach_the_model_and_its_optimizer(mnist_dir):
     schedule = model.optimizer._learning_rate
     assert isinstance(schedule, schedules.StepDecay)
     assert float(schedule(7)) == pytest.approx(5e-4)
-    cosine = build(mnist_dir, learning_rate_schedule="cosine", warmup_steps=5, max_steps=20)
+    cosine = build(mnist_dir, learning_rate_schedule="cosine", warmup_share=0.25, max_steps=20)
     rate = cosine.model.optimizer._learning_rate
     assert float(rate(5)) == pytest.approx(1e-3)
     assert float(rate(20)) == pytest.approx(1e-6)

@@ -1,0 +1,21 @@
+# Sourced by scripts/quickstart and scripts/test: makes .venv and installs the package in it.
+# Its argument names extras of setup.py, such as "test". Needs the package index the first time.
+
+extras="${1:+[$1]}"
+python="${PYTHON:-python3}"
+if ! "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))'; then
+  echo "error: semisup needs Python 3.10 to 3.13, but $python is" \
+    "$("$python" --version 2>&1); set PYTHON to another" >&2
+  exit 1
+fi
+if [ ! -x .venv/bin/python ]; then
+  echo "Making .venv with $("$python" --version) ..."
+  "$python" -m venv .venv
+fi
+# Installed anew only when setup.py has changed since, or other extras are asked for.
+stamp=".venv/installed-${1:-plain}"
+if [ ! -e "$stamp" ] || [ setup.py -nt "$stamp" ]; then
+  echo "Installing semisup$extras and what it needs into .venv (a minute or two) ..."
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".$extras"
+  touch "$stamp"
+fi
