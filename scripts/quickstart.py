@@ -13,6 +13,7 @@ from absl import flags
 
 from semisup import recipes
 from semisup.console import load_tensorflow, run_main
+from semisup.runs import MODEL
 
 _LOGDIR = flags.DEFINE_string(
     "logdir", None, "folder for the two runs; by default runs/quickstart-TIME"
@@ -25,33 +26,33 @@ _MAX_STEPS = flags.DEFINE_integer(
 def main() -> None:
     logdir = Path(_LOGDIR.value or f"runs/quickstart-{time.strftime('%Y%m%d-%H%M%S')}")
     steps = {"max_steps": _MAX_STEPS.value}
-    runs = {
+    recipes_of_runs = {
         "labels only": recipes.get("mnist5k", walker_weight=0.0, visit_weight=0.0, **steps),
         "with association": recipes.get("mnist5k", **steps),
     }
     load_tensorflow()
-    from semisup import checkpoints, experiment, figures
+    import keras
+
+    from semisup import experiment, figures
     from semisup.training import train
 
     results = {}
-    for name, recipe in runs.items():
+    for name, recipe in recipes_of_runs.items():
         print(f"\n{name}: 100 labelled digits, {recipe.max_steps} steps", flush=True)
         results[name] = train(recipe, logdir / name.replace(" ", "_"))
 
     # The first weights are a function of the recipe, so the untrained model can be had again.
-    setup = experiment.build(runs["with association"])
+    setup = experiment.build(recipes_of_runs["with association"])
+    trained = keras.models.load_model(logdir / "with_association" / MODEL)
     sample = figures.choose_walk_sample(setup.dataset, setup.split)
-    before = figures.association_figure(setup.model, sample, "before training")
-    figures.save(before, logdir / "associations_before.png")
-    checkpoints.restore(setup.model, checkpoints.newest(logdir / "with_association"))
-    after = figures.association_figure(setup.model, sample, "after training")
-    figures.save(after, logdir / "associations_after.png")
+    models = {"before training": setup.model, "after training": trained}
+    picture = logdir / "associations.png"
+    figures.save(figures.association_figure(models, sample), picture)
 
     print(f"\nTest error on {len(setup.dataset.test_labels)} digits, 100 labels, same seed:")
     for name, result in results.items():
         print(f"  {name:17s} {result['test_error']:5.2f} %   ({result['train_seconds']:.0f} s)")
-    print("\nAssociations before and after training (the paper's figure 2):")
-    print(f"  {logdir / 'associations_before.png'}\n  {logdir / 'associations_after.png'}")
+    print(f"\nAssociations before and after training (the paper's figure 2):\n  {picture}")
     print("To see losses, associations and the graph in a browser:")
     print(f"  .venv/bin/tensorboard --logdir={shlex.quote(str(logdir))}")
 

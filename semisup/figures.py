@@ -3,6 +3,7 @@
 `save` writes one to a file; `to_pixels` makes an image of it for TensorBoard.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ from semisup.data.dataset import Dataset
 from semisup.data.splits import Split
 from semisup.evaluation import Report, predict
 from semisup.model import AssociativeModel
+
+_WIDTH = 13.0  # of a picture of walks, in inches
 
 _A_COLOUR, _B_COLOUR = "#1a7f37", "#b3261e"  # green and red, as in the paper's figure 2
 
@@ -50,48 +53,19 @@ def choose_walk_sample(
     return WalkSample(dataset.train_images[np.concatenate(rows)], dataset.unlabeled_pool[drawn])
 
 
-def association_figure(model: AssociativeModel, sample: WalkSample, title: str = "") -> Figure:
+def association_figure(models: Mapping[str, AssociativeModel], sample: WalkSample) -> Figure:
     """The paper's figure 2: walks A -> B -> A; the darker a line, the likelier the step.
 
     Args:
-        model: gives the embeddings.
+        models: whose embeddings to walk on; each gets a panel under its title, for
+            instance one before and one after training.
         sample: the images to walk on, from `choose_walk_sample`.
-        title: stands above the picture.
     """
-    A, B = (predict(model, images)["embedding"] for images in sample)
-    walk = association.walk(A, B, model.similarity)
-    P_ab, P_ba = np.asarray(walk.P_ab), np.asarray(walk.P_ba)
-
-    width = 13.0
-    figure = Figure(figsize=(width, 5.4), layout="constrained")
-    axes = figure.add_subplot()
-    places_a = (np.arange(len(A)) + 0.5) * width / len(A)
-    places_b = (np.arange(len(B)) + 0.5) * width / len(B)
-    size = 0.92 * width / max(len(A), len(B), 16)
-    top, middle, bottom = 4.4, 2.2, 0.0
-    for images, places, height, colour in (
-        (sample.A, places_a, top, _A_COLOUR),
-        (sample.B, places_b, middle, _B_COLOUR),
-        (sample.A, places_a, bottom, _A_COLOUR),
-    ):
-        for image, x in zip(images, places, strict=True):
-            axes.imshow(
-                _inked(image, colour),
-                extent=(x - size / 2, x + size / 2, height - size / 2, height + size / 2),
-                interpolation="nearest",
-                zorder=2,
-            )
-    _draw_steps(axes, places_a, places_b, top - size * 0.6, middle + size * 0.6, P_ab)
-    _draw_steps(axes, places_b, places_a, middle - size * 0.6, bottom + size * 0.6, P_ba)
-    for height, text, colour in (
-        (top, "A", _A_COLOUR),
-        (middle, "B", _B_COLOUR),
-        (bottom, "A", _A_COLOUR),
-    ):
-        axes.text(-0.25, height, text, color=colour, fontsize=14, ha="center", va="center")
-    axes.set(xlim=(-0.45, width), ylim=(bottom - size, top + size), aspect="equal")
-    axes.set_axis_off()
-    axes.set_title(title, fontsize=13)
+    figure = Figure(figsize=(_WIDTH, 5.1 * len(models)), layout="constrained")
+    for row, (title, model) in enumerate(models.items(), start=1):
+        axes = figure.add_subplot(len(models), 1, row)
+        axes.set_title(title, fontsize=13)
+        _draw_walks(axes, model, sample)
     return figure
 
 
@@ -127,6 +101,28 @@ def to_pixels(figure: Figure) -> np.ndarray:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[None, ..., :3]
+
+
+def _draw_walks(axes: matplotlib.axes.Axes, model: AssociativeModel, sample: WalkSample) -> None:
+    A, B = (predict(model, images)["embedding"] for images in sample)
+    walk = association.walk(A, B, model.similarity)
+    x_a, x_b = ((np.arange(len(images)) + 0.5) * _WIDTH / len(images) for images in sample)
+    size = 0.92 * _WIDTH / max(len(A), len(B), 16)
+    top, middle, bottom = 4.4, 2.2, 0.0
+    for name, images, x, y, colour in (
+        ("A", sample.A, x_a, top, _A_COLOUR),
+        ("B", sample.B, x_b, middle, _B_COLOUR),
+        ("A", sample.A, x_a, bottom, _A_COLOUR),
+    ):
+        axes.text(-0.25, y, name, color=colour, fontsize=14, ha="center", va="center")
+        for image, centre in zip(images, x, strict=True):
+            extent = (centre - size / 2, centre + size / 2, y - size / 2, y + size / 2)
+            axes.imshow(_inked(image, colour), extent=extent, interpolation="nearest", zorder=2)
+    gap = 0.6 * size
+    _draw_steps(axes, x_a, x_b, top - gap, middle + gap, np.asarray(walk.P_ab))
+    _draw_steps(axes, x_b, x_a, middle - gap, bottom + gap, np.asarray(walk.P_ba))
+    axes.set(xlim=(-0.45, _WIDTH), ylim=(bottom - size, top + size), aspect="equal")
+    axes.set_axis_off()
 
 
 def _inked(image: np.ndarray, colour: str) -> np.ndarray:

@@ -176,19 +176,22 @@ class AssociativeModel(keras.Model):
                 "walker_weight, visit_weight and logit_weight in the constructor"
             )
         labelled, unlabelled = _rows(y)
-        labels = ops.take(ops.reshape(y, [-1]), labelled)
-        classification = association.classification_loss(
-            ops.take(y_pred["logits"], labelled, axis=0), labels, self.label_smoothing
-        )
-        l2_loss = sum(self.losses, start=ops.zeros([], "float32"))
-        self.means["classification_loss"].update_state(classification, sample_weight=_any(labelled))
-        self.means["l2_loss"].update_state(l2_loss)
+        with keras.name_scope("labelled"):
+            labels = ops.take(ops.reshape(y, [-1]), labelled)
+            A = ops.take(y_pred["embedding"], labelled, axis=0)
+            logits = ops.take(y_pred["logits"], labelled, axis=0)
+        classification = association.classification_loss(logits, labels, self.label_smoothing)
+        with keras.name_scope("l2_loss"):
+            l2_loss = sum(self.losses, start=ops.zeros([], "float32"))
+        with keras.name_scope("metrics"):
+            self.means["classification_loss"].update_state(classification, _any(labelled))
+            self.means["l2_loss"].update_state(l2_loss)
         weights = self.loss_weights_now()
         if not training:
             return weights["logit_weight"] * classification + l2_loss
 
-        A = ops.take(y_pred["embedding"], labelled, axis=0)
-        B = ops.take(y_pred["embedding"], unlabelled, axis=0)
+        with keras.name_scope("unlabelled"):
+            B = ops.take(y_pred["embedding"], unlabelled, axis=0)
         if self.virtual_embeddings:
             A = ops.concatenate([A, self.virtual])
             own_classes = self.num_classes + ops.arange(self.virtual_embeddings)
@@ -196,14 +199,12 @@ class AssociativeModel(keras.Model):
         losses = association.association_losses(A, B, labels, self.similarity)
         # Without both A and B there is no walk, and nothing to learn from one.
         walked = _any(labelled) * _any(unlabelled)
-        for name, value in zip(_WALK_METRICS, losses, strict=True):
-            self.means[name].update_state(value, sample_weight=walked)
-        return (
-            association.total_loss(
-                walked * losses.walker, walked * losses.visit, classification, **weights
-            )
-            + l2_loss
-        )
+        with keras.name_scope("metrics"):
+            for name, value in zip(_WALK_METRICS, losses, strict=True):
+                self.means[name].update_state(value, walked)
+        with keras.name_scope("total_loss"):
+            walker, visit = walked * losses.walker, walked * losses.visit
+            return association.total_loss(walker, visit, classification, **weights) + l2_loss
 
     def compute_metrics(
         self,
@@ -213,11 +214,12 @@ class AssociativeModel(keras.Model):
         sample_weight: Tensor = None,
     ) -> dict[str, Tensor]:
         labelled, _ = _rows(y)
-        labels = ops.take(ops.reshape(y, [-1]), labelled)
-        logits = ops.take(y_pred["logits"], labelled, axis=0)
-        wrong = ops.not_equal(ops.argmax(logits, axis=1), ops.cast(labels, "int32"))
-        self.means["error"].update_state(100.0 * ops.cast(wrong, "float32"))
-        return super().compute_metrics(x, labels, logits, sample_weight)
+        with keras.name_scope("metrics"):
+            labels = ops.take(ops.reshape(y, [-1]), labelled)
+            logits = ops.take(y_pred["logits"], labelled, axis=0)
+            wrong = ops.not_equal(ops.argmax(logits, axis=1), ops.cast(labels, "int32"))
+            self.means["error"].update_state(100.0 * ops.cast(wrong, "float32"))
+            return super().compute_metrics(x, labels, logits, sample_weight)
 
     def loss_weights_now(self) -> dict[str, Tensor]:
         """walker_weight, visit_weight and logit_weight at the optimizer's current step."""
@@ -254,10 +256,12 @@ class AssociativeModel(keras.Model):
 
 def _rows(labels: Tensor) -> tuple[Tensor, Tensor]:
     """Indices of the labelled rows and of the unlabelled ones."""
-    labels = ops.reshape(labels, [-1])
-    return ops.nonzero(labels >= 0)[0], ops.nonzero(labels < 0)[0]
+    with keras.name_scope("rows"):
+        labels = ops.reshape(labels, [-1])
+        return ops.nonzero(labels >= 0)[0], ops.nonzero(labels < 0)[0]
 
 
 def _any(rows: Tensor) -> Tensor:
     """1.0 if there are any rows, else 0.0."""
-    return ops.cast(ops.shape(rows)[0] > 0, "float32")
+    with keras.name_scope("any"):
+        return ops.cast(ops.shape(rows)[0] > 0, "float32")

@@ -46,7 +46,7 @@ def write_evaluation(
             tf.summary.scalar(f"test_error_per_class/{name}", error, step)
     confusion = figures.confusion_figure(report, f"step {step}: test error {report.error:.2f} %")
     tf.summary.image("confusion_matrix", figures.to_pixels(confusion), step)
-    walks = figures.association_figure(model, sample, f"associations at step {step}")
+    walks = figures.association_figure({f"associations at step {step}": model}, sample)
     tf.summary.image("associations", figures.to_pixels(walks), step)
 
     A, B = (predict(model, images)["embedding"] for images in probe)

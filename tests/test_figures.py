@@ -49,7 +49,7 @@ def test_lines_are_as_dark_as_the_steps_are_likely(model):
     sample = figures.choose_walk_sample(DATASET, SPLIT, per_class=2, unlabeled=12)
     A, B = (predict(model, images)["embedding"] for images in sample)
     walk = association.walk(A, B)
-    [axes] = figures.association_figure(model, sample, "title").axes
+    [axes] = figures.association_figure({"title": model}, sample).axes
     first, second = (item for item in axes.collections if isinstance(item, LineCollection))
     for lines, P in ((first, np.asarray(walk.P_ab)), (second, np.asarray(walk.P_ba))):
         np.testing.assert_allclose(lines.get_alpha(), P[P > 0.01], rtol=1e-5)
@@ -67,7 +67,8 @@ def test_confusion_figure_shows_counts_and_names():
 
 def test_figures_become_pixels_and_files(model, tmp_path):
     sample = figures.choose_walk_sample(DATASET, SPLIT)
-    figure = figures.association_figure(model, sample)
+    figure = figures.association_figure({"before": model, "after": model}, sample)
+    assert [axes.get_title() for axes in figure.axes] == ["before", "after"]
     pixels = figures.to_pixels(figure)
     assert pixels.dtype == np.uint8
     assert pixels.ndim == 4

@@ -34,7 +34,9 @@ class Split:
         return digest.hexdigest()[:16]
 
 
-def choose_split(dataset: Dataset, sup_per_class: int, unsup_samples: int, seed: int) -> Split:
+def choose_split(
+    dataset: Dataset, sup_per_class: int, unsup_samples: int = ALL, seed: int = 0
+) -> Split:
     """Draw the labelled images, as many of each class, and the unlabelled ones.
 
     Args:

@@ -1,0 +1,28 @@
+"""The README's Python runs as it stands there, and adds the method in five lines."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_python_of_the_readme():
+    setup, method, losses = re.findall(
+        r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert len(method.strip().splitlines()) <= 5
+    names = {}
+    exec(setup, names)
+    exec(method, names)
+    digits, model = names["digits"], names["model"]
+    results = model.evaluate(digits.test_images, digits.test_labels, verbose=0, return_dict=True)
+    assert results["error"] < 10  # labels alone leave about 18
+    exec(losses, names)
+    assert np.isfinite(names["loss"])
+
+
+def test_pictures_of_the_readme_are_there():
+    for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README.read_text(encoding="utf-8")):
+        assert (README.parent / path).is_file(), path
