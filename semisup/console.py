@@ -61,6 +61,8 @@ def load_tensorflow() -> None:
             import tensorflow as tf
 
             tf.config.list_physical_devices()  # looks for GPUs, which has its notes too
+            # Keras's predict is traced for each size of batch, and TensorFlow warns of it.
+            tf.get_logger().setLevel("ERROR")
         except BaseException:
             notes.seek(0)
             os.write(terminal, notes.read())
