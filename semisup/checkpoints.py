@@ -13,24 +13,26 @@ from semisup.model import AssociativeModel
 KEPT = 3
 
 
-def manager(logdir: Path, model: AssociativeModel) -> tf.train.CheckpointManager:
-    """Saves and restores `model` in the run's folder, keeping the newest three."""
+def manager(
+    logdir: Path, model: AssociativeModel, **state: tf.Variable
+) -> tf.train.CheckpointManager:
+    """Saves `model` and other `state` in the run's folder, keeping the newest three."""
     return tf.train.CheckpointManager(
-        tf.train.Checkpoint(model=model),
+        tf.train.Checkpoint(model=model, **state),
         str(logdir / runs.CHECKPOINTS),
         max_to_keep=KEPT,
         checkpoint_name="step",
     )
 
 
-def restore(model: AssociativeModel, checkpoint: str) -> int:
-    """Load a checkpoint into the model and its optimizer; returns its training step.
+def restore(model: AssociativeModel, checkpoint: str, **state: tf.Variable) -> int:
+    """Load a checkpoint into the model, its optimizer and `state`; returns its step.
 
     Raises:
         InputError: the checkpoint can't be read, or is of another model.
     """
     try:
-        status = tf.train.Checkpoint(model=model).restore(checkpoint)
+        status = tf.train.Checkpoint(model=model, **state).restore(checkpoint)
         status.assert_existing_objects_matched()
     except (tf.errors.OpError, AssertionError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]

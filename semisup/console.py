@@ -41,7 +41,6 @@ def run_main(main: Callable[[], None], description: str) -> None:
         except (InputError, OSError) as error:
             sys.exit(f"error: {' '.join(str(error).split())}")
         except KeyboardInterrupt:
-            print("\nStopped. The same command goes on from the last checkpoint.")
             sys.exit(130)
 
     app.run(guarded, flags_parser=parse)

@@ -10,9 +10,9 @@ from semisup.evaluation import Report, predict
 from semisup.model import AssociativeModel
 
 
-def write_graph(train_step: tf.types.experimental.ConcreteFunction) -> None:
-    """The graph page: the traced training step, the association under its name scopes."""
-    tf.summary.graph(train_step.graph.as_graph_def(add_shapes=True))
+def write_graph(graph: tf.Graph) -> None:
+    """The graph page: the training step, the association under its name scopes."""
+    tf.summary.graph(graph.as_graph_def(add_shapes=True))
 
 
 def write_training(step: int, logs: Mapping[str, float], model: AssociativeModel) -> None:

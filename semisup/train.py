@@ -28,7 +28,11 @@ def main() -> None:
     load_tensorflow()  # which --help and bad flags do not need
     from semisup.training import train
 
-    result = train(recipe, logdir, sys.argv)
+    try:
+        result = train(recipe, logdir, sys.argv)
+    except KeyboardInterrupt:
+        print(f"\nStopped and saved. To go on: the same command with --logdir={logdir}")
+        raise
     print(
         f"test error {result['test_error']:.2f} % after {result['steps']} steps "
         f"({result['train_seconds']:.0f} s of training; median of the last evaluations "

@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from semisup import checkpoints, experiment, figures, runs, summaries
+from semisup import checkpoints, experiment, figures, interrupts, runs, summaries
 from semisup.errors import InputError
 from semisup.evaluation import evaluate
 from semisup.model import AssociativeModel
@@ -35,12 +35,13 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
         What result.json holds: `test_error` (of the last evaluation),
         `test_error_median` (of the last 5), `test_error_min` (the least of all; it was
         chosen on the test images, so quote it as such), all in percent;
-        `train_seconds` (the training steps alone, the first one's tracing included,
-        without loading, evaluating and saving); `steps`.
+        `train_seconds` (the training steps alone, without loading, tracing, evaluating
+        and saving); `steps`.
 
     Raises:
         InputError: the recipe or its data is bad, the folder holds another run, or a
             loss is no longer a finite number.
+        KeyboardInterrupt: SIGINT or SIGTERM came; the last step is saved.
     """
     setup = experiment.build(recipe)
     runs.claim(logdir, recipe, setup.split.hash, command)
@@ -49,10 +50,12 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
         return result
     print(f"Training in {logdir}; to watch: tensorboard --logdir={shlex.quote(str(logdir))}")
     model = setup.model
-    manager = checkpoints.manager(logdir, model)
-    step = checkpoints.restore(model, manager.latest_checkpoint) if manager.checkpoints else 0
+    seconds = tf.Variable(0.0, dtype="float64")
+    manager = checkpoints.manager(logdir, model, train_seconds=seconds)
+    step = 0
+    if manager.latest_checkpoint:
+        step = checkpoints.restore(model, manager.latest_checkpoint, train_seconds=seconds)
     evaluations = runs.read_metrics(logdir, last_step=step)
-    seconds = evaluations[-1]["train_seconds"] if evaluations else 0.0
     if step > 0:
         print(f"Resuming at step {step} of {recipe.max_steps}.")
 
@@ -66,7 +69,7 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
     def evaluate_now(logs: Mapping[str, float]) -> None:
         dataset = setup.dataset
         report = evaluate(model, dataset.test_images, dataset.test_labels, dataset.class_names)
-        record = {"step": step, "train_seconds": seconds, "test_error": report.error, **logs}
+        record = {"step": step, "train_seconds": float(seconds), "test_error": report.error, **logs}
         summaries.write_evaluation(step, report, model, sample, probe)
         evaluations.append(record)
         runs.append_metrics(logdir, record)
@@ -74,9 +77,10 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
         progress.update(step, {"test_error": report.error})
         progress.write_line(step)
 
-    with writer.as_default():
-        if step == 0:
-            summaries.write_graph(train_step.get_concrete_function())
+    graph = train_step.get_concrete_function().graph  # traces it, before the clock starts
+    with writer.as_default(), interrupts.deferred() as interrupted:
+        if not evaluations:
+            summaries.write_graph(graph)
             evaluate_now({})
         iterator = iter(batches)
         started = time.monotonic()
@@ -92,9 +96,13 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
                 progress.update(step, {name: logs[name] for name in _SHOWN})
             else:
                 progress.update(step)
-            if evaluating:
-                seconds += time.monotonic() - started
-                evaluate_now(logs)
+            if evaluating or interrupted():
+                seconds.assign_add(time.monotonic() - started)
+                if evaluating:
+                    evaluate_now(logs)
+                if interrupted():
+                    manager.save(step)
+                    raise KeyboardInterrupt
                 started = time.monotonic()
     writer.close()
 
@@ -103,7 +111,7 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
         "test_error": errors[-1],
         "test_error_median": statistics.median(errors[-MEDIAN_OVER:]),
         "test_error_min": min(errors),
-        "train_seconds": seconds,
+        "train_seconds": float(seconds),
         "steps": step,
     }
     runs.save_model(logdir, model)

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -106,6 +108,30 @@ def test_the_same_command_twice_prints_the_same_result(trained):
     again = run("train", *SMALL, "--data_dir=data", "--logdir=run", cwd=cwd)
     assert again.returncode == 0
     assert again.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_save_and_say_how_to_go_on(mnist_dir, tmp_path, number):
+    steps = ["--max_steps=100000", "--eval_interval=100000", "--log_interval=3"]
+    arguments = [*SMALL, *steps, f"--data_dir={mnist_dir}"]
+    command = [sys.executable, "-m", "semisup.train", *arguments]
+    trainer = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for line in trainer.stdout:
+        if line.startswith("step 0/"):
+            break
+    time.sleep(1)
+    trainer.send_signal(number)
+    output, errors = trainer.communicate(timeout=60)
+    assert trainer.returncode == 130
+    assert errors == ""
+    [folder] = (tmp_path / "runs").iterdir()
+    saved = sorted(path.name for path in (folder / "checkpoints").glob("*.index"))
+    assert len(saved) == 2  # of step 0, and of the step it had come to
+    assert (
+        f"Stopped and saved. To go on: the same command with --logdir=runs/{folder.name}" in output
+    )
 
 
 @pytest.mark.parametrize("flag", ["--help", "--helpful", "--helpfull"])
