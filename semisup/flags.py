@@ -46,9 +46,10 @@ def recipe_from_flags() -> recipes.Recipe:
         for field in dataclasses.fields(recipes.Recipe)
         if flags.FLAGS[field.name].present
     }
-    if given.get("data_dir"):
-        # The evaluator may run in another folder.
-        given["data_dir"] = str(Path(given["data_dir"]).expanduser().resolve())
+    for name in ("data_dir", "target_data_dir", "split_file", "init_from"):
+        if given.get(name):
+            # The evaluator may run in another folder.
+            given[name] = str(Path(given[name]).expanduser().resolve())
     return recipes.get(flags.FLAGS.recipe, **given)
 
 

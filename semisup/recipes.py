@@ -26,12 +26,37 @@ class Recipe:
     """
 
     # The data.
-    dataset: str = _setting("mnist5k", "data set: mnist5k, mnist, or tfds:NAME")
+    dataset: str = _setting(
+        "mnist5k",
+        "data set: mnist5k, mnist, mnist3 (as RGB), mnistm, mnistm_local, svhn, svhn_extra, "
+        "stl10, usps, synth, gtsrb, synth_signs, tfds:NAME; of your own: folder, npz",
+    )
     data_dir: str | None = _setting(
-        None, "folder with the data set's original files; not needed for mnist5k"
+        None,
+        "folder (or .tar.gz, .npz) with the data set's files; not needed for mnist5k and "
+        "mnistm_local; without it mnist, svhn and stl10 come through tensorflow-datasets",
+    )
+    target_dataset: str | None = _setting(
+        None,
+        "domain adaptation: take the unlabelled and the test images from this data set instead",
+    )
+    target_data_dir: str | None = _setting(None, "folder with the target's files")
+    new_size: int = _setting(0, "resize all images to this height and width; 0 for no change")
+    skip_unreadable: bool = _setting(
+        False, "of --dataset=folder, leave out and count images that can't be read"
     )
     sup_per_class: int = _setting(10, "labelled images per class in total; -1 for all")
     unsup_samples: int = _setting(-1, "unlabelled images in total; -1 for all")
+    fold: int = _setting(
+        -1, "label the images of this fold, where the data set has folds (stl10: 0 to 9)"
+    )
+    exclude_labeled: bool = _setting(
+        False, "keep the labelled images out of the unlabelled ones; the paper lets them overlap"
+    )
+    remove_classes: int = _setting(0, "label no image of this many classes, the highest ones")
+    split_file: str | None = _setting(
+        None, "take the labelled and unlabelled images from a run's split.json"
+    )
     sup_seed: int = _setting(0, "seed that chooses the labelled and unlabelled images")
     sup_per_batch: int = _setting(10, "labelled images per class in a batch")
     unsup_batch_size: int = _setting(100, "unlabelled images in a batch")
@@ -47,6 +72,9 @@ class Recipe:
     separate_batches: bool = _setting(
         False,
         "pass labelled and unlabelled images through the network apart (for batch norm)",
+    )
+    init_from: str | None = _setting(
+        None, "begin with the weights of the run in this folder, with the same network"
     )
     # The losses.
     similarity: str = _setting("dot", "similarity of embeddings: dot, cosine or euclidean")
@@ -111,6 +139,8 @@ class Recipe:
 
 
 _LEAST: dict[str, float] = {
+    "new_size": 0,
+    "remove_classes": 0,
     "sup_seed": 0,
     "sup_per_batch": 1,
     "unsup_batch_size": 1,

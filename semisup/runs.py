@@ -1,5 +1,6 @@
 """The folder of a run, which tells all about it.
 
+    split.json      which images are labelled and unlabelled; --split_file takes it
     recipe.json     the settings, the split's hash, the versions, the command
     checkpoints/    the newest weights and optimizer states
     metrics.jsonl   a line for each evaluation
@@ -13,6 +14,7 @@ Files are written whole or not at all: under another name first, then renamed.
 import dataclasses
 import json
 import platform
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -22,17 +24,18 @@ from typing import Any
 from semisup.errors import InputError
 from semisup.recipes import Recipe
 
-RECIPE, METRICS, RESULT, EVAL = "recipe.json", "metrics.jsonl", "result.json", "eval.json"
+RECIPE, SPLIT, METRICS = "recipe.json", "split.json", "metrics.jsonl"
+RESULT, EVAL = "result.json", "eval.json"
 MODEL, CHECKPOINTS = "model.keras", "checkpoints"
 
 
-def claim(logdir: Path, recipe: Recipe, split_hash: str, command: Sequence[str]) -> None:
+def claim(logdir: Path, recipe: Recipe, split: Mapping[str, Any], command: Sequence[str]) -> None:
     """Make `logdir` the folder of this run, or find that it is so already.
 
     Args:
         logdir: the folder; made if need be.
         recipe: the run's settings.
-        split_hash: names the labelled and unlabelled images chosen.
+        split: the labelled and unlabelled images chosen, and their "hash".
         command: the words of the command line, for the record.
 
     Raises:
@@ -42,7 +45,7 @@ def claim(logdir: Path, recipe: Recipe, split_hash: str, command: Sequence[str])
     if (logdir / RECIPE).exists():
         there = _read_json(logdir / RECIPE)
         before = {**there.get("recipe", {}), "split_hash": there.get("split_hash")}
-        now = {**settings, "split_hash": split_hash}
+        now = {**settings, "split_hash": split["hash"]}
         differences = [
             f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
             for name in sorted(before.keys() | now.keys())
@@ -57,13 +60,14 @@ def claim(logdir: Path, recipe: Recipe, split_hash: str, command: Sequence[str])
     logdir.mkdir(parents=True, exist_ok=True)
     record = {
         "recipe": settings,
-        "split_hash": split_hash,
+        "split_hash": split["hash"],
         "versions": {
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in ("semisup", "tensorflow", "keras")},
         },
-        "command": list(command),
+        "command": shlex.join(command),
     }
+    write_json(logdir / SPLIT, split)
     write_json(logdir / RECIPE, record)
 
 
@@ -131,8 +135,12 @@ def append_metrics(logdir: Path, record: Mapping[str, float]) -> None:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file, whole or not at all."""
-    _write(path, json.dumps(content, indent=2) + "\n")
+    """Write a JSON file, whole or not at all: a line for each setting, or for each list."""
+    text = json.dumps(content, indent=2)
+    if any(isinstance(value, list) for value in content.values()):
+        rows = (f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
+        text = "{\n" + ",\n".join(rows) + "\n}"
+    _write(path, text + "\n")
 
 
 def save_model(logdir: Path, model: Any) -> None:

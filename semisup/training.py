@@ -44,7 +44,7 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
         KeyboardInterrupt: SIGINT or SIGTERM came; the last step is saved.
     """
     setup = experiment.build(recipe)
-    runs.claim(logdir, recipe, setup.split.hash, command)
+    runs.claim(logdir, recipe, setup.split.as_json(), command)
     if result := runs.read_result(logdir):
         print(f"{logdir} holds this run already, finished.")
         return result

@@ -67,5 +67,7 @@ def test_mnist5k_is_the_same_balanced_digits_every_time():
 def test_unknown_names_and_folders_are_named(tmp_path):
     with pytest.raises(InputError, match="unknown data set 'cifar'; known: mnist5k, mnist"):
         load_dataset("cifar")
-    with pytest.raises(InputError, match=r"there is no folder .*nowhere, which --data_dir names"):
+    with pytest.raises(
+        InputError, match=r"there is no file or folder .*nowhere, which --data_dir names"
+    ):
         load_dataset("mnist", tmp_path / "nowhere")

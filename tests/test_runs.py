@@ -10,25 +10,26 @@ RECIPE = recipes.get("mnist5k")
 
 def test_a_claimed_folder_tells_all(tmp_path):
     folder = tmp_path / "new" / "run"
-    runs.claim(folder, RECIPE, "abcd", ["semisup-train", "--logdir=x"])
+    runs.claim(folder, RECIPE, {"hash": "abcd"}, ["semisup-train", "--logdir=x"])
     record = json.loads((folder / "recipe.json").read_text())
     assert record["recipe"]["dataset"] == "mnist5k"
     assert record["split_hash"] == "abcd"
-    assert record["command"] == ["semisup-train", "--logdir=x"]
+    assert json.loads((folder / "split.json").read_text()) == {"hash": "abcd"}
+    assert record["command"] == "semisup-train --logdir=x"
     assert set(record["versions"]) == {"python", "semisup", "tensorflow", "keras"}
     assert runs.read_recipe(folder) == RECIPE
 
 
 def test_the_same_run_may_claim_again_another_may_not(tmp_path):
-    runs.claim(tmp_path, RECIPE, "abcd", [])
+    runs.claim(tmp_path, RECIPE, {"hash": "abcd"}, [])
     before = (tmp_path / "recipe.json").read_bytes()
-    runs.claim(tmp_path, RECIPE, "abcd", ["again"])
+    runs.claim(tmp_path, RECIPE, {"hash": "abcd"}, ["again"])
     other = recipes.get("mnist5k", max_steps=9, visit_weight=0.5)
     wanted = r"holds another run \(max_steps was 800, is 9; visit_weight was 1.0, is 0.5\); choose"
     with pytest.raises(InputError, match=wanted):
-        runs.claim(tmp_path, other, "abcd", [])
+        runs.claim(tmp_path, other, {"hash": "abcd"}, [])
     with pytest.raises(InputError, match="split_hash was 'abcd', is 'ef'"):
-        runs.claim(tmp_path, RECIPE, "ef", [])
+        runs.claim(tmp_path, RECIPE, {"hash": "ef"}, [])
     assert (tmp_path / "recipe.json").read_bytes() == before
 
 

@@ -4,36 +4,82 @@ from collections.abc import Callable
 from pathlib import Path
 
 from semisup.data.dataset import Dataset
+from semisup.data.digits import load_svhn, load_svhn_extra, load_synth, load_usps
 from semisup.data.mnist import load_mnist, load_mnist5k
+from semisup.data.mnistm import load_mnistm, make_mnistm_local
+from semisup.data.own import load_folder, load_npz
+from semisup.data.signs import load_gtsrb, load_synth_signs
+from semisup.data.sizes import as_rgb, resized
+from semisup.data.stl10 import load_stl10
 from semisup.data.tfds import load_tfds
 from semisup.errors import InputError
 
-CATALOGUE: dict[str, Callable[[Path | None], Dataset]] = {
+# Sets that come with a package, or through tensorflow-datasets, if there is no folder.
+_WITHOUT_FILES: dict[str, Callable[[Path | None], Dataset]] = {
     "mnist5k": load_mnist5k,
     "mnist": load_mnist,
+    "mnist3": lambda data_dir: as_rgb(load_mnist(data_dir)),
+    "mnistm_local": make_mnistm_local,
 }
+
+_FROM_FILES: dict[str, Callable[[Path], Dataset]] = {
+    "svhn": load_svhn,
+    "svhn_extra": load_svhn_extra,
+    "stl10": load_stl10,
+    "usps": load_usps,
+    "mnistm": load_mnistm,
+    "synth": load_synth,
+    "gtsrb": load_gtsrb,
+    "synth_signs": load_synth_signs,
+    "npz": load_npz,
+}
+
+FOLDER = "folder"
 
 # tfds:NAME stands for any image classification set of tensorflow-datasets.
 TFDS_PREFIX = "tfds:"
 
+# Where tensorflow-datasets has a set under another name, for want of files.
+_IN_TFDS = {"svhn": "svhn_cropped", "stl10": "stl10"}
 
-def load_dataset(name: str, data_dir: str | Path | None = None) -> Dataset:
+NAMES = (*_WITHOUT_FILES, *_FROM_FILES, FOLDER)
+
+
+def load_dataset(
+    name: str,
+    data_dir: str | Path | None = None,
+    *,
+    new_size: int = 0,
+    skip_unreadable: bool = False,
+) -> Dataset:
     """The data set called `name`, in memory.
 
     Args:
-        name: a key of `CATALOGUE`, or "tfds:" and a name in tensorflow-datasets.
-        data_dir: the folder with its original files, where it has any.
+        name: one of `NAMES`, or "tfds:" and a name in tensorflow-datasets.
+        data_dir: the folder or file with its original files. Without it, mnist5k and
+            mnistm_local come out of packages; mnist, mnist3, svhn and stl10 through
+            tensorflow-datasets.
+        new_size: if above 0, the images are resized to this height and width.
+        skip_unreadable: of people's own folders, leave out files that can't be read.
 
     Raises:
         InputError: the name is unknown, or the files are missing or damaged.
     """
-    folder = None if data_dir is None else Path(data_dir).expanduser()
-    if name.startswith(TFDS_PREFIX):
-        return load_tfds(name.removeprefix(TFDS_PREFIX), folder)
-    if name not in CATALOGUE:
-        raise InputError(
-            f"unknown data set {name!r}; known: {', '.join(CATALOGUE)}, {TFDS_PREFIX}NAME"
-        )
-    if folder is not None and not folder.exists():
-        raise InputError(f"there is no folder {folder}, which --data_dir names")
-    return CATALOGUE[name](folder)
+    path = None if data_dir is None else Path(data_dir).expanduser()
+    if name not in NAMES and not name.startswith(TFDS_PREFIX):
+        raise InputError(f"unknown data set {name!r}; known: {', '.join(NAMES)}, {TFDS_PREFIX}NAME")
+    if path is not None and not path.exists():
+        raise InputError(f"there is no file or folder {path}, which --data_dir names")
+    if path is None and name in _IN_TFDS:
+        dataset = load_tfds(_IN_TFDS[name], None)
+    elif name.startswith(TFDS_PREFIX):
+        dataset = load_tfds(name.removeprefix(TFDS_PREFIX), path)
+    elif name in _WITHOUT_FILES:
+        dataset = _WITHOUT_FILES[name](path)
+    elif path is None:
+        raise InputError(f"data set {name} needs --data_dir, the place of its files")
+    elif name == FOLDER:
+        dataset = load_folder(path, new_size, skip_unreadable)
+    else:
+        dataset = _FROM_FILES[name](path)
+    return resized(dataset, new_size) if new_size > 0 else dataset

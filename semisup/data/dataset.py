@@ -20,6 +20,8 @@ class Dataset:
         class_names: one for each class.
         unlabeled_images: uint8 [U, H, W, C] if the set brings images without labels,
             else None: the training images then serve as unlabelled ones.
+        folds: labelled subsets that the set's owners prescribe, as indices into the
+            training images, int64 each; None if they prescribe none.
 
     Raises:
         InputError: images and labels do not fit each other.
@@ -32,6 +34,7 @@ class Dataset:
     test_labels: np.ndarray
     class_names: tuple[str, ...]
     unlabeled_images: np.ndarray | None = None
+    folds: tuple[np.ndarray, ...] | None = None
 
     def __post_init__(self) -> None:
         for split in ("train", "test"):
@@ -43,6 +46,18 @@ class Dataset:
                 )
             if len(labels) == 0:
                 raise InputError(f"data set {self.name}: there are no {split} images")
+            if images.dtype != np.uint8:
+                raise InputError(
+                    f"data set {self.name}: the {split} pixels are {images.dtype}, wanted bytes "
+                    "(uint8, 0 to 255)"
+                )
+            if images.shape[1:] != self.image_shape or images.shape[3] not in (1, 3):
+                raise InputError(
+                    f"data set {self.name}: the {split} images are "
+                    f"{'x'.join(map(str, images.shape[1:]))}, the training images "
+                    f"{'x'.join(map(str, self.image_shape))}; they must be alike, with 1 channel "
+                    "or 3 (--new_size brings sizes together)"
+                )
             if labels.min() < 0 or labels.max() >= self.num_classes:
                 raise InputError(
                     f"data set {self.name}: the {split} labels go from {labels.min()} to "

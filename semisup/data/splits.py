@@ -1,7 +1,10 @@
 """Which training images are labelled, and which serve as unlabelled ones."""
 
 import hashlib
+import json
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,9 +36,49 @@ class Split:
             digest.update(np.ascontiguousarray(indices, "<i8").tobytes())
         return digest.hexdigest()[:16]
 
+    def as_json(self) -> dict[str, Any]:
+        """What `read_split` reads back."""
+        indices = {"labeled": self.labeled.tolist(), "unlabeled": self.unlabeled.tolist()}
+        return {"hash": self.hash, **indices}
+
+
+def read_split(path: str | Path, dataset: Dataset) -> Split:
+    """The split that a run has written to its split.json.
+
+    Raises:
+        InputError: the file is missing or damaged, or is of another data set.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        split = Split(*(np.array(content[key], np.int64) for key in ("labeled", "unlabeled")))
+    except FileNotFoundError:
+        raise InputError(f"there is no split file {path}") from None
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise InputError(f"{path} is no split file, or is damaged: {error!r}") from None
+    if content.get("hash") != split.hash:
+        raise InputError(f"{path} is damaged: its hash is not that of its indices")
+    for indices, images in (
+        (split.labeled, dataset.train_images),
+        (split.unlabeled, dataset.unlabeled_pool),
+    ):
+        if (
+            indices.ndim != 1
+            or len(indices) == 0
+            or not 0 <= indices.min() <= indices.max() < len(images)
+        ):
+            raise InputError(f"{path} names images that {dataset.name} has not")
+    return split
+
 
 def choose_split(
-    dataset: Dataset, sup_per_class: int, unsup_samples: int = ALL, seed: int = 0
+    dataset: Dataset,
+    sup_per_class: int,
+    unsup_samples: int = ALL,
+    seed: int = 0,
+    *,
+    fold: int = -1,
+    exclude_labeled: bool = False,
+    remove_classes: int = 0,
 ) -> Split:
     """Draw the labelled images, as many of each class, and the unlabelled ones.
 
@@ -45,27 +88,52 @@ def choose_split(
         unsup_samples: unlabelled images; -1 for all there are.
         seed: names the choice. It is the choice that the authors' code makes with this
             seed, draw by draw, so that a published --sup_seed names the same images.
+        fold: draw the labelled images from this fold of the data set; -1 for no fold.
+        exclude_labeled: keep labelled images out of the unlabelled ones. Without effect
+            where the data set brings unlabelled images of its own.
+        remove_classes: this many classes, the highest ones, get no labelled images.
 
     Raises:
-        InputError: more are asked for than there are, or none of a class.
+        InputError: more are asked for than there are, or none of a class, or there is no
+            such fold.
     """
+    candidates = _fold(dataset, fold)
+    labels = dataset.train_labels[candidates]
+    if remove_classes >= dataset.num_classes:
+        raise InputError(
+            f"--remove_classes={remove_classes} leaves none of the {dataset.num_classes} classes"
+        )
     random = np.random.RandomState(seed)
     labeled = [
         _draw(
-            np.flatnonzero(dataset.train_labels == c),
+            candidates[labels == c],
             sup_per_class,
             random,
             f"labelled images of class {class_name!r} in {dataset.name} (--sup_per_class)",
         )
-        for c, class_name in enumerate(dataset.class_names)
+        for c, class_name in enumerate(dataset.class_names[: dataset.num_classes - remove_classes])
     ]
+    labeled = np.sort(np.concatenate(labeled))
+    pool = np.arange(len(dataset.unlabeled_pool))
+    if exclude_labeled and dataset.unlabeled_images is None:
+        pool = np.setdiff1d(pool, labeled)
     unlabeled = _draw(
-        np.arange(len(dataset.unlabeled_pool)),
+        pool,
         unsup_samples,
         np.random.RandomState(seed),
         f"unlabelled images in {dataset.name} (--unsup_samples)",
     )
-    return Split(np.sort(np.concatenate(labeled)), unlabeled)
+    return Split(labeled, unlabeled)
+
+
+def _fold(dataset: Dataset, fold: int) -> np.ndarray:
+    """The training images that may be labelled, as ascending indices."""
+    if fold < 0:
+        return np.arange(len(dataset.train_labels))
+    if not dataset.folds or fold >= len(dataset.folds):
+        count = len(dataset.folds or ())
+        raise InputError(f"{dataset.name} has {count} folds, counted from 0; --fold is {fold}")
+    return np.unique(dataset.folds[fold])
 
 
 def _draw(pool: np.ndarray, count: int, random: np.random.RandomState, what: str) -> np.ndarray:
