@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from semisup import architectures, schedules
-from semisup.data import catalogue
+from semisup.data import augmentation, catalogue
 from semisup.data.batches import association_batches
 from semisup.data.dataset import Dataset
 from semisup.data.sizes import adapted
@@ -33,6 +33,8 @@ class Experiment:
         pool = dataset.unlabeled_pool
         if len(self.split.unlabeled) < len(pool):
             pool = pool[self.split.unlabeled]
+        name = self.recipe.augmentation
+        augment = None if name == "none" else augmentation.augmentation(name)
         return association_batches(
             dataset.train_images[labeled],
             dataset.train_labels[labeled],
@@ -41,6 +43,8 @@ class Experiment:
             unsup_batch_size=self.recipe.unsup_batch_size,
             seed=self.recipe.seed,
             start_step=start_step,
+            augment=augment,
+            augment_unlabeled=None if name in augmentation.LABELED_ONLY else augment,
         )
 
 
@@ -50,6 +54,8 @@ def build(recipe: Recipe) -> Experiment:
     Raises:
         InputError: the recipe names something unknown, or its data can't be read.
     """
+    if recipe.augmentation != "none":
+        augmentation.augmentation(recipe.augmentation)  # an unknown one before any loading
     dataset = load_data(recipe)
     if recipe.split_file:
         split = read_split(recipe.split_file, dataset)

@@ -60,6 +60,11 @@ class Recipe:
     sup_seed: int = _setting(0, "seed that chooses the labelled and unlabelled images")
     sup_per_batch: int = _setting(10, "labelled images per class in a batch")
     unsup_batch_size: int = _setting(100, "unlabelled images in a batch")
+    augmentation: str = _setting(
+        "none",
+        "random changes of the images: none, digits (mild affine), svhn, stl10, or inversion "
+        "(of labelled images only)",
+    )
     # The network.
     architecture: str = _setting(
         "mnist_model",

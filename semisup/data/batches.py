@@ -4,10 +4,14 @@ Batch number `step` is a pure function of (seed, step): nothing is drawn from a 
 so a run can begin or resume at any step, and any batch can be made again.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
 from semisup.errors import InputError
+
+Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 # The label of an image that has none, as in scikit-learn.
 UNLABELED = -1
@@ -25,6 +29,8 @@ def association_batches(
     unsup_batch_size: int = 100,
     seed: int = 0,
     start_step: int = 0,
+    augment: Augment | None = None,
+    augment_unlabeled: Augment | None = None,
 ) -> tf.data.Dataset:
     """Endless batches of labelled and unlabelled images.
 
@@ -41,6 +47,9 @@ def association_batches(
         unsup_batch_size: unlabelled images in a batch.
         seed: names the order.
         start_step: the number of the first batch.
+        augment: changes the labelled images of a batch, given them and a seed of two
+            integers; see `semisup.data.augmentation`.
+        augment_unlabeled: changes the unlabelled ones, likewise.
 
     Returns:
         A dataset of (images [B, ...], int64 labels [B]), where B is the number of
@@ -79,17 +88,28 @@ def association_batches(
     # Held once, outside the graph: the pipeline captures them and gathers from them.
     images, unlabeled_images = tf.constant(images[by_class]), tf.constant(unlabeled_images)
 
+    pool_size = np.array([len(unlabeled_images)])
+
     def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         drawn = _draw(step, sup_per_batch, sizes, stream=classes, seed=seed) + first[:, None]
-        labelled = tf.gather(images, tf.reshape(drawn, [-1]))
-        if unsup_batch_size == 0:
-            return labelled, batch_labels
-        pool_size = np.array([len(unlabeled_images)])
-        drawn = _draw(step, unsup_batch_size, pool_size, np.array([_UNLABELED_STREAM]), seed)
-        return tf.concat([labelled, tf.gather(unlabeled_images, drawn[0])], axis=0), batch_labels
+        parts = [tf.gather(images, tf.reshape(drawn, [-1]))]
+        if augment:
+            parts[0] = augment(parts[0], _augmentation_seed(seed, step, 0))
+        if unsup_batch_size > 0:
+            drawn = _draw(step, unsup_batch_size, pool_size, np.array([_UNLABELED_STREAM]), seed)
+            parts.append(tf.gather(unlabeled_images, drawn[0]))
+            if augment_unlabeled:
+                parts[1] = augment_unlabeled(parts[1], _augmentation_seed(seed, step, 1))
+        return tf.concat(parts, axis=0), batch_labels
 
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
     return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _augmentation_seed(seed: int, step: tf.Tensor, part: int) -> tf.Tensor:
+    """A seed for the augmentation of one part of one batch, int64 [2]."""
+    seeds = tf.stack([tf.constant(seed, tf.int64), step])
+    return tf.random.experimental.stateless_fold_in(seeds, part)
 
 
 def _draw(
