@@ -38,31 +38,40 @@ class Dataset:
 
     def __post_init__(self) -> None:
         for split in ("train", "test"):
-            images, labels = getattr(self, f"{split}_images"), getattr(self, f"{split}_labels")
-            if images.ndim != 4 or len(images) != len(labels):
-                raise InputError(
-                    f"data set {self.name}: the {split} images have shape {images.shape} and the "
-                    f"labels {labels.shape}; wanted [N, H, W, C] and [N]"
-                )
-            if len(labels) == 0:
-                raise InputError(f"data set {self.name}: there are no {split} images")
-            if images.dtype != np.uint8:
-                raise InputError(
-                    f"data set {self.name}: the {split} pixels are {images.dtype}, wanted bytes "
-                    "(uint8, 0 to 255)"
-                )
-            if images.shape[1:] != self.image_shape or images.shape[3] not in (1, 3):
-                raise InputError(
-                    f"data set {self.name}: the {split} images are "
-                    f"{'x'.join(map(str, images.shape[1:]))}, the training images "
-                    f"{'x'.join(map(str, self.image_shape))}; they must be alike, with 1 channel "
-                    "or 3 (--new_size brings sizes together)"
-                )
-            if labels.min() < 0 or labels.max() >= self.num_classes:
-                raise InputError(
-                    f"data set {self.name}: the {split} labels go from {labels.min()} to "
-                    f"{labels.max()}, but there are {self.num_classes} classes, counted from 0"
-                )
+            self._check_labels(split)
+        for split in ("train", "test", "unlabeled"):
+            images = getattr(self, f"{split}_images")
+            if images is not None:
+                self._check_images(split, images)
+
+    def _check_images(self, split: str, images: np.ndarray) -> None:
+        if images.dtype != np.uint8:
+            raise InputError(
+                f"data set {self.name}: the {split} pixels are {images.dtype}, wanted bytes "
+                "(uint8, 0 to 255)"
+            )
+        if images.shape[1:] != self.image_shape or images.shape[3] not in (1, 3):
+            raise InputError(
+                f"data set {self.name}: the {split} images are "
+                f"{'x'.join(map(str, images.shape[1:]))}, the training images "
+                f"{'x'.join(map(str, self.image_shape))}; they must be alike, with 1 channel "
+                "or 3"
+            )
+
+    def _check_labels(self, split: str) -> None:
+        images, labels = getattr(self, f"{split}_images"), getattr(self, f"{split}_labels")
+        if images.ndim != 4 or len(images) != len(labels):
+            raise InputError(
+                f"data set {self.name}: the {split} images have shape {images.shape} and the "
+                f"labels {labels.shape}; wanted [N, H, W, C] and [N]"
+            )
+        if len(labels) == 0:
+            raise InputError(f"data set {self.name}: there are no {split} images")
+        if labels.min() < 0 or labels.max() >= self.num_classes:
+            raise InputError(
+                f"data set {self.name}: the {split} labels go from {labels.min()} to "
+                f"{labels.max()}, but there are {self.num_classes} classes, counted from 0"
+            )
 
     @property
     def num_classes(self) -> int:

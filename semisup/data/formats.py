@@ -102,7 +102,8 @@ def read_usps(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """
     try:
         with gzip.open(path, "rt", encoding="ascii") as file:
-            rows = np.loadtxt(file, dtype=np.float64, ndmin=2)
+            lines = file.readlines()
+        rows = np.loadtxt(lines, dtype=np.float64, ndmin=2) if lines else np.zeros((0, 0))
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
     except (EOFError, OSError, ValueError, zlib.error) as error:
