@@ -29,12 +29,13 @@ class Recipe:
     dataset: str = _setting(
         "mnist5k",
         "data set: mnist5k, mnist, mnist3 (as RGB), mnistm, mnistm_local, svhn, svhn_extra, "
-        "stl10, usps, synth, gtsrb, synth_signs, tfds:NAME; of your own: folder, npz",
+        "stl10, usps, synth, synth_digits, gtsrb, synth_signs, tfds:NAME; of your own: folder, npz",
     )
     data_dir: str | None = _setting(
         None,
-        "folder (or .tar.gz, .npz) with the data set's files; not needed for mnist5k and "
-        "mnistm_local; without it mnist, svhn and stl10 come through tensorflow-datasets",
+        "folder (or .tar.gz, .npz) with the data set's files; not needed for mnist5k, "
+        "mnistm_local and synth_digits; without it mnist, svhn and stl10 come through "
+        "tensorflow-datasets",
     )
     target_dataset: str | None = _setting(
         None,

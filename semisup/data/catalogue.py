@@ -11,6 +11,7 @@ from semisup.data.own import load_folder, load_npz
 from semisup.data.signs import load_gtsrb, load_synth_signs
 from semisup.data.sizes import as_rgb, resized
 from semisup.data.stl10 import load_stl10
+from semisup.data.synth_digits import load_synth_digits
 from semisup.data.tfds import load_tfds
 from semisup.errors import InputError
 
@@ -20,6 +21,7 @@ _WITHOUT_FILES: dict[str, Callable[[Path | None], Dataset]] = {
     "mnist": load_mnist,
     "mnist3": lambda data_dir: as_rgb(load_mnist(data_dir)),
     "mnistm_local": make_mnistm_local,
+    "synth_digits": lambda data_dir: load_synth_digits(),
 }
 
 _FROM_FILES: dict[str, Callable[[Path], Dataset]] = {
@@ -56,9 +58,9 @@ def load_dataset(
 
     Args:
         name: one of `NAMES`, or "tfds:" and a name in tensorflow-datasets.
-        data_dir: the folder or file with its original files. Without it, mnist5k and
-            mnistm_local come out of packages; mnist, mnist3, svhn and stl10 through
-            tensorflow-datasets.
+        data_dir: the folder or file with its original files. Without it, mnist5k,
+            mnistm_local and synth_digits are made from packages; mnist, mnist3, svhn
+            and stl10 come through tensorflow-datasets.
         new_size: if above 0, the images are resized to this height and width.
         skip_unreadable: of people's own folders, leave out files that can't be read.
 
