@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from semisup.data.batches import association_batches
 from semisup.errors import InputError
@@ -109,6 +110,35 @@ def test_pixels_keep_their_dtype_and_shape():
     for image, label in zip(batch.numpy(), labels.numpy(), strict=True):
         [place] = np.flatnonzero((images == image).all(axis=(1, 2, 3)))
         assert label in (-1, LABELS[place])
+
+
+def test_each_part_is_augmented_by_its_seed_and_step():
+    seen = []
+
+    def note(part):
+        def augment(images, seed):
+            seen.append(part)
+            return images * 1000 + tf.cast(seed[0], tf.int64) % 1000  # the seed leaves its mark
+
+        return augment
+
+    def marks(start, **kwargs):
+        pipeline = association_batches(
+            IMAGES, LABELS, POOL, sup_per_batch=2, unsup_batch_size=5, start_step=start, **kwargs
+        )
+        return [images[:, 0].numpy() for images, _ in pipeline.take(6 - start)]
+
+    both = marks(0, augment=note("labelled"), augment_unlabeled=note("unlabelled"))
+    assert seen == ["labelled", "unlabelled"]  # traced once, into the graph
+    for images, (plain, _) in zip(both, batches(6), strict=True):
+        np.testing.assert_array_equal(images // 1000, plain)
+        assert len(set(images[:6] % 1000)) == len(set(images[6:] % 1000)) == 1
+    assert len({images[0] % 1000 for images in both} | {images[6] % 1000 for images in both}) > 9
+    resumed = marks(4, augment=note("labelled"), augment_unlabeled=note("unlabelled"))
+    np.testing.assert_array_equal(resumed, both[4:])
+    labelled_only = marks(0, augment=note("labelled"))
+    np.testing.assert_array_equal(labelled_only[0][6:], batches(1)[0][0][6:])
+    np.testing.assert_array_equal(labelled_only[0][:6], both[0][:6])
 
 
 def test_without_unlabelled_images():

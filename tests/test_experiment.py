@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from semisup import experiment, recipes, schedules
+from semisup import experiment, recipes, runs, schedules
 from semisup.errors import InputError
 
 
@@ -93,9 +93,64 @@ def test_settings_reach_the_model_and_its_optimizer(mnist_dir):
     assert float(rate(20)) == pytest.approx(1e-6)
 
 
+def test_target_gives_unlabelled_and_test_images(mnist_dir, tmp_path):
+    random = np.random.default_rng(0)
+    target = {
+        f"{split}_{kind}": array
+        for split in ("train", "test")
+        for kind, array in (
+            ("images", random.integers(0, 256, (30, 16, 16, 3), dtype=np.uint8)),
+            ("labels", np.arange(30) % 10),
+        )
+    }
+    np.savez(tmp_path / "target.npz", **target)
+    place = {"target_dataset": "npz", "target_data_dir": str(tmp_path / "target.npz")}
+    setup = build(mnist_dir, sup_per_batch=1, unsup_batch_size=7, new_size=16, **place)
+    np.testing.assert_array_equal(setup.dataset.test_images, target["test_images"])
+    images, _ = next(iter(setup.batches()))
+    assert images.shape == (17, 16, 16, 3)
+    unlabelled = {image.tobytes() for image in images.numpy()[10:]}
+    assert unlabelled <= {image.tobytes() for image in target["train_images"]}
+    with pytest.raises(InputError, match="differ in size, 28x28 and 16x16"):
+        build(mnist_dir, **place)
+
+
+def test_augmentation_changes_the_batches_and_nothing_else(mnist_dir):
+    plain, changed, inverted = (
+        next(iter(build(mnist_dir, augmentation=name).batches()))[0].numpy()
+        for name in ("none", "digits", "inversion")
+    )
+    assert changed.shape == plain.shape
+    assert changed.dtype == np.uint8
+    assert all(not np.array_equal(a, b) for a, b in zip(plain, changed, strict=True))
+    np.testing.assert_array_equal(inverted[100:], plain[100:])
+    turned = np.all(inverted[:100] == 255 - plain[:100], axis=(1, 2, 3))
+    assert 25 < turned.sum() < 75
+
+
+def test_split_file_and_initial_weights(mnist_dir, tmp_path):
+    first = build(mnist_dir, sup_seed=3, seed=4, sup_per_class=5, unsup_samples=50)
+    first.model.save(tmp_path / "model.keras")
+    runs.write_json(tmp_path / "split.json", first.split.as_json())
+    second = build(mnist_dir, split_file=str(tmp_path / "split.json"), init_from=str(tmp_path))
+    assert second.split.hash == first.split.hash
+    for weight, other in zip(first.model.get_weights(), second.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
+    assert int(second.model.optimizer.iterations) == 0
+    with pytest.raises(InputError, match=r"cannot take the weights of .*model\.keras"):
+        build(mnist_dir, init_from=str(tmp_path), architecture="svhn_model")
+    (tmp_path / "model.keras").write_bytes(b"rubbish")
+    with pytest.raises(InputError, match=r"cannot take the weights of .*model\.keras"):
+        build(mnist_dir, init_from=str(tmp_path))
+    with pytest.raises(InputError, match=r"there is no .*model\.keras; --init_from must name"):
+        build(mnist_dir, init_from=str(mnist_dir))
+
+
 def test_unknown_names_are_refused(mnist_dir):
     with pytest.raises(InputError, match="unknown architecture 'vgg'"):
         build(mnist_dir, architecture="vgg")
+    with pytest.raises(InputError, match="unknown augmentation 'cutout'"):
+        build(mnist_dir, augmentation="cutout")
     with pytest.raises(InputError, match="unknown envelope 'cubic'"):
         build(mnist_dir, walker_weight_envelope="cubic")
     with pytest.raises(InputError, match="unknown similarity 'l1'; known: dot, cosine, euclidean"):

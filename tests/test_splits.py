@@ -1,8 +1,11 @@
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 
 from semisup.data.dataset import Dataset
-from semisup.data.splits import choose_split
+from semisup.data.splits import choose_split, read_split
 from semisup.errors import InputError
 
 
@@ -68,3 +71,82 @@ def test_impossible_requests_are_refused(per_class, unlabelled, message):
 def test_a_class_without_images_is_named():
     with pytest.raises(InputError, match="of the 0 labelled images of class 'class1'"):
         choose_split(dataset([0, 0, 2, 2]), -1, -1, seed=0)
+
+
+def test_the_choice_is_the_authors():
+    """RandomState(seed).choice for one class after the other, and anew for the unlabelled."""
+    split = choose_split(dataset(LABELS, unlabeled=500), 7, 40, seed=5)
+    random = np.random.RandomState(5)
+    wanted = [
+        np.flatnonzero(c == LABELS)[random.choice(n, 7, False)] for c, n in enumerate((50, 20, 30))
+    ]
+    np.testing.assert_array_equal(split.labeled, np.sort(np.concatenate(wanted)))
+    unlabeled = np.random.RandomState(5).choice(500, 40, False)
+    np.testing.assert_array_equal(split.unlabeled, np.sort(unlabeled))
+
+
+def test_labelled_images_can_be_kept_out_of_the_unlabelled():
+    overlapping = choose_split(dataset(LABELS), 7, seed=0)
+    assert set(overlapping.labeled) <= set(overlapping.unlabeled)
+    apart = choose_split(dataset(LABELS), 7, seed=0, exclude_labeled=True)
+    assert set(apart.labeled) | set(apart.unlabeled) == set(range(100))
+    assert not set(apart.labeled) & set(apart.unlabeled)
+    own_pool = choose_split(dataset(LABELS, unlabeled=100), 7, seed=0, exclude_labeled=True)
+    assert len(own_pool.unlabeled) == 100
+    with pytest.raises(InputError, match="asked for 80 of the 79 unlabelled"):
+        choose_split(dataset(LABELS), 7, 80, seed=0, exclude_labeled=True)
+
+
+def test_removed_classes_are_the_highest():
+    split = choose_split(dataset(LABELS), 7, remove_classes=1)
+    np.testing.assert_array_equal(np.bincount(LABELS[split.labeled]), [7, 7])
+    np.testing.assert_array_equal(split.unlabeled, np.arange(100))
+    with pytest.raises(InputError, match="--remove_classes=3 leaves none of the 3 classes"):
+        choose_split(dataset(LABELS), 7, remove_classes=3)
+
+
+def test_folds_hold_the_labelled_images():
+    fold = np.array([int(np.flatnonzero(c == LABELS)[i]) for c in (2, 1, 0) for i in (5, 2)])
+    folded = dataclasses.replace(dataset(LABELS), folds=(np.arange(9), fold))
+    split = choose_split(folded, -1, fold=1)
+    np.testing.assert_array_equal(split.labeled, np.sort(fold))
+    with pytest.raises(InputError, match="toy has 2 folds, counted from 0; --fold is 2"):
+        choose_split(folded, 1, fold=2)
+
+
+def test_split_files_replay_the_choice(tmp_path):
+    split = choose_split(dataset(LABELS), 7, 40, seed=1)
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps(split.as_json()))
+    again = read_split(path, dataset(LABELS))
+    assert again.hash == split.hash
+    np.testing.assert_array_equal(again.labeled, split.labeled)
+    np.testing.assert_array_equal(again.unlabeled, split.unlabeled)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labeled": [1, 2, 3]}, "its hash is not that of its indices"),
+        ({"labeled": ["one"]}, "is no split file, or is damaged"),
+        ({"labeled": [2**70]}, "is no split file, or is damaged"),
+        ({"unlabeled": None}, "is no split file, or is damaged"),
+    ],
+)
+def test_damaged_split_files_are_refused(tmp_path, change, message):
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps({**choose_split(dataset(LABELS), 7).as_json(), **change}))
+    with pytest.raises(InputError, match=message):
+        read_split(path, dataset(LABELS))
+
+
+def test_split_files_of_another_data_set_are_refused(tmp_path):
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps(choose_split(dataset(LABELS), 7).as_json()))
+    with pytest.raises(InputError, match="names images that toy has not"):
+        read_split(path, dataset([0, 1, 2] * 10))
+    with pytest.raises(InputError, match="there is no split file"):
+        read_split(tmp_path / "nowhere.json", dataset(LABELS))
+    path.write_text("[]")
+    with pytest.raises(InputError, match="is no split file, or is damaged"):
+        read_split(path, dataset(LABELS))

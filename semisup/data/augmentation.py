@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from semisup.errors import InputError
 
-Seed = tf.Tensor  # int64 [2]
+Seed = tf.Tensor  # integers [2]
 
 
 # Geometry. A transform maps a place in the result to the place in the image to read:
@@ -241,7 +241,7 @@ LABELED_ONLY = frozenset(("inversion",))
 
 
 def augmentation(name: str) -> Callable[[tf.Tensor, Seed], tf.Tensor]:
-    """The augmentation called `name`: from (uint8 images, seed int64 [2]) to uint8 images.
+    """The augmentation called `name`: from (uint8 images, seed integers [2]) to uint8 images.
 
     Raises:
         InputError: there is no such augmentation.

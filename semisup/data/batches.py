@@ -107,7 +107,7 @@ def association_batches(
 
 
 def _augmentation_seed(seed: int, step: tf.Tensor, part: int) -> tf.Tensor:
-    """A seed for the augmentation of one part of one batch, int64 [2]."""
+    """A seed for the augmentation of one part of one batch, integers [2]."""
     seeds = tf.stack([tf.constant(seed, tf.int64), step])
     return tf.random.experimental.stateless_fold_in(seeds, part)
 
