@@ -1,6 +1,7 @@
 """How the binaries begin and end."""
 
 import os
+import signal
 import sys
 import tempfile
 import textwrap
@@ -24,6 +25,7 @@ def run_main(main: Callable[[], None], description: str) -> None:
     def parse(argv: Sequence[str]) -> Sequence[str]:
         # absl's own --help finds no flags in a program that pip installed.
         if not _HELP.isdisjoint(argv[1:]):
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `--help | head` is no error
             print(f"{description}\nFlags:\n{_flags_help()}")
             sys.exit(0)
         try:

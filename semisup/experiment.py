@@ -14,8 +14,8 @@ from semisup.data.sizes import adapted
 from semisup.data.splits import Split, choose_split, read_split
 from semisup.errors import InputError
 from semisup.model import AssociativeModel
-from semisup.recipes import Recipe
 from semisup.runs import MODEL
+from semisup.settings import Recipe
 
 
 @dataclass(frozen=True)

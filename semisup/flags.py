@@ -10,6 +10,7 @@ from typing import Any
 from absl import flags
 
 from semisup import recipes
+from semisup.settings import Recipe
 
 _DEFINE: dict[type, Callable[..., Any]] = {
     bool: flags.DEFINE_bool,
@@ -29,13 +30,13 @@ def define_recipe_flags() -> None:
         f"{recipes.DEFAULT_RECIPE}",
     )
     default = recipes.RECIPES[recipes.DEFAULT_RECIPE]
-    kinds = typing.get_type_hints(recipes.Recipe)
-    for field in dataclasses.fields(recipes.Recipe):
+    kinds = typing.get_type_hints(Recipe)
+    for field in dataclasses.fields(Recipe):
         define = _DEFINE[_without_none(kinds[field.name])]
         define(field.name, getattr(default, field.name), field.metadata["help"])
 
 
-def recipe_from_flags() -> recipes.Recipe:
+def recipe_from_flags() -> Recipe:
     """The recipe that --recipe names, with the flags that were given.
 
     Raises:
@@ -43,7 +44,7 @@ def recipe_from_flags() -> recipes.Recipe:
     """
     given = {
         field.name: getattr(flags.FLAGS, field.name)
-        for field in dataclasses.fields(recipes.Recipe)
+        for field in dataclasses.fields(Recipe)
         if flags.FLAGS[field.name].present
     }
     for name in ("data_dir", "target_data_dir", "split_file", "init_from"):

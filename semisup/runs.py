@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from semisup.errors import InputError
-from semisup.recipes import Recipe
+from semisup.settings import Recipe
 
 RECIPE, SPLIT, METRICS = "recipe.json", "split.json", "metrics.jsonl"
 RESULT, EVAL = "result.json", "eval.json"

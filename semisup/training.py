@@ -15,7 +15,7 @@ from semisup.errors import InputError
 from semisup.evaluation import evaluate
 from semisup.model import AssociativeModel
 from semisup.progress import Progress
-from semisup.recipes import Recipe
+from semisup.settings import Recipe
 
 # `test_error_median` is the median of this many evaluations at the end of a run.
 MEDIAN_OVER = 5

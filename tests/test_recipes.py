@@ -6,6 +6,7 @@ import pytest
 
 from semisup import recipes
 from semisup.errors import InputError
+from semisup.settings import Recipe
 
 
 def test_changes_override_the_recipe():
@@ -14,8 +15,21 @@ def test_changes_override_the_recipe():
     assert recipe.learning_rate == recipes.RECIPES["mnist"].learning_rate
 
 
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_every_recipe_names_what_there_is(name):
+    from semisup.architectures import ARCHITECTURES
+    from semisup.data.augmentation import AUGMENTATIONS
+    from semisup.data.catalogue import NAMES
+
+    recipe = recipes.RECIPES[name]
+    assert recipe.dataset in NAMES
+    assert recipe.target_dataset in (None, *NAMES)
+    assert recipe.architecture in ARCHITECTURES
+    assert recipe.augmentation in ("none", *AUGMENTATIONS)
+
+
 def test_every_setting_has_a_meaning():
-    assert all(field.metadata["help"] for field in dataclasses.fields(recipes.Recipe))
+    assert all(field.metadata["help"] for field in dataclasses.fields(Recipe))
 
 
 def test_no_association_without_weights():

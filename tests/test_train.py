@@ -140,7 +140,7 @@ def test_help_lists_every_flag_with_its_default(flag):
     assert result.returncode == 0
     from dataclasses import fields
 
-    from semisup.recipes import Recipe
+    from semisup.settings import Recipe
 
     for name in ["recipe", "logdir", *(field.name for field in fields(Recipe))]:
         assert f"  --{name}\n" in result.stdout
