@@ -1,0 +1,49 @@
+"""Draw what an augmentation does: each row an image as it is, then changed at random.
+
+    .venv/bin/python scripts/contact_sheet.py --augmentation=svhn --dataset=synth_digits \\
+        --out=docs/augmentation_svhn.png
+"""
+
+from absl import flags
+
+from semisup.console import load_tensorflow, run_main
+
+_AUGMENTATION = flags.DEFINE_string("augmentation", "digits", "digits, svhn, stl10 or inversion")
+_DATASET = flags.DEFINE_string("dataset", "mnist5k", "data set to take images from")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "folder with the data set's files")
+_OUT = flags.DEFINE_string("out", "contact_sheet.png", "file to write")
+_ROWS = flags.DEFINE_integer("rows", 5, "images to show")
+_COLUMNS = flags.DEFINE_integer("columns", 10, "times each is changed")
+
+
+def main() -> None:
+    load_tensorflow()
+    import numpy as np
+    from PIL import Image
+
+    from semisup.data.augmentation import augmentation
+    from semisup.data.catalogue import load_dataset
+
+    augment = augmentation(_AUGMENTATION.value)
+    dataset = load_dataset(_DATASET.value, _DATA_DIR.value)
+    images = np.stack(
+        [dataset.train_images[dataset.train_labels == c][0] for c in range(_ROWS.value)]
+    )
+    columns = [images] + [augment(images, [0, i]).numpy() for i in range(_COLUMNS.value)]
+    # A white line around each image, two pixels wide.
+    framed = np.pad(
+        np.stack(columns, axis=1), ((0, 0),) * 2 + ((2, 2),) * 2 + ((0, 0),), constant_values=255
+    )
+    rows, count, height, width, channels = framed.shape
+    sheet = framed.transpose(0, 2, 1, 3, 4).reshape(rows * height, count * width, channels)
+    picture = Image.fromarray(sheet if channels == 3 else sheet[..., 0])
+    scale = max(1, 1200 // picture.width)
+    picture = picture.resize(
+        (picture.width * scale, picture.height * scale), Image.Resampling.NEAREST
+    )
+    picture.save(_OUT.value)
+    print(f"wrote {_OUT.value}")
+
+
+if __name__ == "__main__":
+    run_main(main, __doc__)
