@@ -23,6 +23,14 @@ def test_python_of_the_readme():
     assert np.isfinite(names["loss"])
 
 
-def test_pictures_of_the_readme_are_there():
-    for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README.read_text(encoding="utf-8")):
-        assert (README.parent / path).is_file(), path
+def test_pictures_and_links_of_the_pages_are_there():
+    for page in (README, *(README.parent / "docs").glob("*.md")):
+        for path in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+            assert path.startswith("https://") or (page.parent / path).is_file(), path
+
+
+def test_every_data_set_is_in_the_docs():
+    from semisup.data.catalogue import NAMES
+
+    text = (README.parent / "docs" / "datasets.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in text for name in NAMES)

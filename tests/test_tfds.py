@@ -8,7 +8,7 @@ from semisup.data.catalogue import load_dataset
 from semisup.errors import InputError
 from tests.conftest import easy_digits
 
-SIZES = {"train": 60, "test": 30}
+SIZES = {"train": 60, "test": 30, "pool": 20}
 
 
 def prepare(folder, name, version, features, splits):
@@ -43,8 +43,9 @@ def prepared(tmp_path_factory):
         "image": tfds.features.Image(shape=(28, 28, 1)),
         "label": tfds.features.ClassLabel(names=[f"digit {n}" for n in range(10)]),
     }
-    splits = {split: digit_examples(split) for split in SIZES}
+    splits = {split: digit_examples(split) for split in ("train", "test")}
     prepare(folder, "mnist", "3.0.1", features, splits)
+    prepare(folder, "stl10", "1.0.0", features, {**splits, "unlabelled": digit_examples("pool")})
     prepare(folder, "trainonly", "1.0.0", features, {"train": splits["train"]})
     numbers = {"value": tfds.features.Scalar(np.int64)}
     prepare(folder, "numbers", "1.0.0", numbers, {"train": [{"value": 1}]})
@@ -59,7 +60,7 @@ def as_set(images, labels):
 
 def test_a_prepared_set_is_read_exactly(prepared):
     dataset = load_dataset("tfds:mnist", prepared)
-    for split in SIZES:
+    for split in ("train", "test"):
         images, labels = easy_digits(SIZES[split], seed=len(split))
         got = as_set(getattr(dataset, f"{split}_images"), getattr(dataset, f"{split}_labels"))
         assert got == as_set(images, labels)  # TFDS stores examples in an order of its own
@@ -67,6 +68,13 @@ def test_a_prepared_set_is_read_exactly(prepared):
     assert dataset.image_shape == (28, 28, 1)
     again = load_dataset("tfds:mnist", prepared)
     np.testing.assert_array_equal(again.train_images, dataset.train_images)
+
+
+def test_images_without_labels_come_along(prepared):
+    dataset = load_dataset("tfds:stl10", prepared)
+    images, _ = easy_digits(SIZES["pool"], seed=4)
+    got = {image.tobytes() for image in dataset.unlabeled_pool}
+    assert got == {image.tobytes() for image in images}
 
 
 def test_sets_that_do_not_fit_are_refused(prepared):

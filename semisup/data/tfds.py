@@ -7,6 +7,9 @@ import numpy as np
 from semisup.data.dataset import Dataset
 from semisup.errors import InputError
 
+# As stl10 there calls its images without labels.
+_UNLABELED = "unlabelled"
+
 
 def load_tfds(name: str, data_dir: Path | None) -> Dataset:
     """An image classification set of TFDS, downloaded the first time it is asked for.
@@ -42,16 +45,24 @@ def load_tfds(name: str, data_dir: Path | None) -> Dataset:
             f"tensorflow-datasets' {name!r} is no image classification set: it has the "
             f"features {', '.join(features)}, wanted image and label"
         )
-    arrays = {}
+    splits = builder.info.splits
     for split in ("train", "test"):
-        if split not in builder.info.splits:
+        if split not in splits:
             raise InputError(
-                f"tensorflow-datasets' {name!r} has no split {split!r}, but "
-                f"{', '.join(builder.info.splits)}"
+                f"tensorflow-datasets' {name!r} has no split {split!r}, but {', '.join(splits)}"
             )
+
+    def read(split: str) -> tuple[np.ndarray, np.ndarray]:
         examples = list(tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False)))
         if len({example["image"].shape for example in examples}) > 1:
             raise InputError(f"the images of tensorflow-datasets' {name!r} differ in size")
-        arrays[f"{split}_images"] = np.stack([example["image"] for example in examples])
-        arrays[f"{split}_labels"] = np.array([example["label"] for example in examples], np.int64)
-    return Dataset(name=name, class_names=tuple(features["label"].names), **arrays)
+        labels = np.array([example["label"] for example in examples], np.int64)
+        return np.stack([example["image"] for example in examples]), labels
+
+    return Dataset(
+        name,
+        *read("train"),
+        *read("test"),
+        tuple(features["label"].names),
+        unlabeled_images=read(_UNLABELED)[0] if _UNLABELED in splits else None,
+    )
