@@ -8,9 +8,12 @@ if ! "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (
     "$("$python" --version 2>&1); set PYTHON to another" >&2
   exit 1
 fi
-if [ ! -x .venv/bin/python ]; then
+if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
   echo "Making .venv with $("$python" --version) ..."
-  "$python" -m venv .venv
+  if ! "$python" -m venv --clear .venv; then
+    echo "error: $python can't make a virtual environment; on Debian: apt install python3-venv" >&2
+    exit 1
+  fi
 fi
 # Installed anew only when setup.py has changed since, or other extras are asked for.
 stamp=".venv/installed-${1:-plain}"

@@ -83,10 +83,14 @@ def similarity(A: Tensor, B: Tensor, metric: str = "dot") -> Tensor:
         A, B = _float32(A), _float32(B)
         if metric == "cosine":
             A, B = ops.normalize(A, axis=1), ops.normalize(B, axis=1)
+        if metric == "euclidean":
+            centre = ops.stop_gradient(_mean_row(B))
+            A, B = A - centre, B - centre
         dot = ops.matmul(A, ops.transpose(B))
         if metric != "euclidean":
             return dot
-        # -|a - b|^2 = 2 a.b - |a|^2 - |b|^2 needs no [N, M, D] tensor.
+        # -|a - b|^2 = 2 a.b - |a|^2 - |b|^2 needs no [N, M, D] tensor, and loses no digits
+        # if the cloud of embeddings is first moved to the origin.
         squares_a = ops.sum(ops.square(A), axis=1, keepdims=True)
         squares_b = ops.sum(ops.square(B), axis=1, keepdims=True)
         return 2.0 * dot - squares_a - ops.transpose(squares_b)
@@ -166,8 +170,7 @@ def target_V(size: int) -> Tensor:
 def p_visit(P_ab: Tensor) -> Tensor:
     """P_visit, the mean over A of P_ab, float32 [M]: equation (9). It sums to 1."""
     with keras.name_scope("p_visit"):
-        P_ab = _float32(P_ab)
-        return ops.sum(P_ab, axis=0) / _float32(ops.maximum(ops.shape(P_ab)[0], 1))
+        return _mean_row(_float32(P_ab))
 
 
 def walker_loss(P_aba: Tensor, labels: Tensor) -> Tensor:
@@ -205,7 +208,8 @@ def classification_loss(logits: Tensor, labels: Tensor, label_smoothing: float =
 
     Args:
         logits: class scores of A [N, classes].
-        labels: classes of A [N], integers in [0, classes).
+        labels: classes of A [N], integers in [0, classes). Others make the loss NaN:
+            they are a mistake that must not pass unseen.
         label_smoothing: this share of each target is spread over all classes, in [0, 1).
 
     Returns:
@@ -214,8 +218,11 @@ def classification_loss(logits: Tensor, labels: Tensor, label_smoothing: float =
     with keras.name_scope("classification_loss"):
         logits = _float32(logits)
         classes = logits.shape[1]
-        target = ops.one_hot(ops.cast(ops.reshape(labels, [-1]), "int32"), classes, dtype="float32")
+        labels = ops.cast(ops.reshape(labels, [-1]), "int32")
+        target = ops.one_hot(labels, classes, dtype="float32")
         target = (1.0 - label_smoothing) * target + label_smoothing / classes
+        known = ops.logical_and(labels >= 0, labels < classes)[:, None]
+        target = ops.where(known, target, float("nan"))
         return _mean(-ops.sum(target * ops.log_softmax(logits, axis=1), axis=1))
 
 
@@ -285,6 +292,10 @@ def _float32(x: Tensor) -> Tensor:
 def _mean(rows: Tensor) -> Tensor:
     # 0, not NaN, over no rows: a batch may happen to hold no labelled sample.
     return ops.sum(rows) / _float32(ops.maximum(ops.shape(rows)[0], 1))
+
+
+def _mean_row(B: Tensor) -> Tensor:
+    return ops.sum(B, axis=0) / _float32(ops.maximum(ops.shape(B)[0], 1))
 
 
 def _p_correct_rows(P_aba: Tensor, labels: Tensor) -> Tensor:

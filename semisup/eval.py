@@ -6,6 +6,8 @@
 All else is read from the run's folder. The last judgement is also written to eval.json there.
 """
 
+import math
+from collections.abc import Iterable
 from pathlib import Path
 
 from absl import flags
@@ -47,11 +49,16 @@ def main() -> None:
             "step": step,
             "test_error": report.error,
             "error_per_class": dict(
-                zip(report.class_names, report.error_per_class.tolist(), strict=True)
+                zip(report.class_names, _json_numbers(report.error_per_class), strict=True)
             ),
             "confusion": report.confusion.tolist(),
         }
         runs.write_json(logdir / runs.EVAL, content)
+
+
+def _json_numbers(values: Iterable[float]) -> list[float | None]:
+    """JSON has no NaN, the error of a class without test images."""
+    return [float(value) if math.isfinite(value) else None for value in values]
 
 
 def console_main() -> None:

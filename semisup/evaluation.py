@@ -38,12 +38,11 @@ class Report:
     def table(self) -> str:
         """The confusion matrix and the error of each class, as text to read."""
         names = [name[:10] for name in self.class_names]
-        width = max(6, *(len(name) + 1 for name in names))
-        rows = ["".join(text.rjust(width) for text in ("", *names, "error"))]
+        rows = [["", *names, "error"]]
         for name, counts, error in zip(names, self.confusion, self.error_per_class, strict=True):
-            cells = (name, *(str(n) if n else "." for n in counts), f"{error:.1f}%")
-            rows.append("".join(text.rjust(width) for text in cells))
-        return "\n".join(rows)
+            rows.append([name, *(str(n) if n else "." for n in counts), f"{error:.1f}%"])
+        width = 1 + max(len(cell) for row in rows for cell in row)
+        return "\n".join("".join(cell.rjust(width) for cell in row) for row in rows)
 
 
 def evaluate(

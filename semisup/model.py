@@ -42,14 +42,19 @@ class AssociativeModel(keras.Model):
         estimated_accuracy, visit_entropy               see `semisup.association`
         error                 labelled images classified wrongly, in percent
 
+    A Keras callback that watches one of these needs its mode, for instance
+    EarlyStopping("val_error", mode="min").
+
     Metrics given to `compile` see the labelled rows' labels and logits only.
-    `evaluate` needs labels; rows with -1 are passed over, and no walk is taken.
+    `evaluate` takes no walk. Give it labelled images: it passes over rows with -1, but
+    Keras counts them in the mean of "loss".
 
     Args:
         network: a Keras model from images to embeddings [batch, D].
         num_classes: number of classes.
-        walker_weight: weight of the walker loss: a number, or a function of the
-            training step such as `semisup.schedules.Envelope`.
+        walker_weight: weight of the walker loss: a number, or a Keras schedule of the
+            training step such as `semisup.Envelope`. (Any function will train; a saved
+            model can only be loaded again if Keras can serialise it.)
         visit_weight: weight of the visit loss, likewise.
         logit_weight: weight of the classification loss, likewise.
         similarity: "dot", "cosine" or "euclidean"; see `association.similarity`.
@@ -84,7 +89,7 @@ class AssociativeModel(keras.Model):
         self.network = network
         self.num_classes = num_classes
         self.loss_schedules = {
-            name: weight if callable(weight) else schedules.Envelope(weight)
+            name: weight if callable(weight) else schedules.Envelope(float(weight))
             for name, weight in (
                 ("walker_weight", walker_weight),
                 ("visit_weight", visit_weight),
@@ -108,14 +113,14 @@ class AssociativeModel(keras.Model):
             name: keras.metrics.Mean(name=name)
             for name in ("classification_loss", "l2_loss", *_WALK_METRICS, "error")
         }
-        if network.built:
-            self.build(network.input_shape)
+        if network.built and getattr(network, "input_shape", None):
+            self.build(network.input_shape)  # a subclassed model has none: the first batch builds
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        if not self.network.built:
-            self.network.build(input_shape)
-        embedding_shape = self.network.compute_output_shape(input_shape)
-        if not isinstance(embedding_shape, tuple) or len(embedding_shape) != 2:
+        # A symbolic call also builds the layers of a network that has not been called yet.
+        embedding = self.network(keras.KerasTensor(input_shape, dtype="float32"))
+        embedding_shape = getattr(embedding, "shape", None)
+        if embedding_shape is None or len(embedding_shape) != 2 or embedding_shape[1] is None:
             raise InputError(
                 "the network must map images to embeddings [batch, D], but its output has shape "
                 f"{embedding_shape}; end it with a Flatten, pooling or Dense layer"
@@ -166,10 +171,16 @@ class AssociativeModel(keras.Model):
             training: whether to walk; evaluation only classifies.
 
         Raises:
-            InputError: there are sample weights, or `compile` was given a loss.
+            InputError: there are sample weights, `compile` was given a loss, or the
+                labels are one-hot.
         """
         if sample_weight is not None:
             raise InputError("AssociativeModel takes no sample weights or class weights")
+        if len(y.shape) > 2 or (len(y.shape) == 2 and y.shape[1] != 1):
+            raise InputError(
+                f"labels must be integers [batch], -1 for none, but have shape {tuple(y.shape)}; "
+                "turn one-hot labels into numbers with argmax"
+            )
         if getattr(self, "loss", None) is not None:
             raise InputError(
                 "AssociativeModel has its own losses: leave out loss= in compile() and set "
@@ -184,7 +195,9 @@ class AssociativeModel(keras.Model):
         with keras.name_scope("l2_loss"):
             l2_loss = sum(self.losses, start=ops.zeros([], "float32"))
         with keras.name_scope("metrics"):
-            self.means["classification_loss"].update_state(classification, _any(labelled))
+            self.means["classification_loss"].update_state(
+                classification, ops.cast(ops.shape(labelled)[0], "float32")
+            )
             self.means["l2_loss"].update_state(l2_loss)
         weights = self.loss_weights_now()
         if not training:
@@ -249,9 +262,19 @@ class AssociativeModel(keras.Model):
 
     def _embed_apart(self, images: Tensor, labels: Tensor, training: bool | None) -> Tensor:
         """Embeddings in the batch's order, A and B each passed through the network alone."""
-        rows = _rows(labels)
-        parts = [self.network(ops.take(images, part, axis=0), training=training) for part in rows]
-        return ops.take(ops.concatenate(parts), ops.argsort(ops.concatenate(rows)), axis=0)
+        labelled, unlabelled = _rows(labels)
+
+        def apart() -> Tensor:
+            parts = [
+                self.network(ops.take(images, rows, axis=0), training=training)
+                for rows in (labelled, unlabelled)
+            ]
+            order = ops.argsort(ops.concatenate([labelled, unlabelled]))
+            return ops.take(ops.concatenate(parts), order, axis=0)
+
+        # Batch norm over no images would be NaN for good.
+        both = _any(labelled) * _any(unlabelled) > 0
+        return ops.cond(both, apart, lambda: self.network(images, training=training))
 
 
 def _rows(labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -48,7 +48,9 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
     if result := runs.read_result(logdir):
         print(f"{logdir} holds this run already, finished.")
         return result
-    print(f"Training in {logdir}; to watch: tensorboard --logdir={shlex.quote(str(logdir))}")
+    device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    watch = f"tensorboard --logdir={shlex.quote(str(logdir))}"
+    print(f"Training on {device} in {logdir}; to watch: {watch}")
     model = setup.model
     seconds = tf.Variable(0.0, dtype="float64")
     manager = checkpoints.manager(logdir, model, train_seconds=seconds)
@@ -106,7 +108,7 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
                 started = time.monotonic()
     writer.close()
 
-    errors = [record["test_error"] for record in evaluations]
+    errors = [record["test_error"] for record in evaluations if record["step"] > 0]
     result = {
         "test_error": errors[-1],
         "test_error_median": statistics.median(errors[-MEDIAN_OVER:]),

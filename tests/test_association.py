@@ -122,14 +122,28 @@ def test_losses_and_statistics_equal_the_loops(case, metric, mode):
     np.testing.assert_allclose(losses.visit_entropy, entropy, rtol=2e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("seed", range(8))
-def test_losses_equal_the_loops_for_random_sizes(seed):
+def test_losses_and_gradients_equal_the_loops_for_random_sizes(seed, metric):
     random = np.random.default_rng(seed)
     N, M, D, classes = random.integers([1, 1, 1, 1], [24, 24, 12, 9])
     A, B = random.normal(size=(N, D)), random.normal(size=(M, D))
     labels = random.integers(0, classes, N)
-    losses = association.association_losses(A, B, labels)
-    np.testing.assert_allclose(losses[:2], naive_losses(A, B, labels), rtol=2e-5, atol=1e-6)
+    tensors = tf.constant(A, tf.float32), tf.constant(B, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        losses = association.association_losses(*tensors, labels, metric)
+        loss = losses.walker + losses.visit
+    wanted = naive_losses(A, B, labels, metric)
+    np.testing.assert_allclose(losses[:2], wanted, rtol=5e-5, atol=1e-6)
+    # The slope along a random direction, through all entries at once.
+    gradients = tape.gradient(loss, tensors)
+    along = [random.normal(size=part.shape) for part in (A, B)]
+    got = sum(float(tf.reduce_sum(g * d)) for g, d in zip(gradients, along, strict=True))
+    ends = [
+        sum(naive_losses(A + s * along[0], B + s * along[1], labels, metric)) for s in (1e-5, -1e-5)
+    ]
+    np.testing.assert_allclose(got, (ends[0] - ends[1]) / 2e-5, rtol=2e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -168,15 +182,17 @@ def test_gradients_equal_numerical_ones(case, metric, mode):
             np.testing.assert_allclose(got[which][place], numerical, rtol=2e-3, atol=2e-5)
 
 
-@pytest.mark.parametrize("largest", [1e-4, 1.0, 1e2, 1e4])
+@pytest.mark.parametrize("largest", [1e-4, 1.0, 1e2, 1e4, 4e4])
 @pytest.mark.parametrize("case", CASES)
 def test_tiny_and_large_similarities(case, largest):
     """Whole numbers times a power of two: M is exact in float32, so the loops must agree."""
     N, M, D, labels = CASES[case]
     random = np.random.default_rng(3)
-    unit = 2.0 ** np.round(np.log2(np.sqrt(largest / (16 * D))))
+    unit = 2.0 ** np.floor(np.log2(np.sqrt(largest / (16 * D))))
     A = (random.integers(-4, 5, (N, D)) * unit).astype(np.float32)
     B = (random.integers(-4, 5, (M, D)) * unit).astype(np.float32)
+    A[0], B[0] = 4 * unit, 4 * unit  # the largest similarity there can be
+    assert largest / 4 <= np.max(A @ B.T) <= largest
     with tf.GradientTape() as tape:
         A_tensor, B_tensor = tf.constant(A), tf.constant(B)
         tape.watch([A_tensor, B_tensor])
@@ -273,6 +289,18 @@ def test_total_loss_takes_numbers_and_tensors():
     assert float(association.total_loss(1.0, 2.0, 3.0)) == 6.0
     weights = tf.constant(0.5), tf.constant(0.25), tf.constant(2.0)
     assert float(association.total_loss(1.0, 2.0, 3.0, *weights)) == 7.0
+
+
+def test_near_embeddings_far_from_the_origin_keep_their_distance():
+    A = np.full((1, 64), 20.0) + np.random.default_rng(0).normal(scale=0.01, size=(2, 64))
+    M = association.similarity(A[:1], A[1:], "euclidean")
+    wanted = -np.sum((A[0].astype(np.float32) - A[1].astype(np.float32)) ** 2)
+    np.testing.assert_allclose(M[0, 0], wanted, rtol=1e-3)
+
+
+def test_labels_outside_the_logits_make_the_loss_nan():
+    for label in (-1, 3):
+        assert np.isnan(association.classification_loss(np.zeros((2, 3)), [0, label]))
 
 
 def test_empty_batches_give_no_nan():

@@ -102,7 +102,7 @@ def test_a_step_follows_the_gradient_of_the_total_loss():
 
 
 def test_fit_evaluate_predict_with_plain_keras():
-    """Four classes, one bright quarter each: association finds them with a label a class."""
+    """Four classes, one bright quarter each, with ten labels a class."""
     random = np.random.default_rng(0)
     classes = np.tile(np.arange(4), 100)
     images = random.normal(size=(400, 6, 6, 1)).astype(np.float32) * 0.3
@@ -144,6 +144,75 @@ def test_batches_of_one_kind_are_finite(labelled, unlabelled):
     assert all(np.isfinite(value) for value in logs.values())
     assert all(np.all(np.isfinite(weight)) for weight in model.get_weights())
     assert logs["walker_loss"] == 0
+
+
+def test_batches_of_one_kind_leave_batch_norm_intact():
+    for labelled, unlabelled in ((0, 6), (6, 0)):
+        inner = keras.Sequential(
+            [keras.Input((6, 6, 1)), keras.layers.BatchNormalization(), keras.layers.Flatten()]
+        )
+        model = AssociativeModel(inner, 4, separate_batches=True)
+        model.compile("sgd")
+        model.train_on_batch(*batch(labelled=labelled, unlabelled=unlabelled))
+        assert all(np.all(np.isfinite(weight)) for weight in model.get_weights())
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.flatten, self.dense = keras.layers.Flatten(), keras.layers.Dense(5)
+
+    def call(self, images):
+        return self.dense(self.flatten(images))
+
+
+@pytest.mark.parametrize("called", [False, True])
+def test_subclassed_networks_are_taken(called):
+    inner = Subclassed()
+    if called:
+        inner(batch()[0])
+    model = AssociativeModel(inner, 4)
+    model.compile("adam")
+    before = model.predict(batch()[0], verbose=0)["embedding"]
+    model.train_on_batch(*batch())
+    assert len(model.trainable_variables) == 4
+    assert not np.allclose(before, model.predict(batch()[0], verbose=0)["embedding"])
+
+
+def test_evaluation_weighs_every_image_alike():
+    model = compiled()
+    images, labels = batch(labelled=33, unlabelled=0)
+    images[-1] *= 100  # alone in the last batch of 32 and 1
+    whole = model.evaluate(images, labels, batch_size=33, verbose=0, return_dict=True)
+    parts = model.evaluate(images, labels, batch_size=32, verbose=0, return_dict=True)
+    for name in ("loss", "classification_loss", "error"):
+        np.testing.assert_allclose(parts[name], whole[name], rtol=1e-5)
+    l2_loss = 1e-4 / 2 * float(np.sum(model.classifier.kernel.numpy() ** 2))
+    np.testing.assert_allclose(whole["loss"], whole["classification_loss"] + l2_loss, rtol=1e-5)
+
+
+def test_labels_outside_the_classes_do_not_pass_unseen():
+    images, labels = batch()
+    logs = compiled().train_on_batch(images, labels + 1 - (labels < 0), return_dict=True)
+    assert np.isnan(logs["loss"])
+
+
+def test_callbacks_watch_the_error(tmp_path):
+    images, labels = batch()
+    callbacks = [
+        keras.callbacks.EarlyStopping("val_error", mode="min"),
+        keras.callbacks.ModelCheckpoint(
+            tmp_path / "best.keras", "val_error", mode="min", save_best_only=True
+        ),
+    ]
+    compiled().fit(
+        images,
+        labels,
+        validation_data=(images[labels >= 0], labels[labels >= 0]),
+        callbacks=callbacks,
+        verbose=0,
+    )
+    assert (tmp_path / "best.keras").exists()
 
 
 def test_column_of_labels_is_taken_as_well():
@@ -243,5 +312,8 @@ def test_bad_use_is_refused():
     model = compiled()
     with pytest.raises(InputError, match="no sample weights"):
         model.train_on_batch(*batch(), sample_weight=np.ones(18))
+    one_hot = np.eye(4)[np.arange(18) % 4]
+    with pytest.raises(InputError, match="one-hot labels into numbers with argmax"):
+        model.train_on_batch(batch()[0], one_hot)
     with pytest.raises(InputError, match="weight -1"):
         AssociativeModel(network(), 4, walker_weight=-1.0)

@@ -1,6 +1,7 @@
 """semisup-train and semisup-eval as a person runs them: as processes."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -51,7 +52,7 @@ def test_trainer_prints_progress_and_the_error(trained):
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     lines = result.stdout.splitlines()
-    assert lines[0] == "Training in run; to watch: tensorboard --logdir=run"
+    assert re.fullmatch(r"Training on .PU in run; to watch: tensorboard --logdir=run", lines[0])
     assert lines[1].startswith("step 0/20  test_error ")
     assert "walker_loss" in lines[2]
     assert "min left" in lines[2]
@@ -62,7 +63,15 @@ def test_trainer_prints_progress_and_the_error(trained):
 def test_folder_of_the_run_is_complete(trained):
     folder = trained[0] / "run"
     names = {path.name.split(".out.")[0] for path in folder.iterdir()}
-    wanted = ["recipe.json", "metrics.jsonl", "result.json", "model.keras", "checkpoints", "events"]
+    wanted = [
+        "recipe.json",
+        "split.json",
+        "metrics.jsonl",
+        "result.json",
+        "model.keras",
+        "checkpoints",
+        "events",
+    ]
     assert names == set(wanted)
     recipe = json.loads((folder / "recipe.json").read_text())
     assert recipe["recipe"]["max_steps"] == 20
@@ -90,12 +99,11 @@ def test_evaluator_watches_a_run_to_its_end(mnist_dir, tmp_path):
     logdir = tmp_path / "run"
     arguments = [*SMALL, "--max_steps=60", f"--data_dir={mnist_dir}", f"--logdir={logdir}"]
     command = [sys.executable, "-m", "semisup.train", *arguments]
-    trainer = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        # Begun before the run has written anything.
-        result = run("eval", "--watch", "--timeout=120", f"--logdir={logdir}")
-    finally:
-        trainer.wait(timeout=120)
+    trainer = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # Begun before the run has written anything.
+    result = run("eval", "--watch", "--timeout=120", f"--logdir={logdir}")
+    output, _ = trainer.communicate(timeout=120)
+    assert trainer.returncode == 0, output
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     steps = [int(line.split(":")[0].split()[1]) for line in lines if line.startswith("step ")]

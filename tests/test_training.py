@@ -38,8 +38,8 @@ def test_training_learns_and_reports(finished):
     assert errors[0] > 50
     assert errors[-1] < 10
     assert result["test_error"] == errors[-1]
-    assert result["test_error_min"] == min(errors)
-    assert result["test_error_median"] == np.median(errors)
+    assert result["test_error_min"] == min(errors[1:])  # the untrained model does not count
+    assert result["test_error_median"] == np.median(errors[1:])
     assert result["steps"] == 30
     seconds = [record["train_seconds"] for record in records]
     assert seconds == sorted(seconds)

@@ -52,8 +52,9 @@ def association_batches(
         augment_unlabeled: changes the unlabelled ones, likewise.
 
     Returns:
-        A dataset of (images [B, ...], int64 labels [B]), where B is the number of
-        classes times `sup_per_batch`, plus `unsup_batch_size`.
+        An endless dataset (so tell `fit` its steps_per_epoch) of (images [B, ...],
+        int64 labels [B]), where B is the number of classes times `sup_per_batch`, plus
+        `unsup_batch_size`.
 
     Raises:
         InputError: the arrays do not fit each other, or there is nothing to draw from.
@@ -64,8 +65,16 @@ def association_batches(
             f"wanted images [N, ...] and labels [N], at least one, got {images.shape} and "
             f"{labels.shape}"
         )
-    if sup_per_batch < 1:
-        raise InputError(f"a batch needs labelled images: sup_per_batch is {sup_per_batch}")
+    if labels.dtype.kind not in "iu" or labels.min() < 0:
+        raise InputError(
+            f"labels must be integers from 0 on, but are {labels.dtype} from {labels.min()}; give "
+            "the images without labels as unlabeled_images"
+        )
+    if sup_per_batch < 1 or unsup_batch_size < 0:
+        raise InputError(
+            f"a batch can't hold {sup_per_batch} labelled images of each class (sup_per_batch) and "
+            f"{unsup_batch_size} unlabelled ones (unsup_batch_size)"
+        )
     if unlabeled_images is None:
         unlabeled_images, unsup_batch_size = images[:1], 0
     unlabeled_images = np.asarray(unlabeled_images)

@@ -1,5 +1,6 @@
 """Data sets through tensorflow-datasets (TFDS)."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,12 @@ def load_tfds(name: str, data_dir: Path | None) -> Dataset:
     """
     import tensorflow_datasets as tfds
 
+    # Its downloader warns of every retry; one error at the end is enough.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     try:
         builder = tfds.builder(name, data_dir=data_dir)
+        if not builder.data_path.exists():
+            print(f"Fetching {name} through tensorflow-datasets ...", flush=True)
         builder.download_and_prepare()
     except tfds.core.registered.DatasetNotFoundError:
         raise InputError(
@@ -37,7 +42,7 @@ def load_tfds(name: str, data_dir: Path | None) -> Dataset:
         reason = str(error).strip().split("\n")[0]
         raise InputError(
             f"tensorflow-datasets could not prepare {name!r} ({type(error).__name__}: {reason}); "
-            "without a network, pass --data_dir with the set's original files"
+            "without a network, name the data set itself, not tfds:, with --data_dir for its files"
         ) from None
     features = dict(builder.info.features)
     if "image" not in features or not isinstance(features.get("label"), tfds.features.ClassLabel):
