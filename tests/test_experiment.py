@@ -17,6 +17,11 @@ def test_the_same_recipe_gives_the_same_experiment(mnist_dir):
     other = build(mnist_dir, seed=1)
     assert not np.array_equal(one.model.get_weights()[0], other.model.get_weights()[0])
     np.testing.assert_array_equal(one.split.labeled, other.split.labeled)
+    first, same_first, other_first = (
+        next(iter(each.batches()))[0].numpy() for each in (one, same, other)
+    )
+    np.testing.assert_array_equal(first, same_first)
+    assert not np.array_equal(first, other_first)
 
 
 def test_batches_come_from_the_split(mnist_dir):

@@ -58,6 +58,8 @@ def test_scalars(get):
     assert series[0][2] > series[-1][2]
     series = json.loads(get("plugin/scalars/scalars", run="run", tag="train/walker_loss"))
     assert [step for _, step, _ in series] == [5, 10, 15, 20]
+    series = json.loads(get("plugin/scalars/scalars", run="run", tag="train/learning_rate"))
+    assert [rate for _, _, rate in series] == pytest.approx([1e-3] * 4)
 
 
 def test_histograms(get):

@@ -46,6 +46,8 @@ def test_training_learns_and_reports(finished):
     assert result["train_seconds"] == seconds[-1] > 0
     assert result == json.loads((logdir / "result.json").read_text())
     assert records[-1]["walker_loss"] > 0
+    # Of the steps since the last entry only, 6 to 10; the first step is wrong for sure.
+    assert records[1]["error"] == 0
 
 
 def test_saved_model_is_the_trained_one(finished, mnist_dir):
