@@ -7,6 +7,7 @@
 from absl import flags
 
 from semisup.console import load_tensorflow, run_main
+from semisup.errors import InputError
 
 _AUGMENTATION = flags.DEFINE_string("augmentation", "digits", "digits, svhn, stl10 or inversion")
 _DATASET = flags.DEFINE_string("dataset", "mnist5k", "data set to take images from")
@@ -25,6 +26,8 @@ def main() -> None:
     from semisup.data.catalogue import load_dataset
 
     augment = augmentation(_AUGMENTATION.value)
+    if augment is None:
+        raise InputError("--augmentation=none changes nothing; there is nothing to draw")
     dataset = load_dataset(_DATASET.value, _DATA_DIR.value)
     images = np.stack(
         [dataset.train_images[dataset.train_labels == c][0] for c in range(_ROWS.value)]

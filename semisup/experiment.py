@@ -34,7 +34,7 @@ class Experiment:
         if len(self.split.unlabeled) < len(pool):
             pool = pool[self.split.unlabeled]
         name = self.recipe.augmentation
-        augment = None if name == "none" else augmentation.augmentation(name)
+        augment = augmentation.augmentation(name)
         return association_batches(
             dataset.train_images[labeled],
             dataset.train_labels[labeled],
@@ -54,8 +54,7 @@ def build(recipe: Recipe) -> Experiment:
     Raises:
         InputError: the recipe names something unknown, or its data can't be read.
     """
-    if recipe.augmentation != "none":
-        augmentation.augmentation(recipe.augmentation)  # an unknown one before any loading
+    augmentation.augmentation(recipe.augmentation)  # refuses an unknown one before any loading
     dataset = load_data(recipe)
     if recipe.split_file:
         split = read_split(recipe.split_file, dataset)

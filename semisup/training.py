@@ -101,9 +101,10 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
             if evaluating or interrupted():
                 seconds.assign_add(time.monotonic() - started)
                 if evaluating:
-                    evaluate_now(logs)
-                if interrupted():
+                    evaluate_now(logs)  # saves too
+                else:
                     manager.save(step)
+                if interrupted():
                     raise KeyboardInterrupt
                 started = time.monotonic()
     writer.close()

@@ -240,12 +240,16 @@ AUGMENTATIONS: dict[str, Callable[[tf.Tensor, Seed], tf.Tensor]] = {
 LABELED_ONLY = frozenset(("inversion",))
 
 
-def augmentation(name: str) -> Callable[[tf.Tensor, Seed], tf.Tensor]:
+def augmentation(name: str) -> Callable[[tf.Tensor, Seed], tf.Tensor] | None:
     """The augmentation called `name`: from (uint8 images, seed integers [2]) to uint8 images.
+
+    "none" gives None.
 
     Raises:
         InputError: there is no such augmentation.
     """
+    if name == "none":
+        return None
     if name not in AUGMENTATIONS:
         known = ", ".join(AUGMENTATIONS)
         raise InputError(f"unknown augmentation {name!r}; known: none, {known}")

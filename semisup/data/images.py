@@ -88,5 +88,10 @@ def stack(images: Iterable[np.ndarray], what: str) -> np.ndarray:
             "them all NxN"
         )
     if any(image.shape[2] == 3 for image in images):
-        images = [np.broadcast_to(image, (*image.shape[:2], 3)) for image in images]
+        images = [as_rgb(image) for image in images]
     return np.stack(images)
+
+
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """An image [H, W, 1 or 3] as [H, W, 3]; a grey one has its channel three times."""
+    return np.broadcast_to(image, (*image.shape[:2], 3))

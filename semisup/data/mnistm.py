@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from semisup.data.dataset import Dataset
-from semisup.data.images import read_image
+from semisup.data.images import as_rgb, read_image
 from semisup.data.mnist import DIGITS, load_mnist, load_mnist5k
 from semisup.errors import InputError
 
@@ -34,8 +34,8 @@ def load_mnistm(data_dir: Path) -> Dataset:
         except ValueError as error:
             raise InputError(f"{path} is damaged: {error}") from None
         folder = data_dir / f"mnist_m_{split}"
-        images = [read_image(folder / name, size=28) for name, _ in rows]
-        arrays += [np.stack([np.broadcast_to(i, (28, 28, 3)) for i in images]), labels]
+        images = [as_rgb(read_image(folder / name, size=28)) for name, _ in rows]
+        arrays += [np.stack(images), labels]
     return Dataset("mnistm", *arrays, DIGITS)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from semisup.data.dataset import Dataset
-from semisup.data.images import read_image
+from semisup.data.images import as_rgb, read_image
 from semisup.errors import InputError
 
 CLASSES = tuple(f"sign {n:02d}" for n in range(43))
@@ -50,7 +50,7 @@ def load_synth_signs(data_dir: Path) -> Dataset:
     path = data_dir / "train_labelling.txt"
     rows = [(row[0], row[1]) for row in _rows(path, " ", 2)]
     labels = _classes([label for _, label in rows], path)
-    images = np.stack([_rgb(read_image(data_dir / name, SIZE)) for name, _ in rows])
+    images = np.stack([as_rgb(read_image(data_dir / name, SIZE)) for name, _ in rows])
     parts = train_test_split(images, labels, test_size=_SYNTH_TEST_SHARE, random_state=0)
     train_images, test_images, train_labels, test_labels = parts
     return Dataset("synth_signs", train_images, train_labels, test_images, test_labels, CLASSES)
@@ -64,7 +64,7 @@ def _read_annotated(path: Path) -> tuple[np.ndarray, np.ndarray]:
             left, upper, right, lower = (int(number) for number in row[3:7])
         except ValueError:
             raise InputError(f"{path} is damaged: {row[:8]} has no region of interest") from None
-        images.append(_rgb(read_image(path.parent / row[0], SIZE, (left, upper, right, lower))))
+        images.append(as_rgb(read_image(path.parent / row[0], SIZE, (left, upper, right, lower))))
         labels.append(row[7])
     if not images:
         raise InputError(f"{path} names no image")
@@ -92,7 +92,3 @@ def _classes(words: list[str], path: Path) -> np.ndarray:
         return np.array([int(word) for word in words], np.int64)
     except ValueError as error:
         raise InputError(f"{path} is damaged: {error}") from None
-
-
-def _rgb(image: np.ndarray) -> np.ndarray:
-    return np.broadcast_to(image, (*image.shape[:2], 3))
