@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from semisup.data.dataset import Images
 from semisup.model import AssociativeModel
+
+_AT_ONCE = 500  # images, which bounds the memory
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Report:
 
 def evaluate(
     model: AssociativeModel,
-    images: np.ndarray,
+    images: Images,
     labels: np.ndarray,
     class_names: Sequence[str],
 ) -> Report:
@@ -66,6 +69,10 @@ def evaluate(
     return Report(confusion.astype(np.int64), tuple(class_names))
 
 
-def predict(model: AssociativeModel, images: np.ndarray) -> dict[str, np.ndarray]:
+def predict(model: AssociativeModel, images: Images) -> dict[str, np.ndarray]:
     """Embeddings [N, D] and logits [N, classes] of the images, float32."""
-    return model.predict(images, batch_size=500, verbose=0)
+    parts = [
+        model.predict_on_batch(np.asarray(images[i : i + _AT_ONCE]))
+        for i in range(0, len(images), _AT_ONCE)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

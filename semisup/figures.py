@@ -50,7 +50,10 @@ def choose_walk_sample(
     drawn = random.choice(split.unlabeled, min(unlabeled, len(split.unlabeled)), replace=False)
     if dataset.unlabeled_images is None:
         drawn = drawn[np.argsort(dataset.train_labels[drawn], kind="stable")]
-    return WalkSample(dataset.train_images[np.concatenate(rows)], dataset.unlabeled_pool[drawn])
+    return WalkSample(
+        np.asarray(dataset.train_images[np.concatenate(rows)]),
+        np.asarray(dataset.unlabeled_pool[drawn]),
+    )
 
 
 def association_figure(models: Mapping[str, AssociativeModel], sample: WalkSample) -> Figure:

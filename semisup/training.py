@@ -4,7 +4,7 @@ import math
 import shlex
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
         iterator = iter(batches)
         started = time.monotonic()
         while step < recipe.max_steps:
-            logs = train_step(*next(iterator))
+            logs = train_step(*_next(iterator))
             step += 1
             evaluating = step % recipe.eval_interval == 0 or step == recipe.max_steps
             if evaluating or step % recipe.log_interval == 0:
@@ -141,6 +141,18 @@ def make_train_step(
         return model.train_step((images, labels))
 
     return train_step
+
+
+def _next(iterator: Iterator[Any]) -> Any:
+    """The next batch; a file that can't be read any more ends the run with its one line."""
+    try:
+        return next(iterator)
+    except tf.errors.UnknownError as error:
+        # TensorFlow puts what a Python function raised into its own message.
+        _, mark, line = error.message.partition(f"{InputError.__name__}: ")
+        if not mark:
+            raise
+        raise InputError(line.split("\n")[0]) from None
 
 
 def _check_finite(logs: Mapping[str, float], step: int, logdir: Path) -> None:

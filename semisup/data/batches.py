@@ -9,6 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from semisup.data.dataset import Images
+from semisup.data.image_files import ImageFiles
 from semisup.errors import InputError
 
 Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -21,9 +23,9 @@ _UNLABELED_STREAM = -1
 
 
 def association_batches(
-    images: np.ndarray,
+    images: Images,
     labels: np.ndarray,
-    unlabeled_images: np.ndarray | None,
+    unlabeled_images: Images | None,
     *,
     sup_per_batch: int = 10,
     unsup_batch_size: int = 100,
@@ -40,7 +42,7 @@ def association_batches(
     order; so are the unlabelled ones.
 
     Args:
-        images: labelled images [N, ...], of any dtype.
+        images: labelled images [N, ...], of any dtype, in memory or in files.
         labels: their classes, integers [N].
         unlabeled_images: [U, ...], of the same dtype and size; None for none at all.
         sup_per_batch: labelled images of each class in a batch.
@@ -59,7 +61,7 @@ def association_batches(
     Raises:
         InputError: the arrays do not fit each other, or there is nothing to draw from.
     """
-    images, labels = np.asarray(images), np.asarray(labels)
+    images, labels = _array_or_files(images), np.asarray(labels)
     if labels.shape != (len(images),) or len(images) == 0:
         raise InputError(
             f"wanted images [N, ...] and labels [N], at least one, got {images.shape} and "
@@ -77,7 +79,7 @@ def association_batches(
         )
     if unlabeled_images is None:
         unlabeled_images, unsup_batch_size = images[:1], 0
-    unlabeled_images = np.asarray(unlabeled_images)
+    unlabeled_images = _array_or_files(unlabeled_images)
     if (
         unlabeled_images.shape[1:] != images.shape[1:]
         or unlabeled_images.dtype != images.dtype
@@ -94,25 +96,35 @@ def association_batches(
         np.concatenate([np.repeat(classes, sup_per_batch), np.full(unsup_batch_size, UNLABELED)]),
         tf.int64,
     )
-    # Held once, outside the graph: the pipeline captures them and gathers from them.
-    images, unlabeled_images = tf.constant(images[by_class]), tf.constant(unlabeled_images)
-
+    take_labeled, take_unlabeled = _taker(images[by_class]), _taker(unlabeled_images)
     pool_size = np.array([len(unlabeled_images)])
 
     def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         drawn = _draw(step, sup_per_batch, sizes, stream=classes, seed=seed) + first[:, None]
-        parts = [tf.gather(images, tf.reshape(drawn, [-1]))]
+        parts = [take_labeled(tf.reshape(drawn, [-1]))]
         if augment:
             parts[0] = augment(parts[0], _augmentation_seed(seed, step, 0))
         if unsup_batch_size > 0:
             drawn = _draw(step, unsup_batch_size, pool_size, np.array([_UNLABELED_STREAM]), seed)
-            parts.append(tf.gather(unlabeled_images, drawn[0]))
+            parts.append(take_unlabeled(drawn[0]))
             if augment_unlabeled:
                 parts[1] = augment_unlabeled(parts[1], _augmentation_seed(seed, step, 1))
         return tf.concat(parts, axis=0), batch_labels
 
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
     return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _array_or_files(images: Images) -> Images:
+    return images if isinstance(images, ImageFiles) else np.asarray(images)
+
+
+def _taker(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The function from indices [n] to the images there, [n, ...]."""
+    if isinstance(images, ImageFiles):
+        return images.gather
+    held = tf.constant(images)  # once, outside the graph, which captures it
+    return lambda indices: tf.gather(held, indices)
 
 
 def _augmentation_seed(seed: int, step: tf.Tensor, part: int) -> tf.Tensor:

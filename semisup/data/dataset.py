@@ -4,12 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from semisup.data.image_files import ImageFiles
 from semisup.errors import InputError
+
+Images = np.ndarray | ImageFiles
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set in memory. Pixels stay as they are on disk: uint8 in [0, 255].
+    """A data set. Pixels stay as they are on disk: uint8 in [0, 255].
+
+    Its images are arrays in memory, or `ImageFiles`, which index alike.
 
     Attributes:
         name: as in the catalogue.
@@ -28,12 +33,12 @@ class Dataset:
     """
 
     name: str
-    train_images: np.ndarray
+    train_images: Images
     train_labels: np.ndarray
-    test_images: np.ndarray
+    test_images: Images
     test_labels: np.ndarray
     class_names: tuple[str, ...]
-    unlabeled_images: np.ndarray | None = None
+    unlabeled_images: Images | None = None
     folds: tuple[np.ndarray, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -44,7 +49,7 @@ class Dataset:
             if images is not None:
                 self._check_images(split, images)
 
-    def _check_images(self, split: str, images: np.ndarray) -> None:
+    def _check_images(self, split: str, images: Images) -> None:
         if images.dtype != np.uint8:
             raise InputError(
                 f"data set {self.name}: the {split} pixels are {images.dtype}, wanted bytes "
@@ -83,6 +88,6 @@ class Dataset:
         return self.train_images.shape[1:]
 
     @property
-    def unlabeled_pool(self) -> np.ndarray:
+    def unlabeled_pool(self) -> Images:
         """The images that unlabelled batches are drawn from, uint8 [U, H, W, C]."""
         return self.train_images if self.unlabeled_images is None else self.unlabeled_images

@@ -1,6 +1,7 @@
 """Image files: found in folders, decoded with Pillow, never trusted."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ ENDINGS = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".
 # claim any size. 50 million pixels are 150 MB.
 LARGEST = 50_000_000
 
+# Pillow's names of what is decoded to one channel.
+_GREY = frozenset(("1", "L", "I;16"))
+
 Box = tuple[int, int, int, int]
 
 
@@ -26,6 +30,16 @@ def find_images(folder: Path, deep: bool = False) -> list[Path]:
     """
     found = folder.rglob("*") if deep else folder.iterdir()
     return sorted(path for path in found if path.suffix.lower() in ENDINGS and path.is_file())
+
+
+def read_header(path: Path) -> tuple[int, int, int]:
+    """(height, width, channels) of an image file, without decoding it; 1 channel if grey.
+
+    Raises:
+        InputError: the file is missing, empty, no image or absurdly large.
+    """
+    with _opened(path) as image:
+        return image.height, image.width, 1 if image.mode in _GREY else 3
 
 
 def read_image(path: Path, size: int = 0, box: Box | None = None) -> np.ndarray:
@@ -42,17 +56,30 @@ def read_image(path: Path, size: int = 0, box: Box | None = None) -> np.ndarray:
     Raises:
         InputError: the file is missing, empty, no image, damaged or absurdly large.
     """
+    with _opened(path) as image:
+        image = image.convert("L" if image.mode in _GREY else "RGB")
+        if box is not None:
+            image = image.crop(box)
+        if size > 0:
+            image = image.resize((size, size), Image.Resampling.BILINEAR)
+        pixels = np.asarray(image)
+    return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """An image [H, W, 1 or 3] as [H, W, 3]; a grey one has its channel three times."""
+    return np.broadcast_to(image, (*image.shape[:2], 3))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The image file, opened; what Pillow says against it becomes an InputError."""
     try:
         with Image.open(path) as image:
             width, height = image.size
             if width * height > LARGEST:
                 raise InputError(f"{path} claims {width}x{height} pixels; more than {LARGEST}")
-            image = image.convert("L" if image.mode in ("1", "L", "I;16") else "RGB")
-            if box is not None:
-                image = image.crop(box)
-            if size > 0:
-                image = image.resize((size, size), Image.Resampling.BILINEAR)
-            pixels = np.asarray(image)
+            yield image
     except InputError:
         raise
     except FileNotFoundError:
@@ -63,35 +90,3 @@ def read_image(path: Path, size: int = 0, box: Box | None = None) -> np.ndarray:
             f"cannot read the image {path} ({size_on_disk} bytes): {error}; mend or remove it, or "
             "pass --skip_unreadable"
         ) from None
-    return pixels.reshape(*pixels.shape[:2], -1)
-
-
-def stack(images: Iterable[np.ndarray], what: str) -> np.ndarray:
-    """Images of one size as one array; grey ones become RGB if any is RGB.
-
-    Args:
-        images: uint8 [H, W, 1 or 3] each.
-        what: names them in the error.
-
-    Returns:
-        uint8 [N, H, W, C].
-
-    Raises:
-        InputError: they differ in size.
-    """
-    images = list(images)
-    sizes = {image.shape[:2] for image in images}
-    if len(sizes) > 1:
-        (h1, w1), (h2, w2) = sorted(sizes)[0], sorted(sizes)[-1]
-        raise InputError(
-            f"{what} differ in size, from {h1}x{w1} to {h2}x{w2} pixels; --new_size=N makes "
-            "them all NxN"
-        )
-    if any(image.shape[2] == 3 for image in images):
-        images = [as_rgb(image) for image in images]
-    return np.stack(images)
-
-
-def as_rgb(image: np.ndarray) -> np.ndarray:
-    """An image [H, W, 1 or 3] as [H, W, 3]; a grey one has its channel three times."""
-    return np.broadcast_to(image, (*image.shape[:2], 3))

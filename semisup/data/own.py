@@ -1,14 +1,15 @@
 """People's own images: a folder of image files, or a .npz file."""
 
-import sys
+import os
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from semisup.data.dataset import Dataset
-from semisup.data.images import find_images, read_image, stack
+from semisup.data.image_files import ImageFiles, find_shape
+from semisup.data.images import find_images, read_image
 from semisup.errors import InputError
 
 # Of a set without test images, this share of each class is held out to test on.
@@ -24,10 +25,14 @@ def load_folder(data_dir: Path, new_size: int = 0, skip_unreadable: bool = False
     test/, a fifth of the images of each class is held out, the same ones every time.
     Without unlabeled/, the training images serve as unlabelled ones.
 
+    Images that would take more than `memory_for_images` stay in their files and are
+    decoded batch by batch: the same batches, in bounded memory.
+
     Args:
         data_dir: the folder that holds train/.
         new_size: if above 0, every image is resized to this height and width.
-        skip_unreadable: leave out files that can't be read, and count them.
+        skip_unreadable: leave out files that can't be decoded, and count them. (It takes a
+            pass over all files.)
 
     Raises:
         InputError: a folder is missing or empty, a class is only in test/, a file
@@ -39,55 +44,84 @@ def load_folder(data_dir: Path, new_size: int = 0, skip_unreadable: bool = False
     names = sorted(path.name for path in train.iterdir() if path.is_dir())
     if len(names) < 2:
         raise InputError(f"{train} must hold a folder for each class, but holds {len(names)}")
-    skipped: list[Path] = []
-
-    def read(paths: Iterable[Path]) -> list[np.ndarray]:
-        images = []
-        for path in paths:
-            try:
-                images.append(read_image(path, new_size))
-            except InputError:
-                if not skip_unreadable:
-                    raise
-                skipped.append(path)
-        return images
-
-    def read_classes(folder: Path) -> tuple[list[np.ndarray], np.ndarray]:
-        strange = {path.name for path in folder.iterdir() if path.is_dir()} - set(names)
-        if strange:
-            raise InputError(f"{folder} has classes that {train} has not: {sorted(strange)}")
-        images, labels = [], []
-        for label, name in enumerate(names):
-            of_class = read(find_images(folder / name)) if (folder / name).is_dir() else []
-            if not of_class:
-                raise InputError(f"there is no image in {folder / name}")
-            images += of_class
-            labels += [label] * len(of_class)
-        return images, np.array(labels, np.int64)
-
-    train_images, train_labels = read_classes(train)
+    keep = _Readable() if skip_unreadable else list
+    train_paths, train_labels = _find_classes(train, names, keep)
     if (data_dir / "test").is_dir():
-        test_images, test_labels = read_classes(data_dir / "test")
+        test_paths, test_labels = _find_classes(data_dir / "test", names, keep)
     else:
-        keep, hold_out = _hold_out(train_labels, data_dir)
-        test_images, test_labels = [train_images[i] for i in hold_out], train_labels[hold_out]
-        train_images, train_labels = [train_images[i] for i in keep], train_labels[keep]
-    unlabeled = read(find_images(data_dir / "unlabeled", deep=True))
-    if skipped:
-        print(f"{len(skipped)} unreadable images left out, the first is {skipped[0]}")
-        sys.stdout.flush()
-    together = stack([*train_images, *test_images, *unlabeled], f"the images in {data_dir}")
-    ends = np.cumsum([len(train_images), len(test_images)])
-    train_stack, test_stack, unlabeled_stack = np.split(together, ends)
+        stay, hold_out = _hold_out(train_labels, data_dir)
+        test_paths, test_labels = train_paths[hold_out], train_labels[hold_out]
+        train_paths, train_labels = train_paths[stay], train_labels[stay]
+    unlabeled_paths = _as_objects(keep(find_images(data_dir / "unlabeled", deep=True)))
+    if skip_unreadable:
+        keep.report()
+    everything = [*train_paths, *test_paths, *unlabeled_paths]
+    shape = find_shape(everything, new_size, f"the images in {data_dir}")
+    stream = ImageFiles(_as_objects(everything), shape, new_size).nbytes > memory_for_images()
+
+    def images(paths: np.ndarray) -> np.ndarray | ImageFiles:
+        files = ImageFiles(paths, shape, new_size)
+        return files if stream else np.asarray(files)
+
     return Dataset(
         data_dir.resolve().name,
-        train_stack,
+        images(train_paths),
         train_labels,
-        test_stack,
+        images(test_paths),
         test_labels,
         tuple(names),
-        unlabeled_images=unlabeled_stack if len(unlabeled) else None,
+        unlabeled_images=images(unlabeled_paths) if len(unlabeled_paths) else None,
     )
+
+
+def memory_for_images() -> int:
+    """Bytes that a folder's decoded images may take; larger sets stay in their files."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+
+
+class _Readable:
+    """Keeps the images that can be decoded, and counts the others."""
+
+    def __init__(self) -> None:
+        self.skipped: list[Path] = []
+
+    def __call__(self, paths: Iterable[Path]) -> list[Path]:
+        return [path for path in paths if self._can_read(path)]
+
+    def _can_read(self, path: Path) -> bool:
+        try:
+            read_image(path)
+        except InputError:
+            self.skipped.append(path)
+            return False
+        return True
+
+    def report(self) -> None:
+        if self.skipped:
+            count = len(self.skipped)
+            print(f"{count} unreadable images left out, the first is {self.skipped[0]}", flush=True)
+
+
+def _find_classes(
+    folder: Path, names: Sequence[str], keep: Callable[[list[Path]], list[Path]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The image files in folder/CLASS/ of each class, and their labels."""
+    strange = {path.name for path in folder.iterdir() if path.is_dir()} - set(names)
+    if strange:
+        train = folder.with_name("train")
+        raise InputError(f"{folder} has classes that {train} has not: {sorted(strange)}")
+    paths, labels = [], []
+    for label, name in enumerate(names):
+        of_class = keep(find_images(folder / name)) if (folder / name).is_dir() else []
+        if not of_class:
+            raise InputError(f"there is no image in {folder / name}")
+        paths += of_class
+        labels += [label] * len(of_class)
+    return _as_objects(paths), np.array(labels, np.int64)
+
+
+def _as_objects(paths: Sequence[Path]) -> np.ndarray:
+    return np.array(paths, dtype=object)
 
 
 def load_npz(path: Path) -> Dataset:

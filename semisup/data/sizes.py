@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from semisup.data.dataset import Dataset
+from semisup.data.dataset import Dataset, Images
+from semisup.data.image_files import ImageFiles
 from semisup.errors import InputError
 
 _IMAGES = ("train_images", "test_images", "unlabeled_images")
@@ -19,13 +20,19 @@ _IMAGES = ("train_images", "test_images", "unlabeled_images")
 
 def as_rgb(dataset: Dataset) -> Dataset:
     """The data set with three equal channels where it had one."""
-    return _changed(dataset, lambda images: np.repeat(images, 3 // images.shape[3], axis=3))
+
+    def to_rgb(images: Images) -> Images:
+        if isinstance(images, ImageFiles):
+            return dataclasses.replace(images, image_shape=(*images.image_shape[:2], 3))
+        return np.repeat(images, 3 // images.shape[3], axis=3)
+
+    return _changed(dataset, to_rgb)
 
 
 def resized(dataset: Dataset, size: int) -> Dataset:
     """The data set with images of `size` x `size` pixels: bilinear, smoothed when smaller."""
 
-    def resize(images: np.ndarray) -> np.ndarray:
+    def resize(images: Images) -> Images:
         if images.shape[1:3] == (size, size):
             return images
         parts = [
@@ -65,7 +72,7 @@ def adapted(source: Dataset, target: Dataset) -> Dataset:
     )
 
 
-def _changed(dataset: Dataset, change: Callable[[np.ndarray], np.ndarray]) -> Dataset:
+def _changed(dataset: Dataset, change: Callable[[Images], Images]) -> Dataset:
     """The data set with `change` applied to all its images."""
     arrays = {name: getattr(dataset, name) for name in _IMAGES}
     changed = {name: change(array) for name, array in arrays.items() if array is not None}
