@@ -1,4 +1,4 @@
-"""Checkpoints of a run: weights and optimizer state, saved, checked, restored, waited for.
+"""Checkpoints of a run: weights, optimizer and metrics, saved, checked, restored, waited for.
 
 A checkpoint is a few files of TensorFlow's, and step-N.json with their checksums, which is
 written last: without it a checkpoint does not count, so one can be cut short at any point.
@@ -9,13 +9,13 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import tensorflow as tf
 
 from semisup import runs
-from semisup.errors import InputError
+from semisup.errors import InputError, reason
 from semisup.model import AssociativeModel
 
 # More than one, so that a damaged one can be passed over.
@@ -42,14 +42,14 @@ def save(logdir: Path, step: int, model: AssociativeModel, **state: tf.Variable)
     try:
         folder.mkdir(exist_ok=True)
         _record(prefix).unlink(missing_ok=True)
-        tf.train.Checkpoint(model=model, **state).write(str(prefix))
+        _checkpoint(model, state).write(str(prefix))
         for path in folder.glob(f"{prefix.name}.*"):
             with path.open("rb") as file:
                 os.fsync(file.fileno())  # before they are vouched for
         runs.write_json(_record(prefix), _checksums(prefix))
     except (OSError, tf.errors.OpError) as error:
         raise InputError(
-            f"cannot write checkpoint {prefix}: {_reason(error)}; the earlier checkpoints are "
+            f"cannot write checkpoint {prefix}: {reason(error)}; the earlier checkpoints are "
             "intact: make room and give the same command again"
         ) from None
     _sweep(folder, step)
@@ -63,10 +63,10 @@ def restore(model: AssociativeModel, checkpoint: str, **state: tf.Variable) -> i
         InputError: the checkpoint can't be read, or is of another model.
     """
     try:
-        status = tf.train.Checkpoint(model=model, **state).read(checkpoint)
+        status = _checkpoint(model, state).read(checkpoint)
         status.assert_existing_objects_matched()
     except (tf.errors.OpError, AssertionError, ValueError) as error:
-        raise InputError(f"cannot restore checkpoint {checkpoint}: {_reason(error)}") from None
+        raise InputError(f"cannot restore checkpoint {checkpoint}: {reason(error)}") from None
     return int(model.optimizer.iterations)
 
 
@@ -129,6 +129,13 @@ def remains(logdir: Path) -> list[Path]:
     return [*(path for paths in _by_step(folder).values() for path in paths), *_scraps(folder)]
 
 
+def _checkpoint(model: AssociativeModel, state: Mapping[str, tf.Variable]) -> tf.train.Checkpoint:
+    # TensorFlow finds weights by itself, but neither metrics nor the state of dropout.
+    weights = {id(weight) for weight in model.weights}
+    others = [v for v in (*model.variables, *model.metrics_variables) if id(v) not in weights]
+    return tf.train.Checkpoint(model=model, others=[v.value for v in others], **state)
+
+
 def _newest_whole(logdir: Path) -> str | None:
     """The newest checkpoint that is whole; prints a line for each newer one that is not."""
     faults = []
@@ -159,7 +166,7 @@ def _fault(prefix: Path) -> str | None:
         return f"checkpoint {_record(prefix)} is damaged: it names no file"
     for name in sorted(recorded.keys() | checksums.keys()):
         if recorded.get(name) != checksums.get(name):
-            return f"checkpoint {prefix.with_name(name)} is damaged or missing"
+            return f"checkpoint {prefix.parent / name} is damaged or missing"
     return None
 
 
@@ -216,8 +223,3 @@ def _sha256(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _reason(error: Exception) -> str:
-    """The line of an error that a person can use, without TensorFlow's own names."""
-    return re.sub(r"^\{\{.*\}\} | \[Op:.*", "", str(error).strip().split("\n")[0])

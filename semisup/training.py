@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from semisup import checkpoints, experiment, figures, interrupts, locks, runs, summaries
-from semisup.errors import InputError
+from semisup.errors import InputError, reason
 from semisup.evaluation import evaluate
 from semisup.model import AssociativeModel
 from semisup.overwrite import clear
@@ -64,7 +63,13 @@ def train(
         if result := runs.read_result(logdir):
             print(f"{logdir} holds this run already, finished.")
             return result
-        return _train(setup, logdir, save_interval or recipe.eval_interval)
+        try:
+            return _train(setup, logdir, save_interval or recipe.eval_interval)
+        except tf.errors.ResourceExhaustedError as error:
+            raise InputError(
+                f"no room left: {reason(error)}; the last checkpoint is intact: make room (for "
+                "memory, a smaller batch in another --logdir) and give the same command again"
+            ) from None
 
 
 def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> dict[str, float]:
@@ -98,7 +103,9 @@ def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> di
         progress.write_line(step)
 
     def save() -> None:
-        sizes = {weight.path: np.abs(weight.numpy()).sum() for weight in model.trainable_variables}
+        sizes = {
+            weight.path: tf.reduce_sum(tf.abs(weight.value)) for weight in model.trainable_variables
+        }
         _check_finite(sizes, step, logdir)  # the loss is that of the weights before this step
         checkpoints.save(logdir, step, model, train_seconds=seconds)
 

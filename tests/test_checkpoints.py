@@ -39,6 +39,31 @@ def test_weights_and_optimizer_come_back(tmp_path):
         np.testing.assert_array_equal(weight, other_weight)
 
 
+def test_every_variable_comes_back(tmp_path):
+    """Moving averages, seeds of dropout, virtual embeddings and metrics too."""
+    made = [everything(seed) for seed in (0, 1)]
+    for _ in range(3):
+        made[0].train_on_batch(IMAGES, LABELS)
+    checkpoints.save(tmp_path, 3, made[0])
+    checkpoints.restore(made[1], checkpoints.newest(tmp_path))
+    of_one, of_other = ([*m.variables, *m.optimizer.variables, *m.metrics_variables] for m in made)
+    assert {"moving_mean", "seed_generator_state", "virtual_embeddings", "total"} <= {
+        variable.name for variable in of_one
+    }
+    for one, other in zip(of_one, of_other, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
+
+
+def everything(seed):
+    keras.utils.set_random_seed(seed)
+    layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(4)]
+    layers += [keras.layers.BatchNormalization(), keras.layers.Dropout(0.5)]
+    made = AssociativeModel(keras.Sequential(layers), 3, virtual_embeddings=2)
+    made.compile("adam")
+    made.optimizer.build(made.trainable_variables)
+    return made
+
+
 def test_only_the_newest_are_kept(tmp_path):
     made = model()
     for step in (8, 9, 10, 11, 12):  # by number, not by name

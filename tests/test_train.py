@@ -151,7 +151,14 @@ def test_help_lists_every_flag_with_its_default(flag):
 
     from semisup.settings import Recipe
 
-    for name in ["recipe", "logdir", "overwrite", "save_interval", "deterministic", *(field.name for field in fields(Recipe))]:
+    for name in [
+        "recipe",
+        "logdir",
+        "overwrite",
+        "save_interval",
+        "deterministic",
+        *(field.name for field in fields(Recipe)),
+    ]:
         assert f"  --{name}\n" in result.stdout
     assert "largest learning rate; the optimizer is Adam [0.003]" in result.stdout
 
