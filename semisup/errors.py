@@ -1,5 +1,7 @@
 """The one exception for bad input."""
 
+import re
+
 
 class InputError(ValueError):
     """Something a person gave is wrong: a file, a flag, a shape, a name.
@@ -7,3 +9,9 @@ class InputError(ValueError):
     The message is one line that says what is wrong, where, and how to mend it.
     The binaries print it and exit with status 1, without a traceback.
     """
+
+
+def reason(error: Exception) -> str:
+    """What an error of TensorFlow's says, in a line, without its names of nodes and files."""
+    line = str(error).strip().split("\n")[0]
+    return re.sub(r"^(\{\{.*\}\} )?(\S+; )?| \[Op:.*", "", line)

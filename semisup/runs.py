@@ -7,25 +7,30 @@
     result.json     at the end: errors in percent, seconds, steps
     model.keras     at the end: the trained model
     events.out.*    for TensorBoard
+    lock            the process that trains there; see `semisup.locks`
 
 Files are written whole or not at all: under another name first, then renamed.
 """
 
 import dataclasses
 import json
+import os
 import platform
 import shlex
 import time
+import typing
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from semisup.errors import InputError
 from semisup.settings import Recipe
 
 RECIPE, SPLIT, METRICS = "recipe.json", "split.json", "metrics.jsonl"
 RESULT, EVAL = "result.json", "eval.json"
+EVENTS = ".semisup"  # ends the names of the event files
+TEMPORARY = ".tmp."  # begins the name of a file that is being written
 MODEL, CHECKPOINTS = "model.keras", "checkpoints"
 
 
@@ -43,7 +48,7 @@ def claim(logdir: Path, recipe: Recipe, split: Mapping[str, Any], command: Seque
     """
     settings = dataclasses.asdict(recipe)
     if (logdir / RECIPE).exists():
-        there = _read_json(logdir / RECIPE)
+        there = read_json(logdir / RECIPE)
         before = {**there.get("recipe", {}), "split_hash": there.get("split_hash")}
         now = {**settings, "split_hash": split["hash"]}
         differences = [
@@ -54,7 +59,7 @@ def claim(logdir: Path, recipe: Recipe, split: Mapping[str, Any], command: Seque
         if differences:
             raise InputError(
                 f"{logdir} holds another run ({'; '.join(differences)}); "
-                "choose another --logdir or delete that folder"
+                "choose another --logdir, or --overwrite starts anew in this one"
             )
         return
     logdir.mkdir(parents=True, exist_ok=True)
@@ -95,35 +100,52 @@ def read_recipe(logdir: Path) -> Recipe:
             f"{logdir} holds no run: there is no {RECIPE}; --logdir must name the folder that "
             "semisup-train wrote"
         )
-    settings = _read_json(logdir / RECIPE).get("recipe")
-    known = {field.name for field in dataclasses.fields(Recipe)}
-    if not isinstance(settings, dict) or settings.keys() != known:
+    settings = read_json(logdir / RECIPE).get("recipe")
+    kinds = typing.get_type_hints(Recipe)
+    if not isinstance(settings, dict) or settings.keys() != kinds.keys():
         raise InputError(f"{logdir / RECIPE} is damaged, or of another version of semisup")
+    for name, value in settings.items():
+        if not _fits(value, kinds[name]):
+            raise InputError(f"{logdir / RECIPE} is damaged: {name} is {value!r}")
     return Recipe(**settings)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value out of JSON, where 1 may stand for 1.0, is of a setting's type."""
+    kinds = typing.get_args(kind) or (kind,)  # of `int | None`, both
+    return type(value) in kinds or (type(value) is int and float in kinds)
 
 
 def read_result(logdir: Path) -> dict[str, float] | None:
     """What the run in `logdir` ended with; None if it has not ended."""
-    return _read_json(logdir / RESULT) if (logdir / RESULT).exists() else None
+    return read_json(logdir / RESULT) if (logdir / RESULT).exists() else None
 
 
 def read_metrics(logdir: Path, last_step: int) -> list[dict[str, float]]:
     """The evaluations up to `last_step`; later ones are struck from the file.
 
     A run that resumes at a step has yet to make the evaluations after it.
+
+    Raises:
+        InputError: a line other than the last is damaged.
     """
     path = logdir / METRICS
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_bytes().splitlines()
     kept = []
-    for line in lines:
+    for number, line in enumerate(lines, start=1):
         try:
             record = json.loads(line)
-        except json.JSONDecodeError:
-            break  # the run was killed while it wrote this line
-        if record["step"] <= last_step:
-            kept.append(record)
+            if record["step"] <= last_step and float(record["test_error"]) >= 0:
+                kept.append(record)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            if number == len(lines):
+                break  # the run was killed while it wrote this line
+            raise InputError(
+                f"{path} is damaged at line {number}; mend or delete that line, or start the run "
+                "anew with --overwrite"
+            ) from None
     _write(path, "".join(json.dumps(record) + "\n" for record in kept))
     return kept
 
@@ -131,7 +153,23 @@ def read_metrics(logdir: Path, last_step: int) -> list[dict[str, float]]:
 def append_metrics(logdir: Path, record: Mapping[str, float]) -> None:
     """Add one evaluation."""
     with (logdir / METRICS).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+        _write_through(file, json.dumps(record) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        InputError: it holds something else, or is damaged.
+        FileNotFoundError: there is none.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is damaged: it holds no JSON object")
+    return content
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -145,22 +183,20 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def save_model(logdir: Path, model: Any) -> None:
     """Write the run's model.keras, whole or not at all."""
-    temporary = logdir / f".tmp.{MODEL}"
+    temporary = logdir / f"{TEMPORARY}{MODEL}"
     model.save(temporary)
     temporary.replace(logdir / MODEL)
 
 
 def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".tmp.{path.name}")
-    temporary.write_text(text, encoding="utf-8")
+    temporary = path.with_name(f"{TEMPORARY}{path.name}")
+    with temporary.open("w", encoding="utf-8") as file:
+        _write_through(file, text)
     temporary.replace(path)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is damaged: {error}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path} is damaged: it holds no JSON object")
-    return content
+def _write_through(file: TextIO, text: str) -> None:
+    """Write to the disk itself, so that a machine that goes down does not lose it."""
+    file.write(text)
+    file.flush()
+    os.fsync(file.fileno())

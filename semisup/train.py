@@ -20,18 +20,43 @@ from semisup.flags import define_recipe_flags, recipe_from_flags
 _LOGDIR = flags.DEFINE_string(
     "logdir", None, "the run's folder; by default runs/RECIPE-TIME. A run in it goes on"
 )
+_OVERWRITE = flags.DEFINE_bool(
+    "overwrite", False, "remove the run that --logdir holds, and begin anew"
+)
+_SAVE_INTERVAL = flags.DEFINE_integer(
+    "save_interval",
+    None,
+    "steps between checkpoints; by default one at each evaluation",
+    lower_bound=1,
+)
+_DETERMINISTIC = flags.DEFINE_bool(
+    "deterministic",
+    False,
+    "slower, but the same command gives the same weights, bit for bit, on the same machine",
+)
 
 
 def main() -> None:
     recipe = recipe_from_flags()
     logdir = Path(_LOGDIR.value or f"runs/{flags.FLAGS.recipe}-{time.strftime('%Y%m%d-%H%M%S')}")
     load_tensorflow()  # which --help and bad flags do not need
+    import tensorflow as tf
+
     from semisup.training import train
 
+    if _DETERMINISTIC.value:
+        tf.config.experimental.enable_op_determinism()
     try:
-        result = train(recipe, logdir, sys.argv)
+        result = train(
+            recipe,
+            logdir,
+            sys.argv,
+            overwrite=_OVERWRITE.value,
+            save_interval=_SAVE_INTERVAL.value,
+        )
     except KeyboardInterrupt:
-        print(f"\nStopped and saved. To go on: the same command with --logdir={logdir}")
+        without = ", without --overwrite" if _OVERWRITE.value else ""
+        print(f"\nStopped and saved. To go on: the same command with --logdir={logdir}{without}")
         raise
     print(
         f"test error {result['test_error']:.2f} % after {result['steps']} steps "

@@ -10,10 +10,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from semisup import checkpoints, experiment, figures, interrupts, runs, summaries
-from semisup.errors import InputError
+from semisup import checkpoints, experiment, figures, interrupts, locks, runs, summaries
+from semisup.errors import InputError, reason
 from semisup.evaluation import evaluate
 from semisup.model import AssociativeModel
+from semisup.overwrite import clear
 from semisup.progress import Progress
 from semisup.settings import Recipe
 
@@ -23,13 +24,22 @@ MEDIAN_OVER = 5
 _SHOWN = ("loss", "walker_loss", "visit_loss", "classification_loss")
 
 
-def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str, float]:
+def train(
+    recipe: Recipe,
+    logdir: Path,
+    command: Sequence[str] = (),
+    *,
+    overwrite: bool = False,
+    save_interval: int | None = None,
+) -> dict[str, float]:
     """Train as the recipe says, or go on where a run in `logdir` left off.
 
     Args:
         recipe: all settings.
         logdir: the run's folder; see `semisup.runs`.
         command: the words of the command line, for the record.
+        overwrite: begin anew, whatever run is in `logdir`; see `semisup.overwrite`.
+        save_interval: steps between checkpoints; by default one at each evaluation.
 
     Returns:
         What result.json holds: `test_error` (of the last evaluation),
@@ -39,31 +49,45 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
         and saving); `steps`.
 
     Raises:
-        InputError: the recipe or its data is bad, the folder holds another run, or a
-            loss is no longer a finite number.
+        InputError: the recipe or its data is bad, the folder holds another run or is in
+            use, its checkpoints are damaged, or a loss is no longer a finite number.
         KeyboardInterrupt: SIGINT or SIGTERM came; the last step is saved.
     """
+    if save_interval is not None and save_interval < 1:
+        raise InputError(f"--save_interval is {save_interval}; it must be at least 1")
     setup = experiment.build(recipe)
-    runs.claim(logdir, recipe, setup.split.as_json(), command)
-    if result := runs.read_result(logdir):
-        print(f"{logdir} holds this run already, finished.")
-        return result
+    with locks.held(logdir):
+        if overwrite:
+            clear(logdir)
+        runs.claim(logdir, recipe, setup.split.as_json(), command)
+        if result := runs.read_result(logdir):
+            print(f"{logdir} holds this run already, finished.")
+            return result
+        try:
+            return _train(setup, logdir, save_interval or recipe.eval_interval)
+        except tf.errors.ResourceExhaustedError as error:
+            raise InputError(
+                f"no room left: {reason(error)}; the last checkpoint is intact: make room (for "
+                "memory, a smaller batch in another --logdir) and give the same command again"
+            ) from None
+
+
+def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> dict[str, float]:
+    """Train in a folder that is ours, from its newest checkpoint on."""
+    recipe = setup.recipe
     device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     watch = f"tensorboard --logdir={shlex.quote(str(logdir))}"
     print(f"Training on {device} in {logdir}; to watch: {watch}")
     model = setup.model
     seconds = tf.Variable(0.0, dtype="float64")
-    manager = checkpoints.manager(logdir, model, train_seconds=seconds)
-    step = 0
-    if manager.latest_checkpoint:
-        step = checkpoints.restore(model, manager.latest_checkpoint, train_seconds=seconds)
+    step = checkpoints.resume(logdir, model, train_seconds=seconds)
     evaluations = runs.read_metrics(logdir, last_step=step)
     if step > 0:
         print(f"Resuming at step {step} of {recipe.max_steps}.")
 
     batches = setup.batches(start_step=step)
     train_step = make_train_step(model, batches.element_spec)
-    writer = tf.summary.create_file_writer(str(logdir))
+    writer = tf.summary.create_file_writer(str(logdir), filename_suffix=runs.EVENTS)
     sample = figures.choose_walk_sample(setup.dataset, setup.split)
     probe = figures.choose_walk_sample(setup.dataset, setup.split, per_class=10, unlabeled=100)
     progress = Progress(step, recipe.max_steps, ("test_error", *_SHOWN))
@@ -75,36 +99,47 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
         summaries.write_evaluation(step, report, model, sample, probe)
         evaluations.append(record)
         runs.append_metrics(logdir, record)
-        manager.save(step)
         progress.update(step, {"test_error": report.error})
         progress.write_line(step)
+
+    def save() -> None:
+        sizes = {
+            weight.path: tf.reduce_sum(tf.abs(weight.value)) for weight in model.trainable_variables
+        }
+        _check_finite(sizes, step, logdir)  # the loss is that of the weights before this step
+        checkpoints.save(logdir, step, model, train_seconds=seconds)
 
     graph = train_step.get_concrete_function().graph  # traces it, before the clock starts
     with writer.as_default(), interrupts.deferred() as interrupted:
         if not evaluations:
             summaries.write_graph(graph)
             evaluate_now({})
+            save()
         iterator = iter(batches)
         started = time.monotonic()
         while step < recipe.max_steps:
             logs = train_step(*_next(iterator))
             step += 1
-            evaluating = step % recipe.eval_interval == 0 or step == recipe.max_steps
-            if evaluating or step % recipe.log_interval == 0:
+            stopping, last = interrupted(), step == recipe.max_steps
+            evaluating = last or step % recipe.eval_interval == 0
+            saving = last or stopping or step % save_interval == 0
+            logging = evaluating or step % recipe.log_interval == 0
+            if logging or saving:
                 logs = {name: float(value) for name, value in logs.items()}
-                _check_finite(logs, step, logdir)
+                _check_finite(logs, step, logdir)  # nothing else is worth keeping
+            if logging:
                 summaries.write_training(step, logs, model)
                 model.reset_metrics()
                 progress.update(step, {name: logs[name] for name in _SHOWN})
             else:
                 progress.update(step)
-            if evaluating or interrupted():
+            if evaluating or saving:
                 seconds.assign_add(time.monotonic() - started)
                 if evaluating:
-                    evaluate_now(logs)  # saves too
-                else:
-                    manager.save(step)
-                if interrupted():
+                    evaluate_now(logs)
+                if saving:
+                    save()
+                if stopping:
                     raise KeyboardInterrupt
                 started = time.monotonic()
     writer.close()

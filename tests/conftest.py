@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from semisup.settings import Recipe
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
@@ -38,3 +40,19 @@ def mnist_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path = folder / f"{stem}-{kind}-ubyte.gz"
             path.write_bytes(gzip.compress(idx_bytes(array)))
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    """A run of a second or two, most of it graph building: 8x8 images of three classes."""
+    random = np.random.default_rng(0)
+    arrays = {}
+    for split, count in (("train", 60), ("test", 9)):
+        arrays[f"{split}_images"] = random.integers(0, 256, (count, 8, 8), dtype=np.uint8)
+        arrays[f"{split}_labels"] = np.arange(count) % 3
+    path = tmp_path_factory.mktemp("tiny") / "tiny.npz"
+    np.savez(path, **arrays)
+    return Recipe(
+        dataset="npz", data_dir=str(path), sup_per_batch=2, unsup_batch_size=8,
+        augmentation="digits", max_steps=30, eval_interval=20, log_interval=7,
+    )  # fmt: skip

@@ -29,7 +29,7 @@ def test_weights_and_optimizer_come_back(tmp_path):
     one = model()
     for _ in range(3):
         one.train_on_batch(IMAGES, LABELS)
-    checkpoints.manager(tmp_path, one).save(3)
+    checkpoints.save(tmp_path, 3, one)
     other = model(seed=1)
     assert checkpoints.restore(other, checkpoints.newest(tmp_path)) == 3
     for made in (one, other):
@@ -39,18 +39,44 @@ def test_weights_and_optimizer_come_back(tmp_path):
         np.testing.assert_array_equal(weight, other_weight)
 
 
+def test_every_variable_comes_back(tmp_path):
+    """Moving averages, seeds of dropout, virtual embeddings and metrics too."""
+    made = [everything(seed) for seed in (0, 1)]
+    for _ in range(3):
+        made[0].train_on_batch(IMAGES, LABELS)
+    checkpoints.save(tmp_path, 3, made[0])
+    checkpoints.restore(made[1], checkpoints.newest(tmp_path))
+    of_one, of_other = ([*m.variables, *m.optimizer.variables, *m.metrics_variables] for m in made)
+    assert {"moving_mean", "seed_generator_state", "virtual_embeddings", "total"} <= {
+        variable.name for variable in of_one
+    }
+    for one, other in zip(of_one, of_other, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
+
+
+def everything(seed):
+    keras.utils.set_random_seed(seed)
+    layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(4)]
+    layers += [keras.layers.BatchNormalization(), keras.layers.Dropout(0.5)]
+    made = AssociativeModel(keras.Sequential(layers), 3, virtual_embeddings=2)
+    made.compile("adam")
+    made.optimizer.build(made.trainable_variables)
+    return made
+
+
 def test_only_the_newest_are_kept(tmp_path):
-    manager = checkpoints.manager(tmp_path, model())
-    for step in range(5):
-        manager.save(step)
-    names = sorted(path.name for path in (tmp_path / "checkpoints").glob("*.index"))
-    assert names == ["step-2.index", "step-3.index", "step-4.index"]
+    made = model()
+    for step in (8, 9, 10, 11, 12):  # by number, not by name
+        checkpoints.save(tmp_path, step, made)
+    names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    endings = ("index", "data-00000-of-00001", "json")
+    assert names == {f"step-{step}.{ending}" for step in (10, 11, 12) for ending in endings}
 
 
 def test_missing_damaged_and_foreign_checkpoints_are_refused(tmp_path):
     with pytest.raises(InputError, match="holds no checkpoint yet"):
         checkpoints.newest(tmp_path)
-    path = checkpoints.manager(tmp_path, model()).save(1)
+    path = checkpoints.save(tmp_path, 1, model())
     with pytest.raises(InputError, match="cannot restore checkpoint"):
         checkpoints.restore(model(emb_size=5), path)
     (tmp_path / "checkpoints" / "step-1.index").write_bytes(b"rubbish")
@@ -59,13 +85,13 @@ def test_missing_damaged_and_foreign_checkpoints_are_refused(tmp_path):
 
 
 def test_watch_yields_each_checkpoint_until_the_run_ends(tmp_path):
-    manager = checkpoints.manager(tmp_path, model())
+    made = model()
 
     def run():
         for step in (1, 2):
-            manager.save(step)
+            checkpoints.save(tmp_path, step, made)
             time.sleep(2.5)
-        manager.save(3)
+        checkpoints.save(tmp_path, 3, made)
         runs.write_json(tmp_path / runs.RESULT, {"steps": 3})
 
     trainer = threading.Thread(target=run)
@@ -76,7 +102,7 @@ def test_watch_yields_each_checkpoint_until_the_run_ends(tmp_path):
 
 
 def test_watch_gives_up(tmp_path):
-    checkpoints.manager(tmp_path, model()).save(1)
+    checkpoints.save(tmp_path, 1, model())
     found = checkpoints.watch(tmp_path, timeout=0.1)
     assert next(found).endswith("step-1")
     with pytest.raises(InputError, match=r"no new checkpoint for 0\.1 s"):

@@ -71,6 +71,7 @@ def test_folder_of_the_run_is_complete(trained):
         "model.keras",
         "checkpoints",
         "events",
+        "lock",
     ]
     assert names == set(wanted)
     recipe = json.loads((folder / "recipe.json").read_text())
@@ -150,7 +151,14 @@ def test_help_lists_every_flag_with_its_default(flag):
 
     from semisup.settings import Recipe
 
-    for name in ["recipe", "logdir", *(field.name for field in fields(Recipe))]:
+    for name in [
+        "recipe",
+        "logdir",
+        "overwrite",
+        "save_interval",
+        "deterministic",
+        *(field.name for field in fields(Recipe)),
+    ]:
         assert f"  --{name}\n" in result.stdout
     assert "largest learning rate; the optimizer is Adam [0.003]" in result.stdout
 

@@ -1,0 +1,75 @@
+"""--overwrite removes what semisup wrote, and nothing else."""
+
+import pytest
+
+from semisup import checkpoints, overwrite, runs, training
+from semisup.errors import InputError
+from tests.test_checkpoints import model
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A folder with all that a run writes, and files of the user's own."""
+    logdir = tmp_path / "run"
+    logdir.mkdir()
+    for name in (runs.RECIPE, runs.SPLIT, runs.METRICS, runs.RESULT, runs.EVAL, runs.MODEL):
+        (logdir / name).write_text("{}")
+        (logdir / f".tmp.{name}").write_text("{}")
+    for step in (1, 2):
+        checkpoints.save(logdir, step, model())
+    (logdir / "checkpoints" / "step-3_temp").mkdir()
+    (logdir / "checkpoints" / "step-3_temp" / "part").touch()
+    (logdir / "events.out.tfevents.1.host.2.3.semisup").touch()
+    (logdir / "lock").touch()
+    for name in OWN:
+        (logdir / name).parent.mkdir(exist_ok=True)
+        (logdir / name).write_text("mine")
+    return logdir
+
+
+OWN = (
+    "notes.txt",
+    "model.keras.bak",
+    "events.out.tfevents.1.host.2.3.v2",
+    "checkpoints/step-2.index.bak",
+    "checkpoints/best/step-1.index",
+)
+
+
+def files(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+
+
+def test_what_semisup_wrote_goes_and_all_else_stays(run):
+    overwrite.clear(run)
+    assert files(run) == {"lock", *OWN}
+
+
+def test_folder_without_a_run_is_left_alone(run):
+    (run / runs.RECIPE).unlink()
+    before = files(run)
+    overwrite.clear(run)
+    assert files(run) == before
+
+
+@pytest.mark.parametrize("name", ["model.keras", "checkpoints", "recipe.json"])
+def test_links_are_refused_before_anything_is_removed(run, tmp_path, name):
+    (run / name).rename(tmp_path / name)
+    (run / name).symlink_to(tmp_path / name)
+    before = files(tmp_path)
+    with pytest.raises(InputError, match=rf"{name} is a link"):
+        overwrite.clear(run)
+    assert files(tmp_path) == before
+
+
+def test_overwritten_run_is_the_new_one(tiny, tmp_path):
+    import dataclasses
+
+    training.train(tiny, tmp_path)
+    other = dataclasses.replace(tiny, max_steps=2, seed=3)
+    with pytest.raises(InputError, match="--overwrite starts anew"):
+        training.train(other, tmp_path)
+    assert training.train(other, tmp_path, overwrite=True)["steps"] == 2
+    assert runs.read_recipe(tmp_path) == other
+    assert checkpoints.newest(tmp_path).endswith("step-2")
+    assert [record["step"] for record in runs.read_metrics(tmp_path, 99)] == [0, 2]
