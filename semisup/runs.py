@@ -5,7 +5,7 @@
     checkpoints/    the newest weights and optimizer states
     metrics.jsonl   a line for each evaluation
     result.json     at the end: errors in percent, seconds, steps
-    model.keras     at the end: the trained model
+    model.keras     at the end: the trained model (with --select=label_free the best so far)
     events.out.*    for TensorBoard
 
 Files are written whole or not at all: under another name first, then renamed.

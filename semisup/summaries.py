@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from semisup import association, figures
+from semisup import association, figures, label_free
 from semisup.evaluation import Report, predict
 from semisup.model import AssociativeModel
 
@@ -22,6 +22,12 @@ def write_training(step: int, logs: Mapping[str, float], model: AssociativeModel
     for name, value in model.loss_weights_now().items():
         tf.summary.scalar(f"weights/{name}", value, step)
     tf.summary.scalar("train/learning_rate", model.optimizer.learning_rate, step)
+
+
+def write_label_free(step: int, scores: Mapping[str, float]) -> None:
+    """Scalars of `semisup.label_free`."""
+    for name, value in scores.items():
+        tf.summary.scalar(f"label_free/{name.removeprefix(label_free.PREFIX)}", value, step)
 
 
 def write_evaluation(
