@@ -171,9 +171,7 @@ RECIPES: dict[str, Recipe] = {
     #               --target_data_dir=MNIST
     # Expected: not run here.
     "usps_source": Recipe(dataset="usps", **_QUICK_SEQUENTIAL),
-    "usps_to_mnist_sequential": Recipe(
-        dataset="usps", target_dataset="mnist", **_QUICK_SEQUENTIAL
-    ),
+    "usps_to_mnist_sequential": Recipe(dataset="usps", target_dataset="mnist", **_QUICK_SEQUENTIAL),
     # Command:  semisup-train --recipe=mnist_to_usps --data_dir=MNIST --target_data_dir=USPS
     # Expected: 4.7; on the source alone 20.1, on the target's labels 3.4 (here); 4 minutes.
     "mnist_to_usps": Recipe(dataset="mnist", target_dataset="usps", **_QUICK_JOINT),

@@ -107,24 +107,26 @@ def read_result(logdir: Path) -> dict[str, float] | None:
     return _read_json(logdir / RESULT) if (logdir / RESULT).exists() else None
 
 
+def read_evaluations(logdir: Path) -> list[dict[str, float]]:
+    """What the evaluations of the run in `logdir` found, by their step."""
+    path = logdir / METRICS
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break  # the run was killed while it wrote this line
+    return records
+
+
 def read_metrics(logdir: Path, last_step: int) -> list[dict[str, float]]:
     """The evaluations up to `last_step`; later ones are struck from the file.
 
     A run that resumes at a step has yet to make the evaluations after it.
     """
-    path = logdir / METRICS
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    kept = []
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            break  # the run was killed while it wrote this line
-        if record["step"] <= last_step:
-            kept.append(record)
-    _write(path, "".join(json.dumps(record) + "\n" for record in kept))
+    kept = [record for record in read_evaluations(logdir) if record["step"] <= last_step]
+    if (logdir / METRICS).exists():
+        write_text(logdir / METRICS, "".join(json.dumps(record) + "\n" for record in kept))
     return kept
 
 
@@ -140,7 +142,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     if any(isinstance(value, list) for value in content.values()):
         rows = (f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
         text = "{\n" + ",\n".join(rows) + "\n}"
-    _write(path, text + "\n")
+    write_text(path, text + "\n")
 
 
 def save_model(logdir: Path, model: Any) -> None:
@@ -150,7 +152,8 @@ def save_model(logdir: Path, model: Any) -> None:
     temporary.replace(logdir / MODEL)
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
     temporary = path.with_name(f".tmp.{path.name}")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
