@@ -160,7 +160,7 @@ def _write(name: str, by_cell: dict[Cell, list[Run]], folder: Path) -> None:
         "hardware": _hardware(),
         "cells": cells,
     }
-    report.write(content, folder)
+    report.write(content, TABLES[_TABLE.value], folder)
     print(f"\n{report.render(content, TABLES[_TABLE.value])}\nwritten to {folder}.md and .json")
 
 

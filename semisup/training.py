@@ -124,6 +124,7 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
                 if interrupted():
                     raise KeyboardInterrupt
                 started = time.monotonic()
+        summaries.write_end(step, setup)
     writer.close()
 
     errors = [record["test_error"] for record in evaluations if record["step"] > 0]

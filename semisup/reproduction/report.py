@@ -53,7 +53,10 @@ def read_run(run: Run, start: bool) -> dict[str, Any] | None:
 
 
 def cell_report(cell: Cell, ended: Sequence[Mapping[str, Any]], command: str) -> dict[str, Any]:
-    """One cell: the paper's figure and ours, [median, standard deviation] over the seeds.
+    """One cell: the paper's figure and ours, each with its `error` and `deviation`, in percent.
+
+    Ours are the median and the standard deviation over the seeds. A figure that there is
+    not is None.
 
     Args:
         cell: the cell.
@@ -63,7 +66,7 @@ def cell_report(cell: Cell, ended: Sequence[Mapping[str, Any]], command: str) ->
     return {
         "row": cell.row,
         "column": cell.column,
-        "paper": cell.paper,
+        "paper": cell.paper and dict(zip(("error", "deviation"), cell.paper, strict=True)),
         **{name: _over_seeds([run[name] for run in ended]) for name in FIGURES},
         "command": command,
         "runs": list(ended),
@@ -94,7 +97,7 @@ def gap_covered(cells: Sequence[Mapping[str, Any]], figure: str) -> float | None
     three = [found.get(row) for row in (SOURCE_ONLY, ADAPTED, TARGET_ONLY)]
     if None in three:
         return None
-    source, adapted, target = (error for error, _ in three)
+    source, adapted, target = (figure["error"] for figure in three)
     return 100.0 * (source - adapted) / (source - target) if source != target else None
 
 
@@ -170,17 +173,18 @@ def write(report: Mapping[str, Any], table: Table, path: Path) -> None:
     runs.write_text(path.with_name(f"{path.name}.md"), render(report, table))
 
 
-def _over_seeds(errors: Sequence[float]) -> tuple[float, float | None] | None:
+def _over_seeds(errors: Sequence[float]) -> dict[str, float | None] | None:
     if not errors:
         return None
-    return statistics.median(errors), statistics.stdev(errors) if len(errors) > 1 else None
+    deviation = statistics.stdev(errors) if len(errors) > 1 else None
+    return {"error": statistics.median(errors), "deviation": deviation}
 
 
-def _figure(figure: Sequence[float | None] | None) -> str:
+def _figure(figure: Mapping[str, float | None] | None) -> str:
     if figure is None:
         return ""
-    error, deviation = figure
-    return f"{error:.2f}" if deviation is None else f"{error:.2f} ({deviation:.2f})"
+    deviation = "" if figure["deviation"] is None else f" ({figure['deviation']:.2f})"
+    return f"{figure['error']:.2f}{deviation}"
 
 
 def _distinct(ended: Sequence[Mapping[str, Any]], name: str) -> str:

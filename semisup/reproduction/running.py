@@ -1,6 +1,7 @@
 """The runs of a table: each a process of `semisup-train`, many side by side through joblib."""
 
 import dataclasses
+import logging
 import os
 import signal
 import subprocess
@@ -152,6 +153,7 @@ def _engine(backend: str, jobs: int) -> Iterator[None]:
                 import dask
                 from distributed import Client, LocalCluster
 
+                logging.getLogger("distributed").setLevel(logging.ERROR)  # it tells every step
                 # DASK_SCHEDULER_ADDRESS names a running cluster; without, workers right here.
                 place = dask.config.get("scheduler-address", None)
                 if place is None:
