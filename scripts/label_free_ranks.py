@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import flags
 
 from semisup import runs
-from semisup.console import run_main
+from semisup.console import load_tensorflow, run_main
 from semisup.errors import InputError
 
 _RUNS = flags.DEFINE_string("runs", None, "folder with runs in it")
@@ -24,6 +24,7 @@ _OUT = flags.DEFINE_string("out", None, "also write the figures to this JSON fil
 def main() -> None:
     if not _RUNS.value:
         raise InputError("--runs is missing; it names a folder with runs in it")
+    load_tensorflow()
     import numpy as np
 
     from semisup.label_free import NAMES, SCORE

@@ -156,7 +156,7 @@ def _write(name: str, by_cell: dict[Cell, list[Run]], folder: Path) -> None:
         "table": _TABLE.value,
         "recipe": name,
         "scale": _SCALE.value,
-        "command": shlex.join(["python", "scripts/reproduce.py", *sys.argv[1:]]),
+        "command": shlex.join([".venv/bin/python", "scripts/reproduce.py", *sys.argv[1:]]),
         "hardware": _hardware(),
         "cells": cells,
     }

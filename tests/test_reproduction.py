@@ -14,7 +14,7 @@ import pytest
 
 from semisup import recipes, runs
 from semisup.errors import InputError
-from semisup.reproduction import report, running
+from semisup.reproduction import page, report, running
 from semisup.reproduction.places import place_of
 from semisup.reproduction.running import Run
 from semisup.reproduction.scales import scaled
@@ -174,7 +174,46 @@ def test_report_sets_medians_and_deviations_beside_the_paper(tmp_path):
     assert "1.5 hours" in text
     report.write(content, TABLES["1"], tmp_path / "table")
     read_again = json.loads((tmp_path / "table.json").read_text())
-    assert report.render(read_again, TABLES["1"]) == text == (tmp_path / "table.md").read_text()
+    assert report.render(read_again, TABLES["1"]) == text
+    assert (tmp_path / "table.md").read_text().startswith(text)
+
+
+def test_grid_is_laid_out_as_the_papers(tmp_path):
+    made = cells("3", "svhn")
+    for run in running.runs_of(made[5], 1, tmp_path):  # 100 labels, 1,000 unlabelled
+        finish(run, 40.5, 40.5, 40.5)
+    lines = report.render(table_report("3", "svhn", made, 1, tmp_path), TABLES["3"]).splitlines()
+    assert "| labelled images; unlabelled images: | 0 | 1000 | 20000 | all |" in lines
+    assert "| 100 | - [55.64] | 40.50 [39.85] | - [24.31] | - [23.18] |" in lines
+    assert "| 100 | 1000 | 39.85 (7.19) | 40.50 | 40.50 | 40.50 | 1 | 9 |" in lines
+
+
+def test_page_has_every_table_run_or_not(tmp_path):
+    made = cells("1", "mnist")
+    [run] = running.runs_of(made[2], 1, tmp_path / "runs")
+    finish(run, 0.5, 0.5, 0.5)
+    content = table_report("1", "mnist", made, 1, tmp_path / "runs")
+    report.write(content, TABLES["1"], tmp_path / "results" / "table1_mnist")
+    text = page.render_page(page.read_reports(tmp_path / "results"))
+    titles = [line for line in text.splitlines() if line.startswith("### ")]
+    assert len(titles) == sum(len(table.recipes) for table in TABLES.values())
+    assert "| all | 0.36 (0.03) | 0.50 |" in text
+    assert "| 500 | 6.25 (0.32) | not run here |" in text
+    assert "reproduce.py --table=4 --recipe=svhn --data_dir=DIR" in text
+    for damaged in ('{"table": "9"}', "{", "[]"):
+        (tmp_path / "results" / "table9.json").write_text(damaged)
+        with pytest.raises(
+            InputError, match=r"table9\.json is damaged|a table '9' that there is not"
+        ):
+            page.read_reports(tmp_path / "results")
+
+
+def test_page_of_the_docs_is_made_of_its_files():
+    docs = SCRIPT.parents[1] / "docs"
+    wanted = page.render_page(
+        page.read_reports(docs / "results"), page.read_ranks(docs / "results")
+    )
+    assert (docs / "results.md").read_text(encoding="utf-8") == wanted
 
 
 def test_the_gap_that_adapting_covers(tmp_path):

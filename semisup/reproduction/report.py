@@ -21,6 +21,13 @@ FIGURES = {
     "min": "least",
 }
 
+# Stands once on each page.
+READING = (
+    "Error in percent on the test images: median over the seeds, standard deviation in "
+    "parentheses. *Last*: after the last step. *Least*: of all evaluations, so chosen on the test "
+    "images: a bound, not a result."
+)
+
 
 def read_run(run: Run, start: bool) -> dict[str, Any] | None:
     """What one run came to, None if it has not ended.
@@ -128,12 +135,28 @@ def render(report: Mapping[str, Any], table: Table) -> str:
         words = ["" if share is None else f"{share:.1f} %" for share in shares]
         lines.append(_line(["share of the gap covered", *words, "", ""]))
     all_runs = [run for cell in cells for run in cell["runs"]]
-    text = [
-        f"### {name}: {table.title}; recipe `{report['recipe']}`",
-        "",
-        *_notes(report, all_runs),
-    ]
-    return "\n".join([*text, "", *lines, "", *_commands(report)]) + "\n"
+    if columns and all_runs:
+        lines = [*_grid(cells, table), "", *lines]
+    notes = _notes(report, all_runs)
+    text = [f"### {name}: {table.title}; recipe `{report['recipe']}`", ""]
+    text += [*notes, ""] if notes else []
+    return "\n".join([*text, *lines, "", *_commands(report)]) + "\n"
+
+
+def _grid(cells: Sequence[Mapping[str, Any]], table: Table) -> list[str]:
+    """As the paper lays it out: rows by columns, the last error and in brackets the paper's."""
+    figures = {(cell["row"], cell["column"]): cell for cell in cells}
+    rows, columns = (list(dict.fromkeys(place)) for place in zip(*figures, strict=True))
+    lines = [_line([f"{table.axes[0]}; {table.axes[1]}:", *columns])]
+    lines.append(_line(["---"] * (1 + len(columns))))
+    for row in rows:
+        words = []
+        for column in columns:
+            ours, paper = (figures.get((row, column), {}).get(name) for name in ("last", "paper"))
+            bracketed = f" [{paper['error']:.2f}]" if paper else ""
+            words.append((f"{ours['error']:.2f}" if ours else "-") + bracketed)
+        lines.append(_line([row, *words]))
+    return [*lines, "", f"*(last error, in brackets the paper's on {table.paper_data})*"]
 
 
 def _notes(report: Mapping[str, Any], all_runs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -142,10 +165,6 @@ def _notes(report: Mapping[str, Any], all_runs: Sequence[Mapping[str, Any]]) -> 
         notes.append("**A trial of 20 small steps: the figures mean nothing.**")
     if report["scale"] == "short":
         notes.append("**A tenth of the recipe's steps.**")
-    notes.append(
-        "Error in percent on the test images: median over the seeds, standard deviation in "
-        "parentheses. *Least* was chosen on the test images: a bound, not a result."
-    )
     if any(run["selected_step"] != run["steps"] for run in all_runs):
         notes.append("*Last* is the evaluation with the best label-free score.")
     if all_runs:
@@ -170,7 +189,8 @@ def write(report: Mapping[str, Any], table: Table, path: Path) -> None:
     """Write a report as `path`.json and `path`.md, each whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     runs.write_text(path.with_name(f"{path.name}.json"), json.dumps(report, indent=1) + "\n")
-    runs.write_text(path.with_name(f"{path.name}.md"), render(report, table))
+    page = f"{render(report, table)}\n{READING}\n"
+    runs.write_text(path.with_name(f"{path.name}.md"), page)
 
 
 def _over_seeds(errors: Sequence[float]) -> dict[str, float | None] | None:
