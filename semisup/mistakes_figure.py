@@ -10,7 +10,8 @@ from semisup.evaluation import count_mistakes
 from semisup.montage import draw_images
 
 _CLASSES, _PER_CLASS = 20, 10  # of the labelled images, at most
-_MISTAKES_WIDE, _MISTAKES_HIGH = 10, 4
+_ARROW = "\N{RIGHTWARDS ARROW}"
+_MISTAKES_WIDE, _MISTAKES_HIGH = 10, 4  # images
 
 
 def mistakes_figure(dataset: Dataset, split: Split, logits: np.ndarray) -> Figure:
@@ -27,26 +28,23 @@ def mistakes_figure(dataset: Dataset, split: Split, logits: np.ndarray) -> Figur
     grid = figure.add_gridspec(1, 2, width_ratios=(1, 1.32))
     left = grid[0].subgridspec(2, 1, height_ratios=(_PER_CLASS, 1.34 * _MISTAKES_HIGH + 1.5))
 
-    shown, all_shown = _labelled_images(dataset, split)
+    shown = _labelled_images(dataset, split)
     axes = figure.add_subplot(left[0])
-    draw_images(axes, shown, _PER_CLASS * -(-len(shown) // (_PER_CLASS * _PER_CLASS)))
-    axes.set_title(
-        f"{'all' if all_shown else 'some'} of the {len(split.labeled):,} labelled images"
-    )
+    draw_images(axes, shown, _PER_CLASS * max(1, round(len(shown) / _PER_CLASS**2)))
+    some = "all" if len(shown) == len(split.labeled) else f"{len(shown)} of"
+    axes.set_title(f"{some} {len(split.labeled):,} labelled images")
 
     mistakes = surest_mistakes(dataset.test_labels, logits, _MISTAKES_WIDE * _MISTAKES_HIGH)
-    wrong = int(np.sum(predicted != dataset.test_labels))
-    axes = figure.add_subplot(left[1])
     names = [name[:8] for name in dataset.class_names]
-    words = [
-        f"{names[dataset.test_labels[i]]} \N{RIGHTWARDS ARROW} {names[predicted[i]]}"
-        for i in mistakes
-    ]
-    draw_images(axes, [dataset.test_images[i] for i in mistakes], _MISTAKES_WIDE, words=words)
-    some = "all" if len(mistakes) == wrong else f"the {len(mistakes)} surest"
-    axes.set_title(
-        f"{some} of {wrong:,} misclassified test images: true \N{RIGHTWARDS ARROW} predicted"
-    )
+    words = [f"{names[dataset.test_labels[i]]} {_ARROW} {names[predicted[i]]}" for i in mistakes]
+    images = [np.asarray(dataset.test_images[i]) for i in mistakes]
+    axes = figure.add_subplot(left[1])
+    draw_images(axes, images, _MISTAKES_WIDE, words=words)
+    wrong = int(np.sum(predicted != dataset.test_labels))
+    some = f"all {wrong}" if wrong == len(mistakes) else f"the {len(mistakes)} surest of {wrong:,}"
+    title = f"{some} misclassified test images: true {_ARROW} predicted"
+    axes.set_title(title if wrong else "no test image is misclassified")
+
     axes = figure.add_subplot(grid[1])
     figures.draw_confusion(axes, report)
     axes.set_title(f"{dataset.name}: test error {report.error:.2f} %")
@@ -71,9 +69,9 @@ def surest_mistakes(labels: np.ndarray, logits: np.ndarray, count: int) -> np.nd
     return chosen[np.lexsort((predicted[chosen], labels[chosen]))]
 
 
-def _labelled_images(dataset: Dataset, split: Split) -> tuple[list[np.ndarray], bool]:
-    """Labelled images by class, and whether these are all there are."""
+def _labelled_images(dataset: Dataset, split: Split) -> list[np.ndarray]:
+    """Labelled images by class, the first few of each of the first few classes."""
     labels = dataset.train_labels[split.labeled]
     classes = np.unique(labels)[:_CLASSES]
     rows = np.concatenate([split.labeled[labels == c][:_PER_CLASS] for c in classes])
-    return [np.asarray(dataset.train_images[i]) for i in rows], len(rows) == len(split.labeled)
+    return [np.asarray(dataset.train_images[i]) for i in rows]

@@ -67,7 +67,7 @@ def neighbours_figure(model: AssociativeModel, dataset: Dataset, split: Split) -
         (image, dataset.class_names[c], *row)
         for image, c, *row in zip(test_images, classes, *found, strict=True)
     ]
-    if dataset.unlabeled_images is not None and dataset.folds is not None:
+    if dataset.unlabeled_images is not None:
         unknown = random.choice(count, min(_UNKNOWN, count), replace=False)
         found = nearest(embeddings[unknown], embeddings, _NEIGHBOURS + 1)
         for i, indices, similarity in zip(unknown, *found, strict=True):
