@@ -36,6 +36,7 @@ def main() -> None:
     recipe = runs.read_recipe(logdir)
     load_tensorflow()  # which --help and bad flags do not need
     from semisup import checkpoints, experiment
+    from semisup.averaging import averaged_weights
     from semisup.evaluation import evaluate
 
     setup = experiment.build(recipe)
@@ -45,7 +46,8 @@ def main() -> None:
     )
     for checkpoint in found:
         step = checkpoints.restore(model, checkpoint)
-        report = evaluate(model, dataset.test_images, dataset.test_labels, dataset.class_names)
+        with averaged_weights(model):
+            report = evaluate(model, dataset.test_images, dataset.test_labels, dataset.class_names)
         print(f"\nstep {step}: {dataset.name}, {len(dataset.test_labels)} test images")
         print(report.table())
         print(f"test error {report.error:.2f} %", flush=True)
@@ -61,8 +63,9 @@ def main() -> None:
     if _FIGURES.value:
         from semisup.paper_figures import write_figures
 
-        for path in write_figures(setup, step, logdir):
-            print(f"wrote {path}")
+        with averaged_weights(model):
+            for path in write_figures(setup, step, logdir):
+                print(f"wrote {path}")
 
 
 def _json_numbers(values: Iterable[float]) -> list[float | None]:
