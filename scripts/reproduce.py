@@ -83,10 +83,7 @@ def main() -> None:
 
     tables = {name: _chosen_rows(table.cells(name, prepare)) for name in names}
     out = Path(_OUT.value)
-    folders = {
-        name: out / f"table{_TABLE.value}_{name}{'' if scale == 'full' else f'_{scale}'}"
-        for name in names
-    }
+    folders = {name: out / report.file_name(_TABLE.value, name, scale) for name in names}
     seeds = _SEEDS.value or SEEDS[scale]
     runs_of = {
         name: {cell: running.runs_of(cell, seeds, folders[name]) for cell in cells}

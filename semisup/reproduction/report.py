@@ -116,7 +116,7 @@ def render(report: Mapping[str, Any], table: Table) -> str:
             file has it.
         table: what the paper has.
     """
-    name = report["table"].upper() if report["table"] == "stl10" else f"Table {report['table']}"
+    name = "STL-10" if report["table"] == "stl10" else f"Table {report['table']}"
     cells = report["cells"]
     rows, columns = table.axes
     heads = [rows, *([columns] if columns else []), f"paper ({table.paper_data})"]
@@ -183,6 +183,12 @@ def _commands(report: Mapping[str, Any]) -> list[str]:
     lines += ["<details><summary>The command of each run (S: its seed)</summary>", "", "```sh"]
     lines += dict.fromkeys(cell["command"] for cell in report["cells"])
     return [*lines, "```", "", "</details>"]
+
+
+def file_name(table: str, recipe: str, scale: str) -> str:
+    """Of a table's folder of runs, and without its ending of its report."""
+    words = [f"table{table}" if table.isdigit() else table, recipe]
+    return "_".join(words if scale == "full" else [*words, scale])
 
 
 def write(report: Mapping[str, Any], table: Table, path: Path) -> None:
