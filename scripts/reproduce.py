@@ -93,8 +93,17 @@ def main() -> None:
     every = {
         run.folder: run for by_cell in runs_of.values() for runs in by_cell.values() for run in runs
     }
+    missing = [run for run in every.values() if not running.is_done(run)]
+    print(
+        f"{len(every)} runs, {len(every) - len(missing)} of them made before; to watch one: "
+        f"tail -f {out}/*/*/seed*.log",
+        flush=True,
+    )
     try:
-        failed = _make(list(every.values()))
+        failed = _make(missing)
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on.")
+        raise
     finally:
         for name, by_cell in runs_of.items():
             _write(name, by_cell, folders[name])
@@ -117,10 +126,8 @@ def _chosen_rows(cells: list[Cell]) -> list[Cell]:
     return [cell for cell in cells if cell in chosen or cell.folder in sources]
 
 
-def _make(every: list[Run]) -> list[str]:
-    """Make the runs that have not ended; returns what those that failed say."""
-    missing = [run for run in every if not running.is_done(run)]
-    print(f"{len(every)} runs, {len(every) - len(missing)} of them made before", flush=True)
+def _make(missing: list[Run]) -> list[str]:
+    """Make the runs, and tell of each; returns what those that failed say."""
     failed: list[str] = []
     started = time.monotonic()
     # The bar is for a terminal; the lines are for a log file too.

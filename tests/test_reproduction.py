@@ -259,6 +259,12 @@ def test_script_makes_a_cell_and_not_twice(tmp_path):
     assert errors["steps"] == 4  # the flag goes before the scale
     again = reproduce(tmp_path, *arguments)
     assert again.stdout.startswith("1 runs, 1 of them made before")
+    # Other settings in the same place are refused, and the table is left as it is.
+    before = (tmp_path / "table1_mnist5k_smoke.json").read_bytes()
+    other = reproduce(tmp_path, *arguments, "--max_steps=5")
+    assert other.returncode == 1
+    assert "holds a run with other settings (max_steps was 4, is 5)" in other.stderr
+    assert (tmp_path / "table1_mnist5k_smoke.json").read_bytes() == before
 
 
 def test_a_failing_run_is_told_and_the_table_still_written(tmp_path):
@@ -291,6 +297,26 @@ def test_bad_requests_are_one_line(tmp_path, arguments, message):
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
     assert message in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["loky", "dask"])
+def test_two_workers_make_the_runs(tmp_path, backend):
+    if backend == "dask":
+        pytest.importorskip("distributed")
+    arguments = [
+        "--table=1",
+        "--scale=smoke",
+        "--jobs=2",
+        f"--backend={backend}",
+        "--rows=100,1000",
+    ]
+    result = reproduce(tmp_path, *arguments)
+    assert result.returncode == 0, result.stderr
+    assert "2/2  table1_mnist5k_smoke/" in result.stdout
+    assert result.stderr == ""
+    content = json.loads((tmp_path / "table1_mnist5k_smoke.json").read_text())
+    assert all(cell["runs"] for cell in content["cells"])
 
 
 @pytest.mark.slow
