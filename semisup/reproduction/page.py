@@ -85,7 +85,7 @@ def _not_run(table: str, recipe: str) -> dict[str, Any]:
         "table": table,
         "recipe": recipe,
         "scale": "full",
-        "command": f".venv/bin/python scripts/reproduce.py --table={table}{choice}{places}",
+        "commands": [f".venv/bin/python scripts/reproduce.py --table={table}{choice}{places}"],
         "hardware": "",
         "cells": [report.cell_report(c, [], report.command_of(c.recipe)) for c in cells],
     }
