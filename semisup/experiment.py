@@ -109,11 +109,16 @@ def build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
     model.compile(keras.optimizers.Adam(_learning_rate(recipe), **averaging))
     model.optimizer.build(model.trainable_variables)
     if recipe.init_from:
-        _load_weights(model, Path(recipe.init_from) / MODEL)
+        load_weights(model, Path(recipe.init_from) / MODEL)
     return model
 
 
-def _load_weights(model: AssociativeModel, path: Path) -> None:
+def load_weights(model: AssociativeModel, path: Path) -> None:
+    """Give the model the weights of a saved one with the same network.
+
+    Raises:
+        InputError: there is no such file, it is damaged, or of another network.
+    """
     if not path.is_file():
         raise InputError(f"there is no {path}; --init_from must name the folder of a finished run")
     try:
