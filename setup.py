@@ -28,7 +28,7 @@ setup(
         "tensorflow>=2.18",
         "tensorflow-datasets",
     ],
-    extras_require={"test": ["pytest"]},
+    extras_require={"test": ["hypothesis", "pytest"]},
     entry_points={
         "console_scripts": [
             "semisup-train = semisup.train:console_main",
