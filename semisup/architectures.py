@@ -118,27 +118,33 @@ ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {
 }
 
 
-def build(name: str, image_shape: ImageShape, emb_size: int | None = None) -> keras.Model:
+def build(
+    name: str,
+    image_shape: ImageShape,
+    emb_size: int | None = None,
+    l2_weight: float | None = None,
+) -> keras.Model:
     """The network called `name` for images of `image_shape`.
 
     Args:
         name: a key of `ARCHITECTURES`.
         image_shape: (height, width, channels).
         emb_size: size of the embedding; None for the architecture's own.
+        l2_weight: as the paper counts it, see `l2`; None for the architecture's own.
 
     Raises:
         InputError: there is no such architecture, or the images are too small for it.
     """
     if name not in ARCHITECTURES:
         raise InputError(f"unknown architecture {name!r}; known: {', '.join(ARCHITECTURES)}")
-    sizes = {} if emb_size is None else {"emb_size": emb_size}
+    given = {"emb_size": emb_size, "l2_weight": l2_weight}
     smallest = 16 if name.startswith("stl10") else 8
     if min(image_shape[:2]) < smallest:
         raise InputError(
             f"{name} needs images of at least {smallest}x{smallest} pixels, "
             f"but these are {image_shape[0]}x{image_shape[1]}"
         )
-    return ARCHITECTURES[name](image_shape, **sizes)
+    return ARCHITECTURES[name](image_shape, **{k: v for k, v in given.items() if v is not None})
 
 
 def l2(weight: float) -> keras.regularizers.L2:

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from semisup import blockwise
 from semisup.errors import InputError
 
 Tensor = Any
@@ -32,6 +33,10 @@ Tensor = Any
 # Inside every logarithm, as in the authors' code: it bounds each cross-entropy by
 # -log(1e-8) = 18.4 and keeps its gradient finite where a probability underflows.
 EPSILON = 1e-8
+
+# Similarities [N, M] with more entries than this are walked over in blocks of B.
+LARGEST_MATRIX = 2**22
+BLOCK_SIZE = 128
 
 METRICS = ("dot", "cosine", "euclidean")
 
@@ -78,22 +83,28 @@ def similarity(A: Tensor, B: Tensor, metric: str = "dot") -> Tensor:
     Raises:
         InputError: the metric is unknown.
     """
+    A, B = _as_dot(A, B, metric)
+    with keras.name_scope("similarity"):
+        return ops.matmul(A, ops.transpose(B))
+
+
+def _as_dot(A: Tensor, B: Tensor, metric: str) -> tuple[Tensor, Tensor]:
+    """Vectors whose dot products are the similarities of A and B, float32."""
     check_metric(metric)
     with keras.name_scope("similarity"):
         A, B = _float32(A), _float32(B)
         if metric == "cosine":
-            A, B = ops.normalize(A, axis=1), ops.normalize(B, axis=1)
+            return ops.normalize(A, axis=1), ops.normalize(B, axis=1)
         if metric == "euclidean":
+            # -|a - b|^2 = 2 a.b - |a|^2 - |b|^2 needs no [N, M, D] tensor, and loses no digits
+            # if the cloud of embeddings is first moved to the origin.
             centre = ops.stop_gradient(_mean_row(B))
             A, B = A - centre, B - centre
-        dot = ops.matmul(A, ops.transpose(B))
-        if metric != "euclidean":
-            return dot
-        # -|a - b|^2 = 2 a.b - |a|^2 - |b|^2 needs no [N, M, D] tensor, and loses no digits
-        # if the cloud of embeddings is first moved to the origin.
-        squares_a = ops.sum(ops.square(A), axis=1, keepdims=True)
-        squares_b = ops.sum(ops.square(B), axis=1, keepdims=True)
-        return 2.0 * dot - squares_a - ops.transpose(squares_b)
+            squares_a = ops.sum(ops.square(A), axis=1, keepdims=True)
+            squares_b = ops.sum(ops.square(B), axis=1, keepdims=True)
+            A = ops.concatenate([2.0 * A, -squares_a, -ops.ones_like(squares_a)], axis=1)
+            B = ops.concatenate([B, ops.ones_like(squares_b), squares_b], axis=1)
+        return A, B
 
 
 def check_metric(metric: str) -> None:
@@ -198,8 +209,11 @@ def visit_loss(P_ab: Tensor) -> Tensor:
     Returns:
         float32 scalar, in nats. The least it can reach is log(M).
     """
+    return _visit_loss(p_visit(P_ab))
+
+
+def _visit_loss(P_visit: Tensor) -> Tensor:
     with keras.name_scope("visit_loss"):
-        P_visit = p_visit(P_ab)
         return -ops.sum(target_V(ops.shape(P_visit)[0]) * ops.log(EPSILON + P_visit))
 
 
@@ -261,7 +275,7 @@ def visit_entropy(P_visit: Tensor) -> Tensor:
 
 
 def association_losses(
-    A: Tensor, B: Tensor, labels: Tensor, metric: str = "dot"
+    A: Tensor, B: Tensor, labels: Tensor, metric: str = "dot", block_size: int | None = None
 ) -> AssociationLosses:
     """Walker loss, visit loss and walk statistics of one pair of batches.
 
@@ -270,11 +284,21 @@ def association_losses(
         B: unlabelled embeddings [M, D].
         labels: classes of A [N], any integers.
         metric: see `similarity`.
+        block_size: walk over so many of B at a time, and never hold an [N, M] matrix; see
+            `semisup.blockwise`. 0 for the matrices. None chooses by N and M, where they
+            are known before the graph runs.
 
     Raises:
-        InputError: the metric is unknown.
+        InputError: the metric is unknown, or the block size is negative.
     """
+    if block_size is None:
+        block_size = block_size_for(A.shape[0], B.shape[0])
+    if block_size < 0:
+        raise InputError(f"block_size is {block_size}; it must be at least 0")
     with keras.name_scope("association"):
+        if block_size > 0:
+            A, B = _as_dot(A, B, metric)
+            return _losses_of_blocks(blockwise.class_walk(A, B, labels, block_size))
         steps = walk(A, B, metric)
         return AssociationLosses(
             walker=walker_loss(steps.P_aba, labels),
@@ -283,6 +307,33 @@ def association_losses(
             estimated_accuracy=estimated_accuracy(steps.P_aba, labels),
             visit_entropy=visit_entropy(p_visit(steps.P_ab)),
         )
+
+
+def block_size_for(N: int | None, M: int | None) -> int:
+    """How many of B to walk over at a time; 0, all at once, for small or unknown sizes."""
+    return BLOCK_SIZE if N and M and N * M > LARGEST_MATRIX else 0
+
+
+def _losses_of_blocks(walk: blockwise.ClassWalk) -> AssociationLosses:
+    """The same losses from the round trips within each class, in buckets of classes."""
+    samples = walker = correct = root_correct = ops.zeros([], "float32")
+    for P_aba, present in zip(walk.round_trips, walk.present, strict=True):
+        there = _float32(present)
+        same = there[:, :, None] * there[:, None, :]
+        T = same / ops.maximum(ops.sum(same, axis=2, keepdims=True), 1.0)
+        rows = ops.sum(same * P_aba, axis=2)
+        samples += ops.sum(there)
+        walker -= ops.sum(T * ops.log(EPSILON + ops.where(same > 0, P_aba, 1.0)))
+        correct += ops.sum(rows)
+        root_correct += ops.sum(ops.sqrt(ops.where(present, rows, 1.0)) * there)
+    samples = ops.maximum(samples, 1.0)
+    return AssociationLosses(
+        walker=walker / samples,
+        visit=_visit_loss(walk.P_visit),
+        p_correct=correct / samples,
+        estimated_accuracy=root_correct / samples,
+        visit_entropy=visit_entropy(walk.P_visit),
+    )
 
 
 def _float32(x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
     semisup-eval --logdir=DIR             the newest checkpoint, once
     semisup-eval --logdir=DIR --watch     every new checkpoint, until the run ends
+    semisup-eval --logdir=DIR --figures   the paper's figures too: figure2.png to figure4.png
 
 All else is read from the run's folder. The last judgement is also written to eval.json there.
 """
@@ -18,6 +19,9 @@ from semisup.errors import InputError
 
 _LOGDIR = flags.DEFINE_string("logdir", None, "the folder of the run, as semisup-train wrote it")
 _WATCH = flags.DEFINE_bool("watch", False, "go on with each new checkpoint until the run ends")
+_FIGURES = flags.DEFINE_bool(
+    "figures", False, "also draw the paper's figures 2, 3 and 4 of this run, as PNG in its folder"
+)
 _TIMEOUT = flags.DEFINE_float(
     "timeout", 600.0, "with --watch: give up after this many seconds without a new checkpoint"
 )
@@ -54,6 +58,11 @@ def main() -> None:
             "confusion": report.confusion.tolist(),
         }
         runs.write_json(logdir / runs.EVAL, content)
+    if _FIGURES.value:
+        from semisup.paper_figures import write_figures
+
+        for path in write_figures(setup, step, logdir):
+            print(f"wrote {path}")
 
 
 def _json_numbers(values: Iterable[float]) -> list[float | None]:

@@ -62,9 +62,13 @@ def evaluate(
         labels: integers [N].
         class_names: one for each class.
     """
+    return count_mistakes(labels, predict(model, images)["logits"].argmax(axis=1), class_names)
+
+
+def count_mistakes(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]) -> Report:
+    """The report on predictions that have been made: true and predicted classes, [N] each."""
     from sklearn.metrics import confusion_matrix
 
-    predicted = predict(model, images)["logits"].argmax(axis=1)
     confusion = confusion_matrix(labels, predicted, labels=np.arange(len(class_names)))
     return Report(confusion.astype(np.int64), tuple(class_names))
 

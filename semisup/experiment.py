@@ -97,7 +97,9 @@ def build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
     """The recipe's model, compiled, with the first weights that its seed gives."""
     keras.utils.set_random_seed(recipe.seed)
     model = AssociativeModel(
-        architectures.build(recipe.architecture, dataset.image_shape, recipe.emb_size),
+        architectures.build(
+            recipe.architecture, dataset.image_shape, recipe.emb_size, recipe.l2_weight
+        ),
         dataset.num_classes,
         walker_weight=_envelope(recipe, "walker"),
         visit_weight=_envelope(recipe, "visit"),

@@ -78,6 +78,14 @@ def confusion_figure(report: Report, title: str = "") -> Figure:
     side = 1.8 + 0.45 * classes
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.add_subplot()
+    draw_confusion(axes, report)
+    axes.set_title(title or f"test error {report.error:.2f} %")
+    return figure
+
+
+def draw_confusion(axes: matplotlib.axes.Axes, report: Report) -> None:
+    """The confusion matrix of a report, on axes of its own."""
+    classes = len(report.class_names)
     share = report.confusion / np.maximum(report.confusion.sum(axis=1, keepdims=True), 1)
     # The square root lifts the few mistakes out of the white.
     axes.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1)
@@ -90,8 +98,6 @@ def confusion_figure(report: Report, title: str = "") -> Figure:
     axes.set_xticks(ticks, report.class_names, rotation=90 if classes > 10 else 0)
     axes.set_yticks(ticks, report.class_names)
     axes.set(xlabel="predicted class", ylabel="true class")
-    axes.set_title(title or f"test error {report.error:.2f} %")
-    return figure
 
 
 def save(figure: Figure, path: Path) -> None:

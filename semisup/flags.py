@@ -42,6 +42,11 @@ def recipe_from_flags() -> Recipe:
     Raises:
         InputError: there is no such recipe, or a setting is outside its range.
     """
+    return recipes.get(flags.FLAGS.recipe, **given_settings())
+
+
+def given_settings() -> dict[str, Any]:
+    """The settings whose flags were given, by name."""
     given = {
         field.name: getattr(flags.FLAGS, field.name)
         for field in dataclasses.fields(Recipe)
@@ -51,7 +56,7 @@ def recipe_from_flags() -> Recipe:
         if given.get(name):
             # The evaluator may run in another folder.
             given[name] = str(Path(given[name]).expanduser().resolve())
-    return recipes.get(flags.FLAGS.recipe, **given)
+    return given
 
 
 def _without_none(kind: Any) -> type:

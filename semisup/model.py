@@ -209,7 +209,11 @@ class AssociativeModel(keras.Model):
             A = ops.concatenate([A, self.virtual])
             own_classes = self.num_classes + ops.arange(self.virtual_embeddings)
             labels = ops.concatenate([labels, ops.cast(own_classes, labels.dtype)])
-        losses = association.association_losses(A, B, labels, self.similarity)
+        # How many rows have labels is known to the graph only; half of them make most steps.
+        half = (y.shape[0] or 0) // 2
+        losses = association.association_losses(
+            A, B, labels, self.similarity, association.block_size_for(half, half)
+        )
         # Without both A and B there is no walk, and nothing to learn from one.
         walked = _any(labelled) * _any(unlabelled)
         with keras.name_scope("metrics"):

@@ -5,7 +5,7 @@
     checkpoints/    the newest weights and optimizer states
     metrics.jsonl   a line for each evaluation
     result.json     at the end: errors in percent, seconds, steps
-    model.keras     at the end: the trained model
+    model.keras     at the end: the trained model (with --select=label_free the best so far)
     events.out.*    for TensorBoard
     lock            the process that trains there; see `semisup.locks`
 
@@ -121,6 +121,30 @@ def read_result(logdir: Path) -> dict[str, float] | None:
     return read_json(logdir / RESULT) if (logdir / RESULT).exists() else None
 
 
+def read_evaluations(logdir: Path) -> list[dict[str, float]]:
+    """What the evaluations of the run in `logdir` found, by their step.
+
+    Raises:
+        InputError: a line other than the last is damaged.
+    """
+    path = logdir / METRICS
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    records = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+            if record["step"] >= 0 and float(record["test_error"]) >= 0:
+                records.append(record)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            if number == len(lines):
+                break  # the run was killed while it wrote this line
+            raise InputError(
+                f"{path} is damaged at line {number}; mend or delete that line, or start the run "
+                "anew with --overwrite"
+            ) from None
+    return records
+
+
 def read_metrics(logdir: Path, last_step: int) -> list[dict[str, float]]:
     """The evaluations up to `last_step`; later ones are struck from the file.
 
@@ -129,24 +153,9 @@ def read_metrics(logdir: Path, last_step: int) -> list[dict[str, float]]:
     Raises:
         InputError: a line other than the last is damaged.
     """
-    path = logdir / METRICS
-    if not path.exists():
-        return []
-    lines = path.read_bytes().splitlines()
-    kept = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-            if record["step"] <= last_step and float(record["test_error"]) >= 0:
-                kept.append(record)
-        except (ValueError, KeyError, TypeError, RecursionError):
-            if number == len(lines):
-                break  # the run was killed while it wrote this line
-            raise InputError(
-                f"{path} is damaged at line {number}; mend or delete that line, or start the run "
-                "anew with --overwrite"
-            ) from None
-    _write(path, "".join(json.dumps(record) + "\n" for record in kept))
+    kept = [record for record in read_evaluations(logdir) if record["step"] <= last_step]
+    if (logdir / METRICS).exists():
+        write_text(logdir / METRICS, "".join(json.dumps(record) + "\n" for record in kept))
     return kept
 
 
@@ -178,7 +187,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     if any(isinstance(value, list) for value in content.values()):
         rows = (f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
         text = "{\n" + ",\n".join(rows) + "\n}"
-    _write(path, text + "\n")
+    write_text(path, text + "\n")
 
 
 def save_model(logdir: Path, model: Any) -> None:
@@ -188,7 +197,8 @@ def save_model(logdir: Path, model: Any) -> None:
     temporary.replace(logdir / MODEL)
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
     temporary = path.with_name(f"{TEMPORARY}{path.name}")
     with temporary.open("w", encoding="utf-8") as file:
         _write_through(file, text)

@@ -70,6 +70,11 @@ class Recipe:
         "network: mnist_model, svhn_model, stl10_model, stl10_batch_norm_model or dann_model",
     )
     emb_size: int | None = _setting(None, "size of the embedding; by default the architecture's")
+    l2_weight: float | None = _setting(
+        None,
+        "L2 weight of the network's layers; by default the architecture's (mnist_model 1e-3 as in "
+        "the authors' code; the paper says 1e-4)",
+    )
     virtual_embeddings: int = _setting(
         0, "trainable vectors that join the labelled embeddings, each a class of its own"
     )
@@ -116,6 +121,11 @@ class Recipe:
     # The record.
     eval_interval: int = _setting(100, "steps between evaluations on the test images")
     log_interval: int = _setting(50, "steps between entries in TensorBoard")
+    select: str = _setting(
+        "last",
+        "the evaluation whose weights become model.keras and whose error is the result: last, or "
+        "label_free (the best label-free score, which needs no test label)",
+    )
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
@@ -138,6 +148,8 @@ class Recipe:
                 f"unknown learning rate schedule {self.learning_rate_schedule!r}; "
                 "known: step, cosine"
             )
+        if self.select not in ("last", "label_free"):
+            raise InputError(f"unknown --select {self.select!r}; known: last, label_free")
 
     @property
     def associates(self) -> bool:
@@ -152,6 +164,7 @@ _LEAST: dict[str, float] = {
     "sup_per_batch": 1,
     "unsup_batch_size": 1,
     "emb_size": 1,
+    "l2_weight": 0,
     "virtual_embeddings": 0,
     "walker_weight": 0,
     "visit_weight": 0,

@@ -5,9 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from semisup import association, figures
+from semisup import association, figures, label_free
 from semisup.evaluation import Report, predict
+from semisup.experiment import Experiment
+from semisup.mistakes_figure import mistakes_figure
 from semisup.model import AssociativeModel
+from semisup.neighbours_figure import neighbours_figure
 
 
 def write_graph(graph: tf.Graph) -> None:
@@ -22,6 +25,21 @@ def write_training(step: int, logs: Mapping[str, float], model: AssociativeModel
     for name, value in model.loss_weights_now().items():
         tf.summary.scalar(f"weights/{name}", value, step)
     tf.summary.scalar("train/learning_rate", model.optimizer.learning_rate, step)
+
+
+def write_label_free(step: int, scores: Mapping[str, float]) -> None:
+    """Scalars of `semisup.label_free`."""
+    for name, value in scores.items():
+        tf.summary.scalar(f"label_free/{name.removeprefix(label_free.PREFIX)}", value, step)
+
+
+def write_end(step: int, setup: Experiment) -> None:
+    """Figures 3 and 4, which cost some seconds: at the end of a run only."""
+    logits = predict(setup.model, setup.dataset.test_images)["logits"]
+    mistakes = mistakes_figure(setup.dataset, setup.split, logits)
+    tf.summary.image("mistakes", figures.to_pixels(mistakes), step)
+    neighbours = neighbours_figure(setup.model, setup.dataset, setup.split)
+    tf.summary.image("neighbours", figures.to_pixels(neighbours), step)
 
 
 def write_evaluation(

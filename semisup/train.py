@@ -58,8 +58,11 @@ def main() -> None:
         without = ", without --overwrite" if _OVERWRITE.value else ""
         print(f"\nStopped and saved. To go on: the same command with --logdir={logdir}{without}")
         raise
+    chosen = ""
+    if recipe.select == "label_free":
+        chosen = f", chosen of {result['steps']} by the label-free score"
     print(
-        f"test error {result['test_error']:.2f} % after {result['steps']} steps "
+        f"test error {result['test_error']:.2f} % after {result['selected_step']} steps{chosen} "
         f"({result['train_seconds']:.0f} s of training; median of the last evaluations "
         f"{result['test_error_median']:.2f} %, least {result['test_error_min']:.2f} %)"
     )

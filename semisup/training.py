@@ -10,7 +10,17 @@ from typing import Any
 
 import tensorflow as tf
 
-from semisup import checkpoints, diagnosis, experiment, figures, interrupts, locks, runs, summaries
+from semisup import (
+    checkpoints,
+    diagnosis,
+    experiment,
+    figures,
+    interrupts,
+    label_free,
+    locks,
+    runs,
+    summaries,
+)
 from semisup.errors import InputError, reason
 from semisup.evaluation import evaluate
 from semisup.model import AssociativeModel
@@ -42,11 +52,11 @@ def train(
         save_interval: steps between checkpoints; by default one at each evaluation.
 
     Returns:
-        What result.json holds: `test_error` (of the last evaluation),
-        `test_error_median` (of the last 5), `test_error_min` (the least of all; it was
-        chosen on the test images, so quote it as such), all in percent;
-        `train_seconds` (the training steps alone, without loading, tracing, evaluating
-        and saving); `steps`.
+        What result.json holds: `test_error` (of the last evaluation, or of the one that
+        the recipe's `select` chose; `selected_step` is its step), `test_error_median` (of
+        the last 5), `test_error_min` (the least of all; it was chosen on the test images,
+        so quote it as such), all in percent; `train_seconds` (the training steps alone,
+        without loading, tracing, evaluating and saving); `steps`.
 
     Raises:
         InputError: the recipe or its data is bad, the folder holds another run or is in
@@ -90,13 +100,27 @@ def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> di
     writer = tf.summary.create_file_writer(str(logdir), filename_suffix=runs.EVENTS)
     sample = figures.choose_walk_sample(setup.dataset, setup.split)
     probe = figures.choose_walk_sample(setup.dataset, setup.split, per_class=10, unlabeled=100)
+    label_free_probe = label_free.choose_probe(setup.dataset, setup.split)
     progress = Progress(step, recipe.max_steps, ("test_error", *_SHOWN))
+
+    def save_if_chosen() -> None:
+        """With --select=label_free, the best model so far is on disk at any time."""
+        if recipe.select == "label_free" and step == _selected(evaluations, recipe)["step"]:
+            runs.save_model(logdir, model)
 
     def evaluate_now(logs: Mapping[str, float]) -> None:
         dataset = setup.dataset
         report = evaluate(model, dataset.test_images, dataset.test_labels, dataset.class_names)
-        record = {"step": step, "train_seconds": float(seconds), "test_error": report.error, **logs}
+        scores = label_free.scores(model, label_free_probe)
+        record = {
+            "step": step,
+            "train_seconds": float(seconds),
+            "test_error": report.error,
+            **scores,
+            **logs,
+        }
         summaries.write_evaluation(step, report, model, sample, probe)
+        summaries.write_label_free(step, scores)
         evaluations.append(record)
         runs.append_metrics(logdir, record)
         progress.update(step, {"test_error": report.error})
@@ -130,7 +154,9 @@ def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> di
 
     graph = train_step.get_concrete_function().graph  # traces it, before the clock starts
     with writer.as_default(), interrupts.deferred() as interrupted:
-        if not evaluations:
+        if evaluations:
+            save_if_chosen()  # the run may have been killed between its checkpoint and this
+        else:
             summaries.write_graph(graph)
             evaluate_now({})
             save()
@@ -159,20 +185,26 @@ def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> di
                     evaluate_now(logs)
                 if saving:
                     save()
+                if evaluating:
+                    save_if_chosen()
                 if stopping:
                     raise KeyboardInterrupt
                 started = time.monotonic()
+        summaries.write_end(step, setup)
     writer.close()
 
     errors = [record["test_error"] for record in evaluations if record["step"] > 0]
+    selected = _selected(evaluations, recipe)
     result = {
-        "test_error": errors[-1],
+        "test_error": selected["test_error"],
+        "selected_step": selected["step"],
         "test_error_median": statistics.median(errors[-MEDIAN_OVER:]),
         "test_error_min": min(errors),
         "train_seconds": float(seconds),
         "steps": step,
     }
-    runs.save_model(logdir, model)
+    if recipe.select == "last":
+        runs.save_model(logdir, model)
     runs.write_json(logdir / runs.RESULT, result)
     return result
 
@@ -196,6 +228,16 @@ def make_train_step(
         return model.train_step((images, labels))
 
     return train_step
+
+
+def _selected(evaluations: Sequence[Mapping[str, float]], recipe: Recipe) -> Mapping[str, float]:
+    """The evaluation that is the result: the last, or the best by the label-free score.
+
+    The untrained model counts only where there is nothing else; of equals, the later wins.
+    """
+    if recipe.select == "last":
+        return evaluations[-1]
+    return max(evaluations, key=lambda e: (e["step"] > 0, e[label_free.SCORE], e["step"]))
 
 
 def _next(iterator: Iterator[Any]) -> Any:

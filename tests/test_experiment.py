@@ -98,6 +98,24 @@ def test_settings_reach_the_model_and_its_optimizer(mnist_dir):
     assert float(rate(20)) == pytest.approx(1e-6)
 
 
+def test_l2_weight_is_the_authors_or_the_papers(mnist_dir):
+    losses = {}
+    for name in ("mnist", "mnist_paper"):
+        setup = experiment.build(recipes.get(name, data_dir=str(mnist_dir)))
+        layer = setup.model.network.get_layer("conv1_1")
+        losses[name] = float(layer.kernel_regularizer(layer.kernel))
+        np.testing.assert_allclose(
+            losses[name],
+            {"mnist": 1e-3, "mnist_paper": 1e-4}[name] / 2 * np.sum(np.square(layer.kernel)),
+            rtol=1e-5,
+        )
+        rate = setup.model.optimizer.learning_rate
+        assert float(rate) == pytest.approx(1e-3)
+        setup.model.optimizer.iterations.assign(19_999)
+        last = {"mnist": 1e-3 * 0.33**3, "mnist_paper": 1e-3}[name]
+        assert float(setup.model.optimizer.learning_rate) == pytest.approx(last)
+
+
 def test_target_gives_unlabelled_and_test_images(mnist_dir, tmp_path):
     random = np.random.default_rng(0)
     target = {

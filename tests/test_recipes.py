@@ -48,6 +48,8 @@ def test_no_association_without_weights():
         ({"visit_weight": float("nan")}, "--visit_weight is nan; it must be at least 0"),
         ({"label_smoothing": 1.0}, "--label_smoothing is 1.0; it must be below 1"),
         ({"learning_rate_schedule": "poly"}, "schedule 'poly'; known: step, cosine"),
+        ({"select": "best"}, "unknown --select 'best'; known: last, label_free"),
+        ({"l2_weight": -1e-4}, "--l2_weight is -0.0001; it must be at least 0"),
         ({"sup_seed": -1}, "--sup_seed is -1"),
         ({"seed": 2**32}, "--seed is 4294967296; it must be below 4294967296"),
     ],

@@ -52,6 +52,8 @@ def test_scalars(get):
     losses = ("loss", "walker_loss", "visit_loss", "classification_loss", "l2_loss")
     statistics = ("p_correct", "estimated_accuracy", "visit_entropy")
     wanted |= {f"train/{name}" for name in (*losses, *statistics)}
+    names = ("p_correct", "visit_entropy", "agreement", "score")
+    wanted |= {f"label_free/{name}" for name in names}
     assert wanted <= tags(get, "scalars")
     series = json.loads(get("plugin/scalars/scalars", run="run", tag="test/error"))
     assert [step for _, step, _ in series] == [0, 10, 20]
@@ -73,7 +75,11 @@ def test_histograms(get):
 
 
 def test_images(get):
-    assert tags(get, "images") == {"confusion_matrix", "associations"}
+    at_the_end = {"mistakes", "neighbours"}
+    assert tags(get, "images") == {"confusion_matrix", "associations"} | at_the_end
+    for tag in at_the_end:
+        shown = json.loads(get("plugin/images/images", run="run", tag=tag, sample=0))
+        assert [image["step"] for image in shown] == [20]
     shown = json.loads(get("plugin/images/images", run="run", tag="associations", sample=0))
     assert [image["step"] for image in shown] == [0, 10, 20]
     query = dict(urllib.parse.parse_qsl(shown[-1]["query"]))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from semisup import checkpoints, experiment, locks, recipes, runs, training
+from semisup import checkpoints, experiment, label_free, locks, recipes, runs, training
 from semisup.errors import InputError
 from tests import processes
 
@@ -43,7 +43,9 @@ def test_training_learns_and_reports(finished):
     assert result["test_error"] == errors[-1]
     assert result["test_error_min"] == min(errors[1:])  # the untrained model does not count
     assert result["test_error_median"] == np.median(errors[1:])
-    assert result["steps"] == 30
+    assert result["steps"] == result["selected_step"] == 30
+    assert all(0 <= record[name] <= 1 for record in records for name in label_free.NAMES)
+    assert records[-1][label_free.SCORE] > records[0][label_free.SCORE]
     seconds = [record["train_seconds"] for record in records]
     assert seconds == sorted(seconds)
     assert result["train_seconds"] == seconds[-1] > 0
@@ -163,6 +165,39 @@ def _spoiling(make, step):
         return Spoiling()
 
     return make_spoiling
+
+
+def test_the_label_free_score_selects_the_result(mnist_dir, tmp_path, monkeypatch):
+    """The score is best at step 20 of 30; the run is killed before it has saved that model."""
+    scores = {0: 1.0, 10: 0.5, 20: 0.9, 30: 0.7}  # the untrained model is never chosen
+
+    def scored(model, probe):
+        return {name: scores[int(model.optimizer.iterations)] for name in label_free.NAMES}
+
+    monkeypatch.setattr(label_free, "scores", scored)
+    selecting = recipe(mnist_dir, select="label_free")
+    save = runs.save_model
+
+    def killed_at_20(logdir, model):
+        if int(model.optimizer.iterations) == 20:
+            raise KeyboardInterrupt
+        save(logdir, model)
+
+    monkeypatch.setattr(runs, "save_model", killed_at_20)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(selecting, tmp_path / "run")
+    monkeypatch.setattr(runs, "save_model", save)
+    result = training.train(selecting, tmp_path / "run")
+    evaluations = {e["step"]: e["test_error"] for e in runs.read_evaluations(tmp_path / "run")}
+    assert list(evaluations) == [0, 10, 20, 30]
+    assert (result["selected_step"], result["steps"]) == (20, 30)
+    assert result["test_error"] == evaluations[20]
+    training.train(recipe(mnist_dir, max_steps=20), tmp_path / "to_20")
+    chosen, wanted = (
+        keras.models.load_model(tmp_path / name / runs.MODEL) for name in ("run", "to_20")
+    )
+    for weight, other in zip(chosen.get_weights(), wanted.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
 
 
 def test_not_a_number_stops_the_run_and_names_the_loss(mnist_dir, tmp_path):

@@ -1,0 +1,66 @@
+"""How well the label-free statistics rank checkpoints and runs, over finished runs.
+
+    .venv/bin/python scripts/label_free_ranks.py --runs=runs/reproduction [--out=FILE.json]
+
+Takes every run at any depth under the folder. Prints Spearman's rank correlation of each
+statistic with the accuracy on the test images: over the last evaluations of all runs ("between
+runs": may it choose a visit weight, a seed?), and over the checkpoints of each run ("within a
+run", the median: may it choose a checkpoint?). 1 is a perfect order, 0 none. Then the test error
+of the last checkpoint, of the one that the score chooses, and of the best one.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from semisup import runs
+from semisup.console import load_tensorflow, run_main
+from semisup.errors import InputError
+
+_RUNS = flags.DEFINE_string("runs", None, "folder with runs in it")
+_OUT = flags.DEFINE_string("out", None, "also write the figures to this JSON file")
+
+
+def main() -> None:
+    if not _RUNS.value:
+        raise InputError("--runs is missing; it names a folder with runs in it")
+    load_tensorflow()
+    import numpy as np
+
+    from semisup.label_free import NAMES, SCORE
+    from semisup.reproduction import ranks
+
+    folders = sorted(path.parent for path in Path(_RUNS.value).rglob(runs.RESULT))
+    all_runs = [[e for e in runs.read_evaluations(f) if e["step"] > 0] for f in folders]
+    all_runs = [evaluations for evaluations in all_runs if evaluations and SCORE in evaluations[0]]
+    if not all_runs:
+        raise InputError(f"no finished run with label-free scores under {_RUNS.value}")
+    last = [evaluations[-1] for evaluations in all_runs]
+    correlations = {
+        name: {
+            "between_runs": ranks.rank_correlation(last, name),
+            "within_a_run": ranks.within_runs(all_runs, name)[0],
+        }
+        for name in NAMES
+    }
+    errors = {
+        "last": [e["test_error"] for e in last],
+        "chosen": [ranks.chosen_by(e, SCORE)["test_error"] for e in all_runs],
+        "best": [min(e["test_error"] for e in evaluations) for evaluations in all_runs],
+    }
+    medians = {name: float(np.median(values)) for name, values in errors.items()}
+    print(f"{len(all_runs)} runs; rank correlation with the accuracy")
+    print(f"  {'statistic':26s}{'between runs':>14s}{'within a run':>14s}")
+    for name, found in correlations.items():
+        print(f"  {name:26s}{found['between_runs']:14.2f}{found['within_a_run']:14.2f}")
+    print(
+        f"median test error: last {medians['last']:.2f} %, chosen by the score "
+        f"{medians['chosen']:.2f} %, best {medians['best']:.2f} %"
+    )
+    if _OUT.value:
+        content = {"runs": len(all_runs), "rank_correlation": correlations, "median_error": medians}
+        runs.write_json(Path(_OUT.value), content)
+
+
+if __name__ == "__main__":
+    run_main(main, __doc__)

@@ -1,0 +1,177 @@
+"""Run a table of the paper, every cell over its seeds, and set ours beside the paper's.
+
+    .venv/bin/python scripts/reproduce.py --table=1 --data_dir=DIR
+    .venv/bin/python scripts/reproduce.py --table=3 --scale=smoke       minutes, no data needed
+    .venv/bin/python scripts/reproduce.py --table=3 --recipe=mnist --rows=100,1000 --seeds=2
+
+A table is laid on a recipe: data, network, steps. --recipe=NAME takes another one (several,
+with commas, make a table each). Every other flag of semisup-train may be given too, such as
+--max_steps, and holds for all cells that do not vary it. DIR is the folder of the data set, or
+a folder with a folder for each (DIR/mnist, DIR/svhn, DIR/usps).
+
+Each run is a process of semisup-train with a folder under OUT; what it prints is in a .log file
+beside that. Runs that have ended are not made again, so a command that was stopped goes on.
+Writes OUT/tableN_RECIPE.json and .md. --backend=dask and ray use the cluster that
+DASK_SCHEDULER_ADDRESS or RAY_ADDRESS names, else workers on this machine.
+"""
+
+import dataclasses
+import os
+import platform
+import shlex
+import sys
+import time
+from pathlib import Path
+
+from absl import flags
+from tqdm import tqdm
+
+from semisup import recipes
+from semisup.console import run_main
+from semisup.errors import InputError
+from semisup.flags import define_recipe_flags, given_settings
+from semisup.reproduction import report, running
+from semisup.reproduction.places import place_of
+from semisup.reproduction.running import Run
+from semisup.reproduction.scales import SEEDS, scaled
+from semisup.reproduction.tables import TABLES, Cell
+from semisup.settings import Recipe
+
+_TABLE = flags.DEFINE_enum("table", None, list(TABLES), "the table")
+_SCALE = flags.DEFINE_enum(
+    "scale",
+    "full",
+    list(SEEDS),
+    "full: the recipe's steps; short: a tenth of them; smoke: 20 small steps on digits that need "
+    "no files, to see that everything works",
+)
+_SEEDS = flags.DEFINE_integer(
+    "seeds", None, "runs of each cell; by default 10, with --scale=short 3, smoke 1", lower_bound=1
+)
+_ROWS = flags.DEFINE_list("rows", None, "only these rows of the table, such as 100,all")
+_OUT = flags.DEFINE_string("out", "runs/reproduction", "folder for the runs and the tables")
+_JOBS = flags.DEFINE_integer("jobs", 1, "runs at a time", lower_bound=1)
+_BACKEND = flags.DEFINE_enum(
+    "backend", "threading", running.BACKENDS, "joblib's backend that watches over the runs"
+)
+
+# What the cells set themselves, or what would make it another table.
+_NOT_YOURS = ("dataset", "target_dataset", "seed", "sup_seed", "init_from", "split_file")
+
+
+def main() -> None:
+    if not _TABLE.value:
+        raise InputError(f"--table is missing; it is one of {', '.join(TABLES)}")
+    given = given_settings()
+    for name in _NOT_YOURS:
+        if name in given:
+            raise InputError(f"--{name} can't be given here; --recipe chooses the data")
+    table, scale = TABLES[_TABLE.value], _SCALE.value
+    names, smoke_changes = table.recipes, {}
+    if scale == "smoke":
+        names, smoke_changes = (table.smoke[0],), table.smoke[1]
+    if flags.FLAGS["recipe"].present:
+        names, smoke_changes = flags.FLAGS.recipe.split(","), {}
+
+    def prepare(name: str) -> Recipe:
+        recipe = scaled(recipes.get(name, **smoke_changes), scale)
+        places = {
+            folder: place_of(getattr(recipe, dataset), given.get(folder) or given.get("data_dir"))
+            for dataset, folder in (("dataset", "data_dir"), ("target_dataset", "target_data_dir"))
+        }
+        return dataclasses.replace(recipe, **{**given, **places})
+
+    tables = {name: _chosen_rows(table.cells(name, prepare)) for name in names}
+    out = Path(_OUT.value)
+    folders = {
+        name: out / f"table{_TABLE.value}_{name}{'' if scale == 'full' else f'_{scale}'}"
+        for name in names
+    }
+    seeds = _SEEDS.value or SEEDS[scale]
+    runs_of = {
+        name: {cell: running.runs_of(cell, seeds, folders[name]) for cell in cells}
+        for name, cells in tables.items()
+    }
+    # Two cells may read the same runs.
+    every = {
+        run.folder: run for by_cell in runs_of.values() for runs in by_cell.values() for run in runs
+    }
+    try:
+        failed = _make(list(every.values()))
+    finally:
+        for name, by_cell in runs_of.items():
+            _write(name, by_cell, folders[name])
+    if failed:
+        raise InputError(
+            f"{len(failed)} of {len(every)} runs failed; the same command tries them again. "
+            f"The first: {failed[0]}"
+        )
+
+
+def _chosen_rows(cells: list[Cell]) -> list[Cell]:
+    if _ROWS.value is None:
+        return cells
+    rows = dict.fromkeys(cell.row for cell in cells)
+    unknown = [row for row in _ROWS.value if row not in rows]
+    if unknown:
+        raise InputError(f"no row {', '.join(unknown)} in this table; its rows: {', '.join(rows)}")
+    chosen = [cell for cell in cells if cell.row in _ROWS.value]
+    sources = {cell.source for cell in chosen}
+    return [cell for cell in cells if cell in chosen or cell.folder in sources]
+
+
+def _make(every: list[Run]) -> list[str]:
+    """Make the runs that have not ended; returns what those that failed say."""
+    missing = [run for run in every if not running.is_done(run)]
+    print(f"{len(every)} runs, {len(every) - len(missing)} of them made before", flush=True)
+    failed: list[str] = []
+    started = time.monotonic()
+    # The bar is for a terminal; the lines are for a log file too.
+    with tqdm(total=len(missing), unit="run", disable=None) as bar:
+        for done, (run, complaint) in enumerate(
+            running.run_all(missing, _JOBS.value, _BACKEND.value), start=1
+        ):
+            ended = report.read_run(run, start=False)
+            if complaint or ended is None:
+                failed.append(f"{run.folder}: {complaint}")
+                news = f"failed: {complaint}"
+            else:
+                news = f"test error {ended['last']:.2f} %"
+            left = (time.monotonic() - started) / done * (len(missing) - done) / 60
+            place = run.folder.relative_to(Path(_OUT.value))
+            bar.write(f"{done}/{len(missing)}  {place}  {news}  {left:.1f} min left", sys.stdout)
+            sys.stdout.flush()
+            bar.update()
+    return failed
+
+
+def _write(name: str, by_cell: dict[Cell, list[Run]], folder: Path) -> None:
+    """Write what there is of a table, after a failure or Ctrl-C too."""
+    cells = []
+    for cell, runs in by_cell.items():
+        found = [report.read_run(run, cell.start) for run in runs]
+        ended = [run for run in found if run is not None]
+        cells.append(report.cell_report(cell, ended, report.command_of(runs[0].recipe)))
+    content = {
+        "table": _TABLE.value,
+        "recipe": name,
+        "scale": _SCALE.value,
+        "command": shlex.join([".venv/bin/python", "scripts/reproduce.py", *sys.argv[1:]]),
+        "hardware": _hardware(),
+        "cells": cells,
+    }
+    report.write(content, TABLES[_TABLE.value], folder)
+    print(f"\n{report.render(content, TABLES[_TABLE.value])}\nwritten to {folder}.md and .json")
+
+
+def _hardware() -> str:
+    """This machine's processor."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return f"{os.cpu_count()} cores of {next(models, platform.processor() or platform.machine())}"
+
+
+if __name__ == "__main__":
+    define_recipe_flags()
+    run_main(main, __doc__)

@@ -1,0 +1,1 @@
+"""The paper's tables as runs: what they consist of, running them, reporting them."""

@@ -1,0 +1,215 @@
+"""What the runs of a table came to: one JSON object a table, and Markdown made of it."""
+
+import dataclasses
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from semisup import runs
+from semisup.reproduction import running
+from semisup.reproduction.running import Run
+from semisup.reproduction.tables import ADAPTED, SOURCE_ONLY, TARGET_ONLY, Cell, Table
+from semisup.settings import Recipe
+
+# The three figures of a run, and the heads of their columns.
+FIGURES = {
+    "last": "last",
+    "median": "median of the last 5 evaluations",
+    "min": "least",
+}
+
+# Stands once on each page.
+READING = (
+    "Error in percent on the test images: median over the seeds, standard deviation in "
+    "parentheses. *Last*: after the last step. *Least*: of all evaluations, so chosen on the test "
+    "images: a bound, not a result."
+)
+
+
+def read_run(run: Run, start: bool) -> dict[str, Any] | None:
+    """What one run came to, None if it has not ended.
+
+    Args:
+        run: the run.
+        start: take the error before the first step for each of the three.
+
+    Returns:
+        Errors in percent by the names in `FIGURES`, and `seed`, `steps`, `selected_step`,
+        `train_seconds` and the `date` on which it ended.
+    """
+    result = runs.read_result(run.folder)
+    if result is None:
+        return None
+    errors = dict(
+        zip(FIGURES, (result[f"test_error{end}"] for end in ("", "_median", "_min")), strict=True)
+    )
+    if start:
+        errors = dict.fromkeys(FIGURES, runs.read_evaluations(run.folder)[0]["test_error"])
+    ended = datetime.fromtimestamp((run.folder / runs.RESULT).stat().st_mtime, timezone.utc)
+    return {
+        "seed": run.recipe.seed,
+        **errors,
+        "steps": result["steps"],
+        "selected_step": result["selected_step"],
+        "train_seconds": round(result["train_seconds"], 1),
+        "date": ended.date().isoformat(),
+    }
+
+
+def cell_report(cell: Cell, ended: Sequence[Mapping[str, Any]], command: str) -> dict[str, Any]:
+    """One cell: the paper's figure and ours, each with its `error` and `deviation`, in percent.
+
+    Ours are the median and the standard deviation over the seeds. A figure that there is
+    not is None.
+
+    Args:
+        cell: the cell.
+        ended: `read_run` of each of its runs that has ended.
+        command: the command of one of its runs.
+    """
+    return {
+        "row": cell.row,
+        "column": cell.column,
+        "paper": cell.paper and dict(zip(("error", "deviation"), cell.paper, strict=True)),
+        **{name: _over_seeds([run[name] for run in ended]) for name in FIGURES},
+        "command": command,
+        "runs": list(ended),
+    }
+
+
+def command_of(recipe: Recipe) -> str:
+    """The command of one of a cell's runs: DIR stands for places, S for the seed."""
+    changes = {"seed": 0, "sup_seed": 0}
+    for name in ("data_dir", "target_data_dir", "init_from"):
+        if getattr(recipe, name) is not None:
+            changes[name] = {"init_from": "SOURCE"}.get(name, "DIR")
+    words = running.words(dataclasses.replace(recipe, **changes))
+    return " ".join(["semisup-train", *words, "--sup_seed=S", "--seed=S"])
+
+
+def gap_covered(cells: Sequence[Mapping[str, Any]], figure: str) -> float | None:
+    """The share of the gap from source only to target only that adapting covers, in percent.
+
+    Args:
+        cells: of table 5, from `cell_report`.
+        figure: "paper", or one of `FIGURES`.
+
+    Returns:
+        None where one of the three is missing.
+    """
+    found = {cell["row"]: cell[figure] for cell in cells}
+    three = [found.get(row) for row in (SOURCE_ONLY, ADAPTED, TARGET_ONLY)]
+    if None in three:
+        return None
+    source, adapted, target = (figure["error"] for figure in three)
+    return 100.0 * (source - adapted) / (source - target) if source != target else None
+
+
+def render(report: Mapping[str, Any], table: Table) -> str:
+    """A table as Markdown: the paper's figure beside ours, a line a cell.
+
+    Args:
+        report: `table`, `recipe`, `scale`, `command`, `hardware` and `cells`; as the JSON
+            file has it.
+        table: what the paper has.
+    """
+    name = report["table"].upper() if report["table"] == "stl10" else f"Table {report['table']}"
+    cells = report["cells"]
+    rows, columns = table.axes
+    heads = [rows, *([columns] if columns else []), f"paper ({table.paper_data})"]
+    heads += [*FIGURES.values(), "seeds", "steps"]
+    lines = [_line(heads), _line(["---"] * len(heads))]
+    for cell in cells:
+        words = [cell["row"], *([cell["column"]] if columns else []), _figure(cell["paper"])]
+        if cell["runs"]:
+            words += [_figure(cell[name]) for name in FIGURES]
+            words += [str(len(cell["runs"])), _distinct(cell["runs"], "steps")]
+        else:
+            words += ["not run here", *[""] * (len(FIGURES) + 1)]
+        lines.append(_line(words))
+    if report["table"] == "5":
+        shares = [gap_covered(cells, figure) for figure in ("paper", *FIGURES)]
+        words = ["" if share is None else f"{share:.1f} %" for share in shares]
+        lines.append(_line(["share of the gap covered", *words, "", ""]))
+    all_runs = [run for cell in cells for run in cell["runs"]]
+    if columns and all_runs:
+        lines = [*_grid(cells, table), "", *lines]
+    notes = _notes(report, all_runs)
+    text = [f"### {name}: {table.title}; recipe `{report['recipe']}`", ""]
+    text += [*notes, ""] if notes else []
+    return "\n".join([*text, *lines, "", *_commands(report)]) + "\n"
+
+
+def _grid(cells: Sequence[Mapping[str, Any]], table: Table) -> list[str]:
+    """As the paper lays it out: rows by columns, the last error and in brackets the paper's."""
+    figures = {(cell["row"], cell["column"]): cell for cell in cells}
+    rows, columns = (list(dict.fromkeys(place)) for place in zip(*figures, strict=True))
+    lines = [_line([f"{table.axes[0]}; {table.axes[1]}:", *columns])]
+    lines.append(_line(["---"] * (1 + len(columns))))
+    for row in rows:
+        words = []
+        for column in columns:
+            ours, paper = (figures.get((row, column), {}).get(name) for name in ("last", "paper"))
+            bracketed = f" [{paper['error']:.2f}]" if paper else ""
+            words.append((f"{ours['error']:.2f}" if ours else "-") + bracketed)
+        lines.append(_line([row, *words]))
+    return [*lines, "", f"*(last error, in brackets the paper's on {table.paper_data})*"]
+
+
+def _notes(report: Mapping[str, Any], all_runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    notes = []
+    if report["scale"] == "smoke":
+        notes.append("**A trial of 20 small steps: the figures mean nothing.**")
+    if report["scale"] == "short":
+        notes.append("**A tenth of the recipe's steps.**")
+    if any(run["selected_step"] != run["steps"] for run in all_runs):
+        notes.append("*Last* is the evaluation with the best label-free score.")
+    if all_runs:
+        hours = sum(run["train_seconds"] for run in all_runs) / 3600
+        dates = sorted({run["date"] for run in all_runs})
+        when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+        notes.append(f"{report['hardware']}, {when}, {hours:.1f} hours of training steps in all.")
+    return notes
+
+
+def _commands(report: Mapping[str, Any]) -> list[str]:
+    lines = ["```sh", report["command"], "```", ""]
+    missing = [cell["row"] for cell in report["cells"] if not cell["runs"]]
+    if missing and len(missing) < len(report["cells"]):
+        lines += ["The same command makes what is missing and leaves what is there.", ""]
+    lines += ["<details><summary>The command of each run (S: its seed)</summary>", "", "```sh"]
+    lines += dict.fromkeys(cell["command"] for cell in report["cells"])
+    return [*lines, "```", "", "</details>"]
+
+
+def write(report: Mapping[str, Any], table: Table, path: Path) -> None:
+    """Write a report as `path`.json and `path`.md, each whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    runs.write_text(path.with_name(f"{path.name}.json"), json.dumps(report, indent=1) + "\n")
+    page = f"{render(report, table)}\n{READING}\n"
+    runs.write_text(path.with_name(f"{path.name}.md"), page)
+
+
+def _over_seeds(errors: Sequence[float]) -> dict[str, float | None] | None:
+    if not errors:
+        return None
+    deviation = statistics.stdev(errors) if len(errors) > 1 else None
+    return {"error": statistics.median(errors), "deviation": deviation}
+
+
+def _figure(figure: Mapping[str, float | None] | None) -> str:
+    if figure is None:
+        return ""
+    deviation = "" if figure["deviation"] is None else f" ({figure['deviation']:.2f})"
+    return f"{figure['error']:.2f}{deviation}"
+
+
+def _distinct(ended: Sequence[Mapping[str, Any]], name: str) -> str:
+    return ", ".join(f"{value:,}" for value in sorted({run[name] for run in ended}))
+
+
+def _line(words: Sequence[str]) -> str:
+    return f"| {' | '.join(words)} |"
