@@ -31,7 +31,7 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "test": ["pytest"],
+        "test": ["hypothesis", "pytest"],
         "dask": ["dask[distributed]"],
         "ray": ["ray"],
     },

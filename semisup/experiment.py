@@ -27,6 +27,18 @@ class Experiment:
     split: Split
     model: AssociativeModel
 
+    @property
+    def classes_without_labels(self) -> list[str]:
+        """Names of the classes of which no image is labelled."""
+        labelled = set(self.dataset.train_labels[self.split.labeled])
+        return [name for c, name in enumerate(self.dataset.class_names) if c not in labelled]
+
+    @property
+    def labelled_in_batch(self) -> int:
+        """Labelled images in a batch."""
+        classes = self.dataset.num_classes - len(self.classes_without_labels)
+        return classes * self.recipe.sup_per_batch
+
     def batches(self, start_step: int = 0) -> tf.data.Dataset:
         """Endless training batches, from number `start_step` on."""
         dataset, labeled = self.dataset, self.split.labeled

@@ -32,6 +32,10 @@ class Progress:
         if self.bar:
             self.bar.update(step - self.first_step, list(self.values.items()))
 
+    def warn(self, line: str) -> None:
+        """A line of its own, in a log file as on a terminal."""
+        print(f"{chr(10) if self.bar else ''}warning: {line}", flush=True)
+
     def write_line(self, step: int) -> None:
         """Where there is no bar: a line with the step, the values and the time left."""
         if self.bar:

@@ -151,6 +151,9 @@ class Recipe:
         for name in ("seed", "sup_seed"):
             if getattr(self, name) >= 2**32:
                 raise InputError(f"--{name} is {getattr(self, name)}; it must be below {2**32}")
+        for name, value in vars(self).items():
+            if name not in ("seed", "sup_seed") and type(value) is int and abs(value) >= 2**31:
+                raise InputError(f"--{name} is {value}; it must be below {2**31}")
         for name in ("label_smoothing", "warmup_share", "ema"):
             if getattr(self, name) >= 1:
                 raise InputError(f"--{name} is {getattr(self, name)}; it must be below 1")

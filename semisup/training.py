@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from semisup import (
     checkpoints,
+    diagnosis,
     experiment,
     figures,
     interrupts,
@@ -137,6 +138,25 @@ def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> di
         _check_finite(sizes, step, logdir)  # the loss is that of the weights before this step
         checkpoints.save(logdir, step, model, train_seconds=seconds)
 
+    warned: set[str] = set()
+
+    def diagnose(logs: Mapping[str, float]) -> None:
+        weights = model.loss_weights_now()
+        if min(weights["walker_weight"], weights["visit_weight"]) == 0:
+            return  # not trained to walk, or not yet
+        labelled = setup.labelled_in_batch + recipe.virtual_embeddings
+        found = diagnosis.signs(
+            logs, labelled, recipe.unsup_batch_size, progress=step / recipe.max_steps
+        )
+        for sign, line in found:
+            if sign not in warned:
+                progress.warn(line)
+            warned.add(sign)
+
+    missing = setup.classes_without_labels
+    if missing and recipe.visit_weight > 0 and recipe.virtual_embeddings == 0:
+        progress.warn(diagnosis.missing_classes(missing))
+
     graph = train_step.get_concrete_function().graph  # traces it, before the clock starts
     with writer.as_default(), interrupts.deferred() as interrupted:
         if evaluations:
@@ -161,6 +181,7 @@ def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> di
                 summaries.write_training(step, logs, model)
                 model.reset_metrics()
                 progress.update(step, {name: logs[name] for name in _SHOWN})
+                diagnose(logs)
             else:
                 progress.update(step)
             if evaluating or saving:

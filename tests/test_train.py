@@ -119,6 +119,21 @@ def test_the_same_command_twice_prints_the_same_result(trained):
     assert again.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
 
 
+def test_flags_of_the_run_itself(trained):
+    """In the folder of another run: --overwrite; its checkpoints are those of --save_interval."""
+    cwd, _ = trained
+    copy = shutil.copytree(cwd / "run", cwd / "copy")
+    data = ["--data_dir=data", "--logdir=copy", "--seed=1", "--max_steps=8"]
+    result = run(
+        "train", *SMALL, *data, "--overwrite", "--save_interval=3", "--deterministic", cwd=cwd
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    saved = {path.stem for path in (copy / "checkpoints").glob("*.json")}
+    assert saved == {"step-3", "step-6", "step-8"}
+    assert json.loads((copy / "recipe.json").read_text())["recipe"]["seed"] == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_save_and_say_how_to_go_on(mnist_dir, tmp_path, number):
     steps = ["--max_steps=100000", "--eval_interval=100000", "--log_interval=3"]

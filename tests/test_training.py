@@ -1,14 +1,17 @@
 """The loop, in this process, on easy digits."""
 
+import dataclasses
 import json
+import os
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from semisup import experiment, label_free, recipes, runs, training
+from semisup import checkpoints, experiment, label_free, locks, recipes, runs, training
 from semisup.errors import InputError
+from tests import processes
 
 SMALL = {
     "sup_per_batch": 2,
@@ -103,6 +106,65 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(finished, mnist_dir, tmp_
         np.testing.assert_array_equal(weight, other)
     steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").open()]
     assert steps == [0, 10, 20, 30]
+
+
+def test_a_folder_in_use_is_refused(tiny, tmp_path):
+    refusal = rf"is in use by process {os.getpid()} on"
+    with locks.held(tmp_path), pytest.raises(InputError, match=refusal):
+        training.train(tiny, tmp_path)
+    assert not (tmp_path / "recipe.json").exists()
+
+
+def test_bad_save_interval_is_refused(tiny, tmp_path):
+    with pytest.raises(InputError, match="--save_interval is 0; it must be at least 1"):
+        training.train(tiny, tmp_path, save_interval=0)
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    ["digits", *(pytest.param(name, marks=pytest.mark.slow) for name in ("svhn", "stl10"))],
+)
+def test_deterministic_runs_are_identical(tiny, tmp_path, augmentation):
+    """And no operation of ours is one that TensorFlow refuses to make deterministic."""
+    recipe = dataclasses.replace(tiny, augmentation=augmentation, max_steps=8)
+    weights = []
+    for logdir in (tmp_path / "one", tmp_path / "other"):
+        process = processes.start(processes.train, recipe, logdir, True)
+        process.join()
+        assert process.exitcode == 0
+        weights.append(keras.models.load_model(logdir / runs.MODEL).get_weights())
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tiny, tmp_path, monkeypatch):
+    """The loss of a step is that of the weights before it: it may still be a number."""
+    monkeypatch.setattr(training, "make_train_step", _spoiling(training.make_train_step, step=5))
+    with pytest.raises(InputError, match=r"/kernel no longer finite at step 5; the last good"):
+        training.train(tiny, tmp_path, save_interval=1)
+    assert checkpoints.newest(tmp_path).endswith("step-4")
+
+
+def _spoiling(make, step):
+    """`make`, but of a training step that at some step makes a weight infinite."""
+
+    def make_spoiling(model, spec):
+        train_step = make(model, spec)
+        steps = iter(range(1, step + 1))
+
+        class Spoiling:
+            get_concrete_function = train_step.get_concrete_function
+
+            def __call__(self, *batch):
+                logs = train_step(*batch)
+                if next(steps) == step:
+                    kernel = model.trainable_variables[0]
+                    kernel.assign(kernel + float("inf"))
+                return logs
+
+        return Spoiling()
+
+    return make_spoiling
 
 
 def test_the_label_free_score_selects_the_result(mnist_dir, tmp_path, monkeypatch):

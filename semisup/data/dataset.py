@@ -55,12 +55,16 @@ class Dataset:
                 f"data set {self.name}: the {split} pixels are {images.dtype}, wanted bytes "
                 "(uint8, 0 to 255)"
             )
-        if images.shape[1:] != self.image_shape or images.shape[3] not in (1, 3):
+        if (
+            images.shape[1:] != self.image_shape
+            or images.shape[3] not in (1, 3)
+            or 0 in images.shape
+        ):
             raise InputError(
                 f"data set {self.name}: the {split} images are "
                 f"{'x'.join(map(str, images.shape[1:]))}, the training images "
-                f"{'x'.join(map(str, self.image_shape))}; they must be alike, with 1 channel "
-                "or 3"
+                f"{'x'.join(map(str, self.image_shape))}; they must be alike, at least one, of at "
+                "least one pixel, with 1 channel or 3"
             )
 
     def _check_labels(self, split: str) -> None:

@@ -15,6 +15,11 @@ from semisup.errors import InputError
 # then each dimension as a big-endian 32-bit integer, then the elements.
 _IDX_UNSIGNED_BYTE = 8
 
+# Bytes that a packed file may unpack to: a few bytes can claim any number. The largest real
+# ones are USPS's training digits, 15 MB, and STL-10's unlabelled images, 2.8 GB.
+_LARGEST_TEXT = 1 << 28
+_LARGEST_MEMBER = 1 << 32
+
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
     """Read an IDX file of unsigned bytes (the format of MNIST), gzipped or not.
@@ -102,8 +107,13 @@ def read_usps(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """
     try:
         with gzip.open(path, "rt", encoding="ascii") as file:
-            lines = file.readlines()
+            text = file.read(_LARGEST_TEXT + 1)
+        if len(text) > _LARGEST_TEXT:
+            raise InputError(f"{path} unpacks to more than {_LARGEST_TEXT} bytes; it is not USPS")
+        lines = text.splitlines()
         rows = np.loadtxt(lines, dtype=np.float64, ndmin=2) if lines else np.zeros((0, 0))
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
     except (EOFError, OSError, ValueError, zlib.error) as error:
@@ -163,6 +173,8 @@ def read_members(path: Path, wanted: set[str]) -> dict[str, bytes]:
                 if place.is_absolute() or ".." in place.parts:
                     raise InputError(f"{path} has an entry outside its folder: {member.name}")
                 if member.isfile() and place.name in wanted:
+                    if member.issparse() or member.size > _LARGEST_MEMBER:
+                        raise InputError(f"{path}: {member.name} claims {member.size} bytes")
                     found[place.name] = archive.extractfile(member).read()
     except FileNotFoundError:
         raise InputError(f"there is no file or folder {path}") from None

@@ -11,6 +11,10 @@ from semisup.errors import InputError
 
 ENDINGS = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".webp"))
 
+# What Pillow may take a file for, whatever its name. It has readers that run other
+# programs (EPS starts Ghostscript), which an untrusted file must not reach.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+
 # Larger pictures are refused before they are decoded: a file of a few bytes can
 # claim any size. 50 million pixels are 150 MB.
 LARGEST = 50_000_000
@@ -54,11 +58,15 @@ def read_image(path: Path, size: int = 0, box: Box | None = None) -> np.ndarray:
         uint8 [H, W, 1] if the file is grey, else [H, W, 3].
 
     Raises:
-        InputError: the file is missing, empty, no image, damaged or absurdly large.
+        InputError: the file is missing, empty, no image, damaged or absurdly large, or
+            the box reaches out of it.
     """
     with _opened(path) as image:
         image = image.convert("L" if image.mode in _GREY else "RGB")
         if box is not None:
+            left, upper, right, lower = box
+            if not (0 <= left < right <= image.width and 0 <= upper < lower <= image.height):
+                raise InputError(f"{path} has no region {box}: it is {image.width}x{image.height}")
             image = image.crop(box)
         if size > 0:
             image = image.resize((size, size), Image.Resampling.BILINEAR)
@@ -75,7 +83,7 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """The image file, opened; what Pillow says against it becomes an InputError."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             width, height = image.size
             if width * height > LARGEST:
                 raise InputError(f"{path} claims {width}x{height} pixels; more than {LARGEST}")
@@ -85,8 +93,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except FileNotFoundError:
         raise InputError(f"there is no image {path}") from None
     except Exception as error:  # a decoder each, and each fails in ways of its own
-        size_on_disk = path.stat().st_size
+        size_on_disk = f"{path.stat().st_size} bytes" if path.is_file() else "no file"
         raise InputError(
-            f"cannot read the image {path} ({size_on_disk} bytes): {error}; mend or remove it, or "
+            f"cannot read the image {path} ({size_on_disk}): {error}; mend or remove it, or "
             "pass --skip_unreadable"
         ) from None

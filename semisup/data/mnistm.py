@@ -31,8 +31,10 @@ def load_mnistm(data_dir: Path) -> Dataset:
             labels = np.array([int(digit) for _, digit in rows], np.int64)
         except FileNotFoundError:
             raise InputError(f"there is no file {path}") from None
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise InputError(f"{path} is damaged: {error}") from None
+        if not rows:
+            raise InputError(f"{path} names no image")
         folder = data_dir / f"mnist_m_{split}"
         images = [as_rgb(read_image(folder / name, size=28)) for name, _ in rows]
         arrays += [np.stack(images), labels]

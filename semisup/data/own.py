@@ -2,7 +2,7 @@
 
 import os
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -136,15 +136,7 @@ def load_npz(path: Path) -> Dataset:
     Raises:
         InputError: the file is missing or damaged, or an array is missing or unfit.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        raise InputError(
-            f"{path} is no .npz file of plain arrays, or is damaged: {error}"
-        ) from None
+    arrays = _read_npz(path)
     for key in _NPZ_KEYS[:2]:
         if key not in arrays:
             raise InputError(
@@ -153,27 +145,61 @@ def load_npz(path: Path) -> Dataset:
     for key, array in arrays.items():
         if key.endswith("_labels") and (array.ndim != 1 or array.dtype.kind not in "iu"):
             raise InputError(f"{path}: {key} is {array.dtype} {array.shape}, wanted integers [N]")
-        if key.endswith("_images") and array.ndim not in (3, 4):
+        if key.endswith("_images") and (array.ndim not in (3, 4) or len(array) == 0):
             raise InputError(f"{path}: {key} has shape {array.shape}, wanted [N, H, W, C]")
     images = {k: a if a.ndim == 4 else a[..., None] for k, a in arrays.items() if "_images" in k}
     labels = {k: a.astype(np.int64) for k, a in arrays.items() if k.endswith("_labels")}
     if "test_images" not in images or "test_labels" not in labels:
+        if len(images["train_images"]) != len(labels["train_labels"]):
+            raise InputError(f"{path} has not as many train_labels as train_images")
         keep, hold_out = _hold_out(labels["train_labels"], path)
-        for parts in (images, labels):
-            key = next(k for k in parts if k.startswith("train_"))
-            parts[key.replace("train", "test")] = parts[key][hold_out]
-            parts[key] = parts[key][keep]
-    count = int(max(labels["train_labels"].max(), labels["test_labels"].max())) + 1
-    names = arrays.get("class_names", np.arange(count))
+        for parts, kind in ((images, "images"), (labels, "labels")):
+            train = parts[f"train_{kind}"]
+            parts[f"test_{kind}"], parts[f"train_{kind}"] = train[hold_out], train[keep]
     return Dataset(
         path.stem,
         images["train_images"],
         labels["train_labels"],
         images["test_images"],
         labels["test_labels"],
-        tuple(map(str, names)),
+        _class_names(path, arrays.get("class_names"), labels),
         unlabeled_images=images.get("unlabeled_images"),
     )
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > memory_for_images():
+            raise InputError(f"{path} unpacks to {size} bytes, too many for this machine's memory")
+        with np.load(path, allow_pickle=False) as file:
+            # What is no array comes as bytes.
+            return {key: a for key in file.files if isinstance(a := file[key], np.ndarray)}
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}") from None
+    except Exception as error:  # NumPy's reader and zipfile fail in many ways on damaged bytes
+        raise InputError(
+            f"{path} is no .npz file of plain arrays, or is damaged: {error}"
+        ) from None
+
+
+def _class_names(
+    path: Path, names: np.ndarray | None, labels: Mapping[str, np.ndarray]
+) -> tuple[str, ...]:
+    if names is None:
+        largest = int(max(labels["train_labels"].max(), labels["test_labels"].max()))
+        if largest >= len(labels["train_labels"]):
+            raise InputError(
+                f"{path} has labels up to {largest}, but {len(labels['train_labels'])} training "
+                "images; number the classes from 0 without gaps"
+            )
+        names = np.arange(largest + 1)
+    if names.ndim != 1:
+        raise InputError(f"{path}: class_names has shape {names.shape}, wanted [classes]")
+    return tuple(map(str, names))
 
 
 def _hold_out(labels: np.ndarray, where: Path) -> tuple[np.ndarray, np.ndarray]:

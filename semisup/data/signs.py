@@ -51,6 +51,8 @@ def load_synth_signs(data_dir: Path) -> Dataset:
     rows = [(row[0], row[1]) for row in _rows(path, " ", 2)]
     labels = _classes([label for _, label in rows], path)
     images = np.stack([as_rgb(read_image(data_dir / name, SIZE)) for name, _ in rows])
+    if len(rows) < 2:
+        raise InputError(f"{path} names {len(rows)} image; a tenth is to be held out to test")
     parts = train_test_split(images, labels, test_size=_SYNTH_TEST_SHARE, random_state=0)
     train_images, test_images, train_labels, test_labels = parts
     return Dataset("synth_signs", train_images, train_labels, test_images, test_labels, CLASSES)
@@ -90,5 +92,5 @@ def _rows(path: Path, delimiter: str, columns: int) -> list[list[str]]:
 def _classes(words: list[str], path: Path) -> np.ndarray:
     try:
         return np.array([int(word) for word in words], np.int64)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InputError(f"{path} is damaged: {error}") from None

@@ -51,11 +51,12 @@ def read_split(path: str | Path, dataset: Dataset) -> Split:
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         split = Split(*(np.array(content[key], np.int64) for key in ("labeled", "unlabeled")))
+        name = split.hash
     except FileNotFoundError:
         raise InputError(f"there is no split file {path}") from None
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{path} is no split file, or is damaged: {error!r}") from None
-    if content.get("hash") != split.hash:
+    if content.get("hash") != name:
         raise InputError(f"{path} is damaged: its hash is not that of its indices")
     for indices, images in (
         (split.labeled, dataset.train_images),

@@ -59,7 +59,7 @@ def _read_folds(content: bytes, images: int, name: str) -> tuple[np.ndarray, ...
             for line in content.decode("ascii").splitlines()
             if line.strip()
         )
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InputError(f"{name} is damaged: {error}") from None
     if not all(np.all((fold >= 0) & (fold < images)) for fold in folds):
         raise InputError(f"{name} names images that are not among the {images} training images")
