@@ -27,12 +27,18 @@ setup(
         "tensorboard",
         "tensorflow>=2.18",
         "tensorflow-datasets",
+        "tqdm",
     ],
-    extras_require={"test": ["pytest"]},
+    extras_require={
+        "onnx": ["onnxruntime", "tf2onnx"],
+        "test": ["mypy", "pytest", "ruff"],
+    },
     entry_points={
         "console_scripts": [
             "semisup-train = semisup.train:console_main",
             "semisup-eval = semisup.eval:console_main",
+            "semisup-predict = semisup.predict:console_main",
+            "semisup-export = semisup.export:console_main",
         ]
     },
 )

@@ -6,6 +6,7 @@
     metrics.jsonl   a line for each evaluation
     result.json     at the end: errors in percent, seconds, steps
     model.keras     at the end: the trained model
+    labeled.npz     at the end: the embeddings of the labelled images, the class names
     events.out.*    for TensorBoard
 
 Files are written whole or not at all: under another name first, then renamed.
@@ -27,6 +28,7 @@ from semisup.settings import Recipe
 RECIPE, SPLIT, METRICS = "recipe.json", "split.json", "metrics.jsonl"
 RESULT, EVAL = "result.json", "eval.json"
 MODEL, CHECKPOINTS = "model.keras", "checkpoints"
+LABELED = "labeled.npz"
 
 
 def claim(logdir: Path, recipe: Recipe, split: Mapping[str, Any], command: Sequence[str]) -> None:
@@ -124,7 +126,7 @@ def read_metrics(logdir: Path, last_step: int) -> list[dict[str, float]]:
             break  # the run was killed while it wrote this line
         if record["step"] <= last_step:
             kept.append(record)
-    _write(path, "".join(json.dumps(record) + "\n" for record in kept))
+    write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
     return kept
 
 
@@ -140,7 +142,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     if any(isinstance(value, list) for value in content.values()):
         rows = (f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
         text = "{\n" + ",\n".join(rows) + "\n}"
-    _write(path, text + "\n")
+    write_text(path, text + "\n")
 
 
 def save_model(logdir: Path, model: Any) -> None:
@@ -150,7 +152,7 @@ def save_model(logdir: Path, model: Any) -> None:
     temporary.replace(logdir / MODEL)
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     temporary = path.with_name(f".tmp.{path.name}")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)

@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from semisup import checkpoints, experiment, figures, interrupts, runs, summaries
+from semisup import checkpoints, experiment, figures, interrupts, runs, summaries, trained
 from semisup.errors import InputError
 from semisup.evaluation import evaluate
 from semisup.model import AssociativeModel
@@ -118,6 +118,7 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
         "steps": step,
     }
     runs.save_model(logdir, model)
+    trained.save_labeled(logdir, trained.collect_labeled(setup))
     runs.write_json(logdir / runs.RESULT, result)
     return result
 

@@ -69,6 +69,7 @@ def test_folder_of_the_run_is_complete(trained):
         "metrics.jsonl",
         "result.json",
         "model.keras",
+        "labeled.npz",
         "checkpoints",
         "events",
     ]

@@ -69,6 +69,7 @@ def adapted(source: Dataset, target: Dataset) -> Dataset:
         test_images=target.test_images,
         test_labels=target.test_labels,
         unlabeled_images=target.unlabeled_pool,
+        unlabeled_files=target.pool_files,
     )
 
 
