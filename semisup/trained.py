@@ -7,6 +7,7 @@ they are what is compared, and smaller; but a few images too, to check exports o
 """
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,9 +61,8 @@ def collect_labeled(setup: Experiment) -> Labeled:
     dataset, indices = setup.dataset, setup.split.labeled
     labels = dataset.train_labels[indices]
     by_class = indices[np.argsort(labels, kind="stable")]
-    spread = by_class[
-        np.linspace(0, len(by_class) - 1, min(_IMAGES_KEPT, len(by_class)), dtype=int)
-    ]
+    count = min(_IMAGES_KEPT, len(by_class))
+    spread = by_class[np.linspace(0, len(by_class) - 1, count, dtype=int)]
     return Labeled(
         embeddings=predict(setup.model, dataset.train_images[indices])["embedding"],
         labels=labels,
@@ -115,6 +115,6 @@ def _load_labeled(path: Path) -> Labeled:
         EOFError,
         KeyError,
         zipfile.BadZipFile,
-        zipfile.zlib.error,
+        zlib.error,
     ) as error:
         raise InputError(f"{path} is damaged: {error}; delete it to do without") from None

@@ -79,7 +79,7 @@ def test_an_export_that_predicts_otherwise_is_not_kept(run, tmp_path, monkeypatc
     path = tmp_path / "digits.keras"
     path.write_bytes(b"the one before")
     monkeypatch.setitem(exporting.TOLERANCES, "keras", -1.0)
-    with pytest.raises(InputError, match="differs from the model by .* it was not kept"):
+    with pytest.raises(InputError, match=r"differs from the model by .* it was not kept"):
         exporting.export(run, "keras", path)
     assert path.read_bytes() == b"the one before"
     assert [entry.name for entry in tmp_path.iterdir()] == ["digits.keras"]

@@ -30,7 +30,8 @@ def test_predictions_are_those_of_the_model_and_of_a_search_by_hand(finished_run
     images, labels = easy_digits(30, seed=9)
     rows = predict_images(run, [str(i) for i in range(30)], images[..., None])
     outputs = predict(run.model, images[..., None])
-    assert np.mean([row.predicted_class == f"digit_{y}" for row, y in zip(rows, labels)]) > 0.8
+    right = [row.predicted_class == f"digit_{y}" for row, y in zip(rows, labels, strict=True)]
+    assert np.mean(right) > 0.8
     for i, row in enumerate(rows):
         shares = np.exp(outputs["logits"][i] - outputs["logits"][i].max())
         shares /= shares.sum()
