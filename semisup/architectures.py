@@ -17,9 +17,9 @@ from functools import partial
 import keras
 from keras import layers, ops
 
+from semisup import backbones
+from semisup.backbones import ImageShape
 from semisup.errors import InputError
-
-ImageShape = tuple[int, int, int]
 
 
 def mnist_model(
@@ -118,19 +118,31 @@ ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {
 }
 
 
-def build(name: str, image_shape: ImageShape, emb_size: int | None = None) -> keras.Model:
+def build(
+    name: str,
+    image_shape: ImageShape,
+    emb_size: int | None = None,
+    weights: str = backbones.NO_WEIGHTS,
+) -> keras.Model:
     """The network called `name` for images of `image_shape`.
 
     Args:
-        name: a key of `ARCHITECTURES`.
+        name: a key of `ARCHITECTURES`, or what `semisup.backbones.build` takes:
+            "keras:MobileNetV2" and the like, or the path of a .keras file.
         image_shape: (height, width, channels).
         emb_size: size of the embedding; None for the architecture's own.
+        weights: first weights of a network of keras.applications.
 
     Raises:
         InputError: there is no such architecture, or the images are too small for it.
     """
+    if backbones.is_backbone(name):
+        return backbones.build(name, image_shape, emb_size, weights)
     if name not in ARCHITECTURES:
-        raise InputError(f"unknown architecture {name!r}; known: {', '.join(ARCHITECTURES)}")
+        known = (*ARCHITECTURES, f"{backbones.PREFIX}NAME", f"PATH{backbones.ENDING}")
+        raise InputError(f"unknown architecture {name!r}; known: {', '.join(known)}")
+    if weights != backbones.NO_WEIGHTS:
+        raise InputError(f"--weights={weights} is for --architecture=keras:NAME, not for {name}")
     sizes = {} if emb_size is None else {"emb_size": emb_size}
     smallest = 16 if name.startswith("stl10") else 8
     if min(image_shape[:2]) < smallest:

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from semisup import architectures, schedules
+from semisup import architectures, freezing, schedules
 from semisup.data import augmentation, catalogue
 from semisup.data.batches import association_batches
 from semisup.data.dataset import Dataset
@@ -85,7 +85,9 @@ def build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
     """The recipe's model, compiled, with the first weights that its seed gives."""
     keras.utils.set_random_seed(recipe.seed)
     model = AssociativeModel(
-        architectures.build(recipe.architecture, dataset.image_shape, recipe.emb_size),
+        architectures.build(
+            recipe.architecture, dataset.image_shape, recipe.emb_size, recipe.weights
+        ),
         dataset.num_classes,
         walker_weight=_envelope(recipe, "walker"),
         visit_weight=_envelope(recipe, "visit"),
@@ -95,7 +97,9 @@ def build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
         virtual_embeddings=recipe.virtual_embeddings,
         separate_batches=recipe.separate_batches and recipe.associates,
     )
-    model.compile(keras.optimizers.Adam(_learning_rate(recipe)))
+    model.compile(
+        freezing.optimizer(_learning_rate(recipe), model, model.network, recipe.freeze_steps)
+    )
     model.optimizer.build(model.trainable_variables)
     if recipe.init_from:
         _load_weights(model, Path(recipe.init_from) / MODEL)

@@ -51,6 +51,10 @@ def recipe_from_flags() -> Recipe:
         if given.get(name):
             # The evaluator may run in another folder.
             given[name] = str(Path(given[name]).expanduser().resolve())
+    if given.get("architecture", "").endswith(".keras"):
+        given["architecture"] = str(Path(given["architecture"]).expanduser().resolve())
+    if given.get("weights", "none") not in ("none", "imagenet"):
+        given["weights"] = str(Path(given["weights"]).expanduser().resolve())
     return recipes.get(flags.FLAGS.recipe, **given)
 
 

@@ -10,7 +10,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from semisup import checkpoints, experiment, figures, interrupts, runs, summaries, trained
+from semisup import (
+    checkpoints,
+    experiment,
+    figures,
+    freezing,
+    interrupts,
+    runs,
+    summaries,
+    trained,
+)
 from semisup.errors import InputError
 from semisup.evaluation import evaluate
 from semisup.model import AssociativeModel
@@ -63,6 +72,10 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
 
     batches = setup.batches(start_step=step)
     train_step = make_train_step(model, batches.element_spec)
+    frozen_step = make_train_step(model, batches.element_spec)
+    if step < recipe.freeze_steps:
+        with freezing.frozen(model.network):
+            frozen_step.get_concrete_function()
     writer = tf.summary.create_file_writer(str(logdir))
     sample = figures.choose_walk_sample(setup.dataset, setup.split)
     probe = figures.choose_walk_sample(setup.dataset, setup.split, per_class=10, unlabeled=100)
@@ -87,7 +100,8 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
         iterator = iter(batches)
         started = time.monotonic()
         while step < recipe.max_steps:
-            logs = train_step(*_next(iterator))
+            take_step = frozen_step if step < recipe.freeze_steps else train_step
+            logs = take_step(*_next(iterator))
             step += 1
             evaluating = step % recipe.eval_interval == 0 or step == recipe.max_steps
             if evaluating or step % recipe.log_interval == 0:
