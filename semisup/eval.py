@@ -2,6 +2,7 @@
 
     semisup-eval --logdir=DIR             the newest checkpoint, once
     semisup-eval --logdir=DIR --watch     every new checkpoint, until the run ends
+    semisup-eval --logdir=DIR --suggest=20    and 20 images whose labels would help most
 
 All else is read from the run's folder. The last judgement is also written to eval.json there.
 """
@@ -21,6 +22,13 @@ _WATCH = flags.DEFINE_bool("watch", False, "go on with each new checkpoint until
 _TIMEOUT = flags.DEFINE_float(
     "timeout", 600.0, "with --watch: give up after this many seconds without a new checkpoint"
 )
+_SUGGEST = flags.DEFINE_integer(
+    "suggest",
+    0,
+    "write this many unlabelled images whose labels would help most to suggestions.csv and "
+    "suggestions.png in --logdir",
+    lower_bound=0,
+)
 
 
 def main() -> None:
@@ -31,7 +39,7 @@ def main() -> None:
         runs.wait_for(logdir, _TIMEOUT.value)
     recipe = runs.read_recipe(logdir)
     load_tensorflow()  # which --help and bad flags do not need
-    from semisup import checkpoints, experiment
+    from semisup import checkpoints, experiment, suggestions
     from semisup.evaluation import evaluate
 
     setup = experiment.build(recipe)
@@ -54,6 +62,12 @@ def main() -> None:
             "confusion": report.confusion.tolist(),
         }
         runs.write_json(logdir / runs.EVAL, content)
+    if _SUGGEST.value:
+        chosen = suggestions.write(logdir, setup, _SUGGEST.value)
+        print(
+            f"{len(chosen)} images to label next: {logdir / suggestions.CSV}, "
+            f"{logdir / suggestions.PICTURE}"
+        )
 
 
 def _json_numbers(values: Iterable[float]) -> list[float | None]:
