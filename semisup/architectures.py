@@ -33,6 +33,11 @@ def mnist_model(
         image_shape: (height, width, channels), height and width at least 8.
         emb_size: size of the embedding.
         l2_weight: the authors' code has 1e-3 here, the paper says 1e-4.
+
+    Example:
+        >>> network = semisup.mnist_model()
+        >>> network.input_shape, network.output_shape, network.count_params()
+        ((None, 28, 28, 1), (None, 128), 434016)
     """
     images = keras.Input(image_shape)
     x = layers.Rescaling(1.0 / 255.0)(images)
@@ -60,6 +65,10 @@ def svhn_model(
         l2_weight: as in the paper and the authors' code, 1e-4.
         activation: the paper has "elu".
         name: the model's name.
+
+    Example:
+        >>> semisup.svhn_model((32, 32, 3), emb_size=64).output_shape
+        (None, 64)
     """
     images = keras.Input(image_shape)
     x = _standardise_by_variance(images)
@@ -83,6 +92,10 @@ def stl10_model(
         image_shape: (height, width, channels), height and width at least 16.
         emb_size: size of the embedding.
         l2_weight: as in the paper, 1e-4.
+
+    Example:
+        >>> semisup.stl10_model().count_params()
+        1392256
     """
     images = keras.Input(image_shape)
     x = _stl10_body(images, partial(_conv, l2_weight=l2_weight))

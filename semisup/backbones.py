@@ -9,6 +9,7 @@ your own must do its own.
 """
 
 import inspect
+import warnings
 from pathlib import Path
 
 import keras
@@ -75,12 +76,14 @@ def _application(name: str, image_shape: ImageShape, emb_size: int, weights: str
         )
     builder = getattr(keras.applications, name)
     try:
-        backbone = builder(
-            include_top=False,
-            weights=None if weights == NO_WEIGHTS else weights,
-            input_shape=(*image_shape[:2], 3),
-            pooling="avg",
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # some note that weights were learned at 224x224
+            backbone = builder(
+                include_top=False,
+                weights=None if weights == NO_WEIGHTS else weights,
+                input_shape=(*image_shape[:2], 3),
+                pooling="avg",
+            )
     except Exception as error:  # Keras's download and its readers fail in many ways
         reason = " ".join(str(error).split())
         if weights == IMAGENET and "fetch" in reason:

@@ -96,6 +96,14 @@ def choose_split(
     Raises:
         InputError: more are asked for than there are, or none of a class, or there is no
             such fold.
+
+    Example:
+        >>> digits = semisup.load_dataset("mnist5k")
+        >>> split = semisup.choose_split(digits, sup_per_class=10, seed=0)
+        >>> len(split.labeled), len(split.unlabeled)
+        (100, 4000)
+        >>> np.bincount(digits.train_labels[split.labeled]).tolist()
+        [10, 10, 10, 10, 10, 10, 10, 10, 10, 10]
     """
     candidates = _fold(dataset, fold)
     labels = dataset.train_labels[candidates]
