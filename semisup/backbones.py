@@ -8,7 +8,7 @@ an application wants (its `preprocess_input`) becomes part of the network; a mod
 your own must do its own.
 """
 
-import inspect
+import importlib
 import warnings
 from pathlib import Path
 
@@ -99,7 +99,8 @@ def _application(name: str, image_shape: ImageShape, emb_size: int, weights: str
             if isinstance(layer, layers.BatchNormalization):
                 layer.momentum = min(layer.momentum, _MOMENTUM)
     images = keras.Input(image_shape)
-    scaled = inspect.getmodule(builder).preprocess_input(_with_channels(images, 3))
+    module = importlib.import_module(builder.__module__)
+    scaled = module.preprocess_input(_with_channels(images, 3))
     embedding = layers.Dense(emb_size, name="embedding")(backbone(scaled))
     return keras.Model(images, embedding, name=name)
 

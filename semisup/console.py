@@ -83,7 +83,7 @@ def _flags_help() -> str:
         if module.startswith("absl."):
             continue
         for flag in defined:
-            default = "none" if flag.default is None else flag.default_as_str.strip("'")
+            default = "none" if flag.default is None else str(flag.default_as_str).strip("'")
             text = f"{flag.help} [{default}]"
             lines.append(f"  --{flag.name}")
             lines.append(textwrap.fill(text, 88, initial_indent=" " * 6, subsequent_indent=" " * 6))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -73,7 +74,10 @@ def build(recipe: Recipe) -> Experiment:
 
 def load_data(recipe: Recipe) -> Dataset:
     """The recipe's data set; with a target, its unlabelled and test images instead."""
-    options = {"new_size": recipe.new_size, "skip_unreadable": recipe.skip_unreadable}
+    options: dict[str, Any] = {
+        "new_size": recipe.new_size,
+        "skip_unreadable": recipe.skip_unreadable,
+    }
     source = catalogue.load_dataset(recipe.dataset, recipe.data_dir, **options)
     if recipe.target_dataset is None:
         return source
@@ -120,7 +124,7 @@ def _load_weights(model: AssociativeModel, path: Path) -> None:
 def _envelope(recipe: Recipe, loss: str) -> schedules.Envelope:
     """The weight of the walker or visit loss; the visit loss follows the walker's."""
 
-    def setting(name: str, follows: object) -> object:
+    def setting(name: str, follows: Any) -> Any:
         own = getattr(recipe, f"{loss}_weight_envelope{name}")
         return getattr(recipe, f"walker_weight_envelope{name}") if own == follows else own
 

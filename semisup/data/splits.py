@@ -112,7 +112,7 @@ def choose_split(
             f"--remove_classes={remove_classes} leaves none of the {dataset.num_classes} classes"
         )
     random = np.random.RandomState(seed)
-    labeled = [
+    of_classes = [
         _draw(
             candidates[labels == c],
             sup_per_class,
@@ -121,7 +121,7 @@ def choose_split(
         )
         for c, class_name in enumerate(dataset.class_names[: dataset.num_classes - remove_classes])
     ]
-    labeled = np.sort(np.concatenate(labeled))
+    labeled = np.sort(np.concatenate(of_classes))
     pool = np.arange(len(dataset.unlabeled_pool))
     if exclude_labeled and dataset.unlabeled_images is None:
         pool = np.setdiff1d(pool, labeled)
