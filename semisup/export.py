@@ -41,7 +41,7 @@ def main() -> None:
     kind = _FORMAT.value
     out = Path(_OUT.value) if _OUT.value else logdir / f"classifier{exporting.ENDINGS[kind]}"
     run = trained.load(logdir)
-    difference = exporting.export(run, kind, out, _PIXELS.value)
+    difference = exporting.export(run.model, kind, out, run.labeled.images, _PIXELS.value)
     names = out.with_name(f"{out.stem}.classes.txt")
     write_text(names, "".join(f"{name}\n" for name in run.labeled.class_names))
     shape = ", ".join(map(str, run.labeled.image_shape))

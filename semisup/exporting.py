@@ -13,10 +13,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy.special import softmax
 
 from semisup.errors import InputError
 from semisup.model import AssociativeModel
-from semisup.trained import Trained
 
 Run = Callable[[np.ndarray], np.ndarray]
 
@@ -49,20 +49,23 @@ def probability_model(
     return keras.Model(images, keras.layers.Softmax(name="probabilities")(logits))
 
 
-def export(trained: Trained, kind: str, out: Path, dtype: str = "uint8") -> float:
+def export(
+    model: AssociativeModel, kind: str, out: Path, images: np.ndarray, dtype: str = "uint8"
+) -> float:
     """Write the model in another format, once it is known to predict the same.
 
     It is written under another name, loaded again by the format's own library, and run on
-    labelled images that the run has kept; only then does it get its name.
+    real images; only then does it get its name.
 
     Args:
-        trained: a run, from `semisup.trained.load`.
+        model: a trained model.
         kind: one of `ENDINGS`.
         out: the file to write (a folder for saved_model), replaced if it is there.
+        images: uint8 [N, H, W, C], of the kind that the model was trained on.
         dtype: of the pixels it will take, "uint8" or "float32".
 
     Returns:
-        The largest difference of any probability from the run's own model.
+        The largest difference of any probability from the model's own.
 
     Raises:
         InputError: the format is unknown, its library is missing or can't convert this
@@ -74,18 +77,17 @@ def export(trained: Trained, kind: str, out: Path, dtype: str = "uint8") -> floa
         raise InputError(f"{out} is a folder, and no SavedModel to replace; choose another --out")
     if not out.resolve().parent.is_dir():
         raise InputError(f"there is no folder {out.parent} to write {out.name} in")
-    images = trained.labeled.images
-    wanted = keras.ops.softmax(trained.model.predict_on_batch(images)["logits"])
+    wanted = softmax(model.predict_on_batch(images)["logits"], axis=1)
     temporary = out.with_name(f".tmp.{out.stem}{ENDINGS[kind]}")
     try:
-        model = probability_model(trained.model, trained.labeled.image_shape, dtype)
-        model(images[:1].astype(dtype))  # Keras exports no model that was never called
-        run = _write(model, kind, temporary)
+        exported = probability_model(model, images.shape[1:], dtype)
+        exported(images[:1].astype(dtype))  # Keras exports no model that was never called
+        run = _write(exported, kind, temporary)
         difference = float(np.abs(run(images.astype(dtype)) - wanted).max())
-        if not difference <= tolerance(trained.model, kind):  # "not <=" is true of NaN too
+        if not difference <= tolerance(model, kind):  # "not <=" is true of NaN too
             raise InputError(
                 f"the {kind} export differs from the model by {difference:.2g} in a probability, "
-                f"more than {tolerance(trained.model, kind):g}; it was not kept"
+                f"more than {tolerance(model, kind):g}; it was not kept"
             )
         if out.is_dir():
             shutil.rmtree(out)

@@ -16,6 +16,7 @@ from semisup.errors import InputError
 from .conftest import easy_digits
 
 IMAGES = easy_digits(20, seed=9)[0][..., None]
+REAL = easy_digits(30, seed=8)[0][..., None]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def wanted(run):
 
 def test_tflite_runs_one_image_at_a_time(run, wanted, tmp_path):
     path = tmp_path / "digits.tflite"
-    assert exporting.export(run, "tflite", path) <= exporting.TOLERANCES["tflite"]
+    assert exporting.export(run.model, "tflite", path, REAL) <= exporting.TOLERANCES["tflite"]
     interpreter = tf.lite.Interpreter(str(path))
     interpreter.allocate_tensors()
     [entry], [result] = interpreter.get_input_details(), interpreter.get_output_details()
@@ -44,7 +45,7 @@ def test_tflite_runs_one_image_at_a_time(run, wanted, tmp_path):
 
 def test_keras_export_needs_keras_only(run, wanted, tmp_path):
     path = tmp_path / "digits.keras"
-    exporting.export(run, "keras", path, dtype="float32")
+    exporting.export(run.model, "keras", path, REAL, dtype="float32")
     with zipfile.ZipFile(path) as file:
         assert "semisup" not in json.dumps(json.loads(file.read("config.json")))
     model = keras.models.load_model(path)
@@ -54,22 +55,22 @@ def test_keras_export_needs_keras_only(run, wanted, tmp_path):
 def test_saved_model_is_replaced_but_no_other_folder(run, wanted, tmp_path):
     path = tmp_path / "digits"
     for _ in range(2):
-        exporting.export(run, "saved_model", path)
+        exporting.export(run.model, "saved_model", path, REAL)
     loaded = tf.saved_model.load(str(path))
     np.testing.assert_allclose(loaded.serve(IMAGES), wanted, atol=1e-6)
     assert [entry.name for entry in tmp_path.iterdir()] == ["digits"]
     (tmp_path / "photos").mkdir()
     for kind in ("saved_model", "keras"):
         with pytest.raises(InputError, match="photos is a folder"):
-            exporting.export(run, kind, tmp_path / "photos")
+            exporting.export(run.model, kind, tmp_path / "photos", REAL)
     with pytest.raises(InputError, match="there is no folder"):
-        exporting.export(run, kind, tmp_path / "missing" / "digits.keras")
+        exporting.export(run.model, kind, tmp_path / "missing" / "digits.keras", REAL)
 
 
 def test_onnx(run, wanted, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("tf2onnx")
-    exporting.export(run, "onnx", tmp_path / "digits.onnx")
+    exporting.export(run.model, "onnx", tmp_path / "digits.onnx", REAL)
     session = onnxruntime.InferenceSession(tmp_path / "digits.onnx")
     [got] = session.run(None, {"images": IMAGES})
     np.testing.assert_allclose(got, wanted, atol=1e-4)
@@ -80,12 +81,12 @@ def test_an_export_that_predicts_otherwise_is_not_kept(run, tmp_path, monkeypatc
     path.write_bytes(b"the one before")
     monkeypatch.setitem(exporting.TOLERANCES, "keras", -1.0)
     with pytest.raises(InputError, match=r"differs from the model by .* it was not kept"):
-        exporting.export(run, "keras", path)
+        exporting.export(run.model, "keras", path, REAL)
     assert path.read_bytes() == b"the one before"
     assert [entry.name for entry in tmp_path.iterdir()] == ["digits.keras"]
 
 
-def test_half_precision_is_exported_in_float32(finished_run, tmp_path):
+def test_half_precision_is_exported_in_float32(tmp_path):
     from semisup import AssociativeModel, architectures
 
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -94,9 +95,8 @@ def test_half_precision_is_exported_in_float32(finished_run, tmp_path):
         model = AssociativeModel(network, 10)
     finally:
         keras.config.set_dtype_policy("float32")
-    run = trained.Trained(model, trained.load(finished_run).labeled)
     assert network.layers[-1].compute_dtype == "bfloat16"
-    difference = exporting.export(run, "tflite", tmp_path / "digits.tflite")
+    difference = exporting.export(model, "tflite", tmp_path / "digits.tflite", REAL)
     assert 0 < difference < exporting.HALF_PRECISION_TOLERANCE
 
 
