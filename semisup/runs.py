@@ -7,7 +7,7 @@
     result.json     at the end: errors in percent, seconds, steps
     model.keras     at the end: the trained model
     labeled.npz     at the end: the embeddings of the labelled images, the class names
-    events.out.*    for TensorBoard
+    events.out.*    for TensorBoard; so are projector/ and projector_config.pbtxt, at the end
 
 Files are written whole or not at all: under another name first, then renamed.
 """

@@ -1,18 +1,27 @@
 """What TensorBoard shows of a run. Call these inside `with writer.as_default()`."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
 
 from semisup import association, figures
 from semisup.evaluation import Report, predict
 from semisup.model import AssociativeModel
+from semisup.settings import Recipe
 
 
 def write_graph(graph: tf.Graph) -> None:
     """The graph page: the training step, the association under its name scopes."""
     tf.summary.graph(graph.as_graph_def(add_shapes=True))
+
+
+def write_settings(recipe: Recipe) -> None:
+    """The hparams page, which compares the settings and errors of runs side by side."""
+    settings = dataclasses.asdict(recipe).items()
+    hparams.hparams({name: str(value) if value is None else value for name, value in settings})
 
 
 def write_training(step: int, logs: Mapping[str, float], model: AssociativeModel) -> None:

@@ -16,6 +16,7 @@ from semisup import (
     figures,
     freezing,
     interrupts,
+    projector,
     runs,
     summaries,
     trained,
@@ -96,6 +97,7 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
     with writer.as_default(), interrupts.deferred() as interrupted:
         if not evaluations:
             summaries.write_graph(graph)
+            summaries.write_settings(recipe)
             evaluate_now({})
         iterator = iter(batches)
         started = time.monotonic()
@@ -133,6 +135,7 @@ def train(recipe: Recipe, logdir: Path, command: Sequence[str] = ()) -> dict[str
     }
     runs.save_model(logdir, model)
     trained.save_labeled(logdir, trained.collect_labeled(setup))
+    projector.write(logdir, setup)
     runs.write_json(logdir / runs.RESULT, result)
     return result
 

@@ -70,6 +70,8 @@ def test_folder_of_the_run_is_complete(trained):
         "result.json",
         "model.keras",
         "labeled.npz",
+        "projector",
+        "projector_config.pbtxt",
         "checkpoints",
         "events",
     ]
