@@ -12,6 +12,18 @@ from semisup.evaluation import Report, predict
 from semisup.model import AssociativeModel
 from semisup.settings import Recipe
 
+_COMPARED = (
+    "dataset",
+    "sup_per_class",
+    "sup_seed",
+    "architecture",
+    "walker_weight",
+    "visit_weight",
+    "learning_rate",
+    "max_steps",
+    "seed",
+)
+
 
 def write_graph(graph: tf.Graph) -> None:
     """The graph page: the training step, the association under its name scopes."""
@@ -19,9 +31,17 @@ def write_graph(graph: tf.Graph) -> None:
 
 
 def write_settings(recipe: Recipe) -> None:
-    """The hparams page, which compares the settings and errors of runs side by side."""
-    settings = dataclasses.asdict(recipe).items()
-    hparams.hparams({name: str(value) if value is None else value for name, value in settings})
+    """The hparams page, which compares the settings and errors of runs side by side.
+
+    It has the settings that runs are compared by, and those that are not at their default.
+    """
+    settings, default = dataclasses.asdict(recipe), dataclasses.asdict(Recipe())
+    shown = {
+        name: str(value) if value is None else value
+        for name, value in settings.items()
+        if name in _COMPARED or value != default[name]
+    }
+    hparams.hparams(shown)
 
 
 def write_training(step: int, logs: Mapping[str, float], model: AssociativeModel) -> None:
