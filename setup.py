@@ -31,14 +31,17 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "test": ["hypothesis", "pytest"],
         "dask": ["dask[distributed]"],
+        "onnx": ["onnxruntime", "tf2onnx"],
         "ray": ["ray"],
+        "test": ["hypothesis", "mypy", "pytest", "ruff"],
     },
     entry_points={
         "console_scripts": [
             "semisup-train = semisup.train:console_main",
             "semisup-eval = semisup.eval:console_main",
+            "semisup-predict = semisup.predict:console_main",
+            "semisup-export = semisup.export:console_main",
         ]
     },
 )

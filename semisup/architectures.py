@@ -17,9 +17,9 @@ from functools import partial
 import keras
 from keras import layers, ops
 
+from semisup import backbones
+from semisup.backbones import ImageShape
 from semisup.errors import InputError
-
-ImageShape = tuple[int, int, int]
 
 
 def mnist_model(
@@ -33,6 +33,11 @@ def mnist_model(
         image_shape: (height, width, channels), height and width at least 8.
         emb_size: size of the embedding.
         l2_weight: the authors' code has 1e-3 here, the paper says 1e-4.
+
+    Example:
+        >>> network = semisup.mnist_model()
+        >>> network.input_shape, network.output_shape, network.count_params()
+        ((None, 28, 28, 1), (None, 128), 434016)
     """
     images = keras.Input(image_shape)
     x = layers.Rescaling(1.0 / 255.0)(images)
@@ -60,6 +65,10 @@ def svhn_model(
         l2_weight: as in the paper and the authors' code, 1e-4.
         activation: the paper has "elu".
         name: the model's name.
+
+    Example:
+        >>> semisup.svhn_model((32, 32, 3), emb_size=64).output_shape
+        (None, 64)
     """
     images = keras.Input(image_shape)
     x = _standardise_by_variance(images)
@@ -86,6 +95,10 @@ def stl10_model(
         image_shape: (height, width, channels), height and width at least 16.
         emb_size: size of the embedding.
         l2_weight: as in the paper, 1e-4.
+
+    Example:
+        >>> semisup.stl10_model().count_params()
+        1392256
     """
     images = keras.Input(image_shape)
     x = _stl10_body(images, partial(_conv, l2_weight=l2_weight))
@@ -126,20 +139,28 @@ def build(
     image_shape: ImageShape,
     emb_size: int | None = None,
     l2_weight: float | None = None,
+    weights: str = backbones.NO_WEIGHTS,
 ) -> keras.Model:
     """The network called `name` for images of `image_shape`.
 
     Args:
-        name: a key of `ARCHITECTURES`.
+        name: a key of `ARCHITECTURES`, or what `semisup.backbones.build` takes:
+            "keras:MobileNetV2" and the like, or the path of a .keras file.
         image_shape: (height, width, channels).
         emb_size: size of the embedding; None for the architecture's own.
         l2_weight: as the paper counts it, see `l2`; None for the architecture's own.
+        weights: first weights of a network of keras.applications.
 
     Raises:
         InputError: there is no such architecture, or the images are too small for it.
     """
+    if backbones.is_backbone(name):
+        return backbones.build(name, image_shape, emb_size, weights)
     if name not in ARCHITECTURES:
-        raise InputError(f"unknown architecture {name!r}; known: {', '.join(ARCHITECTURES)}")
+        known = (*ARCHITECTURES, f"{backbones.PREFIX}NAME", f"PATH{backbones.ENDING}")
+        raise InputError(f"unknown architecture {name!r}; known: {', '.join(known)}")
+    if weights != backbones.NO_WEIGHTS:
+        raise InputError(f"--weights={weights} is for --architecture=keras:NAME, not for {name}")
     given = {"emb_size": emb_size, "l2_weight": l2_weight}
     smallest = 16 if name.startswith("stl10") else 8
     if min(image_shape[:2]) < smallest:

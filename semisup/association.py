@@ -140,6 +140,12 @@ def walk(A: Tensor, B: Tensor, metric: str = "dot") -> Walk:
         A: labelled embeddings [N, D].
         B: unlabelled embeddings [M, D].
         metric: see `similarity`.
+
+    Example:
+        >>> A, B = np.eye(2), 10 * np.eye(2)  # each A_i is like one B_j
+        >>> steps = semisup.walk(A, B)
+        >>> np.round(steps.P_aba, 3).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
     """
     M = similarity(A, B, metric)
     P_ab, P_ba = p_ab(M), p_ba(M)
@@ -230,6 +236,11 @@ def classification_loss(logits: Tensor, labels: Tensor, label_smoothing: float =
 
     Returns:
         float32 scalar, in nats.
+
+    Example:
+        >>> logits = np.array([[0.0, 0.0], [9.0, 0.0]])
+        >>> round(float(semisup.classification_loss(logits, [0, 0])), 4)  # log(2) / 2
+        0.3466
     """
     with keras.name_scope("classification_loss"):
         logits = _float32(logits)
@@ -294,6 +305,10 @@ def total_loss(
 
     A weight is a number or a scalar tensor, for instance a schedule's value at
     the current step.
+
+    Example:
+        >>> semisup.total_loss(walker=2.0, visit=4.0, classification=1.0, visit_weight=0.5)
+        5.0
     """
     paper = walker_weight * walker + visit_weight * visit + logit_weight * classification
     return paper + pseudo_label_weight * pseudo_label
@@ -333,6 +348,12 @@ def association_losses(
 
     Raises:
         InputError: the metric is unknown, or the block size is negative.
+
+    Example:
+        >>> A, B = 10 * np.eye(2), np.eye(2)  # each A_i is like one B_j
+        >>> right = semisup.association_losses(A, B, labels=[0, 1])
+        >>> round(float(right.walker), 3), round(float(right.p_correct), 3)
+        (0.0, 1.0)
     """
     if block_size is None:
         block_size = block_size_for(A.shape[0], B.shape[0])

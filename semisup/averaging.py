@@ -6,21 +6,23 @@ from contextlib import contextmanager
 import keras
 
 
+def take_averages(model: keras.Model) -> None:
+    """Give the model the moving averages of its weights for good, if its optimizer keeps those."""
+    if model.optimizer.use_ema and int(model.optimizer.iterations) > 0:
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+
+
 @contextmanager
 def averaged_weights(model: keras.Model) -> Iterator[None]:
-    """Inside, the model's weights are their moving averages, if its optimizer keeps those.
+    """Inside, the model's weights are their moving averages, as after `take_averages`.
 
     Unlike Keras's SwapEMAWeights, which swaps by adding and subtracting, this gives back
     the very same bits.
     """
-    if not model.optimizer.use_ema or int(model.optimizer.iterations) == 0:
-        yield
-        return
-    weights = model.trainable_variables
-    before = [weight.numpy() for weight in weights]
-    model.optimizer.finalize_variable_values(weights)
+    before = [weight.numpy() for weight in model.trainable_variables]
+    take_averages(model)
     try:
         yield
     finally:
-        for weight, value in zip(weights, before, strict=True):
+        for weight, value in zip(model.trainable_variables, before, strict=True):
             weight.assign(value)

@@ -14,12 +14,14 @@ from semisup.errors import InputError
 _HELP = frozenset(("--help", "-h", "--helpful", "--helpfull", "--helpshort"))
 
 
-def run_main(main: Callable[[], None], description: str) -> None:
+def run_main(main: Callable[..., int | None], description: str, takes_files: bool = False) -> None:
     """Run a binary: bad input ends it with one line and status 1, Ctrl-C with 130.
 
     Args:
-        main: what the binary does.
+        main: what the binary does; given the words that are no flags, if it takes any.
+            What it returns is the exit status.
         description: stands above the flags in --help.
+        takes_files: whether words that are no flags are allowed.
     """
 
     def parse(argv: Sequence[str]) -> Sequence[str]:
@@ -29,17 +31,18 @@ def run_main(main: Callable[[], None], description: str) -> None:
             print(f"{description}\nFlags:\n{_flags_help()}")
             sys.exit(0)
         try:
+            flags.FLAGS.set_gnu_getopt(True)  # flags may follow files
             arguments = flags.FLAGS(argv)
         except flags.Error as error:
             sys.exit(f"error: {error}; --help lists the flags")
-        if len(arguments) > 1:
+        if len(arguments) > 1 and not takes_files:
             sys.exit(f"error: unexpected argument {arguments[1]!r}; flags begin with --")
         return arguments
 
-    def guarded(argv: Sequence[str]) -> None:
+    def guarded(argv: Sequence[str]) -> int | None:
         logging.set_verbosity(logging.WARNING)
         try:
-            main()
+            return main(*argv[1:])
         except (InputError, OSError) as error:
             sys.exit(f"error: {' '.join(str(error).split())}")
         except KeyboardInterrupt:
@@ -80,7 +83,7 @@ def _flags_help() -> str:
         if module.startswith("absl."):
             continue
         for flag in defined:
-            default = "none" if flag.default is None else flag.default_as_str.strip("'")
+            default = "none" if flag.default is None else str(flag.default_as_str).strip("'")
             text = f"{flag.help} [{default}]"
             lines.append(f"  --{flag.name}")
             lines.append(textwrap.fill(text, 88, initial_indent=" " * 6, subsequent_indent=" " * 6))

@@ -4,6 +4,7 @@
                                           --select=label_free: the selected weights)
     semisup-eval --logdir=DIR --watch     every new checkpoint, until the run ends
     semisup-eval --logdir=DIR --figures   the paper's figures too: figure2.png to figure4.png
+    semisup-eval --logdir=DIR --suggest=20    and 20 images whose labels would help most
 
 All else is read from the run's folder. The last judgement is also written to eval.json there.
 """
@@ -26,6 +27,13 @@ _FIGURES = flags.DEFINE_bool(
 _TIMEOUT = flags.DEFINE_float(
     "timeout", 600.0, "with --watch: give up after this many seconds without a new checkpoint"
 )
+_SUGGEST = flags.DEFINE_integer(
+    "suggest",
+    0,
+    "write this many unlabelled images whose labels would help most to suggestions.csv and "
+    "suggestions.png in --logdir",
+    lower_bound=0,
+)
 
 
 def main() -> None:
@@ -36,7 +44,7 @@ def main() -> None:
         runs.wait_for(logdir, _TIMEOUT.value)
     recipe = runs.read_recipe(logdir)
     load_tensorflow()  # which --help and bad flags do not need
-    from semisup import checkpoints, experiment
+    from semisup import checkpoints, experiment, suggestions
     from semisup.averaging import averaged_weights
     from semisup.evaluation import evaluate
 
@@ -69,12 +77,18 @@ def main() -> None:
             "confusion": report.confusion.tolist(),
         }
         runs.write_json(logdir / runs.EVAL, content)
-    if _FIGURES.value:
-        from semisup.paper_figures import write_figures
+    with averaged_weights(model):
+        if _FIGURES.value:
+            from semisup.paper_figures import write_figures
 
-        with averaged_weights(model):
             for path in write_figures(setup, step, logdir):
                 print(f"wrote {path}")
+        if _SUGGEST.value:
+            chosen = suggestions.write(logdir, setup, _SUGGEST.value)
+            print(
+                f"{len(chosen)} images to label next: {logdir / suggestions.CSV}, "
+                f"{logdir / suggestions.PICTURE}"
+            )
 
 
 def _json_numbers(values: Iterable[float]) -> list[float | None]:

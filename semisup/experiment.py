@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from semisup import architectures, precision, schedules
+from semisup import architectures, freezing, precision, schedules
 from semisup.data import augmentation, catalogue
 from semisup.data.batches import association_batches
 from semisup.data.dataset import Dataset
@@ -85,7 +86,10 @@ def build(recipe: Recipe) -> Experiment:
 
 def load_data(recipe: Recipe) -> Dataset:
     """The recipe's data set; with a target, its unlabelled and test images instead."""
-    options = {"new_size": recipe.new_size, "skip_unreadable": recipe.skip_unreadable}
+    options: dict[str, Any] = {
+        "new_size": recipe.new_size,
+        "skip_unreadable": recipe.skip_unreadable,
+    }
     source = catalogue.load_dataset(recipe.dataset, recipe.data_dir, **options)
     if recipe.target_dataset is None:
         return source
@@ -98,7 +102,11 @@ def build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
     keras.utils.set_random_seed(recipe.seed)
     with precision.policy(recipe.precision):
         network = architectures.build(
-            recipe.architecture, dataset.image_shape, recipe.emb_size, recipe.l2_weight
+            recipe.architecture,
+            dataset.image_shape,
+            recipe.emb_size,
+            recipe.l2_weight,
+            recipe.weights,
         )
     model = AssociativeModel(
         network,
@@ -118,7 +126,8 @@ def build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
         separate_batches=recipe.separate_batches and recipe.associates,
     )
     averaging = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}
-    model.compile(keras.optimizers.Adam(_learning_rate(recipe), **averaging))
+    rate = _learning_rate(recipe)
+    model.compile(freezing.optimizer(rate, model, model.network, recipe.freeze_steps, **averaging))
     model.optimizer.build(model.trainable_variables)
     if recipe.init_from:
         load_weights(model, Path(recipe.init_from) / MODEL)
@@ -144,7 +153,7 @@ def load_weights(model: AssociativeModel, path: Path) -> None:
 def _envelope(recipe: Recipe, loss: str) -> schedules.Envelope:
     """The weight of the walker or visit loss; the visit loss follows the walker's."""
 
-    def setting(name: str, follows: object) -> object:
+    def setting(name: str, follows: Any) -> Any:
         own = getattr(recipe, f"{loss}_weight_envelope{name}")
         return getattr(recipe, f"walker_weight_envelope{name}") if own == follows else own
 

@@ -3,7 +3,7 @@
 `save` writes one to a file; `to_pixels` makes an image of it for TensorBoard.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,6 +98,27 @@ def draw_confusion(axes: matplotlib.axes.Axes, report: Report) -> None:
     axes.set_xticks(ticks, report.class_names, rotation=90 if classes > 10 else 0)
     axes.set_yticks(ticks, report.class_names)
     axes.set(xlabel="predicted class", ylabel="true class")
+
+
+def contact_sheet(images: np.ndarray, captions: Sequence[str], title: str = "") -> Figure:
+    """Images side by side, a caption under each.
+
+    Args:
+        images: uint8 [N, H, W, C].
+        captions: one for each.
+        title: stands above them.
+    """
+    columns = min(10, len(images))
+    rows = -(-len(images) // columns)
+    figure = Figure(figsize=(1.3 * columns, 1.5 * rows + 0.5), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    for axes, image, caption in zip(grid, images, captions, strict=False):
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.set_title(caption, fontsize=8, y=-0.2)
+    return figure
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -56,6 +56,10 @@ def given_settings() -> dict[str, Any]:
         if given.get(name):
             # The evaluator may run in another folder.
             given[name] = str(Path(given[name]).expanduser().resolve())
+    if given.get("architecture", "").endswith(".keras"):
+        given["architecture"] = str(Path(given["architecture"]).expanduser().resolve())
+    if given.get("weights", "none") not in ("none", "imagenet"):
+        given["weights"] = str(Path(given["weights"]).expanduser().resolve())
     return given
 
 

@@ -75,6 +75,19 @@ class AssociativeModel(keras.Model):
     Raises:
         InputError: the network's output is not [batch, D], the similarity is unknown, or
             a weight is negative.
+
+    Example:
+        >>> digits = semisup.load_dataset("mnist5k")
+        >>> labelled = semisup.choose_split(digits, sup_per_class=10).labeled
+        >>> batches = semisup.association_batches(
+        ...     digits.train_images[labelled], digits.train_labels[labelled], digits.train_images
+        ... )
+        >>> model = semisup.AssociativeModel(semisup.mnist_model(), num_classes=10)
+        >>> model.compile("adam")
+        >>> history = model.fit(batches, steps_per_epoch=2, verbose=0)
+        >>> outputs = model.predict(digits.test_images[:3], verbose=0)
+        >>> outputs["embedding"].shape, outputs["logits"].shape
+        ((3, 128), (3, 10))
     """
 
     def __init__(

@@ -20,7 +20,7 @@ def clear(logdir: Path) -> None:
     # The result goes first, for without it no half-removed run can pass for a finished
     # one; the recipe goes last, for it says that this is a run's folder.
     found = [
-        *_present(logdir, runs.RESULT, runs.EVAL, runs.MODEL, runs.METRICS),
+        *_present(logdir, runs.RESULT, runs.EVAL, runs.LABELED, runs.MODEL, runs.METRICS),
         *checkpoints.remains(logdir),
         *logdir.glob(f"events.out.tfevents.*{runs.EVENTS}"),
         *_present(logdir, runs.SPLIT, runs.RECIPE),

@@ -16,7 +16,7 @@ DEFAULT_RECIPE = "mnist5k"
 
 # The follow-up's protocol for domain adaptation (ICCV 2017): all labels of the source, the
 # association switched on after a delay, large batches.
-_JOINT = {
+_JOINT: dict[str, Any] = {
     "architecture": "svhn_model",
     "sup_per_class": -1,
     "sup_per_batch": 100,
@@ -32,7 +32,7 @@ _JOINT = {
 }
 
 # The same idea for two cores and a few minutes: small batches, short, a cosine.
-_QUICK_JOINT = {
+_QUICK_JOINT: dict[str, Any] = {
     **_JOINT,
     "architecture": "mnist_model",
     "new_size": 28,

@@ -6,7 +6,8 @@
     metrics.jsonl   a line for each evaluation
     result.json     at the end: errors in percent, seconds, steps
     model.keras     at the end: the trained model (with --select=label_free the best so far)
-    events.out.*    for TensorBoard
+    labeled.npz     at the end: the embeddings of the labelled images, the class names
+    events.out.*    for TensorBoard; so are projector/ and projector_config.pbtxt, at the end
     lock            the process that trains there; see `semisup.locks`
 
 Files are written whole or not at all: under another name first, then renamed.
@@ -32,6 +33,7 @@ RESULT, EVAL = "result.json", "eval.json"
 EVENTS = ".semisup"  # ends the names of the event files
 TEMPORARY = ".tmp."  # begins the name of a file that is being written
 MODEL, CHECKPOINTS = "model.keras", "checkpoints"
+LABELED = "labeled.npz"
 
 
 def claim(logdir: Path, recipe: Recipe, split: Mapping[str, Any], command: Sequence[str]) -> None:

@@ -34,6 +34,11 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
 
     Raises:
         InputError: an argument is outside its range.
+
+    Example:
+        >>> weight = semisup.Envelope(0.5, kind="linear", steps=100, delay=50)
+        >>> [float(weight(step)) for step in (0, 50, 100, 150, 900)]
+        [0.0, 0.0, 0.25, 0.5, 0.5]
     """
 
     def __init__(self, final_weight: float, kind: str = "none", steps: int = 1, delay: int = 0):

@@ -67,7 +67,15 @@ class Recipe:
     # The network.
     architecture: str = _setting(
         "mnist_model",
-        "network: mnist_model, svhn_model, stl10_model, stl10_batch_norm_model or dann_model",
+        "network: mnist_model, svhn_model, stl10_model, stl10_batch_norm_model or dann_model; "
+        "keras:NAME for one of keras.applications, such as keras:MobileNetV2; PATH.keras for a "
+        "saved Keras model from images to embeddings",
+    )
+    weights: str = _setting(
+        "none", "first weights of keras:NAME: none (random), imagenet, or a file of weights"
+    )
+    freeze_steps: int = _setting(
+        0, "steps in which only the layers on top of keras:NAME or PATH.keras learn"
     )
     emb_size: int | None = _setting(None, "size of the embedding; by default the architecture's")
     l2_weight: float | None = _setting(
@@ -181,6 +189,7 @@ _LEAST: dict[str, float] = {
     "unsup_batch_size": 1,
     "emb_size": 1,
     "l2_weight": 0,
+    "freeze_steps": 0,
     "virtual_embeddings": 0,
     "walker_weight": 0,
     "visit_weight": 0,

@@ -1,9 +1,11 @@
 """What TensorBoard shows of a run. Call these inside `with writer.as_default()`."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
 
 from semisup import association, figures, label_free
 from semisup.evaluation import Report, predict
@@ -11,11 +13,38 @@ from semisup.experiment import Experiment
 from semisup.mistakes_figure import mistakes_figure
 from semisup.model import AssociativeModel
 from semisup.neighbours_figure import neighbours_figure
+from semisup.settings import Recipe
+
+_COMPARED = (
+    "dataset",
+    "sup_per_class",
+    "sup_seed",
+    "architecture",
+    "walker_weight",
+    "visit_weight",
+    "learning_rate",
+    "max_steps",
+    "seed",
+)
 
 
 def write_graph(graph: tf.Graph) -> None:
     """The graph page: the training step, the association under its name scopes."""
     tf.summary.graph(graph.as_graph_def(add_shapes=True))
+
+
+def write_settings(recipe: Recipe) -> None:
+    """The hparams page, which compares the settings and errors of runs side by side.
+
+    It has the settings that runs are compared by, and those that are not at their default.
+    """
+    settings, default = dataclasses.asdict(recipe), dataclasses.asdict(Recipe())
+    shown = {
+        name: str(value) if value is None else value
+        for name, value in settings.items()
+        if name in _COMPARED or value != default[name]
+    }
+    hparams.hparams(shown)
 
 
 def write_training(step: int, logs: Mapping[str, float], model: AssociativeModel) -> None:

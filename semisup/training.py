@@ -15,14 +15,17 @@ from semisup import (
     diagnosis,
     experiment,
     figures,
+    freezing,
     interrupts,
     label_free,
     locks,
     precision,
+    projector,
     runs,
     summaries,
+    trained,
 )
-from semisup.averaging import averaged_weights
+from semisup.averaging import averaged_weights, take_averages
 from semisup.errors import InputError, reason
 from semisup.evaluation import evaluate
 from semisup.model import AssociativeModel
@@ -100,6 +103,10 @@ def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> di
 
     batches = setup.batches(start_step=step)
     train_step = make_train_step(model, batches.element_spec)
+    frozen_step = make_train_step(model, batches.element_spec)
+    if step < recipe.freeze_steps:
+        with freezing.frozen(model.network):
+            frozen_step.get_concrete_function()
     writer = tf.summary.create_file_writer(str(logdir), filename_suffix=runs.EVENTS)
     sample = figures.choose_walk_sample(setup.dataset, setup.split)
     probe = figures.choose_walk_sample(setup.dataset, setup.split, per_class=10, unlabeled=100)
@@ -163,12 +170,14 @@ def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> di
             save_if_chosen()  # the run may have been killed between its checkpoint and this
         else:
             summaries.write_graph(graph)
+            summaries.write_settings(recipe)
             evaluate_now({})
             save()
         iterator = iter(batches)
         started = time.monotonic()
         while step < recipe.max_steps:
-            logs = train_step(*_next(iterator))
+            take_step = frozen_step if step < recipe.freeze_steps else train_step
+            logs = take_step(*_next(iterator))
             step += 1
             stopping, last = interrupted(), step == recipe.max_steps
             evaluating = last or step % recipe.eval_interval == 0
@@ -210,8 +219,12 @@ def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> di
         "steps": step,
     }
     if recipe.select == "last":
-        with averaged_weights(model):
-            runs.save_model(logdir, model)
+        take_averages(model)
+        runs.save_model(logdir, model)
+    else:
+        experiment.load_weights(model, logdir / runs.MODEL)
+    trained.save_labeled(logdir, trained.collect_labeled(setup))
+    projector.write(logdir, setup)
     runs.write_json(logdir / runs.RESULT, result)
     return result
 

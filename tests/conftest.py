@@ -56,3 +56,29 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
         dataset="npz", data_dir=str(path), sup_per_batch=2, unsup_batch_size=8,
         augmentation="digits", max_steps=30, eval_interval=20, log_interval=7,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of PNG files: 20 labelled easy digits of each class, and 100 unlabelled ones."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("digits")
+    for count, seed, place in ((200, 2, "train/digit_{label}"), (100, 3, "unlabeled")):
+        for i, (image, label) in enumerate(zip(*easy_digits(count, seed), strict=True)):
+            path = folder / place.format(label=label) / f"{i:03d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished_run(digits_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a short run on `digits_folder`, 5 labels a class; don't change it."""
+    from semisup.training import train
+
+    logdir = tmp_path_factory.mktemp("runs") / "digits"
+    sizes = {"sup_per_class": 5, "sup_per_batch": 2, "unsup_batch_size": 20}
+    steps = {"max_steps": 40, "eval_interval": 40, "warmup_share": 0.0}
+    train(Recipe("folder", str(digits_folder), **sizes, **steps), logdir)
+    return logdir

@@ -93,3 +93,28 @@ def test_graph_shows_the_association_cycle(get):
     graph = get("plugin/graphs/graph", run="run", conceptual="false").decode()
     for scope in ("similarity", "p_ab", "p_ba", "p_aba", "walker_loss", "visit_loss"):
         assert f'name: "association/{scope}/' in graph, scope
+
+
+def test_settings_that_tell_runs_apart_are_shown(tmp_path):
+    import tensorflow as tf
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    from semisup import summaries
+    from semisup.settings import Recipe
+
+    with tf.summary.create_file_writer(str(tmp_path)).as_default():
+        summaries.write_settings(Recipe(similarity="cosine", visit_weight=0.25))
+    [path] = tmp_path.iterdir()
+    contents = [
+        value.metadata.plugin_data.content
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+    ]
+    shown = {}
+    for content in contents:
+        data = plugin_data_pb2.HParamsPluginData.FromString(content)
+        shown.update(data.session_start_info.hparams)
+    assert shown["similarity"].string_value == "cosine"
+    assert shown["visit_weight"].number_value == 0.25
+    assert shown["sup_per_class"].number_value == 10
+    assert "decay_steps" not in shown

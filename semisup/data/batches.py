@@ -60,6 +60,15 @@ def association_batches(
 
     Raises:
         InputError: the arrays do not fit each other, or there is nothing to draw from.
+
+    Example:
+        >>> pixels = np.zeros((6, 28, 28, 1), "uint8")
+        >>> batches = semisup.association_batches(
+        ...     pixels, [0, 0, 0, 1, 1, 1], pixels, sup_per_batch=2, unsup_batch_size=3
+        ... )
+        >>> images, labels = next(iter(batches))
+        >>> images.shape, labels.numpy().tolist()
+        (TensorShape([7, 28, 28, 1]), [0, 0, 1, 1, -1, -1, -1])
     """
     images, labels = _array_or_files(images), np.asarray(labels)
     if labels.shape != (len(images),) or len(images) == 0:

@@ -27,6 +27,9 @@ class Dataset:
             else None: the training images then serve as unlabelled ones.
         folds: labelled subsets that the set's owners prescribe, as indices into the
             training images, int64 each; None if they prescribe none.
+        train_files: the file of each training image, an array of paths [N]; None where
+            images have no files of their own.
+        unlabeled_files: the same of `unlabeled_images`.
 
     Raises:
         InputError: images and labels do not fit each other.
@@ -40,6 +43,8 @@ class Dataset:
     class_names: tuple[str, ...]
     unlabeled_images: Images | None = None
     folds: tuple[np.ndarray, ...] | None = None
+    train_files: np.ndarray | None = None
+    unlabeled_files: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for split in ("train", "test"):
@@ -95,3 +100,21 @@ class Dataset:
     def unlabeled_pool(self) -> Images:
         """The images that unlabelled batches are drawn from, uint8 [U, H, W, C]."""
         return self.train_images if self.unlabeled_images is None else self.unlabeled_images
+
+    @property
+    def pool_files(self) -> np.ndarray | None:
+        """The files of `unlabeled_pool`, if each of its images has one."""
+        return self.train_files if self.unlabeled_images is None else self.unlabeled_files
+
+    def train_names(self, indices: np.ndarray) -> list[str]:
+        """What to call these training images: their files, or "mnist5k/train[17]"."""
+        return _names(self.train_files, f"{self.name}/train", indices)
+
+    def pool_names(self, indices: np.ndarray) -> list[str]:
+        """What to call these images of `unlabeled_pool`, likewise."""
+        own = "train" if self.unlabeled_images is None else "unlabeled"
+        return _names(self.pool_files, f"{self.name}/{own}", indices)
+
+
+def _names(files: np.ndarray | None, where: str, indices: np.ndarray) -> list[str]:
+    return [f"{where}[{i}]" if files is None else str(files[i]) for i in indices]

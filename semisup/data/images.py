@@ -74,9 +74,45 @@ def read_image(path: Path, size: int = 0, box: Box | None = None) -> np.ndarray:
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
+def read_image_as(path: Path, image_shape: tuple[int, int, int]) -> np.ndarray:
+    """Decode one image file and bring it to the shape that a network takes.
+
+    A file that has the pixels of a training image gives that training image.
+
+    Args:
+        path: the file, of any size, grey or in colour.
+        image_shape: (H, W, C) wanted, C being 1 (grey) or 3 (RGB).
+
+    Returns:
+        uint8 [H, W, C].
+
+    Raises:
+        InputError: as `read_image`.
+    """
+    with _opened(path) as image:
+        grey = image.mode in _GREY or image_shape[2] == 1
+        return _shaped(image.convert("L" if grey else "RGB"), image_shape)
+
+
+def shaped(pixels: np.ndarray, image_shape: tuple[int, int, int]) -> np.ndarray:
+    """An image, uint8 [H, W, 1 or 3], resized and made grey or RGB, as `read_image_as` does."""
+    if pixels.shape == image_shape:
+        return pixels
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    return _shaped(image.convert("L") if image_shape[2] == 1 else image, image_shape)
+
+
 def as_rgb(image: np.ndarray) -> np.ndarray:
     """An image [H, W, 1 or 3] as [H, W, 3]; a grey one has its channel three times."""
     return np.broadcast_to(image, (*image.shape[:2], 3))
+
+
+def _shaped(image: Image.Image, image_shape: tuple[int, int, int]) -> np.ndarray:
+    height, width, channels = image_shape
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    pixels = np.asarray(image).reshape(height, width, -1)
+    return as_rgb(pixels) if channels == 3 else pixels
 
 
 @contextmanager
@@ -95,6 +131,6 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except Exception as error:  # a decoder each, and each fails in ways of its own
         size_on_disk = f"{path.stat().st_size} bytes" if path.is_file() else "no file"
         raise InputError(
-            f"cannot read the image {path} ({size_on_disk}): {error}; mend or remove it, or "
-            "pass --skip_unreadable"
+            f"cannot read the image {path} ({size_on_disk}): {error}; mend or remove it "
+            "(semisup-train --skip_unreadable leaves such files out)"
         ) from None

@@ -71,6 +71,8 @@ def load_folder(data_dir: Path, new_size: int = 0, skip_unreadable: bool = False
         test_labels,
         tuple(names),
         unlabeled_images=images(unlabeled_paths) if len(unlabeled_paths) else None,
+        train_files=train_paths,
+        unlabeled_files=unlabeled_paths if len(unlabeled_paths) else None,
     )
 
 

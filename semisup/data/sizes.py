@@ -7,6 +7,7 @@ colour, the grey ones become RGB by repeating their channel; sizes are only chan
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -69,12 +70,15 @@ def adapted(source: Dataset, target: Dataset) -> Dataset:
         test_images=target.test_images,
         test_labels=target.test_labels,
         unlabeled_images=target.unlabeled_pool,
+        unlabeled_files=target.pool_files,
     )
 
 
 def _changed(dataset: Dataset, change: Callable[[Images], Images]) -> Dataset:
     """The data set with `change` applied to all its images."""
     arrays = {name: getattr(dataset, name) for name in _IMAGES}
-    changed = {name: change(array) for name, array in arrays.items() if array is not None}
+    changed: dict[str, Any] = {
+        name: change(array) for name, array in arrays.items() if array is not None
+    }
     # All at once, since a data set checks that its images are alike.
     return dataclasses.replace(dataset, **changed)

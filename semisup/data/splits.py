@@ -97,6 +97,14 @@ def choose_split(
     Raises:
         InputError: more are asked for than there are, or none of a class, or there is no
             such fold.
+
+    Example:
+        >>> digits = semisup.load_dataset("mnist5k")
+        >>> split = semisup.choose_split(digits, sup_per_class=10, seed=0)
+        >>> len(split.labeled), len(split.unlabeled)
+        (100, 4000)
+        >>> np.bincount(digits.train_labels[split.labeled]).tolist()
+        [10, 10, 10, 10, 10, 10, 10, 10, 10, 10]
     """
     candidates = _fold(dataset, fold)
     labels = dataset.train_labels[candidates]
@@ -105,7 +113,7 @@ def choose_split(
             f"--remove_classes={remove_classes} leaves none of the {dataset.num_classes} classes"
         )
     random = np.random.RandomState(seed)
-    labeled = [
+    of_classes = [
         _draw(
             candidates[labels == c],
             sup_per_class,
@@ -114,7 +122,7 @@ def choose_split(
         )
         for c, class_name in enumerate(dataset.class_names[: dataset.num_classes - remove_classes])
     ]
-    labeled = np.sort(np.concatenate(labeled))
+    labeled = np.sort(np.concatenate(of_classes))
     pool = np.arange(len(dataset.unlabeled_pool))
     if exclude_labeled and dataset.unlabeled_images is None:
         pool = np.setdiff1d(pool, labeled)

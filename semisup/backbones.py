@@ -1,0 +1,139 @@
+"""Other people's networks as embeddings: `keras.applications`, and saved Keras models.
+
+    keras:MobileNetV2      any name in keras.applications, without its classifier
+    PATH.keras             a saved model from images to embeddings
+
+Like all networks here, both take raw pixels [batch, H, W, C] in [0, 255]. The scaling that
+an application wants (its `preprocess_input`) becomes part of the network; a model of
+your own must do its own.
+"""
+
+import importlib
+import warnings
+from pathlib import Path
+
+import keras
+from keras import layers
+
+from semisup.errors import InputError
+
+ImageShape = tuple[int, int, int]
+
+PREFIX, ENDING = "keras:", ".keras"
+
+NO_WEIGHTS, IMAGENET = "none", "imagenet"
+
+# Size of the embedding on top of an application, as in the paper: FC(128).
+EMB_SIZE = 128
+
+# Some applications average their batch statistics over thousands of steps (MobileNetV2: 0.999).
+# From random weights, a run of hundreds of steps would be judged by statistics that are mostly
+# still those of the first step.
+_MOMENTUM = 0.9
+
+
+def is_backbone(name: str) -> bool:
+    """Whether `build` knows what an architecture of this name is."""
+    return name.startswith(PREFIX) or name.endswith(ENDING)
+
+
+def build(
+    name: str, image_shape: ImageShape, emb_size: int | None = None, weights: str = NO_WEIGHTS
+) -> keras.Model:
+    """The network called `name` for images of `image_shape`; grey ones become RGB inside it.
+
+    Args:
+        name: "keras:" and a name in keras.applications, or the path of a .keras file.
+        image_shape: (height, width, channels).
+        emb_size: size of a dense layer on top, without activation. By default 128 on an
+            application, and none on a saved model, whose output is the embedding.
+        weights: the first weights of an application: "none" (random), "imagenet"
+            (downloaded by Keras), or a .weights.h5 file of it, without its classifier.
+
+    Returns:
+        A model with the application or the saved model as a nested model.
+
+    Raises:
+        InputError: there is no such network or file, its weights can't be had or do not
+            fit, or the images do not.
+    """
+    if name.startswith(PREFIX):
+        return _application(name.removeprefix(PREFIX), image_shape, emb_size or EMB_SIZE, weights)
+    if weights != NO_WEIGHTS:
+        raise InputError(f"{name} brings its own weights; leave out --weights={weights}")
+    return _saved_model(Path(name).expanduser(), image_shape, emb_size)
+
+
+def names() -> list[str]:
+    """The networks in keras.applications."""
+    return [name for name in dir(keras.applications) if name[0].isupper()]
+
+
+def _application(name: str, image_shape: ImageShape, emb_size: int, weights: str) -> keras.Model:
+    if name not in names():
+        raise InputError(
+            f"unknown keras.applications network {name!r}; known: {', '.join(names())}"
+        )
+    builder = getattr(keras.applications, name)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # some note that weights were learned at 224x224
+            backbone = builder(
+                include_top=False,
+                weights=None if weights == NO_WEIGHTS else weights,
+                input_shape=(*image_shape[:2], 3),
+                pooling="avg",
+            )
+    except Exception as error:  # Keras's download and its readers fail in many ways
+        reason = " ".join(str(error).split())
+        if weights == IMAGENET and "fetch" in reason:
+            reason += (
+                "; without a connection, give a file of weights (--weights=FILE) or train from "
+                "random ones (--weights=none)"
+            )
+        elif "nput size" in reason or "input_shape" in reason:
+            reason += " (--new_size=N makes all images NxN)"
+        raise InputError(f"{PREFIX}{name} with --weights={weights}: {reason}") from None
+    if weights == NO_WEIGHTS:
+        for layer in backbone.layers:
+            if isinstance(layer, layers.BatchNormalization):
+                layer.momentum = min(layer.momentum, _MOMENTUM)
+    images = keras.Input(image_shape)
+    module = importlib.import_module(builder.__module__)
+    scaled = module.preprocess_input(_with_channels(images, 3))
+    embedding = layers.Dense(emb_size, name="embedding")(backbone(scaled))
+    return keras.Model(images, embedding, name=name)
+
+
+def _saved_model(path: Path, image_shape: ImageShape, emb_size: int | None) -> keras.Model:
+    if not path.is_file():
+        raise InputError(f"there is no file {path}, which --architecture names")
+    try:
+        saved = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras's reader fails in many ways, on unsafe layers too
+        reason = " ".join(str(error).split())
+        raise InputError(f"cannot load the model {path}: {reason}") from None
+    # A run's own model.keras is a network with a classifier on top.
+    saved = getattr(saved, "network", saved)
+    wanted = getattr(saved, "input_shape", None)
+    if not isinstance(wanted, tuple) or len(wanted) != 4:
+        raise InputError(f"{path} must take one image [batch, H, W, C], but takes {wanted}")
+    images = keras.Input(image_shape)
+    pixels = _with_channels(images, wanted[3] or image_shape[2])
+    for have, want in zip(pixels.shape[1:], wanted[1:], strict=True):
+        if want not in (None, have):
+            raise InputError(
+                f"{path} takes images of {'x'.join(map(str, wanted[1:]))}, but these are "
+                f"{'x'.join(map(str, image_shape))}; --new_size=N makes all images NxN"
+            )
+    embedding = saved(pixels)
+    if emb_size is not None:
+        embedding = layers.Dense(emb_size, name="embedding")(embedding)
+    return keras.Model(images, embedding, name="saved")
+
+
+def _with_channels(images: keras.KerasTensor, channels: int) -> keras.KerasTensor:
+    """Grey images with their channel three times, where three are wanted."""
+    if images.shape[-1] == 1 and channels == 3:
+        return layers.Concatenate(name="rgb")([images] * 3)
+    return images

@@ -1,0 +1,102 @@
+"""Images that a person names on a command line: files, folders, globs and .npz files."""
+
+import glob
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from semisup.data.images import find_images, read_image_as, shaped
+from semisup.errors import InputError
+
+NPZ = ".npz"
+
+_KEY = "images"
+
+
+def find(words: Iterable[str]) -> list[Path]:
+    """The image and .npz files that `words` stand for, each once, in their order.
+
+    Args:
+        words: paths of files, of folders (all images in them, at any depth), or globs
+            such as "photos/**/*.jpg".
+
+    Raises:
+        InputError: a word stands for nothing.
+    """
+    found: dict[Path, None] = {}
+    for word in words:
+        path = Path(word).expanduser()
+        # Not Path.glob, which refuses absolute patterns.
+        globbed = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
+        matches = [path] if path.exists() else [Path(match) for match in globbed]
+        files = [
+            file
+            for match in matches
+            for file in (find_images(match, deep=True) if match.is_dir() else [match])
+        ]
+        if not files:
+            raise InputError(f"there is no image {word}; wanted files, folders, globs or .npz")
+        found.update(dict.fromkeys(files))
+    return list(found)
+
+
+def batches(
+    files: Iterable[Path],
+    image_shape: tuple[int, int, int],
+    size: int,
+    unreadable: Callable[[InputError], None],
+) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Read the images in batches, brought to one shape.
+
+    Args:
+        files: from `find`. A .npz file holds "images", uint8 [N, H, W] or [N, H, W, C];
+            its images are called "FILE[0]" and so on.
+        image_shape: (H, W, C) wanted.
+        size: images in a batch, which bounds the memory (but a .npz is read whole).
+        unreadable: told of each file that can't be read, which is then passed over.
+
+    Yields:
+        Names, and images uint8 [at most size, H, W, C].
+    """
+    images = _read(files, image_shape, unreadable)
+    while batch := list(islice(images, size)):
+        names, pixels = zip(*batch, strict=True)
+        yield list(names), np.stack(pixels)
+
+
+def _read(
+    files: Iterable[Path],
+    image_shape: tuple[int, int, int],
+    unreadable: Callable[[InputError], None],
+) -> Iterator[tuple[str, np.ndarray]]:
+    for file in files:
+        try:
+            if file.suffix == NPZ:
+                for i, pixels in enumerate(_read_npz(file)):
+                    yield f"{file}[{i}]", shaped(pixels, image_shape)
+            else:
+                yield str(file), read_image_as(file, image_shape)
+        except InputError as error:
+            unreadable(error)
+
+
+def _read_npz(path: Path) -> np.ndarray:
+    """The images of a .npz file, uint8 [N, H, W, 1 or 3]. Pickles in it are never loaded."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            images = file[_KEY]
+    except KeyError:
+        raise InputError(f"{path} holds no array called {_KEY!r}") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is no .npz file of plain arrays: {error}") from None
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or images.shape[3] not in (1, 3) or images.dtype != np.uint8:
+        raise InputError(
+            f"{path}: the images are {images.dtype} {images.shape}, wanted uint8 [N, H, W] or "
+            "[N, H, W, 1 or 3]"
+        )
+    return images

@@ -1,0 +1,60 @@
+"""Write a trained run's model for use elsewhere: images in, class probabilities out.
+
+    semisup-export --logdir=DIR --format=tflite                  DIR/classifier.tflite
+    semisup-export --logdir=DIR --format=onnx --out=digits.onnx  needs the extra [onnx]
+    semisup-export --logdir=DIR --format=keras                   loads with Keras alone
+    semisup-export --logdir=DIR --format=saved_model             a folder for TensorFlow
+
+The export takes pixels in [0, 255], [N, height, width, channels]; scaling is inside. It is
+compared with the run's own model on labelled images of the run, and kept only if every
+probability agrees. The names of the classes, in the order of the probabilities, are written
+beside it.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from semisup.console import load_tensorflow, run_main
+from semisup.errors import InputError
+
+_LOGDIR = flags.DEFINE_string("logdir", None, "the folder of the run, as semisup-train wrote it")
+_FORMAT = flags.DEFINE_enum(
+    "format", "tflite", ["keras", "saved_model", "tflite", "onnx"], "what to write"
+)
+_OUT = flags.DEFINE_string(
+    "out", None, "file (saved_model: folder) to write; by default classifier.* in --logdir"
+)
+_PIXELS = flags.DEFINE_enum(
+    "pixels", "uint8", ["uint8", "float32"], "type of the pixels that the export takes"
+)
+
+
+def main() -> None:
+    if not _LOGDIR.value:
+        raise InputError("--logdir is missing; it names the folder of the run")
+    logdir = Path(_LOGDIR.value)
+    load_tensorflow()  # which --help and bad flags do not need
+    from semisup import exporting, trained
+    from semisup.runs import write_text
+
+    kind = _FORMAT.value
+    out = Path(_OUT.value) if _OUT.value else logdir / f"classifier{exporting.ENDINGS[kind]}"
+    run = trained.load(logdir)
+    difference = exporting.export(run.model, kind, out, run.labeled.images, _PIXELS.value)
+    names = out.with_name(f"{out.stem}.classes.txt")
+    write_text(names, "".join(f"{name}\n" for name in run.labeled.class_names))
+    shape = ", ".join(map(str, run.labeled.image_shape))
+    print(f"wrote {out} (in: {_PIXELS.value} [N, {shape}]) and {names}")
+    print(
+        f"on {len(run.labeled.images)} labelled images its probabilities differ from the run's by "
+        f"{difference:.1e} at most (accepted: {exporting.tolerance(run.model, kind):g})"
+    )
+
+
+def console_main() -> None:
+    run_main(main, __doc__)
+
+
+if __name__ == "__main__":
+    console_main()

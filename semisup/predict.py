@@ -1,0 +1,97 @@
+"""Classify images with a trained run.
+
+    semisup-predict --logdir=DIR photos/                    all images in a folder
+    semisup-predict --logdir=DIR 'photos/**/*.jpg' x.npz    globs; an .npz with "images"
+    semisup-predict --logdir=DIR photos/ --out=classes.csv
+
+Writes CSV: the image, its class and the probability of that, the labelled image whose
+embedding is nearest, that one's class, and the cosine similarity of the two. Images are
+brought to the size and the channels that the run was trained on. Of a finished run the
+folder is enough; the data set is not needed.
+
+Exit status: 0 if all images were classified, 1 if none (one line says why), 2 if some could
+not be read: they are named on standard error, the others are in the CSV.
+"""
+
+import csv
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from absl import flags
+
+from semisup.console import load_tensorflow, run_main
+from semisup.errors import InputError
+
+_LOGDIR = flags.DEFINE_string("logdir", None, "the folder of the run, as semisup-train wrote it")
+_OUT = flags.DEFINE_string("out", None, "file to write; by default standard output")
+
+_AT_ONCE = 256  # images, which bounds the memory
+
+
+def main(*words: str) -> int:
+    if not _LOGDIR.value:
+        raise InputError("--logdir is missing; it names the folder of the run")
+    if not words:
+        raise InputError("no images are named; name files, folders, globs or .npz files")
+    from semisup.data import named_images
+
+    files = named_images.find(words)
+    load_tensorflow()  # which --help and bad arguments do not need
+    from tqdm import tqdm
+
+    from semisup import trained
+    from semisup.prediction import COLUMNS, predict_images
+
+    run = trained.load(Path(_LOGDIR.value))
+    # How many images a .npz holds shows when it is read; on a terminal only.
+    count = None if any(file.suffix == named_images.NPZ for file in files) else len(files)
+    bar = tqdm(total=count, unit=" images", disable=None)
+    skipped: list[InputError] = []
+
+    def skip(error: InputError) -> None:
+        skipped.append(error)
+        bar.update()
+        tqdm.write(f"skipped: {error}", file=sys.stderr)
+
+    with bar, _csv_file(_OUT.value) as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for names, images in named_images.batches(files, run.labeled.image_shape, _AT_ONCE, skip):
+            for row in predict_images(run, names, images):
+                numbers = (f"{x:.4f}" if isinstance(x, float) else x for x in row)
+                writer.writerow(numbers)
+            bar.update(len(names))
+        if len(skipped) == len(files):
+            raise InputError(f"none of the {len(files)} files could be read")
+    if skipped:
+        print(f"{len(skipped)} of the files could not be read", file=sys.stderr)
+    return 2 if skipped else 0
+
+
+@contextmanager
+def _csv_file(out: str | None) -> Iterator[TextIO]:
+    """Standard output, or a file that appears under its name once it is whole."""
+    if out is None:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
+        yield sys.stdout
+        return
+    path = Path(out)
+    temporary = path.with_name(f".tmp.{path.name}")
+    try:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            yield file
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def console_main() -> None:
+    run_main(main, __doc__, takes_files=True)
+
+
+if __name__ == "__main__":
+    console_main()

@@ -1,0 +1,65 @@
+"""What the pages name is there, and the tutorials run as they stand."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from semisup import association
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+
+
+def test_every_equation_has_its_function():
+    rows = (ROOT / "docs" / "method.md").read_text(encoding="utf-8").splitlines()
+    named = [row.split("|")[-3].strip(" `") for row in rows if re.match(r"\| (\(\d|section)", row)]
+    numbers = {int(n) for row in rows for n in re.findall(r"^\| \((\d+)\)", row)}
+    assert numbers == set(range(1, 11))
+    for name in named:
+        text = getattr(association, name).__doc__
+        assert re.search(r"equation|section", text), name
+
+
+def test_files_and_flags_that_the_pages_name_are_there():
+    from dataclasses import fields
+
+    from semisup.settings import Recipe
+
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "semisup").rglob("*.py")]
+    texts += [path.read_text(encoding="utf-8") for path in (ROOT / "scripts").glob("*.py")]
+    known = {field.name for field in fields(Recipe)} | {"recipe", "help"}
+    for text in texts:
+        known |= set(re.findall(r'flags\.DEFINE_\w+\(\s*"(\w+)"', text))
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for path in re.findall(r"`((?:semisup|scripts|docs)/[\w/]+\.\w+)`", text):
+            assert (ROOT / path).is_file(), f"{page.name}: {path}"
+        for line in re.findall(r"^(?:\$ )?semisup-.*", text, re.MULTILINE):
+            for flag in re.findall(r"--(\w+)", line):
+                assert flag in known, f"{page.name}: --{flag}"
+
+
+@pytest.mark.slow  # scripts/test -m slow; minutes
+@pytest.mark.parametrize("name", ["tutorial", "tutorial_own_images"])
+def test_tutorial(name, tmp_path):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for program in ("train", "eval", "predict", "export"):
+        script = programs / f"semisup-{program}"
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m semisup.{program} "$@"\n')
+        script.chmod(0o755)
+    paths = {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [sys.executable, ROOT / "docs" / f"{name}.py"],
+        cwd=tmp_path,
+        env={**os.environ, **paths},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    errors = re.findall(r"test error:? ([\d.]+) %", result.stdout)
+    assert float(errors[-1]) < 10
