@@ -138,7 +138,7 @@ def _checkpoint(model: AssociativeModel, state: Mapping[str, tf.Variable]) -> tf
 
 def _newest_whole(logdir: Path) -> str | None:
     """The newest checkpoint that is whole; prints a line for each newer one that is not."""
-    faults = []
+    faults: list[str] = []
     prefixes = _prefixes(logdir / runs.CHECKPOINTS)
     for prefix in prefixes:
         fault = _fault(prefix)

@@ -56,7 +56,7 @@ def main() -> None:
         result = runs.read_result(logdir)
         if result and recipe.select == "label_free" and not _WATCH.value:
             experiment.load_weights(model, logdir / runs.MODEL)
-            yield result["selected_step"]
+            yield int(result["selected_step"])
             return
         newest = [] if _WATCH.value else [checkpoints.newest(logdir)]
         for checkpoint in newest or checkpoints.watch(logdir, _TIMEOUT.value):

@@ -41,7 +41,7 @@ def read_run(run: Run, start: bool) -> dict[str, Any]:
         Errors in percent by the names in `FIGURES`, and `seed`, `steps`, `selected_step`,
         `train_seconds` and the `date` on which it ended.
     """
-    result = runs.read_result(run.folder)
+    result = runs.read_json(run.folder / runs.RESULT)
     errors = dict(
         zip(FIGURES, (result[f"test_error{end}"] for end in ("", "_median", "_min")), strict=True)
     )
@@ -81,7 +81,7 @@ def cell_report(cell: Cell, ended: Sequence[Mapping[str, Any]], command: str) ->
 
 def command_of(recipe: Recipe) -> str:
     """The command of one of a cell's runs: DIR stands for places, S for the seed."""
-    changes = {"seed": 0, "sup_seed": 0}
+    changes: dict[str, Any] = {"seed": 0, "sup_seed": 0}
     for name in ("data_dir", "target_data_dir", "init_from"):
         if getattr(recipe, name) is not None:
             changes[name] = {"init_from": "SOURCE"}.get(name, "DIR")
@@ -101,9 +101,10 @@ def gap_covered(cells: Sequence[Mapping[str, Any]], figure: str) -> float | None
     """
     found = {cell["row"]: cell[figure] for cell in cells}
     three = [found.get(row) for row in (SOURCE_ONLY, ADAPTED, TARGET_ONLY)]
-    if None in three:
+    errors = [figure["error"] for figure in three if figure is not None]
+    if len(errors) < 3:
         return None
-    source, adapted, target = (figure["error"] for figure in three)
+    source, adapted, target = errors
     return 100.0 * (source - adapted) / (source - target) if source != target else None
 
 

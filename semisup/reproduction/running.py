@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from semisup import recipes, runs
 from semisup.errors import InputError
@@ -34,7 +35,7 @@ def runs_of(cell: Cell, seeds: int, out: Path) -> list[Run]:
     """The cell's runs, one for each seed from 0 on, in folders under `out`."""
     found = []
     for seed in range(seeds):
-        changes = {"seed": seed, "sup_seed": seed}
+        changes: dict[str, Any] = {"seed": seed, "sup_seed": seed}
         if cell.source:
             changes["init_from"] = str((out / cell.source / f"seed{seed}").resolve())
         recipe = dataclasses.replace(cell.recipe, **changes)

@@ -1,6 +1,7 @@
 """How long the runs of a table are: as the recipe says, a tenth of it, or a trial."""
 
 import dataclasses
+from typing import Any
 
 from semisup.errors import InputError
 from semisup.settings import Recipe
@@ -16,7 +17,7 @@ _COUNTS_OF_STEPS = (
     "visit_weight_envelope_delay",
 )
 
-_SMOKE = {
+_SMOKE: dict[str, Any] = {
     "max_steps": 20,
     "eval_interval": 10,
     "sup_per_batch": 2,
@@ -41,7 +42,7 @@ def scaled(recipe: Recipe, scale: str) -> Recipe:
         return recipe
     if scale == "short":
         counts = {name: getattr(recipe, name) for name in _COUNTS_OF_STEPS}
-        changes = {name: max(n // 10, 1) for name, n in counts.items() if n > 0}
+        changes: dict[str, Any] = {name: max(n // 10, 1) for name, n in counts.items() if n > 0}
         return dataclasses.replace(recipe, **changes)
     if scale == "smoke":
         return dataclasses.replace(recipe, **_SMOKE)

@@ -7,11 +7,12 @@ varies. Nothing heavy is imported here.
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from semisup.errors import InputError
 from semisup.settings import Recipe
 
-LABELS_ONLY = {"walker_weight": 0.0, "visit_weight": 0.0}
+LABELS_ONLY: dict[str, Any] = {"walker_weight": 0.0, "visit_weight": 0.0}
 
 ALL = -1  # of sup_per_class and unsup_samples
 
