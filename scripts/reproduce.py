@@ -81,26 +81,30 @@ def main() -> None:
         }
         return dataclasses.replace(recipe, **{**given, **places})
 
-    tables = {name: _chosen_rows(table.cells(name, prepare)) for name in names}
-    out = Path(_OUT.value)
-    folders = {
-        name: out / f"table{_TABLE.value}_{name}{'' if scale == 'full' else f'_{scale}'}"
-        for name in names
-    }
-    seeds = _SEEDS.value or SEEDS[scale]
-    runs_of = {
-        name: {cell: running.runs_of(cell, seeds, folders[name]) for cell in cells}
-        for name, cells in tables.items()
-    }
-    # Two cells may read the same runs.
+    out, seeds = Path(_OUT.value), _SEEDS.value or SEEDS[scale]
+    tables = {name: table.cells(name, prepare) for name in names}
+    folders = {name: out / report.file_name(_TABLE.value, name, scale) for name in names}
+    # By folder, since two cells may read the same runs.
     every = {
-        run.folder: run for by_cell in runs_of.values() for runs in by_cell.values() for run in runs
+        run.folder: run
+        for name, cells in tables.items()
+        for cell in _chosen_rows(cells)
+        for run in running.runs_of(cell, seeds, folders[name])
     }
+    missing = [run for run in every.values() if not running.is_done(run)]
+    print(
+        f"{len(every)} runs, {len(every) - len(missing)} of them made before; to watch one: "
+        f"tail -f {out}/*/*/seed*.log",
+        flush=True,
+    )
     try:
-        failed = _make(list(every.values()))
+        failed = _make(missing)
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on.")
+        raise
     finally:
-        for name, by_cell in runs_of.items():
-            _write(name, by_cell, folders[name])
+        for name, cells in tables.items():
+            _write(name, cells, seeds, folders[name])
     if failed:
         raise InputError(
             f"{len(failed)} of {len(every)} runs failed; the same command tries them again. "
@@ -120,10 +124,8 @@ def _chosen_rows(cells: list[Cell]) -> list[Cell]:
     return [cell for cell in cells if cell in chosen or cell.folder in sources]
 
 
-def _make(every: list[Run]) -> list[str]:
-    """Make the runs that have not ended; returns what those that failed say."""
-    missing = [run for run in every if not running.is_done(run)]
-    print(f"{len(every)} runs, {len(every) - len(missing)} of them made before", flush=True)
+def _make(missing: list[Run]) -> list[str]:
+    """Make the runs, and tell of each; returns what those that failed say."""
     failed: list[str] = []
     started = time.monotonic()
     # The bar is for a terminal; the lines are for a log file too.
@@ -131,12 +133,11 @@ def _make(every: list[Run]) -> list[str]:
         for done, (run, complaint) in enumerate(
             running.run_all(missing, _JOBS.value, _BACKEND.value), start=1
         ):
-            ended = report.read_run(run, start=False)
-            if complaint or ended is None:
+            if complaint:
                 failed.append(f"{run.folder}: {complaint}")
                 news = f"failed: {complaint}"
             else:
-                news = f"test error {ended['last']:.2f} %"
+                news = f"test error {report.read_run(run, start=False)['last']:.2f} %"
             left = (time.monotonic() - started) / done * (len(missing) - done) / 60
             place = run.folder.relative_to(Path(_OUT.value))
             bar.write(f"{done}/{len(missing)}  {place}  {news}  {left:.1f} min left", sys.stdout)
@@ -145,20 +146,22 @@ def _make(every: list[Run]) -> list[str]:
     return failed
 
 
-def _write(name: str, by_cell: dict[Cell, list[Run]], folder: Path) -> None:
-    """Write what there is of a table, after a failure or Ctrl-C too."""
-    cells = []
-    for cell, runs in by_cell.items():
-        found = [report.read_run(run, cell.start) for run in runs]
-        ended = [run for run in found if run is not None]
-        cells.append(report.cell_report(cell, ended, report.command_of(runs[0].recipe)))
+def _write(name: str, cells: list[Cell], seeds: int, folder: Path) -> None:
+    """Write what there is of a table, made now or before, after a failure or Ctrl-C too."""
+    reports = []
+    for cell in cells:
+        there = running.runs_there(cell, seeds, folder)
+        [example] = running.runs_of(cell, 1, folder)
+        ended = [report.read_run(run, cell.start) for run in there]
+        reports.append(report.cell_report(cell, ended, report.command_of(example.recipe)))
+    command = shlex.join([".venv/bin/python", "scripts/reproduce.py", *sys.argv[1:]])
     content = {
         "table": _TABLE.value,
         "recipe": name,
         "scale": _SCALE.value,
-        "command": shlex.join([".venv/bin/python", "scripts/reproduce.py", *sys.argv[1:]]),
+        "commands": report.commands_so_far(folder, command),
         "hardware": _hardware(),
-        "cells": cells,
+        "cells": reports,
     }
     report.write(content, TABLES[_TABLE.value], folder)
     print(f"\n{report.render(content, TABLES[_TABLE.value])}\nwritten to {folder}.md and .json")

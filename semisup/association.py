@@ -34,6 +34,9 @@ Tensor = Any
 # -log(1e-8) = 18.4 and keeps its gradient finite where a probability underflows.
 EPSILON = 1e-8
 
+# The least class mass that makes a pseudo-label.
+CONFIDENT = 0.95
+
 # Similarities [N, M] with more entries than this are walked over in blocks of B.
 LARGEST_MATRIX = 2**22
 BLOCK_SIZE = 128
@@ -83,28 +86,27 @@ def similarity(A: Tensor, B: Tensor, metric: str = "dot") -> Tensor:
     Raises:
         InputError: the metric is unknown.
     """
-    A, B = _as_dot(A, B, metric)
     with keras.name_scope("similarity"):
+        A, B = _as_dot(A, B, metric)
         return ops.matmul(A, ops.transpose(B))
 
 
 def _as_dot(A: Tensor, B: Tensor, metric: str) -> tuple[Tensor, Tensor]:
     """Vectors whose dot products are the similarities of A and B, float32."""
     check_metric(metric)
-    with keras.name_scope("similarity"):
-        A, B = _float32(A), _float32(B)
-        if metric == "cosine":
-            return ops.normalize(A, axis=1), ops.normalize(B, axis=1)
-        if metric == "euclidean":
-            # -|a - b|^2 = 2 a.b - |a|^2 - |b|^2 needs no [N, M, D] tensor, and loses no digits
-            # if the cloud of embeddings is first moved to the origin.
-            centre = ops.stop_gradient(_mean_row(B))
-            A, B = A - centre, B - centre
-            squares_a = ops.sum(ops.square(A), axis=1, keepdims=True)
-            squares_b = ops.sum(ops.square(B), axis=1, keepdims=True)
-            A = ops.concatenate([2.0 * A, -squares_a, -ops.ones_like(squares_a)], axis=1)
-            B = ops.concatenate([B, ops.ones_like(squares_b), squares_b], axis=1)
-        return A, B
+    A, B = _float32(A), _float32(B)
+    if metric == "cosine":
+        return ops.normalize(A, axis=1), ops.normalize(B, axis=1)
+    if metric == "euclidean":
+        # -|a - b|^2 = 2 a.b - |a|^2 - |b|^2 needs no [N, M, D] tensor, and loses no digits
+        # if the cloud of embeddings is first moved to the origin.
+        centre = ops.stop_gradient(_mean_row(B))
+        A, B = A - centre, B - centre
+        squares_a = ops.sum(ops.square(A), axis=1, keepdims=True)
+        squares_b = ops.sum(ops.square(B), axis=1, keepdims=True)
+        A = ops.concatenate([2.0 * A, -squares_a, -ops.ones_like(squares_a)], axis=1)
+        B = ops.concatenate([B, ops.ones_like(squares_b), squares_b], axis=1)
+    return A, B
 
 
 def check_metric(metric: str) -> None:
@@ -240,6 +242,42 @@ def classification_loss(logits: Tensor, labels: Tensor, label_smoothing: float =
         return _mean(-ops.sum(target * ops.log_softmax(logits, axis=1), axis=1))
 
 
+def class_mass(P_ba: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """How likely the step from each B_j ends in each class, float32 [M, num_classes].
+
+    Args:
+        P_ba: step probabilities [M, N], equation (2).
+        labels: classes of A [N]. What steps to other classes than [0, num_classes), for
+            instance those of virtual embeddings, is lost: such rows sum to less than 1.
+        num_classes: number of classes.
+    """
+    with keras.name_scope("class_mass"):
+        labels = ops.cast(ops.reshape(labels, [-1]), "int32")
+        classes = ops.arange(num_classes, dtype="int32")
+        return ops.matmul(_float32(P_ba), _float32(labels[:, None] == classes[None, :]))
+
+
+def pseudo_label_loss(logits: Tensor, mass: Tensor) -> Tensor:
+    """Cross-entropy of unlabelled samples with the class that the association gives them.
+
+    Not in the paper. A sample counts where `mass` is at least `CONFIDENT` for some class,
+    which is then taken for its label; the mean is over all samples, so that few confident
+    ones weigh little. No gradient flows into `mass`.
+
+    Args:
+        logits: class scores of B [M, classes].
+        mass: see `class_mass`, [M, classes].
+
+    Returns:
+        float32 scalar, in nats; 0 without samples.
+    """
+    with keras.name_scope("pseudo_label_loss"):
+        mass = ops.stop_gradient(_float32(mass))
+        target = ops.one_hot(ops.argmax(mass, axis=1), mass.shape[1], dtype="float32")
+        entropies = -ops.sum(target * ops.log_softmax(_float32(logits), axis=1), axis=1)
+        return _mean(entropies * _float32(ops.any(mass >= CONFIDENT, axis=1)))
+
+
 def total_loss(
     walker: Tensor,
     visit: Tensor,
@@ -247,13 +285,18 @@ def total_loss(
     walker_weight: float | Tensor = 1.0,
     visit_weight: float | Tensor = 1.0,
     logit_weight: float | Tensor = 1.0,
+    pseudo_label: float | Tensor = 0.0,
+    pseudo_label_weight: float | Tensor = 0.0,
 ) -> Tensor:
     """L_total: equation (5), each loss times its weight (section 4.5).
+
+    The pseudo-label loss is ours, not the paper's.
 
     A weight is a number or a scalar tensor, for instance a schedule's value at
     the current step.
     """
-    return walker_weight * walker + visit_weight * visit + logit_weight * classification
+    paper = walker_weight * walker + visit_weight * visit + logit_weight * classification
+    return paper + pseudo_label_weight * pseudo_label
 
 
 def estimated_accuracy(P_aba: Tensor, labels: Tensor) -> Tensor:

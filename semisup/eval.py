@@ -1,6 +1,7 @@
 """Judge a trained run: test error, confusion matrix, error of each class.
 
-    semisup-eval --logdir=DIR             the newest checkpoint, once
+    semisup-eval --logdir=DIR             the newest checkpoint, once (after a run with
+                                          --select=label_free: the selected weights)
     semisup-eval --logdir=DIR --watch     every new checkpoint, until the run ends
     semisup-eval --logdir=DIR --figures   the paper's figures too: figure2.png to figure4.png
 
@@ -8,7 +9,7 @@ All else is read from the run's folder. The last judgement is also written to ev
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from absl import flags
@@ -36,16 +37,26 @@ def main() -> None:
     recipe = runs.read_recipe(logdir)
     load_tensorflow()  # which --help and bad flags do not need
     from semisup import checkpoints, experiment
+    from semisup.averaging import averaged_weights
     from semisup.evaluation import evaluate
 
     setup = experiment.build(recipe)
     dataset, model = setup.dataset, setup.model
-    found = (
-        checkpoints.watch(logdir, _TIMEOUT.value) if _WATCH.value else [checkpoints.newest(logdir)]
-    )
-    for checkpoint in found:
-        step = checkpoints.restore(model, checkpoint)
-        report = evaluate(model, dataset.test_images, dataset.test_labels, dataset.class_names)
+
+    def states() -> Iterator[int]:
+        """Gives the model the weights to be judged, one state after the other."""
+        result = runs.read_result(logdir)
+        if result and recipe.select == "label_free" and not _WATCH.value:
+            experiment.load_weights(model, logdir / runs.MODEL)
+            yield result["selected_step"]
+            return
+        newest = [] if _WATCH.value else [checkpoints.newest(logdir)]
+        for checkpoint in newest or checkpoints.watch(logdir, _TIMEOUT.value):
+            yield checkpoints.restore(model, checkpoint)
+
+    for step in states():
+        with averaged_weights(model):
+            report = evaluate(model, dataset.test_images, dataset.test_labels, dataset.class_names)
         print(f"\nstep {step}: {dataset.name}, {len(dataset.test_labels)} test images")
         print(report.table())
         print(f"test error {report.error:.2f} %", flush=True)
@@ -61,8 +72,9 @@ def main() -> None:
     if _FIGURES.value:
         from semisup.paper_figures import write_figures
 
-        for path in write_figures(setup, step, logdir):
-            print(f"wrote {path}")
+        with averaged_weights(model):
+            for path in write_figures(setup, step, logdir):
+                print(f"wrote {path}")
 
 
 def _json_numbers(values: Iterable[float]) -> list[float | None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from semisup import architectures, schedules
+from semisup import architectures, precision, schedules
 from semisup.data import augmentation, catalogue
 from semisup.data.batches import association_batches
 from semisup.data.dataset import Dataset
@@ -96,27 +96,41 @@ def load_data(recipe: Recipe) -> Dataset:
 def build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
     """The recipe's model, compiled, with the first weights that its seed gives."""
     keras.utils.set_random_seed(recipe.seed)
-    model = AssociativeModel(
-        architectures.build(
+    with precision.policy(recipe.precision):
+        network = architectures.build(
             recipe.architecture, dataset.image_shape, recipe.emb_size, recipe.l2_weight
-        ),
+        )
+    model = AssociativeModel(
+        network,
         dataset.num_classes,
         walker_weight=_envelope(recipe, "walker"),
         visit_weight=_envelope(recipe, "visit"),
         logit_weight=recipe.logit_weight,
+        pseudo_label_weight=schedules.Envelope(
+            recipe.pseudo_label_weight,
+            kind="linear",
+            steps=recipe.pseudo_label_weight_steps,
+            delay=recipe.pseudo_label_weight_delay,
+        ),
         similarity=recipe.similarity,
         label_smoothing=recipe.label_smoothing,
         virtual_embeddings=recipe.virtual_embeddings,
         separate_batches=recipe.separate_batches and recipe.associates,
     )
-    model.compile(keras.optimizers.Adam(_learning_rate(recipe)))
+    averaging = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}
+    model.compile(keras.optimizers.Adam(_learning_rate(recipe), **averaging))
     model.optimizer.build(model.trainable_variables)
     if recipe.init_from:
-        _load_weights(model, Path(recipe.init_from) / MODEL)
+        load_weights(model, Path(recipe.init_from) / MODEL)
     return model
 
 
-def _load_weights(model: AssociativeModel, path: Path) -> None:
+def load_weights(model: AssociativeModel, path: Path) -> None:
+    """Give the model the weights of a saved one with the same network.
+
+    Raises:
+        InputError: there is no such file, it is damaged, or of another network.
+    """
     if not path.is_file():
         raise InputError(f"there is no {path}; --init_from must name the folder of a finished run")
     try:

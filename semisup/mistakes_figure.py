@@ -36,10 +36,14 @@ def mistakes_figure(dataset: Dataset, split: Split, logits: np.ndarray) -> Figur
 
     mistakes = surest_mistakes(dataset.test_labels, logits, _MISTAKES_WIDE * _MISTAKES_HIGH)
     names = [name[:8] for name in dataset.class_names]
-    words = [f"{names[dataset.test_labels[i]]} {_ARROW} {names[predicted[i]]}" for i in mistakes]
+    # Names of two letters fit side by side, longer ones below each other.
+    between = " " if max(map(len, names)) <= 2 else "\n"
+    words = [
+        f"{names[dataset.test_labels[i]]}{between}{_ARROW} {names[predicted[i]]}" for i in mistakes
+    ]
     images = [np.asarray(dataset.test_images[i]) for i in mistakes]
     axes = figure.add_subplot(left[1])
-    draw_images(axes, images, _MISTAKES_WIDE, words=words)
+    draw_images(axes, images, _MISTAKES_WIDE, words=words, word_size=8 if between == " " else 5.9)
     wrong = int(np.sum(predicted != dataset.test_labels))
     some = f"all {wrong}" if wrong == len(mistakes) else f"the {len(mistakes)} surest of {wrong:,}"
     title = f"{some} misclassified test images: true {_ARROW} predicted"

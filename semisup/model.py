@@ -24,6 +24,11 @@ CLASSIFIER_L2 = 1e-4
 # One for each field of `association.AssociationLosses`, in its order.
 _WALK_METRICS = ("walker_loss", "visit_loss", "p_correct", "estimated_accuracy", "visit_entropy")
 
+_WEIGHTS = ("walker_weight", "visit_weight", "logit_weight", "pseudo_label_weight")
+
+# Evaluation does not know these.
+_OF_TRAINING = (*_WALK_METRICS, "pseudo_label_loss")
+
 
 @keras.saving.register_keras_serializable(package="semisup")
 class AssociativeModel(keras.Model):
@@ -37,6 +42,7 @@ class AssociativeModel(keras.Model):
 
         loss                  the total, equation (5), with the L2 terms
         classification_loss, walker_loss, visit_loss    before weighting
+        pseudo_label_loss     if it has a weight, before weighting
         l2_loss               the regularisation terms of all layers
         p_correct             probability of a correct walk, equation (4)
         estimated_accuracy, visit_entropy               see `semisup.association`
@@ -57,6 +63,8 @@ class AssociativeModel(keras.Model):
             model can only be loaded again if Keras can serialise it.)
         visit_weight: weight of the visit loss, likewise.
         logit_weight: weight of the classification loss, likewise.
+        pseudo_label_weight: weight of `association.pseudo_label_loss` on the unlabelled
+            rows, likewise; not in the paper. The number 0 leaves it out, at no cost.
         similarity: "dot", "cosine" or "euclidean"; see `association.similarity`.
         label_smoothing: see `association.classification_loss`.
         virtual_embeddings: this many trainable vectors join A, each as a class of its
@@ -77,6 +85,7 @@ class AssociativeModel(keras.Model):
         walker_weight: Weight = 1.0,
         visit_weight: Weight = 1.0,
         logit_weight: Weight = 1.0,
+        pseudo_label_weight: Weight = 0.0,
         similarity: str = "dot",
         label_smoothing: float = 0.0,
         virtual_embeddings: int = 0,
@@ -90,12 +99,15 @@ class AssociativeModel(keras.Model):
         self.num_classes = num_classes
         self.loss_schedules = {
             name: weight if callable(weight) else schedules.Envelope(float(weight))
-            for name, weight in (
-                ("walker_weight", walker_weight),
-                ("visit_weight", visit_weight),
-                ("logit_weight", logit_weight),
+            for name, weight in zip(
+                _WEIGHTS,
+                (walker_weight, visit_weight, logit_weight, pseudo_label_weight),
+                strict=True,
             )
         }
+        # Known when the graph is made, so that a loss of no weight takes no time.
+        pseudo_label_schedule = self.loss_schedules["pseudo_label_weight"]
+        self.uses_pseudo_labels = getattr(pseudo_label_schedule, "final_weight", None) != 0
         self.similarity = similarity
         self.label_smoothing = label_smoothing
         self.virtual_embeddings = virtual_embeddings
@@ -113,6 +125,8 @@ class AssociativeModel(keras.Model):
             name: keras.metrics.Mean(name=name)
             for name in ("classification_loss", "l2_loss", *_WALK_METRICS, "error")
         }
+        if self.uses_pseudo_labels:
+            self.means["pseudo_label_loss"] = keras.metrics.Mean(name="pseudo_label_loss")
         if network.built and getattr(network, "input_shape", None):
             self.build(network.input_shape)  # a subclassed model has none: the first batch builds
 
@@ -151,7 +165,7 @@ class AssociativeModel(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, Tensor]:
         results = super().test_step(data)
-        return {name: value for name, value in results.items() if name not in _WALK_METRICS}
+        return {name: value for name, value in results.items() if name not in _OF_TRAINING}
 
     def compute_loss(
         self,
@@ -219,9 +233,20 @@ class AssociativeModel(keras.Model):
         with keras.name_scope("metrics"):
             for name, value in zip(_WALK_METRICS, losses, strict=True):
                 self.means[name].update_state(value, walked)
+        pseudo_label = 0.0
+        if self.uses_pseudo_labels:
+            logits_of_B = ops.take(y_pred["logits"], unlabelled, axis=0)
+            P_ba = association.p_ba(association.similarity(A, B, self.similarity))
+            mass = association.class_mass(P_ba, labels, self.num_classes)
+            pseudo_label = walked * association.pseudo_label_loss(logits_of_B, mass)
+            with keras.name_scope("metrics"):
+                self.means["pseudo_label_loss"].update_state(pseudo_label, walked)
         with keras.name_scope("total_loss"):
             walker, visit = walked * losses.walker, walked * losses.visit
-            return association.total_loss(walker, visit, classification, **weights) + l2_loss
+            total = association.total_loss(
+                walker, visit, classification, pseudo_label=pseudo_label, **weights
+            )
+            return total + l2_loss
 
     def compute_metrics(
         self,
@@ -239,7 +264,7 @@ class AssociativeModel(keras.Model):
             return super().compute_metrics(x, labels, logits, sample_weight)
 
     def loss_weights_now(self) -> dict[str, Tensor]:
-        """walker_weight, visit_weight and logit_weight at the optimizer's current step."""
+        """The weight of each loss at the optimizer's current step."""
         step = self.optimizer.iterations
         return {name: schedule(step) for name, schedule in self.loss_schedules.items()}
 
@@ -258,7 +283,7 @@ class AssociativeModel(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "AssociativeModel":
-        for name in ("network", "walker_weight", "visit_weight", "logit_weight"):
+        for name in ("network", *_WEIGHTS):
             config[name] = keras.saving.deserialize_keras_object(
                 config[name], custom_objects=custom_objects
             )

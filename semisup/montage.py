@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import matplotlib
 import numpy as np
 
-# Room between images, and for the words above one, as shares of an image's side.
-_GAP, _WORDS = 0.08, 0.34
+# Room between images, and for a line of words above one, as shares of an image's side.
+_GAP, _LINE = 0.08, 0.3
 
 
 def draw_images(
@@ -24,15 +24,16 @@ def draw_images(
         axes: where; nothing else should be on them.
         images: uint8 [H, W, 1 or 3] each.
         columns: images in a row.
-        words: what stands above each, if anything.
+        words: what stands above each, if anything, in one line or more.
         corners: what stands in the upper left corner of each, if anything.
         word_size: of both, in points.
     """
-    high = 1.0 + _GAP + (_WORDS if words else 0.0)
+    room = _LINE * max((word.count("\n") + 1 for word in words), default=0) if words else 0.0
+    high = 1.0 + _GAP + room
     wide = 1.0 + _GAP
     for i, image in enumerate(images):
         row, column = divmod(i, columns)
-        left, top = column * wide, -row * high - (_WORDS if words else 0.0)
+        left, top = column * wide, -row * high - room
         extent = (left, left + 1, top - 1, top)
         shown = image[..., 0] if image.shape[-1] == 1 else image
         axes.imshow(shown, cmap="gray", vmin=0, vmax=255, extent=extent, interpolation="nearest")

@@ -100,6 +100,13 @@ class Recipe:
         -1, "steps before it begins to grow; -1 for as many as the walker's"
     )
     logit_weight: float = _setting(1.0, "weight of the classification loss")
+    pseudo_label_weight: float = _setting(
+        0.0,
+        "weight of the loss on labels that the association gives to unlabelled images; not in "
+        "the paper",
+    )
+    pseudo_label_weight_delay: int = _setting(0, "steps before it begins to grow")
+    pseudo_label_weight_steps: int = _setting(1, "steps it grows for, linearly")
     label_smoothing: float = _setting(
         0.0, "share of each label that is spread over all classes, at least 0 and below 1"
     )
@@ -116,6 +123,15 @@ class Recipe:
     decay_factor: float = _setting(0.33, "factor of each drop of a step schedule")
     decay_steps: int = _setting(5000, "steps between the drops of a step schedule")
     minimum_learning_rate: float = _setting(1e-6, "the learning rate never falls below this")
+    ema: float = _setting(
+        0.0,
+        "momentum of a moving average of the weights, which is then what is evaluated and saved; "
+        "0 for none, else below 1",
+    )
+    precision: str = _setting(
+        "auto",
+        "float32, mixed_bfloat16, or auto: the latter where the machine computes it natively",
+    )
     max_steps: int = _setting(800, "training steps")
     seed: int = _setting(0, "seed of the first weights and of the order of the images")
     # The record.
@@ -138,7 +154,7 @@ class Recipe:
         for name, value in vars(self).items():
             if name not in ("seed", "sup_seed") and type(value) is int and abs(value) >= 2**31:
                 raise InputError(f"--{name} is {value}; it must be below {2**31}")
-        for name in ("label_smoothing", "warmup_share"):
+        for name in ("label_smoothing", "warmup_share", "ema"):
             if getattr(self, name) >= 1:
                 raise InputError(f"--{name} is {getattr(self, name)}; it must be below 1")
         if not 0 < self.learning_rate < float("inf"):
@@ -169,6 +185,10 @@ _LEAST: dict[str, float] = {
     "walker_weight": 0,
     "visit_weight": 0,
     "logit_weight": 0,
+    "pseudo_label_weight": 0,
+    "pseudo_label_weight_delay": 0,
+    "pseudo_label_weight_steps": 1,
+    "ema": 0,
     "label_smoothing": 0,
     "warmup_share": 0,
     "decay_factor": 0,

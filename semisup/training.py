@@ -18,9 +18,11 @@ from semisup import (
     interrupts,
     label_free,
     locks,
+    precision,
     runs,
     summaries,
 )
+from semisup.averaging import averaged_weights
 from semisup.errors import InputError, reason
 from semisup.evaluation import evaluate
 from semisup.model import AssociativeModel
@@ -87,7 +89,8 @@ def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> di
     recipe = setup.recipe
     device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     watch = f"tensorboard --logdir={shlex.quote(str(logdir))}"
-    print(f"Training on {device} in {logdir}; to watch: {watch}")
+    numbers = precision.resolve(recipe.precision)
+    print(f"Training on {device} in {numbers}, in {logdir}; to watch: {watch}")
     model = setup.model
     seconds = tf.Variable(0.0, dtype="float64")
     step = checkpoints.resume(logdir, model, train_seconds=seconds)
@@ -106,12 +109,16 @@ def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> di
     def save_if_chosen() -> None:
         """With --select=label_free, the best model so far is on disk at any time."""
         if recipe.select == "label_free" and step == _selected(evaluations, recipe)["step"]:
-            runs.save_model(logdir, model)
+            with averaged_weights(model):
+                runs.save_model(logdir, model)
 
     def evaluate_now(logs: Mapping[str, float]) -> None:
         dataset = setup.dataset
-        report = evaluate(model, dataset.test_images, dataset.test_labels, dataset.class_names)
-        scores = label_free.scores(model, label_free_probe)
+        with averaged_weights(model):
+            report = evaluate(model, dataset.test_images, dataset.test_labels, dataset.class_names)
+            scores = label_free.scores(model, label_free_probe)
+            summaries.write_evaluation(step, report, model, sample, probe)
+        summaries.write_label_free(step, scores)
         record = {
             "step": step,
             "train_seconds": float(seconds),
@@ -119,8 +126,6 @@ def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> di
             **scores,
             **logs,
         }
-        summaries.write_evaluation(step, report, model, sample, probe)
-        summaries.write_label_free(step, scores)
         evaluations.append(record)
         runs.append_metrics(logdir, record)
         progress.update(step, {"test_error": report.error})
@@ -190,7 +195,8 @@ def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> di
                 if stopping:
                     raise KeyboardInterrupt
                 started = time.monotonic()
-        summaries.write_end(step, setup)
+        with averaged_weights(model):
+            summaries.write_end(step, setup)
     writer.close()
 
     errors = [record["test_error"] for record in evaluations if record["step"] > 0]
@@ -204,7 +210,8 @@ def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> di
         "steps": step,
     }
     if recipe.select == "last":
-        runs.save_model(logdir, model)
+        with averaged_weights(model):
+            runs.save_model(logdir, model)
     runs.write_json(logdir / runs.RESULT, result)
     return result
 

@@ -32,7 +32,7 @@ def test_figure_shows_labelled_images_and_mistakes_under_their_classes():
     assert shown(mistakes) == [3, 26, 25]
     arrow = "\N{RIGHTWARDS ARROW}"
     assert [text.get_text() for text in mistakes.texts] == [
-        f"ant {arrow} bee", f"bee {arrow} ant", f"bee {arrow} cow",
+        f"ant\n{arrow} bee", f"bee\n{arrow} ant", f"bee\n{arrow} cow",
     ]  # fmt: skip
     assert mistakes.get_title().startswith("all 3 misclassified test images")
     assert confusion.get_title() == "toy: test error 5.00 %"

@@ -317,3 +317,34 @@ def test_bad_use_is_refused():
         model.train_on_batch(batch()[0], one_hot)
     with pytest.raises(InputError, match="weight -1"):
         AssociativeModel(network(), 4, walker_weight=-1.0)
+
+
+def test_pseudo_labels_add_their_loss():
+    """The total grows by the weight, at this step, times the loss; without a weight by nothing."""
+    images = np.random.default_rng(0).normal(size=(30, 6)).astype("float32") * 9
+    labels = np.r_[np.arange(12) % 3, np.full(18, -1)]
+
+    def first_step(**options):
+        keras.utils.set_random_seed(0)
+        network = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4)])
+        model = AssociativeModel(network, 3, **options)
+        model.compile(keras.optimizers.SGD(0.0))
+        return model, model.train_on_batch(images, labels, return_dict=True)
+
+    _, plain = first_step()
+    model, logs = first_step(pseudo_label_weight=0.5)
+    assert "pseudo_label_loss" not in plain
+    assert logs["pseudo_label_loss"] > 0.01
+    total = plain["loss"] + 0.5 * logs["pseudo_label_loss"]
+    np.testing.assert_allclose(logs["loss"], total, rtol=1e-5)
+    A, B = model(images[:12])["embedding"], model(images[12:])
+    P_ba = association.p_ba(association.similarity(A, B["embedding"]))
+    mass = association.class_mass(P_ba, labels[:12], 3)
+    expected = association.pseudo_label_loss(B["logits"], mass)
+    np.testing.assert_allclose(logs["pseudo_label_loss"], expected, rtol=1e-5)
+    assert "pseudo_label_loss" not in model.evaluate(images, labels, return_dict=True, verbose=0)
+
+    later = Envelope(1.0, "linear", steps=10, delay=5)
+    model, logs = first_step(pseudo_label_weight=later)
+    assert logs["loss"] == pytest.approx(plain["loss"])
+    assert model.uses_pseudo_labels

@@ -143,13 +143,13 @@ def finish(run, last, median, least, start=90.0):
 def table_report(table, recipe, made, seeds, out):
     content = []
     for cell in made:
-        ended = [report.read_run(r, cell.start) for r in running.runs_of(cell, seeds, out)]
-        content.append(report.cell_report(cell, [e for e in ended if e], "semisup-train"))
+        ended = [report.read_run(r, cell.start) for r in running.runs_there(cell, seeds, out)]
+        content.append(report.cell_report(cell, ended, "semisup-train"))
     return {
         "table": table,
         "recipe": recipe,
         "scale": "full",
-        "command": "python scripts/reproduce.py",
+        "commands": ["python scripts/reproduce.py"],
         "hardware": "an abacus",
         "cells": content,
     }
@@ -242,6 +242,15 @@ def test_runs_are_skipped_only_where_they_are_the_same(tmp_path):
         running.is_done(other)
 
 
+def test_a_report_counts_every_seed_that_was_run_with_these_settings(tmp_path):
+    cell = cells("1", "mnist")[0]
+    four = running.runs_of(cell, 4, tmp_path)
+    for run in (four[0], four[3]):
+        finish(run, 1.0, 1.0, 1.0)
+    finish(Run(dataclasses.replace(four[1].recipe, max_steps=7), four[1].folder), 9.0, 9.0, 9.0)
+    assert running.runs_there(cell, 1, tmp_path) == [four[0], four[3]]
+
+
 def reproduce(out, *arguments, **options):
     command = [sys.executable, SCRIPT, f"--out={out}", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
@@ -259,6 +268,18 @@ def test_script_makes_a_cell_and_not_twice(tmp_path):
     assert errors["steps"] == 4  # the flag goes before the scale
     again = reproduce(tmp_path, *arguments)
     assert again.stdout.startswith("1 runs, 1 of them made before")
+    # Another row joins what is there.
+    more = [*arguments[:2], "--rows=1000", *arguments[3:]]
+    assert reproduce(tmp_path, *more).returncode == 0
+    content = json.loads((tmp_path / "table1_mnist5k_smoke.json").read_text())
+    assert [len(cell["runs"]) for cell in content["cells"]] == [1, 1, 0]
+    assert len(content["commands"]) == 2
+    # Other settings in the same place are refused, and the table is left as it is.
+    before = (tmp_path / "table1_mnist5k_smoke.json").read_bytes()
+    other = reproduce(tmp_path, *arguments, "--max_steps=5")
+    assert other.returncode == 1
+    assert "holds a run with other settings (max_steps was 4, is 5)" in other.stderr
+    assert (tmp_path / "table1_mnist5k_smoke.json").read_bytes() == before
 
 
 def test_a_failing_run_is_told_and_the_table_still_written(tmp_path):
@@ -291,6 +312,26 @@ def test_bad_requests_are_one_line(tmp_path, arguments, message):
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
     assert message in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["loky", "dask"])
+def test_two_workers_make_the_runs(tmp_path, backend):
+    if backend == "dask":
+        pytest.importorskip("distributed")
+    arguments = [
+        "--table=1",
+        "--scale=smoke",
+        "--jobs=2",
+        f"--backend={backend}",
+        "--rows=100,1000",
+    ]
+    result = reproduce(tmp_path, *arguments)
+    assert result.returncode == 0, result.stderr
+    assert "2/2  table1_mnist5k_smoke/" in result.stdout
+    assert result.stderr == ""
+    content = json.loads((tmp_path / "table1_mnist5k_smoke.json").read_text())
+    assert all(cell["runs"] for cell in content["cells"])
 
 
 @pytest.mark.slow

@@ -29,7 +29,8 @@ def read_reports(folder: Path) -> list[dict[str, Any]]:
     Raises:
         InputError: a file is damaged or is no report.
     """
-    reports = [_read(path, "table") for path in sorted(folder.glob("table*.json"))]
+    paths = sorted(path for path in folder.glob("*.json") if path.name != RANKS)
+    reports = [_read(path, "table") for path in paths]
     unknown = {content["table"] for content in reports} - TABLES.keys()
     if unknown:
         raise InputError(f"{folder} holds a report on a table {unknown.pop()!r} that there is not")
@@ -84,7 +85,7 @@ def _not_run(table: str, recipe: str) -> dict[str, Any]:
         "table": table,
         "recipe": recipe,
         "scale": "full",
-        "command": f".venv/bin/python scripts/reproduce.py --table={table}{choice}{places}",
+        "commands": [f".venv/bin/python scripts/reproduce.py --table={table}{choice}{places}"],
         "hardware": "",
         "cells": [report.cell_report(c, [], report.command_of(c.recipe)) for c in cells],
     }

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -29,8 +30,8 @@ READING = (
 )
 
 
-def read_run(run: Run, start: bool) -> dict[str, Any] | None:
-    """What one run came to, None if it has not ended.
+def read_run(run: Run, start: bool) -> dict[str, Any]:
+    """What one run that has ended came to.
 
     Args:
         run: the run.
@@ -41,8 +42,6 @@ def read_run(run: Run, start: bool) -> dict[str, Any] | None:
         `train_seconds` and the `date` on which it ended.
     """
     result = runs.read_result(run.folder)
-    if result is None:
-        return None
     errors = dict(
         zip(FIGURES, (result[f"test_error{end}"] for end in ("", "_median", "_min")), strict=True)
     )
@@ -112,11 +111,11 @@ def render(report: Mapping[str, Any], table: Table) -> str:
     """A table as Markdown: the paper's figure beside ours, a line a cell.
 
     Args:
-        report: `table`, `recipe`, `scale`, `command`, `hardware` and `cells`; as the JSON
+        report: `table`, `recipe`, `scale`, `commands`, `hardware` and `cells`; as the JSON
             file has it.
         table: what the paper has.
     """
-    name = report["table"].upper() if report["table"] == "stl10" else f"Table {report['table']}"
+    name = "STL-10" if report["table"] == "stl10" else f"Table {report['table']}"
     cells = report["cells"]
     rows, columns = table.axes
     heads = [rows, *([columns] if columns else []), f"paper ({table.paper_data})"]
@@ -176,13 +175,27 @@ def _notes(report: Mapping[str, Any], all_runs: Sequence[Mapping[str, Any]]) -> 
 
 
 def _commands(report: Mapping[str, Any]) -> list[str]:
-    lines = ["```sh", report["command"], "```", ""]
+    lines = ["```sh", *report["commands"], "```", ""]
     missing = [cell["row"] for cell in report["cells"] if not cell["runs"]]
     if missing and len(missing) < len(report["cells"]):
-        lines += ["The same command makes what is missing and leaves what is there.", ""]
+        rows = shlex.quote(",".join(dict.fromkeys(missing)))
+        lines += [f"What is missing: the same with `--rows={rows}`.", ""]
     lines += ["<details><summary>The command of each run (S: its seed)</summary>", "", "```sh"]
     lines += dict.fromkeys(cell["command"] for cell in report["cells"])
     return [*lines, "```", "", "</details>"]
+
+
+def file_name(table: str, recipe: str, scale: str) -> str:
+    """Of a table's folder of runs, and without its ending of its report."""
+    words = [f"table{table}" if table.isdigit() else table, recipe]
+    return "_".join(words if scale == "full" else [*words, scale])
+
+
+def commands_so_far(path: Path, command: str) -> list[str]:
+    """The commands that have made a report, up to this one."""
+    file = path.with_name(f"{path.name}.json")
+    before = json.loads(file.read_text(encoding="utf-8"))["commands"] if file.exists() else []
+    return list(dict.fromkeys([*before, command]))
 
 
 def write(report: Mapping[str, Any], table: Table, path: Path) -> None:

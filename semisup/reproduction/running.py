@@ -42,26 +42,37 @@ def runs_of(cell: Cell, seeds: int, out: Path) -> list[Run]:
     return found
 
 
+def runs_there(cell: Cell, seeds: int, out: Path) -> list[Run]:
+    """The cell's runs with the same settings that have ended, of `seeds` seeds or of more."""
+    found = [int(path.name[4:]) for path in (out / cell.folder).glob("seed*[0-9]")]
+    every = runs_of(cell, max([seeds, *(seed + 1 for seed in found)]), out)
+    return [run for run in every if not _differences(run) and runs.read_result(run.folder)]
+
+
 def is_done(run: Run) -> bool:
     """Whether the run has ended already.
 
     Raises:
         InputError: its folder holds a run with other settings.
     """
-    if not (run.folder / runs.RECIPE).exists():
-        return False
-    there, wanted = (dataclasses.asdict(r) for r in (runs.read_recipe(run.folder), run.recipe))
-    differences = [
-        f"{name} was {there[name]!r}, is {wanted[name]!r}"
-        for name in wanted
-        if there[name] != wanted[name]
-    ]
-    if differences:
+    if differences := _differences(run):
         raise InputError(
             f"{run.folder} holds a run with other settings ({'; '.join(differences)}); "
             "choose another --out"
         )
     return runs.read_result(run.folder) is not None
+
+
+def _differences(run: Run) -> list[str]:
+    """Settings in which the run that its folder holds, if any, is another."""
+    if not (run.folder / runs.RECIPE).exists():
+        return []
+    there, wanted = (dataclasses.asdict(r) for r in (runs.read_recipe(run.folder), run.recipe))
+    return [
+        f"{name} was {there[name]!r}, is {wanted[name]!r}"
+        for name in wanted
+        if there[name] != wanted[name]
+    ]
 
 
 def run_all(missing: Sequence[Run], jobs: int, backend: str) -> Iterator[tuple[Run, str]]:

@@ -223,7 +223,7 @@ TABLES: dict[str, Table] = {
     "4": Table(
         "Effect of the visit loss, 1,000 labels",
         ("visit weight", ""),
-        "the same data",
+        "least, on the same data",
         ("mnist", "svhn"),
         ("mnist5k", {}),
         _table_4,
@@ -237,7 +237,7 @@ TABLES: dict[str, Table] = {
         _table_5,
     ),
     "stl10": Table(
-        "STL-10, 100 labels a class",
+        "100 labels a class",
         ("labelled images", ""),
         "STL-10",
         ("stl10",),
