@@ -95,7 +95,7 @@ def test_half_precision_is_exported_in_float32(tmp_path):
         model = AssociativeModel(network, 10)
     finally:
         keras.config.set_dtype_policy("float32")
-    assert network.layers[-1].compute_dtype == "bfloat16"
+    assert network.get_layer("embedding").compute_dtype == "bfloat16"
     difference = exporting.export(model, "tflite", tmp_path / "digits.tflite", REAL)
     assert 0 < difference < exporting.HALF_PRECISION_TOLERANCE
 

@@ -82,7 +82,7 @@ def test_target_in_files_joins_a_source_in_memory(folder, monkeypatch, tmp_path)
         unsup_batch_size=4,
     )  # fmt: skip
     expected = batches(recipe, 1)
-    monkeypatch.setattr(own, "memory_for_images", lambda: 0)
+    monkeypatch.setattr(own, "memory_for_images", lambda: 6000)  # room for the .npz
     np.testing.assert_array_equal(batches(recipe, 1)[0][0], expected[0][0])
 
 

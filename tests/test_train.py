@@ -52,7 +52,9 @@ def test_trainer_prints_progress_and_the_error(trained):
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     lines = result.stdout.splitlines()
-    assert re.fullmatch(r"Training on .PU in run; to watch: tensorboard --logdir=run", lines[0])
+    assert re.fullmatch(
+        r"Training on .PU in \w+, in run; to watch: tensorboard --logdir=run", lines[0]
+    )
     assert lines[1].startswith("step 0/20  test_error ")
     assert "walker_loss" in lines[2]
     assert "min left" in lines[2]
