@@ -1,100 +1,148 @@
-"""How fast a training step is, and whether it ever waits for its images.
+"""How fast semisup is on this machine: one command, one table, all comparisons in turn.
 
-    .venv/bin/python scripts/benchmark.py [--steps=40] [--cases=mnist,svhn,stl10] [--out=FILE.json]
+    .venv/bin/python scripts/benchmark.py                          all but accuracy; 20 minutes
+    .venv/bin/python scripts/benchmark.py --parts=steps --cases=mnist
+    .venv/bin/python scripts/benchmark.py --parts=accuracy --data_dir=MNIST      an hour
 
-For each network, with 100 labelled and 100 unlabelled images of its size and the
-augmentation that its recipe has, through our own pipeline and training step:
+Parts:
+    steps         milliseconds of a training step in each precision, through the real
+                  pipeline; written naively; in PyTorch, if it is installed; the machine's
+                  matrix products, and the step that they would allow; waiting for input
+    association   seconds and memory of the losses over N and M, with matrices and in blocks
+    startup       seconds to --help and to the first training step; peak memory
+    checkpoints   what a checkpoint every 500 steps costs
+    accuracy      training seconds until an error on MNIST is reached
 
-    step    milliseconds from one batch to the next, as in training
-    wait    of these, milliseconds in which the step waited for its batch
-    alone   milliseconds of a step on a batch that is already there
-
-Medians, and the 10th and 90th percentile; the two kinds of step take turns, ten by ten. The
-first batches of each ten were made while the step had others, and don't count. Run nothing else.
+Run nothing else beside it. Medians; in brackets the 10th and 90th percentile.
 """
 
 import platform
-import time
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
-from semisup import recipes
 from semisup.console import load_tensorflow, run_main
 from semisup.errors import InputError
 
-# Steps of one kind before the other has its turn; batches that may wait ready by then.
-_BLOCK, _PREFETCHED = 10, 4
+PARTS = ("steps", "association", "startup", "checkpoints", "accuracy")
 
-_STEPS = flags.DEFINE_integer("steps", 40, "steps of each kind and case", lower_bound=_BLOCK)
-_CASES = flags.DEFINE_list("cases", ["mnist", "svhn", "stl10"], "mnist, svhn, stl10")
-_OUT = flags.DEFINE_string("out", None, "also write the figures to this JSON file")
-
-# The recipe whose network, augmentation and batch sizes are measured, and its image size.
-_SHAPES = {"mnist": (28, 28, 1), "svhn": (32, 32, 3), "stl10": (96, 96, 3)}
+_PARTS = flags.DEFINE_list("parts", list(PARTS[:-1]), f"of {', '.join(PARTS)}")
+_CASES = flags.DEFINE_list("cases", ["mnist", "svhn", "stl10"], "networks of the part steps")
+_ROUNDS = flags.DEFINE_integer("rounds", 6, "turns of each variant of a step", lower_bound=1)
+_SEEDS = flags.DEFINE_integer("seeds", 3, "seeds of the part accuracy", lower_bound=1)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "MNIST's files, for the part accuracy")
+_OUT = flags.DEFINE_string("out", "runs/benchmark", "folder for benchmark.json, pictures and runs")
 
 
 def main() -> None:
-    unknown = set(_CASES.value) - _SHAPES.keys()
-    if unknown:
-        raise InputError(f"unknown cases {sorted(unknown)}; known: {', '.join(_SHAPES)}")
+    _check_names("parts", _PARTS.value, PARTS)
+    _check_names("cases", _CASES.value, ("mnist", "svhn", "stl10"))
+    if "accuracy" in _PARTS.value and not _DATA_DIR.value:
+        raise InputError("the part accuracy needs --data_dir, the folder of MNIST's files")
+    out = Path(_OUT.value)
+    out.mkdir(parents=True, exist_ok=True)
     load_tensorflow()
-    figures = {name: measure(name, _STEPS.value) for name in _CASES.value}
-    heads = ("step ms (10-90 %)", "alone ms (10-90 %)")
-    print("case    " + "".join(head.rjust(26) for head in heads) + "  wait ms    wait")
-    for name, figure in figures.items():
-        step, alone, wait = (figure[key] for key in ("step_ms", "alone_ms", "wait_ms"))
-        spread = [f"{f[1]:.1f} ({f[0]:.1f}-{f[2]:.1f})" for f in (step, alone)]
-        share = 100 * wait[1] / step[1]
-        print(f"{name:8s}{spread[0]:>26s}{spread[1]:>26s}{wait[1]:>9.2f}{share:>7.1f}%")
-    if _OUT.value:
-        from semisup.runs import write_json
+    from semisup.runs import read_json, write_json
 
-        machine = {"processor": platform.processor(), "python": platform.python_version()}
-        write_json(Path(_OUT.value), {"machine": machine, "cases": figures})
+    path = out / "benchmark.json"
+    figures: dict[str, Any] = read_json(path) if path.exists() else {}
+    figures["machine"] = {"processor": _processor(), "python": platform.python_version()}
+    for part in _PARTS.value:
+        print(f"\n{part}", flush=True)
+        figures[part] = _RUN[part](out)
+        write_json(path, figures)
+    print(f"\nall figures: {path}")
 
 
-def measure(name: str, steps: int) -> dict[str, list[float]]:
-    """10th, 50th and 90th percentile of the milliseconds of each kind of step."""
-    import numpy as np
+def _steps(out: Path) -> dict[str, Any]:
+    from importlib.util import find_spec
 
-    from semisup import experiment
-    from semisup.data.dataset import Dataset
-    from semisup.data.splits import choose_split
-    from semisup.training import make_train_step
+    from benchmarks import steps
 
-    recipe = recipes.get(name, augmentation="digits" if name == "mnist" else name)
-    random = np.random.default_rng(0)
-    images = random.integers(0, 256, (2000, *_SHAPES[name]), dtype=np.uint8)
-    labels = np.arange(2000) % 10
-    dataset = Dataset(name, images, labels, images[:10], labels[:10], tuple("0123456789"))
-    model = experiment.build_model(recipe, dataset)
-    split = choose_split(dataset, recipe.sup_per_class)
-    batches = experiment.Experiment(recipe, dataset, split, model).batches()
-    train_step = make_train_step(model, batches.element_spec)
-    iterator = iter(batches)
-    ready = next(iterator)
-    for _ in range(3):
-        train_step(*next(iterator))
-    times: dict[str, list[float]] = {"step_ms": [], "wait_ms": [], "alone_ms": []}
-    for _ in range(steps // _BLOCK):
-        for i in range(_BLOCK):
-            started = time.perf_counter()
-            batch = next(iterator)
-            there = time.perf_counter()
-            _finish(train_step(*batch))
-            if i >= _PREFETCHED:
-                times["step_ms"].append(1e3 * (time.perf_counter() - started))
-                times["wait_ms"].append(1e3 * (there - started))
-        for _ in range(_BLOCK):
-            started = time.perf_counter()
-            _finish(train_step(*ready))
-            times["alone_ms"].append(1e3 * (time.perf_counter() - started))
-    return {kind: np.percentile(values, [10, 50, 90]).tolist() for kind, values in times.items()}
+    figures = {}
+    for case in _CASES.value:
+        found = steps.measure(case, _ROUNDS.value, with_torch=find_spec("torch") is not None)
+        figures[case] = found
+        print(f"\n{case}: a step is {found['gflop']} GFLOP")
+        for kind, value in found.items():
+            if kind == "gflop":
+                continue
+            low, middle, high = value
+            unit = "GFLOP/s" if kind.startswith("rate") else "ms"
+            print(f"  {kind:38s}{middle:8.1f} {unit} ({low:.1f}-{high:.1f})")
+        for precision in steps.PRECISIONS:
+            floor = found["gflop"] / found[f"rate {precision}"][1] * 1e3
+            step, wait = (found[f"ours {precision}{end}"][1] for end in ("", ", wait"))
+            print(
+                f"  {precision}: floor {floor:.0f} ms, ours {step / floor:.2f} times that, "
+                f"waiting for input {100 * wait / step:.1f} %"
+            )
+        ours = min(found[f"ours {precision}"][1] for precision in steps.PRECISIONS)
+        others = {k: v[1] for k, v in found.items() if k.startswith(("naive", "torch"))}
+        for kind, value in others.items():
+            print(f"  {kind}: {value / ours:.2f} times our faster step")
+    return figures
 
 
-def _finish(logs: dict) -> None:
-    logs["loss"].numpy()
+def _association(out: Path) -> dict[str, Any]:
+    from benchmarks import scaling
+
+    figures = scaling.measure(out / "association_scaling.png")
+    figures["ms_100_by_100"] = round(scaling.small_losses_ms(), 3)
+    largest = max(figures["matrices"])
+    plain, blocks = (figures[kind][largest] for kind in ("matrices", "blocks"))
+    print(
+        f"at {largest}: {plain['seconds'] / blocks['seconds']:.1f} times faster in blocks, "
+        f"{plain['mb'] / max(blocks['mb'], 1):.1f} times less memory"
+    )
+    print(f"100 by 100, losses and gradients: {figures['ms_100_by_100']} ms")
+    return figures
+
+
+def _startup(out: Path) -> dict[str, Any]:
+    from benchmarks import startup
+
+    figures = startup.measure(repeats=5)
+    print(", ".join(f"{name}: {value}" for name, value in figures.items()))
+    return figures
+
+
+def _checkpoints(out: Path) -> dict[str, Any]:
+    from benchmarks import saving
+
+    figures = saving.measure(repeats=10)
+    print(", ".join(f"{name}: {value}" for name, value in figures.items()))
+    return figures
+
+
+def _accuracy(out: Path) -> dict[str, Any]:
+    from benchmarks import accuracy
+
+    figures = accuracy.measure(Path(_DATA_DIR.value), out, _SEEDS.value)
+    for name, reached in figures["seconds_to_error"].items():
+        print(name, reached)
+    return figures
+
+
+_RUN = {
+    "steps": _steps,
+    "association": _association,
+    "startup": _startup,
+    "checkpoints": _checkpoints,
+    "accuracy": _accuracy,
+}
+
+
+def _check_names(flag: str, given: list[str], known: tuple[str, ...]) -> None:
+    if unknown := sorted(set(given) - set(known)):
+        raise InputError(f"--{flag}: unknown {', '.join(unknown)}; known: {', '.join(known)}")
+
+
+def _processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
 
 
 if __name__ == "__main__":

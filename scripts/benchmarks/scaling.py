@@ -1,0 +1,124 @@
+"""Association losses over the number of samples: with matrices, and in blocks of B.
+
+Each size runs in a process of its own, so that its peak memory is its own.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+SIZES = {"matrices": (1024, 2048, 4096, 8192), "blocks": (1024, 2048, 4096, 8192, 16384, 32768)}
+
+# Embeddings have so many dimensions; classes are so many, as far as there are samples.
+DIMENSIONS, CLASSES = 128, 1024
+
+_SCRIPT = """
+import json, resource, statistics, sys, time
+import numpy as np, tensorflow as tf
+from semisup import association
+size, block_size, repeats = map(int, sys.argv[1:])
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+random = np.random.default_rng(0)
+spec = tf.TensorSpec([None, {D}])
+
+@tf.function(input_signature=[spec, spec, tf.TensorSpec([None], tf.int64)])
+def gradients(A, B, labels):
+    with tf.GradientTape() as tape:
+        tape.watch([A, B])
+        losses = association.association_losses(A, B, labels, block_size=block_size)
+        loss = losses.walker + losses.visit
+    return [tf.convert_to_tensor(g) for g in tape.gradient(loss, [A, B])]
+
+def inputs(n):
+    A, B = (tf.constant(random.normal(0, 0.3, (n, {D})), tf.float32) for _ in "AB")
+    return A, B, tf.constant(np.arange(n) % min({C}, n))
+
+gradients(*inputs(64))
+data = inputs(size)
+before = peak()
+times = []
+for _ in range(repeats):
+    started = time.perf_counter()
+    gradients(*data)[0].numpy()
+    times.append(time.perf_counter() - started)
+print(json.dumps([statistics.median(times), peak() - before]))
+""".replace("{D}", str(DIMENSIONS)).replace("{C}", str(CLASSES))
+
+
+def measure(picture: Path | None) -> dict[str, Any]:
+    """Seconds (median of 3; of one above 8,192) and extra megabytes at the peak, for each size.
+
+    Args:
+        picture: where to draw them; None for nowhere.
+    """
+    from semisup.association import BLOCK_SIZE
+
+    figures: dict[str, Any] = {kind: {} for kind in SIZES}
+    # From small to large and both kinds in turn.
+    for size in SIZES["blocks"]:
+        for kind, block_size in (("matrices", 0), ("blocks", BLOCK_SIZE)):
+            if size in SIZES[kind]:
+                words = map(str, (size, block_size, 3 if size <= 8192 else 1))
+                command = [sys.executable, "-c", _SCRIPT, *words]
+                result = subprocess.run(command, capture_output=True, text=True, check=True)
+                seconds, megabytes = json.loads(result.stdout.splitlines()[-1])
+                figures[kind][size] = {"seconds": round(seconds, 4), "mb": round(megabytes)}
+                print(f"{size:>6} {kind:9} {seconds:8.3f} s {megabytes:7.0f} MB", flush=True)
+    if picture:
+        _draw(figures, picture)
+    return figures
+
+
+def small_losses_ms(repeats: int = 200) -> float:
+    """Milliseconds of the losses and their gradients for 100 by 100 samples, median."""
+    import numpy as np
+    import tensorflow as tf
+
+    from benchmarks.steps import timed
+    from semisup import association
+
+    random = np.random.default_rng(0)
+    A, B = (tf.constant(random.normal(0, 0.3, (100, DIMENSIONS)), tf.float32) for _ in "AB")
+    labels = tf.constant(np.arange(100) % 10)
+
+    @tf.function
+    def gradients(A, B):
+        with tf.GradientTape() as tape:
+            tape.watch([A, B])
+            losses = association.association_losses(A, B, labels)
+            loss = losses.walker + losses.visit
+        return tape.gradient(loss, [A, B]), losses
+
+    gradients(A, B)
+    times: list[float] = []
+    for _ in range(repeats):
+        with timed(times):
+            gradients(A, B)[0][0].numpy()
+    return float(np.median(times))
+
+
+def _draw(figures: dict[str, Any], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for kind, colour in (("matrices", "#b3261e"), ("blocks", "#1a7f37")):
+        sizes = list(figures[kind])
+        for axes, quantity in ((left, "seconds"), (right, "mb")):
+            values = [max(figures[kind][size][quantity], 1e-3) for size in sizes]
+            axes.loglog(sizes, values, "o-", color=colour, label=kind)
+    for axes, label, power in ((left, "seconds, losses and gradients", 2), (right, "MB more", 1)):
+        sizes = list(figures["blocks"])
+        quantity = "seconds" if power == 2 else "mb"
+        end = figures["blocks"][sizes[-1]][quantity]
+        slope = [end * (size / sizes[-1]) ** power for size in sizes]
+        name = "N times M" if power == 2 else "N + M"
+        axes.loglog(sizes, slope, ":", color="grey", label=f"grows as {name}")
+        axes.set(xlabel="N = M", ylabel=label)
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes], fontsize=8)
+        axes.minorticks_off()
+        axes.legend()
+    figure.suptitle(f"Association losses, {DIMENSIONS} dimensions, {CLASSES:,} classes")
+    figure.savefig(path, dpi=130)

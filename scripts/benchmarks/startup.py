@@ -1,0 +1,59 @@
+"""Seconds from the command to --help, and to the end of the first training step; peak memory."""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any
+
+import numpy as np
+
+# semisup-train, but for a line on standard output when the first step has ended.
+_FIRST_STEP = """
+import os, sys, time
+from semisup import training
+make = training.make_train_step
+def marked(*arguments):
+    train_step = make(*arguments)
+    class Marked:
+        def __call__(self, *batch):
+            logs = train_step(*batch)
+            logs["loss"].numpy()
+            print("first step", time.time(), flush=True)
+            os._exit(0)
+        def get_concrete_function(self):
+            return train_step.get_concrete_function()
+    return Marked()
+training.make_train_step = marked
+from semisup.train import console_main
+console_main()
+"""
+
+
+def measure(repeats: int) -> dict[str, Any]:
+    """Medians, with the machine's disk cache warm."""
+    help_seconds, first_seconds = [], []
+    for _ in range(repeats):
+        started = time.time()
+        _run(["-m", "semisup.train", "--help"])
+        help_seconds.append(time.time() - started)
+        with tempfile.TemporaryDirectory() as logdir:
+            started = time.time()
+            output = _run(["-c", _FIRST_STEP, f"--logdir={logdir}/run"])
+        line = next(line for line in output.splitlines() if line.startswith("first step"))
+        first_seconds.append(float(line.split()[-1]) - started)
+    with tempfile.TemporaryDirectory() as logdir:
+        _run(["-m", "semisup.train", "--max_steps=20", f"--logdir={logdir}/run"])
+    return {
+        "help_seconds": round(float(np.median(help_seconds)), 2),
+        "first_step_seconds": round(float(np.median(first_seconds)), 2),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
+    }
+
+
+def _run(words: list[str]) -> str:
+    result = subprocess.run(
+        [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    return result.stdout

@@ -1,0 +1,145 @@
+"""Milliseconds of one training step: ours, a naive one, PyTorch's; and the machine's floor.
+
+All variants of a network take turns in one process, a few steps each, round after round, so
+that whatever else slows the machine slows them all.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from benchmarks import naive
+from semisup import experiment, recipes
+from semisup.data.dataset import Dataset
+from semisup.data.splits import choose_split
+from semisup.training import make_train_step
+
+# The recipe of this name has the network, augmentation and batch sizes.
+SHAPES = {"mnist": (28, 28, 1), "svhn": (32, 32, 3), "stl10": (96, 96, 3)}
+
+PRECISIONS = ("float32", "mixed_bfloat16")
+
+# Steps in a turn; of ours, the first ones find batches that were made in others' turns.
+_TURN, _PREFETCHED = 8, 4
+
+Turn = Callable[[], dict[str, list[float]]]
+
+
+def measure(name: str, rounds: int, with_torch: bool) -> dict[str, Any]:
+    """Times of all variants of one network, 100 labelled and 100 unlabelled images a step.
+
+    Args:
+        name: a key of `SHAPES`.
+        rounds: turns of each variant.
+        with_torch: whether to measure PyTorch too (not for stl10).
+
+    Returns:
+        For each variant the 10th, 50th and 90th percentile of its milliseconds; for ours
+        also with "wait", milliseconds of a step in which it waited for its batch, and with
+        "ready", on a batch that is already there; "rate", GFLOP/s of a matrix product in
+        each precision; "gflop", the convolutions and matrix products of a step.
+    """
+    turns: dict[str, Turn] = {}
+    for precision in PRECISIONS:
+        turns |= _ours(name, precision)
+        turns[f"rate {precision}"] = _matmul(precision)
+    turns |= naive.turns(_dataset(name), recipes.get(name), _TURN)
+    if with_torch and name != "stl10":
+        from benchmarks import torch_step
+
+        turns |= torch_step.turns(name, SHAPES[name], _TURN)
+    times: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for take_turn in turns.values():
+            for kind, values in take_turn().items():
+                times.setdefault(kind, []).extend(values)
+    figures: dict[str, Any] = {
+        kind: np.percentile(values, [10, 50, 90]).round(2).tolist()
+        for kind, values in times.items()
+    }
+    figures["gflop"] = round(gflop(experiment.build_model(recipes.get(name), _dataset(name))), 1)
+    return figures
+
+
+def gflop(model: keras.Model, images: int = 200) -> float:
+    """10^9 multiplications and additions in a training step's convolutions and dense layers.
+
+    Forward once; backward the same for the weights and, but for the first layer, the inputs.
+    """
+    per_image = 0.0
+    layers = [x for x in model.network.layers if hasattr(x, "kernel")]
+    for i, layer in enumerate(layers):
+        places = int(np.prod(layer.output.shape[1:-1]))
+        per_image += 2.0 * places * np.prod(layer.kernel.shape) * (2 if i == 0 else 3)
+    return images * per_image / 1e9
+
+
+def _dataset(name: str) -> Dataset:
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (2000, *SHAPES[name]), dtype=np.uint8)
+    labels = np.arange(2000) % 10
+    return Dataset(name, images, labels, images[:10], labels[:10], tuple("0123456789"))
+
+
+def _ours(name: str, precision: str) -> dict[str, Turn]:
+    """Through the real pipeline and training step, and on a batch that is there."""
+    augmentation = "digits" if name == "mnist" else name
+    recipe = recipes.get(name, augmentation=augmentation, precision=precision)
+    dataset = _dataset(name)
+    model = experiment.build_model(recipe, dataset)
+    split = choose_split(dataset, recipe.sup_per_class)
+    batches = experiment.Experiment(recipe, dataset, split, model).batches()
+    train_step = make_train_step(model, batches.element_spec)
+    iterator = iter(batches)
+    ready = next(iterator)
+    train_step(*ready)
+
+    def through_pipeline() -> dict[str, list[float]]:
+        steps, waits = [], []
+        for i in range(_TURN + _PREFETCHED):
+            started = time.perf_counter()
+            batch = next(iterator)
+            there = time.perf_counter()
+            train_step(*batch)["loss"].numpy()
+            if i >= _PREFETCHED:
+                steps.append(1e3 * (time.perf_counter() - started))
+                waits.append(1e3 * (there - started))
+        return {f"ours {precision}": steps, f"ours {precision}, wait": waits}
+
+    def on_ready_batch() -> dict[str, list[float]]:
+        times = []
+        for _ in range(_TURN):
+            with timed(times):
+                train_step(*ready)["loss"].numpy()
+        return {f"ours {precision}, ready": times}
+
+    return {f"ours {precision}": through_pipeline, f"ours {precision}, ready": on_ready_batch}
+
+
+def _matmul(precision: str, size: int = 2048) -> Turn:
+    dtype = tf.float32 if precision == "float32" else tf.bfloat16
+    x = tf.cast(tf.random.normal([size, size]), dtype)
+    product = tf.function(lambda: tf.reduce_sum(tf.cast(tf.matmul(x, x), tf.float32)))
+    product()
+
+    def turn() -> dict[str, list[float]]:
+        times: list[float] = []
+        for _ in range(3):
+            with timed(times):
+                product().numpy()
+        return {f"rate {precision}": [2.0 * size**3 / 1e6 / ms for ms in times]}
+
+    return turn
+
+
+@contextmanager
+def timed(times: list[float]) -> Iterator[None]:
+    """Appends the milliseconds spent inside."""
+    started = time.perf_counter()
+    yield
+    times.append(1e3 * (time.perf_counter() - started))

@@ -1,0 +1,60 @@
+"""What scripts/benchmark.py compares is comparable."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from benchmarks import accuracy, naive, steps
+
+from semisup import architectures, experiment, recipes
+from semisup.model import AssociativeModel
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "benchmark.py"
+
+
+@pytest.mark.parametrize(("name", "wanted"), [("mnist", 35), ("svhn", 79)])
+def test_arithmetic_of_a_step_is_that_of_its_layers(name, wanted):
+    model = experiment.build_model(recipes.get(name), steps._dataset(name))
+    assert steps.gflop(model) == pytest.approx(wanted, rel=0.03)  # counted by hand
+    dense = keras.Sequential([keras.Input((10,)), keras.layers.Dense(7), keras.layers.Dense(3)])
+    expected = 100 * 2 * (10 * 7 * 2 + 7 * 3 * 3) / 1e9
+    assert steps.gflop(AssociativeModel(dense, 2), images=100) == pytest.approx(expected)
+
+
+def test_naive_step_has_the_loss_of_ours():
+    network = architectures.build("mnist_model", (28, 28, 1))
+    plain = naive.NaiveModel(network)
+    plain.compile(keras.optimizers.SGD(0.0))
+    ours = AssociativeModel(network, 10)
+    ours.compile(keras.optimizers.SGD(0.0))
+    ours.classifier.set_weights(plain.classifier.get_weights())
+    images = np.random.default_rng(0).integers(0, 256, (40, 28, 28, 1)).astype("float32")
+    labels = np.arange(20) % 10
+    naive_loss = plain.train_step(((images[:20], images[20:]), labels))["loss"]
+    both = np.concatenate([labels, np.full(20, -1)])
+    loss = ours.train_on_batch(images, both, return_dict=True)["loss"]
+    np.testing.assert_allclose(naive_loss, loss, rtol=1e-4)
+
+
+def test_time_to_an_error_is_that_of_the_median():
+    seeds = [
+        [[0, 90], [10, 3.0], [20, 1.4], [30, 1.2]],
+        [[0, 90], [12, 1.2], [22, 1.6], [32, 1.1]],
+        [[0, 90], [11, 2.0], [21, 1.5], [31, 1.0]],
+    ]
+    assert accuracy.seconds_to(seeds, 1.5) == 21
+    assert accuracy.seconds_to(seeds, 1.1) == 31
+    assert accuracy.seconds_to(seeds, 1.0) is None
+
+
+def test_unknown_part_is_one_line():
+    words = [sys.executable, str(SCRIPT), "--parts=speed"]
+    result = subprocess.run(words, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.strip().endswith(
+        "--parts: unknown speed; known: steps, association, startup, checkpoints, accuracy"
+    )
+    assert "Traceback" not in result.stderr
