@@ -34,9 +34,6 @@ Tensor = Any
 # -log(1e-8) = 18.4 and keeps its gradient finite where a probability underflows.
 EPSILON = 1e-8
 
-# The least class mass that makes a pseudo-label.
-CONFIDENT = 0.95
-
 # Similarities [N, M] with more entries than this are walked over in blocks of B.
 LARGEST_MATRIX = 2**22
 BLOCK_SIZE = 128
@@ -251,42 +248,6 @@ def classification_loss(logits: Tensor, labels: Tensor, label_smoothing: float =
         known = ops.logical_and(labels >= 0, labels < classes)[:, None]
         target = ops.where(known, target, float("nan"))
         return _mean(-ops.sum(target * ops.log_softmax(logits, axis=1), axis=1))
-
-
-def class_mass(P_ba: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """How likely the step from each B_j ends in each class, float32 [M, num_classes].
-
-    Args:
-        P_ba: step probabilities [M, N], equation (2).
-        labels: classes of A [N]. What steps to other classes than [0, num_classes), for
-            instance those of virtual embeddings, is lost: such rows sum to less than 1.
-        num_classes: number of classes.
-    """
-    with keras.name_scope("class_mass"):
-        labels = ops.cast(ops.reshape(labels, [-1]), "int32")
-        classes = ops.arange(num_classes, dtype="int32")
-        return ops.matmul(_float32(P_ba), _float32(labels[:, None] == classes[None, :]))
-
-
-def pseudo_label_loss(logits: Tensor, mass: Tensor) -> Tensor:
-    """Cross-entropy of unlabelled samples with the class that the association gives them.
-
-    Not in the paper. A sample counts where `mass` is at least `CONFIDENT` for some class,
-    which is then taken for its label; the mean is over all samples, so that few confident
-    ones weigh little. No gradient flows into `mass`.
-
-    Args:
-        logits: class scores of B [M, classes].
-        mass: see `class_mass`, [M, classes].
-
-    Returns:
-        float32 scalar, in nats; 0 without samples.
-    """
-    with keras.name_scope("pseudo_label_loss"):
-        mass = ops.stop_gradient(_float32(mass))
-        target = ops.one_hot(ops.argmax(mass, axis=1), mass.shape[1], dtype="float32")
-        entropies = -ops.sum(target * ops.log_softmax(_float32(logits), axis=1), axis=1)
-        return _mean(entropies * _float32(ops.any(mass >= CONFIDENT, axis=1)))
 
 
 def total_loss(

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from semisup import architectures, association, schedules
+from semisup import architectures, association, pseudo_labels, schedules
 from semisup.errors import InputError
 
 Tensor = Any
@@ -63,7 +63,7 @@ class AssociativeModel(keras.Model):
             model can only be loaded again if Keras can serialise it.)
         visit_weight: weight of the visit loss, likewise.
         logit_weight: weight of the classification loss, likewise.
-        pseudo_label_weight: weight of `association.pseudo_label_loss` on the unlabelled
+        pseudo_label_weight: weight of `pseudo_labels.pseudo_label_loss` on the unlabelled
             rows, likewise; not in the paper. The number 0 leaves it out, at no cost.
         similarity: "dot", "cosine" or "euclidean"; see `association.similarity`.
         label_smoothing: see `association.classification_loss`.
@@ -250,8 +250,8 @@ class AssociativeModel(keras.Model):
         if self.uses_pseudo_labels:
             logits_of_B = ops.take(y_pred["logits"], unlabelled, axis=0)
             P_ba = association.p_ba(association.similarity(A, B, self.similarity))
-            mass = association.class_mass(P_ba, labels, self.num_classes)
-            pseudo_label = walked * association.pseudo_label_loss(logits_of_B, mass)
+            mass = pseudo_labels.class_mass(P_ba, labels, self.num_classes)
+            pseudo_label = walked * pseudo_labels.pseudo_label_loss(logits_of_B, mass)
             with keras.name_scope("metrics"):
                 self.means["pseudo_label_loss"].update_state(pseudo_label, walked)
         with keras.name_scope("total_loss"):
