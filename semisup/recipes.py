@@ -85,13 +85,12 @@ RECIPES: dict[str, Recipe] = {
     "mnist_fast": Recipe(
         dataset="mnist",
         augmentation="digits",
-        unsup_batch_size=200,
         l2_weight=1e-4,
         pseudo_label_weight=1.0,
         pseudo_label_weight_delay=300,
         pseudo_label_weight_steps=300,
         ema=0.99,
-        max_steps=1300,
+        max_steps=2000,
     ),
     # Table 2: 500, 1,000 or 2,000 labels (--sup_per_class=50, 100, 200).
     # Command:  semisup-train --recipe=svhn --data_dir=DIR
