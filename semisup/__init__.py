@@ -66,3 +66,4 @@ def __getattr__(name: str) -> Any:
 # `import keras, semisup` is enough for keras.models.load_model to know our classes.
 if "keras" in sys.modules:
     importlib.import_module("semisup.model")
+    importlib.import_module("semisup.freezing")

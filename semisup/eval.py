@@ -42,7 +42,7 @@ def main() -> None:
     logdir = Path(_LOGDIR.value)
     if _WATCH.value:
         runs.wait_for(logdir, _TIMEOUT.value)
-    recipe = runs.read_recipe(logdir)
+    recipe = runs.read_begun_recipe(logdir)
     load_tensorflow()  # which --help and bad flags do not need
     from semisup import checkpoints, experiment, suggestions
     from semisup.averaging import averaged_weights
@@ -58,10 +58,13 @@ def main() -> None:
             experiment.load_weights(model, logdir / runs.MODEL)
             yield int(result["selected_step"])
             return
-        newest = [] if _WATCH.value else [checkpoints.newest(logdir)]
-        for checkpoint in newest or checkpoints.watch(logdir, _TIMEOUT.value):
-            yield checkpoints.restore(model, checkpoint)
+        if _WATCH.value:
+            for checkpoint in checkpoints.watch(logdir, _TIMEOUT.value):
+                yield checkpoints.restore(model, checkpoint)
+        else:
+            yield checkpoints.restore(model, checkpoints.newest(logdir))
 
+    step = None
     for step in states():
         with averaged_weights(model):
             report = evaluate(model, dataset.test_images, dataset.test_labels, dataset.class_names)
@@ -77,6 +80,8 @@ def main() -> None:
             "confusion": report.confusion.tolist(),
         }
         runs.write_json(logdir / runs.EVAL, content)
+    if step is None:
+        raise InputError(f"{logdir} holds no checkpoint that could be judged")
     with averaged_weights(model):
         if _FIGURES.value:
             from semisup.paper_figures import write_figures

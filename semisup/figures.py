@@ -75,7 +75,7 @@ def association_figure(models: Mapping[str, AssociativeModel], sample: WalkSampl
 def confusion_figure(report: Report, title: str = "") -> Figure:
     """The confusion matrix with its counts; mistakes stand out against the right ones."""
     classes = len(report.class_names)
-    side = 1.8 + 0.45 * classes
+    side = 1.8 + 0.45 * min(classes, 50)  # more would fill the memory, and no screen shows them
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.add_subplot()
     draw_confusion(axes, report)
@@ -94,9 +94,10 @@ def draw_confusion(axes: matplotlib.axes.Axes, report: Report) -> None:
             if count:
                 colour = "white" if share[row, column] > 0.3 else "black"
                 axes.text(column, row, str(count), ha="center", va="center", color=colour, size=9)
-    ticks = range(classes)
-    axes.set_xticks(ticks, report.class_names, rotation=90 if classes > 10 else 0)
-    axes.set_yticks(ticks, report.class_names)
+    ticks = range(0, classes, -(-classes // 50))
+    shown = [report.class_names[i] for i in ticks]
+    axes.set_xticks(ticks, shown, rotation=90 if classes > 10 else 0)
+    axes.set_yticks(ticks, shown)
     axes.set(xlabel="predicted class", ylabel="true class")
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from semisup import checkpoints, runs
 from semisup.errors import InputError
 
+_PROJECTOR_FILES = ("embeddings.tsv", "metadata.tsv", "thumbnails.png")
+
 
 def clear(logdir: Path) -> None:
     """Remove what semisup wrote to a run's folder, and nothing else.
@@ -21,11 +23,14 @@ def clear(logdir: Path) -> None:
     # one; the recipe goes last, for it says that this is a run's folder.
     found = [
         *_present(logdir, runs.RESULT, runs.EVAL, runs.LABELED, runs.MODEL, runs.METRICS),
+        *_present(logdir, *runs.FIGURES, *runs.SUGGESTIONS, runs.PROJECTOR_CONFIG),
         *checkpoints.remains(logdir),
         *logdir.glob(f"events.out.tfevents.*{runs.EVENTS}"),
         *_present(logdir, runs.SPLIT, runs.RECIPE),
     ]
-    for path in (logdir / runs.CHECKPOINTS, *found):
+    if (logdir / runs.PROJECTOR).is_dir():
+        found[-1:-1] = _present(logdir / runs.PROJECTOR, *_PROJECTOR_FILES)
+    for path in (logdir / runs.CHECKPOINTS, logdir / runs.PROJECTOR, *found):
         if path.is_symlink():
             raise InputError(f"{path} is a link, which semisup did not make; remove it yourself")
     for path in found:

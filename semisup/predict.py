@@ -14,6 +14,7 @@ not be read: they are named on standard error, the others are in the CSV.
 """
 
 import csv
+import io
 import signal
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from typing import TextIO
 
 from absl import flags
 
+from semisup import runs
 from semisup.console import load_tensorflow, run_main
 from semisup.errors import InputError
 
@@ -77,12 +79,15 @@ def _csv_file(out: str | None) -> Iterator[TextIO]:
     """Standard output, or a file that appears under its name once it is whole."""
     if out is None:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="surrogateescape")
         yield sys.stdout
         return
     path = Path(out)
-    temporary = path.with_name(f".tmp.{path.name}")
+    temporary = path.with_name(f"{runs.TEMPORARY}{path.name}")
     try:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
+        # Names of files may be no UTF-8.
+        with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             yield file
         temporary.replace(path)
     finally:

@@ -1,6 +1,8 @@
 """TensorBoard's projector page: embeddings in space, each shown as its image."""
 
 import csv
+import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +10,17 @@ from google.protobuf import text_format
 from PIL import Image
 from tensorboard.plugins.projector import ProjectorConfig
 
+from semisup import runs
 from semisup.data.images import as_rgb, shaped
 from semisup.evaluation import predict
 from semisup.experiment import Experiment
 
-FOLDER, CONFIG = "projector", "projector_config.pbtxt"
+FOLDER, CONFIG = runs.PROJECTOR, runs.PROJECTOR_CONFIG
 
 # Of the labelled and of the test images, this many at most: the page runs in a browser.
 _IMAGES = 1000
+
+_AT_ONCE = 100  # images, which bounds the memory
 
 # The page takes one picture of all thumbnails, of at most 8192 x 8192 pixels.
 _SIDE = 40
@@ -35,22 +40,28 @@ def write(logdir: Path, setup: Experiment) -> None:
     random = np.random.default_rng(0)
     labeled = random.permutation(split.labeled)[:_IMAGES]
     test = random.permutation(len(dataset.test_labels))[:_IMAGES]
-    images = np.concatenate([dataset.train_images[labeled], dataset.test_images[test]])
     labels = np.concatenate([dataset.train_labels[labeled], dataset.test_labels[test]])
-    outputs = predict(setup.model, images)
-    predicted = outputs["logits"].argmax(axis=1)
+    side = min(_SIDE, max(dataset.image_shape[:2]))
+    embeddings, logits, thumbnails = [], [], []
+    for images, chosen in ((dataset.train_images, labeled), (dataset.test_images, test)):
+        for i in range(0, len(chosen), _AT_ONCE):
+            pixels = np.asarray(images[chosen[i : i + _AT_ONCE]])
+            outputs = predict(setup.model, pixels)
+            embeddings.append(outputs["embedding"])
+            logits.append(outputs["logits"])
+            thumbnails += [as_rgb(shaped(x, (side, side, x.shape[2]))) for x in pixels]
+    predicted = np.concatenate(logits).argmax(axis=1)
     sets = ["labelled"] * len(labeled) + ["test"] * len(test)
 
     folder = logdir / FOLDER
     folder.mkdir(exist_ok=True)
-    np.savetxt(folder / "embeddings.tsv", outputs["embedding"], fmt="%.5g", delimiter="\t")
+    np.savetxt(folder / "embeddings.tsv", np.concatenate(embeddings), fmt="%.5g", delimiter="\t")
     names = dataset.class_names
     rows = [(names[y], names[p], s) for y, p, s in zip(labels, predicted, sets, strict=True)]
-    with (folder / "metadata.tsv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, delimiter="\t")
-        writer.writerows([("class", "predicted", "set"), *rows])
-    side = min(_SIDE, max(dataset.image_shape[:2]))
-    _sprite(images, side).save(folder / "thumbnails.png")
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter="\t").writerows([("class", "predicted", "set"), *rows])
+    runs.write_text(folder / "metadata.tsv", text.getvalue())
+    _sprite(thumbnails).save(folder / "thumbnails.png")
 
     config = ProjectorConfig()
     embedding = config.embeddings.add()
@@ -63,12 +74,11 @@ def write(logdir: Path, setup: Experiment) -> None:
     (logdir / CONFIG).write_text(text_format.MessageToString(config), encoding="utf-8")
 
 
-def _sprite(images: np.ndarray, side: int) -> Image.Image:
-    """All images as thumbnails in rows, as many in a row as there are rows."""
-    columns = int(np.ceil(np.sqrt(len(images))))
+def _sprite(thumbnails: Sequence[np.ndarray]) -> Image.Image:
+    """All thumbnails [side, side, 3] in rows, as many in a row as there are rows."""
+    columns, side = int(np.ceil(np.sqrt(len(thumbnails)))), len(thumbnails[0])
     sheet = np.zeros((columns * side, columns * side, 3), np.uint8)
-    for i, image in enumerate(images):
+    for i, thumbnail in enumerate(thumbnails):
         top, left = (side * place for place in divmod(i, columns))
-        thumbnail = as_rgb(shaped(image, (side, side, image.shape[2])))
         sheet[top : top + side, left : left + side] = thumbnail
     return Image.fromarray(sheet)

@@ -34,9 +34,18 @@ EVENTS = ".semisup"  # ends the names of the event files
 TEMPORARY = ".tmp."  # begins the name of a file that is being written
 MODEL, CHECKPOINTS = "model.keras", "checkpoints"
 LABELED = "labeled.npz"
+PROJECTOR, PROJECTOR_CONFIG = "projector", "projector_config.pbtxt"
+FIGURES = ("figure2.png", "figure3.png", "figure4.png")
+SUGGESTIONS = ("suggestions.csv", "suggestions.png")
 
 
-def claim(logdir: Path, recipe: Recipe, split: Mapping[str, Any], command: Sequence[str]) -> None:
+def claim(
+    logdir: Path,
+    recipe: Recipe,
+    split: Mapping[str, Any],
+    command: Sequence[str],
+    precision: str = "",
+) -> None:
     """Make `logdir` the folder of this run, or find that it is so already.
 
     Args:
@@ -44,6 +53,7 @@ def claim(logdir: Path, recipe: Recipe, split: Mapping[str, Any], command: Seque
         recipe: the run's settings.
         split: the labelled and unlabelled images chosen, and their "hash".
         command: the words of the command line, for the record.
+        precision: what the recipe's precision stands for on this machine.
 
     Raises:
         InputError: the folder holds a run with other settings; they are listed.
@@ -68,6 +78,7 @@ def claim(logdir: Path, recipe: Recipe, split: Mapping[str, Any], command: Seque
     record = {
         "recipe": settings,
         "split_hash": split["hash"],
+        "precision": precision,
         "versions": {
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in ("semisup", "tensorflow", "keras")},
@@ -110,6 +121,26 @@ def read_recipe(logdir: Path) -> Recipe:
         if not _fits(value, kinds[name]):
             raise InputError(f"{logdir / RECIPE} is damaged: {name} is {value!r}")
     return Recipe(**settings)
+
+
+def read_precision(logdir: Path) -> str | None:
+    """The precision that the run in `logdir` was begun in, if any was; it keeps to it.
+
+    The recipe may say "auto", which is not the same on every machine.
+    """
+    if not (logdir / RECIPE).is_file():
+        return None
+    return read_json(logdir / RECIPE).get("precision") or None
+
+
+def read_begun_recipe(logdir: Path) -> Recipe:
+    """The settings of the run in `logdir`, in the precision that it was begun in.
+
+    Raises:
+        InputError: as `read_recipe`.
+    """
+    recipe = read_recipe(logdir)
+    return dataclasses.replace(recipe, precision=read_precision(logdir) or recipe.precision)
 
 
 def _fits(value: Any, kind: Any) -> bool:
@@ -202,7 +233,8 @@ def save_model(logdir: Path, model: Any) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a file, whole or not at all."""
     temporary = path.with_name(f"{TEMPORARY}{path.name}")
-    with temporary.open("w", encoding="utf-8") as file:
+    # Names of files may be no UTF-8.
+    with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         _write_through(file, text)
     temporary.replace(path)
 

@@ -138,7 +138,8 @@ class Recipe:
     )
     precision: str = _setting(
         "auto",
-        "float32, mixed_bfloat16, or auto: the latter where the machine computes it natively",
+        "float32, mixed_bfloat16, or auto: the latter where the machine computes it natively; a "
+        "network from PATH.keras keeps its own",
     )
     max_steps: int = _setting(800, "training steps")
     seed: int = _setting(0, "seed of the first weights and of the order of the images")
@@ -177,8 +178,8 @@ class Recipe:
 
     @property
     def associates(self) -> bool:
-        """Whether unlabelled images take part: not if neither loss on them counts."""
-        return self.walker_weight > 0 or self.visit_weight > 0
+        """Whether unlabelled images take part: not if no loss on them counts."""
+        return max(self.walker_weight, self.visit_weight, self.pseudo_label_weight) > 0
 
 
 _LEAST: dict[str, float] = {

@@ -12,6 +12,7 @@ clusters as images are wanted, and the best of each cluster is taken.
 """
 
 import csv
+import io
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,8 @@ import numpy as np
 from scipy.special import logsumexp
 from scipy.stats import entropy, rankdata
 
-from semisup import association
+from semisup import association, runs
+from semisup.errors import InputError
 from semisup.evaluation import predict
 from semisup.experiment import Experiment
 from semisup.figures import contact_sheet, save
@@ -32,7 +34,7 @@ _AT_ONCE = 1000  # unlabelled images, which bounds the memory
 # Of more labelled images, this many are drawn evenly: P_ab has a row for each.
 _LABELED = 1000
 
-CSV, PICTURE = "suggestions.csv", "suggestions.png"
+CSV, PICTURE = runs.SUGGESTIONS
 
 COLUMNS = ("path", "score", "visit_probability", "uncertainty", "back_to")
 
@@ -61,13 +63,22 @@ def walk_signs(A: np.ndarray, B: np.ndarray, labels: np.ndarray, metric: str = "
         labels: classes of A [N].
         metric: see `association.similarity`.
     """
-    blocks = [B[i : i + _AT_ONCE] for i in range(0, len(B), _AT_ONCE)]
-    M = np.concatenate([np.asarray(association.similarity(A, b, metric)) for b in blocks], axis=1)
-    M = M.astype(np.float64)
-    visit = np.exp(M - logsumexp(M, axis=1, keepdims=True)).mean(axis=0)
-    P_ba = np.exp(M - logsumexp(M, axis=0, keepdims=True)).T
+    blocks = [slice(i, i + _AT_ONCE) for i in range(0, len(B), _AT_ONCE)]
+
+    def similarities(block: slice) -> np.ndarray:
+        return np.asarray(association.similarity(A, B[block], metric), np.float64)
+
+    # Two passes over B, so that no [N, M] matrix is ever whole: P_ab needs the sums of its rows.
+    rows = np.stack([logsumexp(similarities(block), axis=1) for block in blocks])
+    rows = logsumexp(rows, axis=0)[:, None]
     classes = np.unique(labels)
-    back = np.stack([P_ba[:, labels == c].sum(axis=1) for c in classes], axis=1)
+    visits, backs = [], []
+    for block in blocks:
+        M = similarities(block)
+        visits.append(np.exp(M - rows).mean(axis=0))
+        P_ba = np.exp(M - logsumexp(M, axis=0)).T
+        backs.append(np.stack([P_ba[:, labels == c].sum(axis=1) for c in classes], axis=1))
+    visit, back = np.concatenate(visits), np.concatenate(backs)
     return Signs(visit, entropy(back, axis=1) / np.log(len(classes)), classes[back.argmax(axis=1)])
 
 
@@ -113,6 +124,11 @@ def write(logdir: Path, setup: Experiment, count: int) -> np.ndarray:
     pool = split.unlabeled
     if dataset.unlabeled_images is None:
         pool = np.setdiff1d(pool, split.labeled)  # these have their labels already
+    if len(pool) == 0:
+        raise InputError(
+            f"every image of {dataset.name} has a label already: there is none to suggest; train "
+            "with images in unlabeled/ or with a smaller --sup_per_class"
+        )
     spread = np.linspace(0, len(split.labeled) - 1, min(_LABELED, len(split.labeled)), dtype=int)
     labeled = split.labeled[spread]
     A = predict(model, dataset.train_images[labeled])["embedding"]
@@ -131,9 +147,9 @@ def write(logdir: Path, setup: Experiment, count: int) -> np.ndarray:
         )
         for name, i in zip(names, chosen, strict=True)
     ]
-    with (logdir / f".tmp.{CSV}").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
-    Path(file.name).replace(logdir / CSV)
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([COLUMNS, *rows])
+    runs.write_text(logdir / CSV, text.getvalue())
     images = np.asarray(dataset.unlabeled_pool[pool[chosen]])
     captions = [f"{rank}: {row[4]}? {row[3][:4]}" for rank, row in enumerate(rows, start=1)]
     title = "label these next: number, likeliest class, uncertainty"

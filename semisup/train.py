@@ -16,6 +16,7 @@ from absl import flags
 
 from semisup.console import load_tensorflow, run_main
 from semisup.flags import define_recipe_flags, recipe_from_flags
+from semisup.runs import CHECKPOINTS
 
 _LOGDIR = flags.DEFINE_string(
     "logdir", None, "the run's folder; by default runs/RECIPE-TIME. A run in it goes on"
@@ -55,8 +56,9 @@ def main() -> None:
             save_interval=_SAVE_INTERVAL.value,
         )
     except KeyboardInterrupt:
-        without = ", without --overwrite" if _OVERWRITE.value else ""
-        print(f"\nStopped and saved. To go on: the same command with --logdir={logdir}{without}")
+        if (logdir / CHECKPOINTS).exists():
+            without = ", without --overwrite" if _OVERWRITE.value else ""
+            print(f"\nStopped. To go on: the same command with --logdir={logdir}{without}")
         raise
     chosen = ""
     if recipe.select == "label_free":

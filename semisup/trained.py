@@ -6,8 +6,6 @@ of a few megabytes can be copied to another machine. Embeddings rather than imag
 they are what is compared, and smaller; but a few images too, to check exports on.
 """
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import numpy as np
 
 from semisup import checkpoints, experiment, runs
 from semisup.averaging import take_averages
+from semisup.data.own import read_npz
 from semisup.errors import InputError
 from semisup.evaluation import predict
 from semisup.experiment import Experiment
@@ -75,7 +74,7 @@ def collect_labeled(setup: Experiment) -> Labeled:
 
 def save_labeled(logdir: Path, labeled: Labeled) -> None:
     """Write the run's labeled.npz, whole or not at all."""
-    temporary = logdir / f".tmp.{runs.LABELED}"
+    temporary = logdir / f"{runs.TEMPORARY}{runs.LABELED}"
     with temporary.open("wb") as file:
         np.savez_compressed(file, **vars(labeled))
     temporary.replace(logdir / runs.LABELED)
@@ -90,7 +89,7 @@ def load(logdir: Path) -> Trained:
     Raises:
         InputError: there is no run or no checkpoint yet, or a file is damaged.
     """
-    recipe = runs.read_recipe(logdir)
+    recipe = runs.read_begun_recipe(logdir)
     if (logdir / runs.MODEL).is_file() and (logdir / runs.LABELED).is_file():
         return Trained(_load_model(logdir / runs.MODEL), _load_labeled(logdir / runs.LABELED))
     setup = experiment.build(recipe)
@@ -108,15 +107,8 @@ def _load_model(path: Path) -> AssociativeModel:
 
 
 def _load_labeled(path: Path) -> Labeled:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return Labeled(**{name: file[name] for name in Labeled.__dataclass_fields__})
-    except (
-        ValueError,
-        OSError,
-        EOFError,
-        KeyError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise InputError(f"{path} is damaged: {error}; delete it to do without") from None
+    arrays = read_npz(path)
+    wanted = Labeled.__dataclass_fields__
+    if not wanted.keys() <= arrays.keys():
+        raise InputError(f"{path} is damaged or of another version; delete it to do without")
+    return Labeled(**{name: arrays[name] for name in wanted})

@@ -1,5 +1,6 @@
 """The training loop: steps, evaluations, checkpoints, progress, resume."""
 
+import dataclasses
 import math
 import shlex
 import statistics
@@ -70,11 +71,13 @@ def train(
     """
     if save_interval is not None and save_interval < 1:
         raise InputError(f"--save_interval is {save_interval}; it must be at least 1")
-    setup = experiment.build(recipe)
+    begun = None if overwrite else runs.read_precision(logdir)
+    numbers = begun or precision.resolve(recipe.precision)
+    setup = experiment.build(dataclasses.replace(recipe, precision=numbers))
     with locks.held(logdir):
         if overwrite:
             clear(logdir)
-        runs.claim(logdir, recipe, setup.split.as_json(), command)
+        runs.claim(logdir, recipe, setup.split.as_json(), command, numbers)
         if result := runs.read_result(logdir):
             print(f"{logdir} holds this run already, finished.")
             return result
@@ -92,8 +95,9 @@ def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> di
     recipe = setup.recipe
     device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     watch = f"tensorboard --logdir={shlex.quote(str(logdir))}"
-    numbers = precision.resolve(recipe.precision)
-    print(f"Training on {device} in {numbers}, in {logdir}; to watch: {watch}")
+    print(f"Training on {device} in {recipe.precision}, in {logdir}; to watch: {watch}")
+    counts = (len(setup.split.labeled), len(setup.split.unlabeled), len(setup.dataset.test_labels))
+    print("{:,} labelled, {:,} unlabelled, {:,} test images".format(*counts))
     model = setup.model
     seconds = tf.Variable(0.0, dtype="float64")
     step = checkpoints.resume(logdir, model, train_seconds=seconds)
@@ -204,8 +208,11 @@ def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> di
                 if stopping:
                     raise KeyboardInterrupt
                 started = time.monotonic()
-        with averaged_weights(model):
-            summaries.write_end(step, setup)
+        if recipe.select == "last":
+            take_averages(model)
+        else:
+            experiment.load_weights(model, logdir / runs.MODEL)
+        summaries.write_end(step, setup)
     writer.close()
 
     errors = [record["test_error"] for record in evaluations if record["step"] > 0]
@@ -219,10 +226,7 @@ def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> di
         "steps": step,
     }
     if recipe.select == "last":
-        take_averages(model)
         runs.save_model(logdir, model)
-    else:
-        experiment.load_weights(model, logdir / runs.MODEL)
     trained.save_labeled(logdir, trained.collect_labeled(setup))
     projector.write(logdir, setup)
     runs.write_json(logdir / runs.RESULT, result)
@@ -264,7 +268,7 @@ def _next(iterator: Iterator[Any]) -> Any:
     """The next batch; a file that can't be read any more ends the run with its one line."""
     try:
         return next(iterator)
-    except tf.errors.UnknownError as error:
+    except tf.errors.OpError as error:
         # TensorFlow puts what a Python function raised into its own message.
         _, mark, line = error.message.partition(f"{InputError.__name__}: ")
         if not mark:

@@ -1,5 +1,7 @@
 """--overwrite removes what semisup wrote, and nothing else."""
 
+from pathlib import Path
+
 import pytest
 
 from semisup import checkpoints, overwrite, runs, training
@@ -12,9 +14,12 @@ def run(tmp_path):
     """A folder with all that a run writes, and files of the user's own."""
     logdir = tmp_path / "run"
     logdir.mkdir()
-    for name in (runs.RECIPE, runs.SPLIT, runs.METRICS, runs.RESULT, runs.EVAL, runs.MODEL):
+    (logdir / runs.PROJECTOR).mkdir()
+    written = (runs.RECIPE, runs.SPLIT, runs.METRICS, runs.RESULT, runs.EVAL, runs.MODEL)
+    written += (runs.LABELED, runs.PROJECTOR_CONFIG, *runs.FIGURES, *runs.SUGGESTIONS)
+    for name in (*written, "projector/embeddings.tsv", "projector/thumbnails.png"):
         (logdir / name).write_text("{}")
-        (logdir / f".tmp.{name}").write_text("{}")
+        (logdir / name).with_name(f".tmp.{Path(name).name}").write_text("{}")
     for step in (1, 2):
         checkpoints.save(logdir, step, model())
     (logdir / "checkpoints" / "step-3_temp").mkdir()
@@ -33,6 +38,8 @@ OWN = (
     "events.out.tfevents.1.host.2.3.v2",
     "checkpoints/step-2.index.bak",
     "checkpoints/best/step-1.index",
+    "figure5.png",
+    "projector/notes.txt",
 )
 
 

@@ -64,3 +64,14 @@ def test_failed_write_leaves_the_old_file(tmp_path):
         runs.write_json(path, {"test_error": object()})
     assert runs.read_result(tmp_path) == {"test_error": 1.0}
     assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_run_keeps_the_precision_that_it_was_begun_in(tmp_path):
+    recipe = recipes.get("mnist5k")
+    assert runs.read_precision(tmp_path) is None
+    runs.claim(tmp_path, recipe, {"hash": "x"}, [], "mixed_bfloat16")
+    runs.claim(tmp_path, recipe, {"hash": "x"}, [], "float32")  # resumed on another machine
+    assert runs.read_precision(tmp_path) == "mixed_bfloat16"
+    assert runs.read_recipe(tmp_path) == recipe
+    begun = runs.read_begun_recipe(tmp_path)
+    assert begun == recipes.get("mnist5k", precision="mixed_bfloat16")

@@ -1,7 +1,6 @@
 """Images that a person names on a command line: files, folders, globs and .npz files."""
 
 import glob
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from semisup.data.images import find_images, read_image_as, shaped
+from semisup.data.own import read_npz
 from semisup.errors import InputError
 
 NPZ = ".npz"
@@ -85,13 +85,10 @@ def _read(
 
 def _read_npz(path: Path) -> np.ndarray:
     """The images of a .npz file, uint8 [N, H, W, 1 or 3]. Pickles in it are never loaded."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            images = file[_KEY]
-    except KeyError:
-        raise InputError(f"{path} holds no array called {_KEY!r}") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is no .npz file of plain arrays: {error}") from None
+    arrays = read_npz(path)
+    if _KEY not in arrays:
+        raise InputError(f"{path} holds no array called {_KEY!r}")
+    images = arrays[_KEY]
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or images.shape[3] not in (1, 3) or images.dtype != np.uint8:

@@ -138,7 +138,7 @@ def load_npz(path: Path) -> Dataset:
     Raises:
         InputError: the file is missing or damaged, or an array is missing or unfit.
     """
-    arrays = _read_npz(path)
+    arrays = read_npz(path)
     for key in _NPZ_KEYS[:2]:
         if key not in arrays:
             raise InputError(
@@ -169,7 +169,12 @@ def load_npz(path: Path) -> Dataset:
     )
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """The arrays in a .npz file, by their names. Pickled objects are never loaded.
+
+    Raises:
+        InputError: the file is missing or damaged, or too large for the memory.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())

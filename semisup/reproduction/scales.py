@@ -13,8 +13,13 @@ _COUNTS_OF_STEPS = (
     "max_steps",
     "eval_interval",
     "decay_steps",
+    "walker_weight_envelope_steps",
     "walker_weight_envelope_delay",
+    "visit_weight_envelope_steps",
     "visit_weight_envelope_delay",
+    "pseudo_label_weight_steps",
+    "pseudo_label_weight_delay",
+    "freeze_steps",
 )
 
 _SMOKE: dict[str, Any] = {
