@@ -8,7 +8,7 @@ import keras
 
 def take_averages(model: keras.Model) -> None:
     """Give the model the moving averages of its weights for good, if its optimizer keeps those."""
-    if model.optimizer.use_ema and int(model.optimizer.iterations) > 0:
+    if model.optimizer.use_ema and int(model.optimizer.iterations.numpy()) > 0:
         model.optimizer.finalize_variable_values(model.trainable_variables)
 
 

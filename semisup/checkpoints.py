@@ -67,7 +67,7 @@ def restore(model: AssociativeModel, checkpoint: str, **state: tf.Variable) -> i
         status.assert_existing_objects_matched()
     except (tf.errors.OpError, AssertionError, ValueError) as error:
         raise InputError(f"cannot restore checkpoint {checkpoint}: {reason(error)}") from None
-    return int(model.optimizer.iterations)
+    return int(model.optimizer.iterations.numpy())  # on many devices int() alone fails
 
 
 def resume(logdir: Path, model: AssociativeModel, **state: tf.Variable) -> int:

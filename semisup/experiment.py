@@ -124,6 +124,7 @@ def build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
         label_smoothing=recipe.label_smoothing,
         virtual_embeddings=recipe.virtual_embeddings,
         separate_batches=recipe.separate_batches and recipe.associates,
+        association_scope=recipe.association_scope,
     )
     averaging = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}
     rate = _learning_rate(recipe)

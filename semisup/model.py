@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from semisup import architectures, association, pseudo_labels, schedules
+from semisup import architectures, association, distribution, pseudo_labels, schedules
 from semisup.errors import InputError
 
 Tensor = Any
@@ -71,10 +71,13 @@ class AssociativeModel(keras.Model):
             own, so that unlabelled images of no labelled class have somewhere to go.
         separate_batches: pass A and B through the network one after the other, so
             that batch norm takes each one's statistics by itself.
+        association_scope: under a `tf.distribute` strategy, whether the losses are those of
+            the whole batch ("global") or the mean of those of each replica's share alone
+            ("replica"). No difference on one device. See `semisup.distribution`.
 
     Raises:
-        InputError: the network's output is not [batch, D], the similarity is unknown, or
-            a weight is negative.
+        InputError: the network's output is not [batch, D], the similarity or the scope is
+            unknown, or a weight is negative.
 
     Example:
         >>> digits = semisup.load_dataset("mnist5k")
@@ -103,10 +106,12 @@ class AssociativeModel(keras.Model):
         label_smoothing: float = 0.0,
         virtual_embeddings: int = 0,
         separate_batches: bool = False,
+        association_scope: str = "global",
         name: str = "associative_model",
         **kwargs: Any,
     ):
         association.check_metric(similarity)
+        distribution.check_scope(association_scope)
         super().__init__(name=name, **kwargs)
         self.network = network
         self.num_classes = num_classes
@@ -125,6 +130,7 @@ class AssociativeModel(keras.Model):
         self.label_smoothing = label_smoothing
         self.virtual_embeddings = virtual_embeddings
         self.separate_batches = separate_batches
+        self.association_scope = association_scope
         # The number of labelled rows differs from batch to batch, which XLA can't have.
         self.supports_jit = False
         # float32 under any precision policy: logits and losses need its range.
@@ -190,6 +196,8 @@ class AssociativeModel(keras.Model):
     ) -> Tensor:
         """The total loss of one batch, equation (5), a float32 scalar.
 
+        With n replicas 1/n of it: Keras's optimizers add up their gradients.
+
         Args:
             x: not used.
             y: labels [batch] or [batch, 1], -1 where there is none.
@@ -213,6 +221,10 @@ class AssociativeModel(keras.Model):
                 "AssociativeModel has its own losses: leave out loss= in compile() and set "
                 "walker_weight, visit_weight and logit_weight in the constructor"
             )
+        batch_size = y.shape[0] or 0
+        if training and self.association_scope == "global":
+            batch_size *= distribution.replicas()
+            y, y_pred = distribution.gathered(y), distribution.gathered(y_pred)
         labelled, unlabelled = _rows(y)
         with keras.name_scope("labelled"):
             labels = ops.take(ops.reshape(y, [-1]), labelled)
@@ -228,7 +240,7 @@ class AssociativeModel(keras.Model):
             self.means["l2_loss"].update_state(l2_loss)
         weights = self.loss_weights_now()
         if not training:
-            return weights["logit_weight"] * classification + l2_loss
+            return (weights["logit_weight"] * classification + l2_loss) / distribution.replicas()
 
         with keras.name_scope("unlabelled"):
             B = ops.take(y_pred["embedding"], unlabelled, axis=0)
@@ -237,7 +249,7 @@ class AssociativeModel(keras.Model):
             own_classes = self.num_classes + ops.arange(self.virtual_embeddings)
             labels = ops.concatenate([labels, ops.cast(own_classes, labels.dtype)])
         # How many rows have labels is known to the graph only; half of them make most steps.
-        half = (y.shape[0] or 0) // 2
+        half = batch_size // 2
         losses = association.association_losses(
             A, B, labels, self.similarity, association.block_size_for(half, half)
         )
@@ -259,7 +271,7 @@ class AssociativeModel(keras.Model):
             total = association.total_loss(
                 walker, visit, classification, pseudo_label=pseudo_label, **weights
             )
-            return total + l2_loss
+            return (total + l2_loss) / distribution.replicas()
 
     def compute_metrics(
         self,
@@ -292,6 +304,7 @@ class AssociativeModel(keras.Model):
             "label_smoothing": self.label_smoothing,
             "virtual_embeddings": self.virtual_embeddings,
             "separate_batches": self.separate_batches,
+            "association_scope": self.association_scope,
         }
 
     @classmethod

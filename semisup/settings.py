@@ -118,6 +118,11 @@ class Recipe:
     label_smoothing: float = _setting(
         0.0, "share of each label that is spread over all classes, at least 0 and below 1"
     )
+    association_scope: str = _setting(
+        "global",
+        "on many devices, which embeddings a walk is over: global (those of all devices, the same "
+        "as on one) or replica (of one device's share of the batch)",
+    )
     # The training.
     learning_rate: float = _setting(3e-3, "largest learning rate; the optimizer is Adam")
     learning_rate_schedule: str = _setting(

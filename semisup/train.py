@@ -35,6 +35,11 @@ _DETERMINISTIC = flags.DEFINE_bool(
     False,
     "slower, but the same command gives the same weights, bit for bit, on the same machine",
 )
+_STRATEGY = flags.DEFINE_string(
+    "strategy",
+    "none",
+    "the devices that share each batch: none (one device) or mirrored (all GPUs of this machine)",
+)
 
 
 def main() -> None:
@@ -43,10 +48,12 @@ def main() -> None:
     load_tensorflow()  # which --help and bad flags do not need
     import tensorflow as tf
 
+    from semisup import distribution
     from semisup.training import train
 
     if _DETERMINISTIC.value:
         tf.config.experimental.enable_op_determinism()
+    strategy = distribution.strategy(_STRATEGY.value)
     try:
         result = train(
             recipe,
@@ -54,6 +61,7 @@ def main() -> None:
             sys.argv,
             overwrite=_OVERWRITE.value,
             save_interval=_SAVE_INTERVAL.value,
+            strategy=strategy,
         )
     except KeyboardInterrupt:
         if (logdir / CHECKPOINTS).exists():

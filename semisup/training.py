@@ -6,6 +6,7 @@ import shlex
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import tensorflow as tf
 from semisup import (
     checkpoints,
     diagnosis,
+    distribution,
     experiment,
     figures,
     freezing,
@@ -47,6 +49,7 @@ def train(
     *,
     overwrite: bool = False,
     save_interval: int | None = None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> dict[str, float]:
     """Train as the recipe says, or go on where a run in `logdir` left off.
 
@@ -56,6 +59,8 @@ def train(
         command: the words of the command line, for the record.
         overwrite: begin anew, whatever run is in `logdir`; see `semisup.overwrite`.
         save_interval: steps between checkpoints; by default one at each evaluation.
+        strategy: the devices that share each batch, from `distribution.strategy`; None for
+            one device.
 
     Returns:
         What result.json holds: `test_error` (of the last evaluation, or of the one that
@@ -65,8 +70,9 @@ def train(
         without loading, tracing, evaluating and saving); `steps`.
 
     Raises:
-        InputError: the recipe or its data is bad, the folder holds another run or is in
-            use, its checkpoints are damaged, or a loss is no longer a finite number.
+        InputError: the recipe or its data is bad, its batches can't be shared out, the
+            folder holds another run or is in use, its checkpoints are damaged, or a loss is no
+            longer a finite number.
         KeyboardInterrupt: SIGINT or SIGTERM came; the last step is saved.
     """
     if save_interval is not None and save_interval < 1:
@@ -74,6 +80,18 @@ def train(
     begun = None if overwrite else runs.read_precision(logdir)
     numbers = begun or precision.resolve(recipe.precision)
     setup = experiment.build(dataclasses.replace(recipe, precision=numbers))
+    model = setup.model
+    if strategy:
+        distribution.check_shares(
+            strategy.num_replicas_in_sync,
+            setup.labelled_in_batch,
+            recipe.unsup_batch_size if recipe.associates else 0,
+        )
+        with strategy.scope():
+            model = experiment.build_model(setup.recipe, setup.dataset)
+        # With A and B apart it can't: TensorFlow has no collectives inside a condition.
+        if recipe.association_scope == "global" and not recipe.separate_batches:
+            distribution.synchronize_batch_norm(model.network)
     with locks.held(logdir):
         if overwrite:
             clear(logdir)
@@ -82,7 +100,7 @@ def train(
             print(f"{logdir} holds this run already, finished.")
             return result
         try:
-            return _train(setup, logdir, save_interval or recipe.eval_interval)
+            return _train(setup, model, logdir, save_interval or recipe.eval_interval)
         except tf.errors.ResourceExhaustedError as error:
             raise InputError(
                 f"no room left: {reason(error)}; the last checkpoint is intact: make room (for "
@@ -90,15 +108,23 @@ def train(
             ) from None
 
 
-def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> dict[str, float]:
-    """Train in a folder that is ours, from its newest checkpoint on."""
+def _train(
+    setup: experiment.Experiment, model: AssociativeModel, logdir: Path, save_interval: int
+) -> dict[str, float]:
+    """Train in a folder that is ours, from its newest checkpoint on.
+
+    `model` learns. It is `setup.model`, or its like on many devices, whose weights
+    `setup.model` then takes over whenever it is evaluated or saved: on one device.
+    """
     recipe = setup.recipe
     device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    devices = model.distribute_strategy.num_replicas_in_sync
+    if devices > 1:
+        device = f"{devices} {device}s"
     watch = f"tensorboard --logdir={shlex.quote(str(logdir))}"
     print(f"Training on {device} in {recipe.precision}, in {logdir}; to watch: {watch}")
     counts = (len(setup.split.labeled), len(setup.split.unlabeled), len(setup.dataset.test_labels))
     print("{:,} labelled, {:,} unlabelled, {:,} test images".format(*counts))
-    model = setup.model
     seconds = tf.Variable(0.0, dtype="float64")
     step = checkpoints.resume(logdir, model, train_seconds=seconds)
     evaluations = runs.read_metrics(logdir, last_step=step)
@@ -117,18 +143,25 @@ def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> di
     label_free_probe = label_free.choose_probe(setup.dataset, setup.split)
     progress = Progress(step, recipe.max_steps, ("test_error", *_SHOWN))
 
+    @contextmanager
+    def evaluated() -> Iterator[AssociativeModel]:
+        """Inside, the model to judge and to save: on one device, with averaged weights."""
+        with averaged_weights(model):
+            distribution.take_over(model, setup.model)
+            yield setup.model
+
     def save_if_chosen() -> None:
         """With --select=label_free, the best model so far is on disk at any time."""
         if recipe.select == "label_free" and step == _selected(evaluations, recipe)["step"]:
-            with averaged_weights(model):
-                runs.save_model(logdir, model)
+            with evaluated() as judged:
+                runs.save_model(logdir, judged)
 
     def evaluate_now(logs: Mapping[str, float]) -> None:
         dataset = setup.dataset
-        with averaged_weights(model):
-            report = evaluate(model, dataset.test_images, dataset.test_labels, dataset.class_names)
-            scores = label_free.scores(model, label_free_probe)
-            summaries.write_evaluation(step, report, model, sample, probe)
+        with evaluated() as judged:
+            report = evaluate(judged, dataset.test_images, dataset.test_labels, dataset.class_names)
+            scores = label_free.scores(judged, label_free_probe)
+            summaries.write_evaluation(step, report, judged, sample, probe)
         summaries.write_label_free(step, scores)
         record = {
             "step": step,
@@ -210,8 +243,9 @@ def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> di
                 started = time.monotonic()
         if recipe.select == "last":
             take_averages(model)
+            distribution.take_over(model, setup.model)
         else:
-            experiment.load_weights(model, logdir / runs.MODEL)
+            experiment.load_weights(setup.model, logdir / runs.MODEL)
         summaries.write_end(step, setup)
     writer.close()
 
@@ -226,7 +260,7 @@ def _train(setup: experiment.Experiment, logdir: Path, save_interval: int) -> di
         "steps": step,
     }
     if recipe.select == "last":
-        runs.save_model(logdir, model)
+        runs.save_model(logdir, setup.model)
     trained.save_labeled(logdir, trained.collect_labeled(setup))
     projector.write(logdir, setup)
     runs.write_json(logdir / runs.RESULT, result)
@@ -239,17 +273,24 @@ def make_train_step(
     """`model.train_step` as one TensorFlow graph, traced once.
 
     Args:
-        model: a compiled model.
+        model: a compiled model. If it was made in the scope of a `tf.distribute` strategy,
+            its replicas share each batch.
         batch_spec: the (images, labels) that a batch consists of, as `tf.TensorSpec`.
 
     Returns:
         A function of (images, labels) that takes one training step and returns the
-        model's metrics since they were last reset.
+        model's metrics since they were last reset, their mean over the replicas.
     """
+    strategy = model.distribute_strategy
+
+    def replica_step(images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        batch = (distribution.share(images), distribution.share(labels))
+        return distribution.mean(model.train_step(batch))
 
     @tf.function(input_signature=batch_spec)
     def train_step(images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
-        return model.train_step((images, labels))
+        logs = strategy.run(replica_step, args=(images, labels))
+        return strategy.experimental_local_results(logs)[0]
 
     return train_step
 
