@@ -119,9 +119,9 @@ def _checkpoints(out: Path) -> dict[str, Any]:
 def _accuracy(out: Path) -> dict[str, Any]:
     from benchmarks import accuracy
 
-    figures = accuracy.measure(Path(_DATA_DIR.value), out, _SEEDS.value)
-    for name, reached in figures["seconds_to_error"].items():
-        print(name, reached)
+    figures = accuracy.measure(Path(_DATA_DIR.value), out, _SEEDS.value, _ROUNDS.value)
+    for name, seconds in figures["seconds_to"].items():
+        print(f"{name}, {figures['step_ms'][name]} ms a step: seconds to an error of {seconds}")
     return figures
 
 

@@ -17,7 +17,7 @@ SCRIPT = Path(__file__).parent.parent / "scripts" / "benchmark.py"
 
 @pytest.mark.parametrize(("name", "wanted"), [("mnist", 35), ("svhn", 79)])
 def test_arithmetic_of_a_step_is_that_of_its_layers(name, wanted):
-    model = experiment.build_model(recipes.get(name), steps._dataset(name))
+    model = experiment.build_model(recipes.get(name), steps.dataset(name))
     assert steps.gflop(model) == pytest.approx(wanted, rel=0.03)  # counted by hand
     dense = keras.Sequential([keras.Input((10,)), keras.layers.Dense(7), keras.layers.Dense(3)])
     expected = 100 * 2 * (10 * 7 * 2 + 7 * 3 * 3) / 1e9
@@ -40,14 +40,12 @@ def test_naive_step_has_the_loss_of_ours():
 
 
 def test_time_to_an_error_is_that_of_the_median():
-    seeds = [
-        [[0, 90], [10, 3.0], [20, 1.4], [30, 1.2]],
-        [[0, 90], [12, 1.2], [22, 1.6], [32, 1.1]],
-        [[0, 90], [11, 2.0], [21, 1.5], [31, 1.0]],
-    ]
-    assert accuracy.seconds_to(seeds, 1.5) == 21
-    assert accuracy.seconds_to(seeds, 1.1) == 31
-    assert accuracy.seconds_to(seeds, 1.0) is None
+    steps = [0, 10, 20, 30]
+    seeds = [[90, 3.0, 1.4, 1.2], [90, 1.2, 1.6, 1.1], [90, 2.0, 1.5, 1.0]]
+    curves = [list(zip(steps, errors, strict=True)) for errors in seeds]
+    assert accuracy.steps_to(curves, 1.5) == 20
+    assert accuracy.steps_to(curves, 1.1) == 30
+    assert accuracy.steps_to(curves, 1.0) is None
 
 
 def test_unknown_part_is_one_line():

@@ -17,6 +17,7 @@ from benchmarks import naive
 from semisup import experiment, recipes
 from semisup.data.dataset import Dataset
 from semisup.data.splits import choose_split
+from semisup.settings import Recipe
 from semisup.training import make_train_step
 
 # The recipe of this name has the network, augmentation and batch sizes.
@@ -48,7 +49,7 @@ def measure(name: str, rounds: int, with_torch: bool) -> dict[str, Any]:
     for precision in PRECISIONS:
         turns |= _ours(name, precision)
         turns[f"rate {precision}"] = _matmul(precision)
-    turns |= naive.turns(_dataset(name), recipes.get(name), _TURN)
+    turns |= naive.turns(dataset(name), recipes.get(name), _TURN)
     if with_torch and name != "stl10":
         from benchmarks import torch_step
 
@@ -62,7 +63,7 @@ def measure(name: str, rounds: int, with_torch: bool) -> dict[str, Any]:
         kind: np.percentile(values, [10, 50, 90]).round(2).tolist()
         for kind, values in times.items()
     }
-    figures["gflop"] = round(gflop(experiment.build_model(recipes.get(name), _dataset(name))), 1)
+    figures["gflop"] = round(gflop(experiment.build_model(recipes.get(name), dataset(name))), 1)
     return figures
 
 
@@ -79,46 +80,53 @@ def gflop(model: keras.Model, images: int = 200) -> float:
     return images * per_image / 1e9
 
 
-def _dataset(name: str) -> Dataset:
+def dataset(name: str) -> Dataset:
+    """Noise in the shape of a data set."""
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (2000, *SHAPES[name]), dtype=np.uint8)
     labels = np.arange(2000) % 10
     return Dataset(name, images, labels, images[:10], labels[:10], tuple("0123456789"))
 
 
-def _ours(name: str, precision: str) -> dict[str, Turn]:
-    """Through the real pipeline and training step, and on a batch that is there."""
-    augmentation = "digits" if name == "mnist" else name
-    recipe = recipes.get(name, augmentation=augmentation, precision=precision)
-    dataset = _dataset(name)
-    model = experiment.build_model(recipe, dataset)
-    split = choose_split(dataset, recipe.sup_per_class)
-    batches = experiment.Experiment(recipe, dataset, split, model).batches()
+def through_pipeline(recipe: Recipe, data: Dataset) -> Turn:
+    """A recipe's step as it is in training: "step" in all, "wait" for its batch; and "ready",
+    on a batch that is already there."""
+    model = experiment.build_model(recipe, data)
+    split = choose_split(data, recipe.sup_per_class)
+    batches = experiment.Experiment(recipe, data, split, model).batches()
     train_step = make_train_step(model, batches.element_spec)
     iterator = iter(batches)
     ready = next(iterator)
     train_step(*ready)
 
-    def through_pipeline() -> dict[str, list[float]]:
-        steps, waits = [], []
+    def turn() -> dict[str, list[float]]:
+        times: dict[str, list[float]] = {"step": [], "wait": [], "ready": []}
         for i in range(_TURN + _PREFETCHED):
             started = time.perf_counter()
             batch = next(iterator)
             there = time.perf_counter()
             train_step(*batch)["loss"].numpy()
             if i >= _PREFETCHED:
-                steps.append(1e3 * (time.perf_counter() - started))
-                waits.append(1e3 * (there - started))
-        return {f"ours {precision}": steps, f"ours {precision}, wait": waits}
-
-    def on_ready_batch() -> dict[str, list[float]]:
-        times = []
+                times["step"].append(1e3 * (time.perf_counter() - started))
+                times["wait"].append(1e3 * (there - started))
         for _ in range(_TURN):
-            with timed(times):
+            with timed(times["ready"]):
                 train_step(*ready)["loss"].numpy()
-        return {f"ours {precision}, ready": times}
+        return times
 
-    return {f"ours {precision}": through_pipeline, f"ours {precision}, ready": on_ready_batch}
+    return turn
+
+
+def _ours(name: str, precision: str) -> dict[str, Turn]:
+    augmentation = "digits" if name == "mnist" else name
+    recipe = recipes.get(name, augmentation=augmentation, precision=precision)
+    turn = through_pipeline(recipe, dataset(name))
+    kinds = {"step": "", "wait": ", wait", "ready": ", ready"}
+    return {
+        f"ours {precision}": lambda: {
+            f"ours {precision}{kinds[kind]}": values for kind, values in turn().items()
+        }
+    }
 
 
 def _matmul(precision: str, size: int = 2048) -> Turn:
