@@ -8,6 +8,8 @@ every replica computes the losses of the whole batch. Those, divided by n, are w
 replica returns: Keras's optimizers add up the gradients of all replicas. The gradient of a
 gathered row goes back, summed over replicas, to the one that embedded it; so the sum is the
 gradient that a single device finds for the whole batch.
+
+See `semisup.workers` for replicas in several processes.
 """
 
 from typing import Any
@@ -15,9 +17,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from semisup import workers
 from semisup.errors import InputError
 
-STRATEGIES = ("none", "mirrored")
+STRATEGIES = ("none", "mirrored", "multi_worker")
 
 # Which embeddings take part in a replica's walk: those of all replicas, or its own.
 SCOPES = ("global", "replica")
@@ -33,16 +36,19 @@ def strategy(name: str) -> tf.distribute.Strategy | None:
     """TensorFlow's strategy of that name; None for "none".
 
     Args:
-        name: "none", or "mirrored" for all GPUs of this machine (without any, all its
-            logical CPU devices, of which there is one unless TensorFlow is told otherwise).
+        name: "none"; "mirrored" for all GPUs of this machine (without any, all its
+            logical CPU devices, of which there is one unless TensorFlow is told otherwise);
+            "multi_worker" for all GPUs, or else CPUs, of the machines that TF_CONFIG names.
 
     Raises:
-        InputError: there is no such strategy.
+        InputError: there is no such strategy, or TF_CONFIG is missing or wrong.
     """
     if name not in STRATEGIES:
         raise InputError(f"unknown --strategy {name!r}; known: {', '.join(STRATEGIES)}")
     if name == "none":
         return None
+    if name == "multi_worker":
+        return workers.join()
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 

@@ -6,7 +6,7 @@ import shlex
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from semisup import (
     runs,
     summaries,
     trained,
+    workers,
 )
 from semisup.averaging import averaged_weights, take_averages
 from semisup.errors import InputError, reason
@@ -87,15 +88,17 @@ def train(
             setup.labelled_in_batch,
             recipe.unsup_batch_size if recipe.associates else 0,
         )
-        with strategy.scope():
+        with workers.losses_named(strategy), strategy.scope():
             model = experiment.build_model(setup.recipe, setup.dataset)
         # With A and B apart it can't: TensorFlow has no collectives inside a condition.
         if recipe.association_scope == "global" and not recipe.separate_batches:
             distribution.synchronize_batch_norm(model.network)
-    with locks.held(logdir):
-        if overwrite:
-            clear(logdir)
-        runs.claim(logdir, recipe, setup.split.as_json(), command, numbers)
+    chief = workers.is_chief(strategy)
+    with workers.losses_named(strategy), locks.held(logdir) if chief else nullcontext():
+        with workers.chief_first(strategy):
+            if overwrite and chief:
+                clear(logdir)
+            runs.claim(logdir, recipe, setup.split.as_json(), command, numbers)
         if result := runs.read_result(logdir):
             print(f"{logdir} holds this run already, finished.")
             return result
@@ -116,18 +119,19 @@ def _train(
     `model` learns. It is `setup.model`, or its like on many devices, whose weights
     `setup.model` then takes over whenever it is evaluated or saved: on one device.
     """
-    recipe = setup.recipe
+    recipe, strategy = setup.recipe, model.distribute_strategy
+    chief = workers.is_chief(strategy)
     device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
-    devices = model.distribute_strategy.num_replicas_in_sync
-    if devices > 1:
-        device = f"{devices} {device}s"
+    if strategy.num_replicas_in_sync > 1:
+        device = f"{strategy.num_replicas_in_sync} {device}s"
     watch = f"tensorboard --logdir={shlex.quote(str(logdir))}"
     print(f"Training on {device} in {recipe.precision}, in {logdir}; to watch: {watch}")
     counts = (len(setup.split.labeled), len(setup.split.unlabeled), len(setup.dataset.test_labels))
     print("{:,} labelled, {:,} unlabelled, {:,} test images".format(*counts))
     seconds = tf.Variable(0.0, dtype="float64")
     step = checkpoints.resume(logdir, model, train_seconds=seconds)
-    evaluations = runs.read_metrics(logdir, last_step=step)
+    evaluations = runs.read_metrics(logdir, last_step=step) if chief else []
+    begun = workers.any_of(strategy, bool(evaluations))
     if step > 0:
         print(f"Resuming at step {step} of {recipe.max_steps}.")
 
@@ -137,7 +141,9 @@ def _train(
     if step < recipe.freeze_steps:
         with freezing.frozen(model.network):
             frozen_step.get_concrete_function()
-    writer = tf.summary.create_file_writer(str(logdir), filename_suffix=runs.EVENTS)
+    writer = tf.summary.create_noop_writer()
+    if chief:
+        writer = tf.summary.create_file_writer(str(logdir), filename_suffix=runs.EVENTS)
     sample = figures.choose_walk_sample(setup.dataset, setup.split)
     probe = figures.choose_walk_sample(setup.dataset, setup.split, per_class=10, unlabeled=100)
     label_free_probe = label_free.choose_probe(setup.dataset, setup.split)
@@ -152,11 +158,15 @@ def _train(
 
     def save_if_chosen() -> None:
         """With --select=label_free, the best model so far is on disk at any time."""
+        if not chief:
+            return
         if recipe.select == "label_free" and step == _selected(evaluations, recipe)["step"]:
             with evaluated() as judged:
                 runs.save_model(logdir, judged)
 
     def evaluate_now(logs: Mapping[str, float]) -> None:
+        if not chief:
+            return
         dataset = setup.dataset
         with evaluated() as judged:
             report = evaluate(judged, dataset.test_images, dataset.test_labels, dataset.class_names)
@@ -180,7 +190,8 @@ def _train(
             weight.path: tf.reduce_sum(tf.abs(weight.value)) for weight in model.trainable_variables
         }
         _check_finite(sizes, step, logdir)  # the loss is that of the weights before this step
-        checkpoints.save(logdir, step, model, train_seconds=seconds)
+        with workers.folder_to_write(strategy, logdir) as folder:
+            checkpoints.save(folder, step, model, train_seconds=seconds)
 
     warned: set[str] = set()
 
@@ -203,7 +214,7 @@ def _train(
 
     graph = train_step.get_concrete_function().graph  # traces it, before the clock starts
     with writer.as_default(), interrupts.deferred() as interrupted:
-        if evaluations:
+        if begun:
             save_if_chosen()  # the run may have been killed between its checkpoint and this
         else:
             summaries.write_graph(graph)
@@ -216,7 +227,7 @@ def _train(
             take_step = frozen_step if step < recipe.freeze_steps else train_step
             logs = take_step(*_next(iterator))
             step += 1
-            stopping, last = interrupted(), step == recipe.max_steps
+            stopping, last = workers.any_of(strategy, interrupted()), step == recipe.max_steps
             evaluating = last or step % recipe.eval_interval == 0
             saving = last or stopping or step % save_interval == 0
             logging = evaluating or step % recipe.log_interval == 0
@@ -239,15 +250,20 @@ def _train(
                 if evaluating:
                     save_if_chosen()
                 if stopping:
+                    workers.wait_for_all(strategy)  # while the chief writes
                     raise KeyboardInterrupt
                 started = time.monotonic()
-        if recipe.select == "last":
-            take_averages(model)
-            distribution.take_over(model, setup.model)
-        else:
-            experiment.load_weights(setup.model, logdir / runs.MODEL)
-        summaries.write_end(step, setup)
+        if chief:
+            if recipe.select == "last":
+                take_averages(model)
+                distribution.take_over(model, setup.model)
+            else:
+                experiment.load_weights(setup.model, logdir / runs.MODEL)
+            summaries.write_end(step, setup)
     writer.close()
+    if not chief:
+        workers.wait_for_all(strategy)
+        return runs.read_result(logdir) or {}
 
     errors = [record["test_error"] for record in evaluations if record["step"] > 0]
     selected = _selected(evaluations, recipe)
@@ -264,6 +280,7 @@ def _train(
     trained.save_labeled(logdir, trained.collect_labeled(setup))
     projector.write(logdir, setup)
     runs.write_json(logdir / runs.RESULT, result)
+    workers.wait_for_all(strategy)
     return result
 
 

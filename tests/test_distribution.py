@@ -3,13 +3,15 @@
 import contextlib
 import dataclasses
 import json
+import os
+import socket
 import time
 
 import keras
 import numpy as np
 import pytest
 
-from semisup import checkpoints, distribution, runs
+from semisup import checkpoints, distribution, experiment, runs
 from semisup.errors import InputError
 from semisup.model import AssociativeModel
 from tests import processes
@@ -159,6 +161,111 @@ def test_a_run_on_two_devices_is_that_on_one_also_when_killed(tiny, tmp_path):
     assert not checkpoint.endswith("step-0")
     for weight, wanted in zip(final_weights(tmp_path / "killed"), two, strict=True):
         np.testing.assert_array_equal(weight, wanted)
+
+
+def join_workers(index, ports):
+    """Become a worker of this machine."""
+    os.environ["TF_CONFIG"] = json.dumps(
+        {
+            "cluster": {"worker": [f"127.0.0.1:{port}" for port in ports]},
+            "task": {"type": "worker", "index": index},
+        }
+    )
+    return distribution.strategy("multi_worker")
+
+
+def train_as_worker(index, ports, recipe, logdir, lines):
+    """Train as one of two workers; write down its own weights, or what ended it."""
+    strategy = join_workers(index, ports)
+    built, build = [], experiment.build_model
+    experiment.build_model = lambda *arguments: built.append(build(*arguments)) or built[-1]
+    try:
+        processes.train(recipe, logdir, save_interval=5, strategy=strategy)
+    except InputError as error:
+        (lines / f"error-{index}").write_text(str(error))
+        raise SystemExit(1) from None
+    assert built[-1].distribute_strategy is strategy
+    np.savez(lines / f"weights-{index}.npz", *built[-1].get_weights())
+
+
+def start_workers(*arguments):
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
+        for free in sockets:
+            free.bind(("127.0.0.1", 0))
+        ports = [free.getsockname()[1] for free in sockets]
+    return [processes.start(train_as_worker, index, ports, *arguments) for index in range(2)]
+
+
+def join_all(started, timeout):
+    for process in started:
+        process.join(timeout)
+        assert process.exitcode is not None
+    return [process.exitcode for process in started]
+
+
+@pytest.fixture(scope="module")
+def small(tiny):
+    return dataclasses.replace(tiny, precision="float32", max_steps=15)
+
+
+@pytest.fixture(scope="module")
+def by_workers(small, tmp_path_factory):
+    logdir, lines = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("lines")
+    assert join_all(start_workers(small, logdir, lines), timeout=200) == [0, 0]
+    return logdir, lines
+
+
+def own_weights(lines, index):
+    with np.load(lines / f"weights-{index}.npz") as file:
+        return list(file.values())
+
+
+def test_two_workers_end_with_the_same_weights_as_one_process(small, by_workers, tmp_path):
+    logdir, lines = by_workers
+    for weight, other in zip(own_weights(lines, 0), own_weights(lines, 1), strict=True):
+        np.testing.assert_array_equal(weight, other)
+    in_process(train_on_one, small, tmp_path)
+    assert largest_difference(final_weights(tmp_path), final_weights(logdir)) < 1e-4
+    assert largest_difference(final_weights(logdir), own_weights(lines, 0)) == 0
+    record, shared = (runs.read_evaluations(folder)[-1] for folder in (tmp_path, logdir))
+    for name in ("step", "test_error", "error", "loss", "walker_loss", "visit_loss"):
+        assert shared[name] == pytest.approx(record[name], rel=1e-4)
+    # Only the chief writes: one line for each evaluation, one file of events.
+    assert [e["step"] for e in runs.read_evaluations(logdir)] == [0, 15]
+    assert len(list(logdir.glob("events.*"))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [0, 1], ids=["chief", "worker"])
+def test_the_others_end_when_a_worker_dies_and_all_go_on(small, by_workers, tmp_path, killed):
+    logdir, lines = tmp_path / "run", tmp_path / "lines"
+    lines.mkdir()
+    started = start_workers(small, logdir, lines)
+    while not (logdir / runs.CHECKPOINTS / "step-5.json").exists():
+        assert all(process.is_alive() for process in started)
+        time.sleep(0.01)
+    started[killed].kill()
+    other = started[1 - killed]
+    other.join(60)
+    assert other.exitcode == 1
+    line = (lines / f"error-{1 - killed}").read_text()
+    assert line.startswith("another worker has stopped")
+    assert "\n" not in line
+    assert not (logdir / runs.RESULT).exists()
+    assert join_all(start_workers(small, logdir, lines), timeout=200) == [0, 0]
+    for weight, wanted in zip(final_weights(logdir), final_weights(by_workers[0]), strict=True):
+        np.testing.assert_array_equal(weight, wanted)
+
+
+@pytest.mark.parametrize(
+    "config",
+    ["", "[]", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}'],
+)
+def test_bad_tf_config_is_refused(monkeypatch, config):
+    monkeypatch.setenv("TF_CONFIG", config)
+    with pytest.raises(InputError, match="needs the environment variable TF_CONFIG"):
+        distribution.strategy("multi_worker")
 
 
 def test_what_cannot_be_shared_out_is_refused():

@@ -1,0 +1,121 @@
+"""Several processes, one run: the workers that TF_CONFIG names.
+
+All workers take the same steps, on the same weights. Only the chief evaluates, and writes to the
+run's folder, which all can read. The chief is TensorFlow's: the task of type "chief", or else
+worker 0.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import tensorflow as tf
+
+from semisup.errors import InputError, reason
+
+_EXAMPLE = (
+    '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
+)
+
+# What TensorFlow raises in a process when another one is gone.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
+
+
+def join() -> tf.distribute.Strategy:
+    """The strategy over all workers, once they are all there.
+
+    Raises:
+        InputError: TF_CONFIG is missing or wrong, or TensorFlow can't join the workers.
+    """
+    try:
+        config = json.loads(os.environ.get("TF_CONFIG", ""))
+        kind, index = config["task"]["type"], int(config["task"]["index"])
+        addresses = {job: list(config["cluster"][job]) for job in config["cluster"]}
+        if not {kind, *addresses} <= {"chief", "worker"} or index < 0:
+            raise ValueError
+        addresses[kind][index]
+    except (ValueError, KeyError, TypeError, IndexError):
+        raise InputError(
+            "--strategy=multi_worker needs the environment variable TF_CONFIG, with an index of "
+            f"its own for each worker, such as {_EXAMPLE}"
+        ) from None
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except (tf.errors.OpError, RuntimeError) as error:
+        raise InputError(f"cannot join the workers of TF_CONFIG: {reason(error)}") from None
+
+
+def is_chief(strategy: tf.distribute.Strategy | None) -> bool:
+    """Whether this process writes. Always, if it is the only one."""
+    if not _several(strategy):
+        return True
+    resolver = strategy.cluster_resolver
+    first = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
+    return (resolver.task_type, resolver.task_id) == (first, 0)
+
+
+def any_of(strategy: tf.distribute.Strategy | None, flag: bool) -> bool:
+    """Whether `flag` is set in any worker. All must ask; all wait until the last one has."""
+    if not _several(strategy):
+        return flag
+    return float(_sum(strategy, tf.constant(float(flag)))) > 0
+
+
+def wait_for_all(strategy: tf.distribute.Strategy | None) -> None:
+    """Go on when all workers have come here."""
+    any_of(strategy, False)
+
+
+@contextmanager
+def chief_first(strategy: tf.distribute.Strategy | None) -> Iterator[None]:
+    """What is inside is done by the chief, then by the others."""
+    if not is_chief(strategy):
+        wait_for_all(strategy)
+    yield
+    if is_chief(strategy):
+        wait_for_all(strategy)
+
+
+@contextmanager
+def folder_to_write(strategy: tf.distribute.Strategy | None, logdir: Path) -> Iterator[Path]:
+    """Where this worker may write a checkpoint: the run's folder, or one that is thrown away.
+
+    All workers must write: TensorFlow adds up the metrics of all of them on the way.
+    """
+    if is_chief(strategy):
+        yield logdir
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+
+
+@contextmanager
+def losses_named(strategy: tf.distribute.Strategy | None) -> Iterator[None]:
+    """Inside, the loss of another worker is an InputError that says how to go on."""
+    try:
+        yield
+    except _LOST as error:
+        if not _several(strategy):
+            raise
+        raise InputError(
+            "another worker has stopped, or can't be reached; to go on from the last checkpoint, "
+            f"start all workers again with the same commands ({reason(error)[:200]})"
+        ) from None
+
+
+def _several(strategy: tf.distribute.Strategy | None) -> bool:
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+@tf.function
+def _sum(strategy: tf.distribute.Strategy, value: tf.Tensor) -> tf.Tensor:
+    values = strategy.run(tf.identity, args=(value,))
+    return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
