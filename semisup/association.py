@@ -13,8 +13,9 @@ back. The names are the paper's:
     P_visit [M]     how often the walker visits B_j                          (9)
     V       [M]     wanted visits: uniform over B                            (10)
 
-Every function is pure, takes any backend's tensors or NumPy arrays (but TensorFlow's above
-`LARGEST_MATRIX`), and computes in float32 whatever it is given. Labels are integers in any order and number.
+Every function is pure, takes any backend's tensors or NumPy arrays (above `LARGEST_MATRIX`
+TensorFlow's only), and computes in float32 whatever it is given. Labels are integers in any
+order and number.
 
     losses = association_losses(A, B, labels)
     loss = total_loss(losses.walker, losses.visit, classification_loss(logits, labels))

@@ -55,7 +55,7 @@ def join() -> tf.distribute.Strategy:
 
 def is_chief(strategy: tf.distribute.Strategy | None) -> bool:
     """Whether this process writes. Always, if it is the only one."""
-    if not _several(strategy):
+    if strategy is None or not _several(strategy):
         return True
     resolver = strategy.cluster_resolver
     first = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
