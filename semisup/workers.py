@@ -102,12 +102,12 @@ def losses_named(strategy: tf.distribute.Strategy | None) -> Iterator[None]:
     """Inside, the loss of another worker is an InputError that says how to go on."""
     try:
         yield
-    except _LOST as error:
+    except _LOST:
         if not _several(strategy):
             raise
         raise InputError(
-            "another worker has stopped, or can't be reached; to go on from the last checkpoint, "
-            f"start all workers again with the same commands ({reason(error)[:200]})"
+            "another worker has stopped, or can't be reached (see its own last line); to go on "
+            "from the last checkpoint, start all workers again with the same commands"
         ) from None
 
 

@@ -138,7 +138,7 @@ def final_weights(logdir):
     return keras.models.load_model(logdir / runs.MODEL).get_weights()
 
 
-def test_a_run_on_two_devices_is_that_on_one_also_when_killed(tiny, tmp_path):
+def test_a_run_on_two_devices_is_that_on_one(tiny, tmp_path):
     recipe = dataclasses.replace(tiny, precision="float32", ema=0.5, max_steps=15)
     for function, name in ((train_on_one, "one"), (train_on_two, "two")):
         in_process(function, recipe, tmp_path / name)
@@ -149,6 +149,11 @@ def test_a_run_on_two_devices_is_that_on_one_also_when_killed(tiny, tmp_path):
     for name in ("test_error", "error", "loss", "walker_loss", "visit_loss"):
         assert shared[name] == pytest.approx(record[name], rel=1e-4)
 
+
+@pytest.mark.slow
+def test_a_killed_run_on_two_devices_ends_as_if_it_had_not_been(tiny, tmp_path):
+    recipe = dataclasses.replace(tiny, precision="float32", ema=0.5, max_steps=15)
+    in_process(train_on_two, recipe, tmp_path / "whole")
     process = processes.start(train_on_two, recipe, tmp_path / "killed")
     while not (tmp_path / "killed" / runs.CHECKPOINTS / "step-5.json").exists():
         assert process.is_alive()
@@ -159,7 +164,8 @@ def test_a_run_on_two_devices_is_that_on_one_also_when_killed(tiny, tmp_path):
     checkpoint = checkpoints.newest(tmp_path / "killed")
     in_process(train_on_two, recipe, tmp_path / "killed")
     assert not checkpoint.endswith("step-0")
-    for weight, wanted in zip(final_weights(tmp_path / "killed"), two, strict=True):
+    whole = final_weights(tmp_path / "whole")
+    for weight, wanted in zip(final_weights(tmp_path / "killed"), whole, strict=True):
         np.testing.assert_array_equal(weight, wanted)
 
 
