@@ -142,9 +142,7 @@ def load_weights(model: AssociativeModel, path: Path) -> None:
         InputError: there is no such file, it is damaged, or of another network.
     """
     if not path.is_file():
-        raise InputError(
-            f"there is no {path}, which a finished run has (--init_from names its folder)"
-        )
+        raise InputError(f"there is no {path}; --init_from must name the folder of a finished run")
     try:
         # Not load_weights, which passes over what it does not find.
         model.set_weights(keras.models.load_model(path, compile=False).get_weights())

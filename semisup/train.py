@@ -71,7 +71,9 @@ def main() -> None:
     except KeyboardInterrupt:
         if (logdir / CHECKPOINTS).exists():
             without = ", without --overwrite" if _OVERWRITE.value else ""
-            print(f"\nStopped. To go on: the same command with --logdir={logdir}{without}")
+            print(
+                f"\nStopped and saved. To go on: the same command with --logdir={logdir}{without}"
+            )
         raise
     chosen = ""
     if recipe.select == "label_free":

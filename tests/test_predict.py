@@ -97,7 +97,7 @@ def test_unfinished_runs_predict_by_their_checkpoint_and_damage_is_named(finishe
     again = trained.load(run)
     np.testing.assert_allclose(again.labeled.embeddings, whole.labeled.embeddings, rtol=1e-5)
     (run / runs.LABELED).write_bytes((finished_run / runs.LABELED).read_bytes()[:900])
-    with pytest.raises(InputError, match=r"labeled\.npz is damaged"):
+    with pytest.raises(InputError, match=r"labeled\.npz is .*damaged"):
         trained.load(run)
     (run / runs.MODEL).write_bytes(b"PK")
     with pytest.raises(InputError, match=r"cannot read the model .*model\.keras"):

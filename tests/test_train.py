@@ -57,7 +57,7 @@ def test_trainer_prints_progress_and_the_error(trained):
     )
     assert re.fullmatch(r"[\d,]+ labelled, [\d,]+ unlabelled, [\d,]+ test images", lines[1])
     assert lines[2].startswith("step 0/20  test_error ")
-    assert "walker_loss" in lines[2]
+    assert "walker_loss" in lines[3]
     assert "min left" in lines[3]
     error = json.loads((cwd / "run" / "result.json").read_text())["test_error"]
     assert lines[-1].startswith(f"test error {error:.2f} % after 20 steps")

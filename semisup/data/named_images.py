@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from semisup.data.images import find_images, read_image_as, shaped
-from semisup.data.own import read_npz
 from semisup.errors import InputError
 
 NPZ = ".npz"
@@ -85,6 +84,8 @@ def _read(
 
 def _read_npz(path: Path) -> np.ndarray:
     """The images of a .npz file, uint8 [N, H, W, 1 or 3]. Pickles in it are never loaded."""
+    from semisup.data.own import read_npz  # which loads TensorFlow: only once it is needed
+
     arrays = read_npz(path)
     if _KEY not in arrays:
         raise InputError(f"{path} holds no array called {_KEY!r}")
