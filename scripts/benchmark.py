@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from absl import flags
+from machine import processor
 
 from semisup.console import load_tensorflow, run_main
 from semisup.errors import InputError
@@ -47,7 +48,7 @@ def main() -> None:
 
     path = out / "benchmark.json"
     figures: dict[str, Any] = read_json(path) if path.exists() else {}
-    figures["machine"] = {"processor": _processor(), "python": platform.python_version()}
+    figures["machine"] = {"processor": processor(), "python": platform.python_version()}
     for part in _PARTS.value:
         print(f"\n{part}", flush=True)
         figures[part] = _RUN[part](out)
@@ -137,12 +138,6 @@ _RUN = {
 def _check_names(flag: str, given: list[str], known: tuple[str, ...]) -> None:
     if unknown := sorted(set(given) - set(known)):
         raise InputError(f"--{flag}: unknown {', '.join(unknown)}; known: {', '.join(known)}")
-
-
-def _processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 if __name__ == "__main__":

@@ -17,13 +17,13 @@ DASK_SCHEDULER_ADDRESS or RAY_ADDRESS names, else workers on this machine.
 
 import dataclasses
 import os
-import platform
 import shlex
 import sys
 import time
 from pathlib import Path
 
 from absl import flags
+from machine import processor
 from tqdm import tqdm
 
 from semisup import recipes
@@ -160,19 +160,11 @@ def _write(name: str, cells: list[Cell], seeds: int, folder: Path) -> None:
         "recipe": name,
         "scale": _SCALE.value,
         "commands": report.commands_so_far(folder, command),
-        "hardware": _hardware(),
+        "hardware": f"{os.cpu_count()} cores of {processor()}",
         "cells": reports,
     }
     report.write(content, TABLES[_TABLE.value], folder)
     print(f"\n{report.render(content, TABLES[_TABLE.value])}\nwritten to {folder}.md and .json")
-
-
-def _hardware() -> str:
-    """This machine's processor."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return f"{os.cpu_count()} cores of {next(models, platform.processor() or platform.machine())}"
 
 
 if __name__ == "__main__":
