@@ -12,11 +12,12 @@ from semisup.errors import InputError
 
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 
-# What Linux calls the instructions that multiply bfloat16: x86's two, and Arm's.
-_INSTRUCTIONS = frozenset(("avx512_bf16", "amx_bf16", "bf16"))
+# What Linux calls the instructions that multiply bfloat16: x86's matrix units, and Arm's.
+_INSTRUCTIONS = frozenset(("amx_bf16", "bf16"))
 
-# The lines of /proc/cpuinfo that list them, on x86 and on Arm.
-_FLAGS = ("flags", "Features")
+# AMD's processors multiply it fast in vectors too. Intel's that have these instructions but not
+# AMX (or whose virtual machine hides AMX) took twice as long as in float32: docs/performance.md.
+_AMD, _IN_VECTORS = "AuthenticAMD", "avx512_bf16"
 
 # NVIDIA's GPUs multiply bfloat16 from this compute capability on.
 _COMPUTE_CAPABILITY = (8, 0)
@@ -28,7 +29,7 @@ def resolve(precision: str) -> str:
     Args:
         precision: "float32"; "mixed_bfloat16" (weights float32, layers compute in
             bfloat16); "auto" for the latter where the GPU, or without one the
-            processor, computes it natively, else float32.
+            processor, computes it faster than float32, else float32.
 
     Raises:
         InputError: the precision is unknown.
@@ -38,8 +39,8 @@ def resolve(precision: str) -> str:
     if precision != "auto":
         return precision
     gpus = tf.config.list_physical_devices("GPU")
-    native = all(map(_gpu_has_bfloat16, gpus)) if gpus else _processor_has_bfloat16()
-    return "mixed_bfloat16" if native else "float32"
+    fast = all(map(_gpu_has_bfloat16, gpus)) if gpus else _processor_has_fast_bfloat16()
+    return "mixed_bfloat16" if fast else "float32"
 
 
 @contextmanager
@@ -58,9 +59,11 @@ def _gpu_has_bfloat16(gpu: tf.config.PhysicalDevice) -> bool:
     return details.get("compute_capability", (0, 0)) >= _COMPUTE_CAPABILITY
 
 
-def _processor_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+def _processor_has_fast_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     if platform.system() != "Linux":
         return False  # no other system says it in a file; --precision=mixed_bfloat16 is left
-    words = (line.partition(":") for line in cpuinfo.read_text().splitlines())
-    flags = (set(value.split()) for name, _, value in words if name.strip() in _FLAGS)
-    return any(flag & _INSTRUCTIONS for flag in flags)
+    lines = (line.partition(":") for line in cpuinfo.read_text().splitlines())
+    said = {name.strip(): set(value.split()) for name, _, value in lines}  # all cores say the same
+    flags = said.get("flags", set()) | said.get("Features", set())  # x86's name, and Arm's
+    vectors = _AMD in said.get("vendor_id", ()) and _IN_VECTORS in flags
+    return vectors or bool(flags & _INSTRUCTIONS)

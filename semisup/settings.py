@@ -143,7 +143,7 @@ class Recipe:
     )
     precision: str = _setting(
         "auto",
-        "float32, mixed_bfloat16, or auto: the latter where the machine computes it natively; a "
+        "float32, mixed_bfloat16, or auto: the latter where the machine computes it faster; a "
         "network from PATH.keras keeps its own",
     )
     max_steps: int = _setting(800, "training steps")

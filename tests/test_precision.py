@@ -16,9 +16,11 @@ def test_named_precisions_are_taken_at_their_word():
 
 
 @pytest.mark.parametrize(
-    ("cpuinfo", "native"),
+    ("cpuinfo", "fast"),
     [
-        ("model name : X\nflags\t\t: fpu avx512_bf16 sse\n", True),
+        ("vendor_id\t: AuthenticAMD\nmodel name : X\nflags\t\t: fpu avx512_bf16 sse\n", True),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512_bf16 sse\n", False),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512_bf16 amx_bf16\n", True),
         ("flags : fpu amx_bf16\n", True),
         ("Features : fp asimd bf16\n", True),
         ("flags : fpu avx512f\n", False),
@@ -26,9 +28,9 @@ def test_named_precisions_are_taken_at_their_word():
         ("", False),
     ],
 )
-def test_processor_says_whether_it_has_bfloat16(tmp_path, cpuinfo, native):
+def test_processor_says_whether_it_has_fast_bfloat16(tmp_path, cpuinfo, fast):
     (tmp_path / "cpuinfo").write_text(cpuinfo)
-    assert precision._processor_has_bfloat16(tmp_path / "cpuinfo") is native
+    assert precision._processor_has_fast_bfloat16(tmp_path / "cpuinfo") is fast
 
 
 @pytest.mark.parametrize(
