@@ -85,12 +85,21 @@ def similarity(A: Tensor, B: Tensor, metric: str = "dot") -> Tensor:
         InputError: the metric is unknown.
     """
     with keras.name_scope("similarity"):
-        A, B = _as_dot(A, B, metric)
+        A, B = as_dot(A, B, metric)
         return ops.matmul(A, ops.transpose(B))
 
 
-def _as_dot(A: Tensor, B: Tensor, metric: str) -> tuple[Tensor, Tensor]:
-    """Vectors whose dot products are the similarities of A and B, float32."""
+def as_dot(A: Tensor, B: Tensor, metric: str) -> tuple[Tensor, Tensor]:
+    """Vectors, float32 [N, D'] and [M, D'], whose dot products are the similarities of A and B.
+
+    Args:
+        A: labelled embeddings [N, D].
+        B: all unlabelled embeddings [M, D]: "euclidean" moves the origin to their mean.
+        metric: see `similarity`.
+
+    Raises:
+        InputError: the metric is unknown.
+    """
     check_metric(metric)
     A, B = _float32(A), _float32(B)
     if metric == "cosine":
@@ -323,7 +332,7 @@ def association_losses(
         raise InputError(f"block_size is {block_size}; it must be at least 0")
     with keras.name_scope("association"):
         if block_size > 0:
-            A, B = _as_dot(A, B, metric)
+            A, B = as_dot(A, B, metric)
             return _losses_of_blocks(blockwise.class_walk(A, B, labels, block_size))
         steps = walk(A, B, metric)
         return AssociationLosses(

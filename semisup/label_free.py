@@ -22,6 +22,7 @@ from semisup.data.dataset import Dataset
 from semisup.data.splits import Split
 from semisup.evaluation import predict
 from semisup.model import AssociativeModel
+from semisup.pseudo_labels import class_mass
 
 # As they stand in metrics.jsonl.
 PREFIX = "label_free_"
@@ -66,21 +67,10 @@ def scores(model: AssociativeModel, probe: Probe) -> dict[str, float]:
     walk = association.walk(A, outputs["embedding"], model.similarity)
     p_correct = float(association.p_correct(walk.P_aba, probe.labels))
     entropy = float(association.visit_entropy(association.p_visit(walk.P_ab)))
-    given = association_labels(np.asarray(walk.P_ba), probe.labels)
+    mass = class_mass(A, outputs["embedding"], probe.labels, model.num_classes, model.similarity)
+    given = np.argmax(mass, axis=1)
     agreement = float(np.mean(given == outputs["logits"].argmax(axis=1)))
     parts = [p_correct, entropy / math.log(max(len(probe.B), 2)), agreement]
     # Sums of many small float32 numbers, which may end a hair outside.
     parts = [min(max(part, 0.0), 1.0) for part in parts]
     return dict(zip(NAMES, [*parts, math.prod(parts) ** (1 / 3)], strict=True))
-
-
-def association_labels(P_ba: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The class that each unlabelled image is associated with, integers [M].
-
-    Args:
-        P_ba: probabilities of the steps B -> A, [M, N].
-        labels: classes of A [N], integers.
-    """
-    classes = np.unique(labels)
-    per_class = np.stack([P_ba[:, labels == c].sum(axis=1) for c in classes], axis=1)
-    return classes[per_class.argmax(axis=1)]

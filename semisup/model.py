@@ -250,9 +250,8 @@ class AssociativeModel(keras.Model):
             labels = ops.concatenate([labels, ops.cast(own_classes, labels.dtype)])
         # How many rows have labels is known to the graph only; half of them make most steps.
         half = batch_size // 2
-        losses = association.association_losses(
-            A, B, labels, self.similarity, association.block_size_for(half, half)
-        )
+        block_size = association.block_size_for(half, half)
+        losses = association.association_losses(A, B, labels, self.similarity, block_size)
         # Without both A and B there is no walk, and nothing to learn from one.
         walked = _any(labelled) * _any(unlabelled)
         with keras.name_scope("metrics"):
@@ -261,8 +260,9 @@ class AssociativeModel(keras.Model):
         pseudo_label = 0.0
         if self.uses_pseudo_labels:
             logits_of_B = ops.take(y_pred["logits"], unlabelled, axis=0)
-            P_ba = association.p_ba(association.similarity(A, B, self.similarity))
-            mass = pseudo_labels.class_mass(P_ba, labels, self.num_classes)
+            mass = pseudo_labels.class_mass(
+                A, B, labels, self.num_classes, self.similarity, block_size
+            )
             pseudo_label = walked * pseudo_labels.pseudo_label_loss(logits_of_B, mass)
             with keras.name_scope("metrics"):
                 self.means["pseudo_label_loss"].update_state(pseudo_label, walked)

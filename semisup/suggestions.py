@@ -17,19 +17,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp
 from scipy.stats import entropy, rankdata
 
-from semisup import association, runs
+from semisup import association, blockwise, runs
 from semisup.errors import InputError
 from semisup.evaluation import predict
 from semisup.experiment import Experiment
 from semisup.figures import contact_sheet, save
+from semisup.pseudo_labels import class_mass
 
 # The clusters are made of the best candidates, this many for each image wanted.
 _CANDIDATES = 10
-
-_AT_ONCE = 1000  # unlabelled images, which bounds the memory
 
 # Of more labelled images, this many are drawn evenly: P_ab has a row for each.
 _LABELED = 1000
@@ -40,7 +38,7 @@ COLUMNS = ("path", "score", "visit_probability", "uncertainty", "back_to")
 
 
 class Signs(NamedTuple):
-    """Of each unlabelled image, float64 [M].
+    """Of each unlabelled image, [M].
 
     Attributes:
         visit: visit probability P_visit, equation (9); they sum to 1.
@@ -63,23 +61,13 @@ def walk_signs(A: np.ndarray, B: np.ndarray, labels: np.ndarray, metric: str = "
         labels: classes of A [N].
         metric: see `association.similarity`.
     """
-    blocks = [slice(i, i + _AT_ONCE) for i in range(0, len(B), _AT_ONCE)]
-
-    def similarities(block: slice) -> np.ndarray:
-        return np.asarray(association.similarity(A, B[block], metric), np.float64)
-
-    # Two passes over B, so that no [N, M] matrix is ever whole: P_ab needs the sums of its rows.
-    rows = np.stack([logsumexp(similarities(block), axis=1) for block in blocks])
-    rows = logsumexp(rows, axis=0)[:, None]
-    classes = np.unique(labels)
-    visits, backs = [], []
-    for block in blocks:
-        M = similarities(block)
-        visits.append(np.exp(M - rows).mean(axis=0))
-        P_ba = np.exp(M - logsumexp(M, axis=0)).T
-        backs.append(np.stack([P_ba[:, labels == c].sum(axis=1) for c in classes], axis=1))
-    visit, back = np.concatenate(visits), np.concatenate(backs)
-    return Signs(visit, entropy(back, axis=1) / np.log(len(classes)), classes[back.argmax(axis=1)])
+    # By blocks of B, whatever their number: A x B of them may be far too many at once.
+    block_size = association.BLOCK_SIZE
+    walk = blockwise.class_walk(*association.as_dot(A, B, metric), labels, block_size)
+    classes = int(np.max(labels)) + 1
+    back = np.asarray(class_mass(A, B, labels, classes, metric, block_size), np.float64)
+    uncertainty = entropy(back, axis=1) / np.log(len(np.unique(labels)))
+    return Signs(np.asarray(walk.P_visit), uncertainty, back.argmax(axis=1))
 
 
 def scores(signs: Signs) -> np.ndarray:

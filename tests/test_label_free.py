@@ -69,14 +69,6 @@ def test_entropy_is_of_the_visits_by_hand():
     assert found["label_free_visit_entropy"] == pytest.approx(wanted, rel=1e-5)
 
 
-def test_association_labels_add_up_a_classs_steps():
-    P_ba = np.array([[0.4, 0.3, 0.3], [0.5, 0.1, 0.4]])
-    labels = np.array([7, 2, 2])  # 0.4 against 0.6, 0.5 against 0.5: the lower class
-    np.testing.assert_array_equal(label_free.association_labels(P_ba, labels), [2, 2])
-    labels = np.array([7, 2, 7])
-    np.testing.assert_array_equal(label_free.association_labels(P_ba, labels), [7, 7])
-
-
 def test_probe_is_of_the_split_and_always_the_same():
     labels = np.random.default_rng(0).permutation(np.repeat(np.arange(3), 40))
     images = np.arange(120, dtype=np.uint8).reshape(-1, 1, 1, 1)  # an image's pixel is its number

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from semisup import pseudo_labels
@@ -17,8 +18,25 @@ def test_class_mass_adds_up_the_steps_into_each_class():
         for i, label in enumerate(labels):
             if 0 <= label < 3:
                 expected[j, label] += P_ba[j, i]
-    mass = pseudo_labels.class_mass(P_ba, labels, 3)
-    np.testing.assert_allclose(mass, expected, rtol=1e-5, atol=1e-7)
+    for block_size in (0, 2, 3, len(B), 100):
+        mass = pseudo_labels.class_mass(A, B, labels, 3, block_size=block_size)
+        np.testing.assert_allclose(mass, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_class_mass_in_blocks_is_the_same_for_every_similarity(metric):
+    A, B, labels = embeddings("unbalanced, any order")
+    whole = pseudo_labels.class_mass(A, B, labels, 3, metric, block_size=0)
+    blocks = pseudo_labels.class_mass(A, B, labels, 3, metric, block_size=2)
+    np.testing.assert_allclose(blocks, whole, rtol=1e-5, atol=1e-7)
+
+
+def test_no_gradient_flows_through_the_class_mass():
+    A, B, labels = embeddings("unbalanced, any order")
+    A, B = tf.Variable(A), tf.Variable(B)
+    with tf.GradientTape() as tape:
+        mass = tf.reduce_sum(pseudo_labels.class_mass(A, B, labels, 3) ** 2)
+    assert tape.gradient(mass, [A, B]) == [None, None]
 
 
 def test_pseudo_label_loss_counts_confident_samples_only():
