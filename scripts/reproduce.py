@@ -154,17 +154,30 @@ def _write(name: str, cells: list[Cell], seeds: int, folder: Path) -> None:
         [example] = running.runs_of(cell, 1, folder)
         ended = [report.read_run(run, cell.start) for run in there]
         reports.append(report.cell_report(cell, ended, report.command_of(example.recipe)))
-    command = shlex.join([".venv/bin/python", "scripts/reproduce.py", *sys.argv[1:]])
     content = {
         "table": _TABLE.value,
         "recipe": name,
         "scale": _SCALE.value,
-        "commands": report.commands_so_far(folder, command),
+        "commands": report.commands_so_far(folder, _command()),
         "hardware": f"{os.cpu_count()} cores of {processor()}",
         "cells": reports,
     }
     report.write(content, TABLES[_TABLE.value], folder)
     print(f"\n{report.render(content, TABLES[_TABLE.value])}\nwritten to {folder}.md and .json")
+
+
+def _command() -> str:
+    """This command as a reader would give it: DIR for places, nothing of how it was spread out."""
+    words = [".venv/bin/python", "scripts/reproduce.py"]
+    for name in flags.FLAGS:
+        if not flags.FLAGS[name].present or name in ("out", "jobs", "backend"):
+            continue
+        words.append(
+            f"--{name}=DIR"
+            if name in ("data_dir", "target_data_dir")
+            else shlex.quote(flags.FLAGS[name].serialize())
+        )
+    return " ".join(words)
 
 
 if __name__ == "__main__":

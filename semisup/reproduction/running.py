@@ -109,7 +109,10 @@ def run_all(missing: Sequence[Run], jobs: int, backend: str) -> Iterator[tuple[R
 
 
 def words(recipe: Recipe) -> list[str]:
-    """The recipe as arguments of semisup-train: from the nearest recipe that has a name."""
+    """The recipe as arguments of semisup-train: from the nearest recipe that has a name.
+
+    One of the same data is nearer than any other, as a reader would expect.
+    """
 
     def differing(base: Recipe) -> dict[str, object]:
         pairs = {name: getattr(recipe, name) for name in dataclasses.asdict(recipe)}
@@ -121,7 +124,14 @@ def words(recipe: Recipe) -> list[str]:
         for name, base in recipes.RECIPES.items()
         if None not in (changes := differing(base)).values()
     }
-    name = min(sayable, key=lambda name: len(sayable[name]))
+    name = min(
+        sayable,
+        key=lambda name: (
+            "dataset" in sayable[name],
+            "target_dataset" in sayable[name],
+            len(sayable[name]),
+        ),
+    )
     return [f"--recipe={name}", *(f"--{key}={value}" for key, value in sayable[name].items())]
 
 
