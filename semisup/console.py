@@ -43,8 +43,8 @@ def run_main(main: Callable[..., int | None], description: str, takes_files: boo
         logging.set_verbosity(logging.WARNING)
         try:
             return main(*argv[1:])
-        except (InputError, OSError) as error:
-            sys.exit(f"error: {' '.join(str(error).split())}")
+        except (InputError, OSError, MemoryError) as error:
+            sys.exit(f"error: {' '.join(str(error).split()) or 'out of memory'}")
         except KeyboardInterrupt:
             sys.exit(130)
 

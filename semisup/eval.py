@@ -6,9 +6,12 @@
     semisup-eval --logdir=DIR --figures   the paper's figures too: figure2.png to figure4.png
     semisup-eval --logdir=DIR --suggest=20    and 20 images whose labels would help most
 
-All else is read from the run's folder. The last judgement is also written to eval.json there.
+All else is read from the run's folder, and the last judgement is also written to eval.json
+there. --out=FOLDER writes this, figures and suggestions elsewhere; --data_dir and
+--target_data_dir say where the data is now, if it has moved since the training.
 """
 
+import dataclasses
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,7 +25,7 @@ from semisup.errors import InputError
 _LOGDIR = flags.DEFINE_string("logdir", None, "the folder of the run, as semisup-train wrote it")
 _WATCH = flags.DEFINE_bool("watch", False, "go on with each new checkpoint until the run ends")
 _FIGURES = flags.DEFINE_bool(
-    "figures", False, "also draw the paper's figures 2, 3 and 4 of this run, as PNG in its folder"
+    "figures", False, "also draw the paper's figures 2, 3 and 4 of this run, as PNG"
 )
 _TIMEOUT = flags.DEFINE_float(
     "timeout", 600.0, "with --watch: give up after this many seconds without a new checkpoint"
@@ -31,9 +34,14 @@ _SUGGEST = flags.DEFINE_integer(
     "suggest",
     0,
     "write this many unlabelled images whose labels would help most to suggestions.csv and "
-    "suggestions.png in --logdir",
+    "suggestions.png",
     lower_bound=0,
 )
+_OUT = flags.DEFINE_string("out", None, "folder to write to, made if need be; by default --logdir")
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "where the data set's files are now; by default where the run found them"
+)
+_TARGET_DATA_DIR = flags.DEFINE_string("target_data_dir", None, "the same of the target's files")
 
 
 def main() -> None:
@@ -43,12 +51,20 @@ def main() -> None:
     if _WATCH.value:
         runs.wait_for(logdir, _TIMEOUT.value)
     recipe = runs.read_begun_recipe(logdir)
+    recipe = dataclasses.replace(
+        recipe,
+        data_dir=_DATA_DIR.value or recipe.data_dir,
+        target_data_dir=_TARGET_DATA_DIR.value or recipe.target_data_dir,
+    )
     load_tensorflow()  # which --help and bad flags do not need
     from semisup import checkpoints, experiment, suggestions
     from semisup.averaging import averaged_weights
     from semisup.evaluation import evaluate
 
     setup = experiment.build(recipe)
+    runs.check_split(logdir, setup.split.hash)
+    out = Path(_OUT.value or logdir)
+    out.mkdir(parents=True, exist_ok=True)
     dataset, model = setup.dataset, setup.model
 
     def states() -> Iterator[int]:
@@ -79,20 +95,20 @@ def main() -> None:
             ),
             "confusion": report.confusion.tolist(),
         }
-        runs.write_json(logdir / runs.EVAL, content)
+        runs.write_json(out / runs.EVAL, content)
     if step is None:
         raise InputError(f"{logdir} holds no checkpoint that could be judged")
     with averaged_weights(model):
         if _FIGURES.value:
             from semisup.paper_figures import write_figures
 
-            for path in write_figures(setup, step, logdir):
+            for path in write_figures(setup, step, out):
                 print(f"wrote {path}")
         if _SUGGEST.value:
-            chosen = suggestions.write(logdir, setup, _SUGGEST.value)
+            chosen = suggestions.write(out, setup, _SUGGEST.value)
             print(
-                f"{len(chosen)} images to label next: {logdir / suggestions.CSV}, "
-                f"{logdir / suggestions.PICTURE}"
+                f"{len(chosen)} images to label next: {out / suggestions.CSV}, "
+                f"{out / suggestions.PICTURE}"
             )
 
 

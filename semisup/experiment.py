@@ -13,7 +13,7 @@ from semisup.data.batches import association_batches
 from semisup.data.dataset import Dataset
 from semisup.data.sizes import adapted
 from semisup.data.splits import Split, choose_split, read_split
-from semisup.errors import InputError
+from semisup.errors import InputError, reason
 from semisup.model import AssociativeModel
 from semisup.runs import MODEL
 from semisup.settings import Recipe
@@ -98,7 +98,21 @@ def load_data(recipe: Recipe) -> Dataset:
 
 
 def build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
-    """The recipe's model, compiled, with the first weights that its seed gives."""
+    """The recipe's model, compiled, with the first weights that its seed gives.
+
+    Raises:
+        InputError: its network is unknown, does not fit the images, or not into the memory.
+    """
+    try:
+        return _build_model(recipe, dataset)
+    except tf.errors.ResourceExhaustedError as error:
+        raise InputError(
+            f"the model does not fit into the memory: {reason(error)}; try a smaller --emb_size, "
+            "--new_size or --architecture"
+        ) from None
+
+
+def _build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
     keras.utils.set_random_seed(recipe.seed)
     with precision.policy(recipe.precision):
         network = architectures.build(

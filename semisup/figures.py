@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from semisup import association
+from semisup import association, runs
 from semisup.data.dataset import Dataset
 from semisup.data.splits import Split
 from semisup.evaluation import Report, predict
@@ -123,8 +123,10 @@ def contact_sheet(images: np.ndarray, captions: Sequence[str], title: str = "") 
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure to a file; its ending (.png, .pdf, .svg) says as what."""
-    figure.savefig(path, dpi=150)
+    """Write a figure, whole or not at all; the file's ending (.png, .pdf, .svg) says as what."""
+    temporary = path.with_name(f"{runs.TEMPORARY}{path.name}")
+    figure.savefig(temporary, dpi=150)
+    temporary.replace(path)
 
 
 def to_pixels(figure: Figure) -> np.ndarray:

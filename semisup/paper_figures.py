@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from semisup import experiment, figures, runs
+from semisup import experiment, figures
 from semisup.evaluation import predict
 from semisup.experiment import Experiment
 from semisup.mistakes_figure import mistakes_figure
@@ -31,7 +31,5 @@ def write_figures(setup: Experiment, step: int, folder: Path) -> list[Path]:
         "figure4.png": neighbours_figure(setup.model, setup.dataset, setup.split),
     }
     for name, figure in drawn.items():
-        temporary = folder / f"{runs.TEMPORARY}{name}"
-        figures.save(figure, temporary)
-        temporary.replace(folder / name)
+        figures.save(figure, folder / name)
     return [folder / name for name in drawn]

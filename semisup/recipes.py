@@ -211,12 +211,47 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
+# What --augmentation=true stands for where the recipe itself has no augmentation.
+AUGMENTATION_OF_DATASET = {
+    "mnist": "digits",
+    "mnist3": "digits",
+    "mnist5k": "digits",
+    "usps": "digits",
+    "svhn": "svhn",
+    "svhn_extra": "svhn",
+    "synth": "svhn",
+    "synth_digits": "svhn",
+    "stl10": "stl10",
+}
+
+
 def get(name: str, **changes: Any) -> Recipe:
     """The recipe called `name`, with some settings changed.
 
+    An augmentation of "true" or "false", the values of the authors' flag, becomes the name of
+    one: "true" is the recipe's own, or if it has none, the one that suits the data set.
+
     Raises:
-        InputError: there is no such recipe, or a setting is outside its range.
+        InputError: there is no such recipe, a setting is outside its range, or no
+            augmentation is known to suit the data set.
     """
     if name not in RECIPES:
         raise InputError(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
-    return dataclasses.replace(RECIPES[name], **changes)
+    recipe = dataclasses.replace(RECIPES[name], **changes)
+    augmentation = recipe.augmentation
+    if augmentation == "false":
+        augmentation = "none"
+    elif augmentation == "true":
+        augmentation = RECIPES[name].augmentation
+        if augmentation == "none":
+            augmentation = _augmentation_of(recipe.dataset)
+    return dataclasses.replace(recipe, augmentation=augmentation)
+
+
+def _augmentation_of(dataset: str) -> str:
+    if dataset not in AUGMENTATION_OF_DATASET:
+        raise InputError(
+            f"--augmentation=true: which one suits the data set {dataset!r} is not known; name "
+            "one, such as --augmentation=digits"
+        )
+    return AUGMENTATION_OF_DATASET[dataset]

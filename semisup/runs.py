@@ -143,6 +143,23 @@ def read_begun_recipe(logdir: Path) -> Recipe:
     return dataclasses.replace(recipe, precision=read_precision(logdir) or recipe.precision)
 
 
+def check_split(logdir: Path, split_hash: str) -> None:
+    """Make sure that the data is still what the run in `logdir` was trained on.
+
+    Args:
+        logdir: the run's folder.
+        split_hash: of the labelled and unlabelled images, as the data gives them now.
+
+    Raises:
+        InputError: other images would be labelled, and so test images may have been trained on.
+    """
+    if read_json(logdir / RECIPE).get("split_hash") != split_hash:
+        raise InputError(
+            f"the data has changed since {logdir} was trained: it would choose other images to "
+            "label; --data_dir names a folder with the files as they were"
+        )
+
+
 def _fits(value: Any, kind: Any) -> bool:
     """Whether a value out of JSON, where 1 may stand for 1.0, is of a setting's type."""
     kinds = typing.get_args(kind) or (kind,)  # of `int | None`, both

@@ -94,14 +94,14 @@ def choose(score: np.ndarray, B: np.ndarray, count: int) -> np.ndarray:
     return best[np.sort(first)]
 
 
-def write(logdir: Path, setup: Experiment, count: int) -> np.ndarray:
-    """Suggest images of an experiment to label; writes them into the folder of its run.
+def write(folder: Path, setup: Experiment, count: int) -> np.ndarray:
+    """Suggest images of an experiment to label, as two files in a folder.
 
     Writes suggestions.csv (the image, its score and signs, the class that the walker
     steps back to) and suggestions.png, a contact sheet of the images.
 
     Args:
-        logdir: the run's folder.
+        folder: where to.
         setup: the experiment, its model restored.
         count: how many to suggest, at most.
 
@@ -137,9 +137,9 @@ def write(logdir: Path, setup: Experiment, count: int) -> np.ndarray:
     ]
     text = io.StringIO(newline="")
     csv.writer(text).writerows([COLUMNS, *rows])
-    runs.write_text(logdir / CSV, text.getvalue())
+    runs.write_text(folder / CSV, text.getvalue())
     images = np.asarray(dataset.unlabeled_pool[pool[chosen]])
     captions = [f"{rank}: {row[4]}? {row[3][:4]}" for rank, row in enumerate(rows, start=1)]
     title = "label these next: number, likeliest class, uncertainty"
-    save(contact_sheet(images, captions, title), logdir / PICTURE)
+    save(contact_sheet(images, captions, title), folder / PICTURE)
     return pool[chosen]

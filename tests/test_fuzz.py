@@ -5,6 +5,7 @@ either that or the packed file is mutated. A packed file carries checksums, so t
 read from a mutated one must be the very data, unless the content itself was mutated.
 """
 
+import dataclasses
 import gzip
 import io
 import json
@@ -25,7 +26,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from semisup import runs
+from semisup import experiment, runs
 from semisup.data import images as images_module
 from semisup.data.dataset import Dataset
 from semisup.data.digits import load_svhn, load_usps
@@ -444,3 +445,9 @@ def test_ten_thousand_flags_are_settings_or_refused():
 def test_numbers_beyond_what_tensorflow_counts_are_refused(name):
     with pytest.raises(InputError, match=rf"--{name} is {2**31}; it must be below {2**31}"):
         Recipe(**{name: 2**31})
+
+
+@pytest.mark.parametrize("name", ["emb_size", "virtual_embeddings"])
+def test_models_larger_than_the_memory_are_refused(tiny, bounded_memory, name):
+    with pytest.raises(InputError, match=r"does not fit into the memory: OOM .*; try a smaller"):
+        experiment.build(dataclasses.replace(tiny, **{name: 10**8}))

@@ -28,6 +28,36 @@ def test_every_recipe_names_what_there_is(name):
     assert recipe.augmentation in ("none", *AUGMENTATIONS)
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "wanted"),
+    [
+        ("mnist5k", {}, "digits"),
+        ("mnist5k", {"dataset": "stl10"}, "stl10"),
+        ("svhn", {"dataset": "synth"}, "svhn"),
+        ("stl10", {}, "stl10"),
+        # The recipe's own comes before the data set's.
+        ("mnist5k_to_mnistm_local", {}, "inversion"),
+        ("mnist5k", {"dataset": "folder"}, None),
+        ("mnist5k", {"dataset": "tfds:cifar10"}, None),
+    ],
+)
+def test_augmentation_true_and_false_become_names(name, changes, wanted):
+    assert recipes.get(name, augmentation="false", **changes).augmentation == "none"
+    if wanted:
+        assert recipes.get(name, augmentation="true", **changes).augmentation == wanted
+    else:
+        with pytest.raises(InputError, match=rf"=true: .* '{changes['dataset']}' is not known"):
+            recipes.get(name, augmentation="true", **changes)
+
+
+def test_data_sets_and_their_augmentations_are_there():
+    from semisup.data.augmentation import AUGMENTATIONS
+    from semisup.data.catalogue import NAMES
+
+    assert recipes.AUGMENTATION_OF_DATASET.keys() <= set(NAMES)
+    assert set(recipes.AUGMENTATION_OF_DATASET.values()) <= set(AUGMENTATIONS)
+
+
 def test_every_setting_has_a_meaning():
     assert all(field.metadata["help"] for field in dataclasses.fields(Recipe))
 

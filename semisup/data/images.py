@@ -1,11 +1,15 @@
-"""Image files: found in folders, decoded with Pillow, never trusted."""
+"""Image files: found in folders, decoded with Pillow, never trusted.
+
+A camera that was turned stores its picture as the sensor saw it, and how it was held beside
+that (EXIF). All that is read here is the right way up.
+"""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from semisup.errors import InputError
 
@@ -21,6 +25,9 @@ LARGEST = 50_000_000
 
 # Pillow's names of what is decoded to one channel.
 _GREY = frozenset(("1", "L", "I;16"))
+
+# EXIF orientations of a picture that lies on its side: height and width change places.
+_ON_ITS_SIDE = (5, 6, 7, 8)
 
 Box = tuple[int, int, int, int]
 
@@ -43,7 +50,10 @@ def read_header(path: Path) -> tuple[int, int, int]:
         InputError: the file is missing, empty, no image or absurdly large.
     """
     with _opened(path) as image:
-        return image.height, image.width, 1 if image.mode in _GREY else 3
+        height, width = image.height, image.width
+        if _orientation(image) in _ON_ITS_SIDE:
+            height, width = width, height
+        return height, width, 1 if image.mode in _GREY else 3
 
 
 def read_image(path: Path, size: int = 0, box: Box | None = None) -> np.ndarray:
@@ -52,7 +62,7 @@ def read_image(path: Path, size: int = 0, box: Box | None = None) -> np.ndarray:
     Args:
         path: the file.
         size: if above 0, resize to this height and width (bilinear).
-        box: cut out (left, upper, right, lower) first.
+        box: cut out (left, upper, right, lower) first, of the image the right way up.
 
     Returns:
         uint8 [H, W, 1] if the file is grey, else [H, W, 3].
@@ -62,7 +72,7 @@ def read_image(path: Path, size: int = 0, box: Box | None = None) -> np.ndarray:
             the box reaches out of it.
     """
     with _opened(path) as image:
-        image = image.convert("L" if image.mode in _GREY else "RGB")
+        image = _decoded(image, image.mode in _GREY)
         if box is not None:
             left, upper, right, lower = box
             if not (0 <= left < right <= image.width and 0 <= upper < lower <= image.height):
@@ -91,7 +101,7 @@ def read_image_as(path: Path, image_shape: tuple[int, int, int]) -> np.ndarray:
     """
     with _opened(path) as image:
         grey = image.mode in _GREY or image_shape[2] == 1
-        return _shaped(image.convert("L" if grey else "RGB"), image_shape)
+        return _shaped(_decoded(image, grey), image_shape)
 
 
 def shaped(pixels: np.ndarray, image_shape: tuple[int, int, int]) -> np.ndarray:
@@ -113,6 +123,27 @@ def _shaped(image: Image.Image, image_shape: tuple[int, int, int]) -> np.ndarray
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     pixels = np.asarray(image).reshape(height, width, -1)
     return as_rgb(pixels) if channels == 3 else pixels
+
+
+def _decoded(image: Image.Image, grey: bool) -> Image.Image:
+    """The right way up, in one channel or as RGB."""
+    turned = _orientation(image) != 1
+    image.load()
+    if turned:
+        # It turns the pixels first. Then it writes the EXIF anew, and may fail at a strange tag.
+        with suppress(Exception):
+            ImageOps.exif_transpose(image, in_place=True)
+    return image.convert("L" if grey else "RGB")
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF tag that says how the camera was held; 1 if upright, or not said."""
+    if image.format == "TIFF":
+        return 1  # Pillow turns these by itself
+    with suppress(Exception):  # damaged EXIF is no reason to refuse the pixels
+        # Not image.getexif(), which decodes a PNG to look for a tag behind its pixels.
+        return Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+    return 1
 
 
 @contextmanager
