@@ -47,6 +47,15 @@ _QUICK_JOINT: dict[str, Any] = {
     "eval_interval": 250,
 }
 
+# Rendered digits are further from written ones: an association that grows faster than the
+# classifier learns joins 4s to 9s for good, on some seeds.
+_QUICK_SYNTHETIC: dict[str, Any] = {
+    **_QUICK_JOINT,
+    "augmentation": "digits",
+    "walker_weight_envelope_steps": 1500,
+    "walker_weight_envelope_delay": 0,
+}
+
 # The paper's way (section 4.6) at that size: the source first, then the target.
 _QUICK_SEQUENTIAL = {**_QUICK_JOINT, "walker_weight_envelope": "none", "visit_weight": 0.5}
 
@@ -191,14 +200,14 @@ RECIPES: dict[str, Recipe] = {
     "mnist_to_usps": Recipe(dataset="mnist", target_dataset="usps", **_QUICK_JOINT),
     # Command:  semisup-train --recipe=synth_digits_to_mnist --target_data_dir=MNIST
     # Expected: see docs/results.md.
-    "synth_digits_to_mnist": Recipe(dataset="synth_digits", target_dataset="mnist", **_QUICK_JOINT),
+    "synth_digits_to_mnist": Recipe(
+        dataset="synth_digits", target_dataset="mnist", **_QUICK_SYNTHETIC
+    ),
     # Without any file.
     # Command:  semisup-train --recipe=synth_digits_to_mnist5k
-    # Expected: 4.4; on the source alone 21.1, on the target's labels 2.5 (here); 3 minutes.
+    # Expected: see docs/results.md.
     "synth_digits_to_mnist5k": Recipe(
-        dataset="synth_digits",
-        target_dataset="mnist5k",
-        **_QUICK_JOINT,
+        dataset="synth_digits", target_dataset="mnist5k", **_QUICK_SYNTHETIC
     ),
     # Command:  semisup-train --recipe=mnist5k_to_mnistm_local
     # Expected: 2.9; on the source alone 23.6 (here); 3 minutes.
