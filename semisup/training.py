@@ -1,7 +1,6 @@
 """The training loop: steps, evaluations, checkpoints, progress, resume."""
 
 import dataclasses
-import math
 import shlex
 import statistics
 import time
@@ -13,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from semisup import (
+    bad_numbers,
     checkpoints,
     diagnosis,
     distribution,
@@ -189,7 +189,8 @@ def _train(
         sizes = {
             weight.path: tf.reduce_sum(tf.abs(weight.value)) for weight in model.trainable_variables
         }
-        _check_finite(sizes, step, logdir)  # the loss is that of the weights before this step
+        # The losses are those of the weights before this step.
+        bad_numbers.check_finite(sizes, step, logdir)
         with workers.folder_to_write(strategy, logdir) as folder:
             checkpoints.save(folder, step, model, train_seconds=seconds)
 
@@ -212,6 +213,7 @@ def _train(
     if missing and recipe.visit_weight > 0 and recipe.virtual_embeddings == 0:
         progress.warn(diagnosis.missing_classes(missing))
 
+    losses = bad_numbers.LossWatch(logdir)
     graph = train_step.get_concrete_function().graph  # traces it, before the clock starts
     with writer.as_default(), interrupts.deferred() as interrupted:
         if begun:
@@ -227,14 +229,15 @@ def _train(
             take_step = frozen_step if step < recipe.freeze_steps else train_step
             logs = take_step(*_next(iterator))
             step += 1
+            losses.add(step, logs)
             stopping, last = workers.any_of(strategy, interrupted()), step == recipe.max_steps
             evaluating = last or step % recipe.eval_interval == 0
             saving = last or stopping or step % save_interval == 0
             logging = evaluating or step % recipe.log_interval == 0
             if logging or saving:
-                logs = {name: float(value) for name, value in logs.items()}
-                _check_finite(logs, step, logdir)  # nothing else is worth keeping
+                losses.look()  # if one is no number, nothing of this step is worth keeping
             if logging:
+                logs = {name: float(value) for name, value in logs.items()}
                 summaries.write_training(step, logs, model)
                 model.reset_metrics()
                 progress.update(step, {name: logs[name] for name in _SHOWN})
@@ -332,12 +335,3 @@ def _next(iterator: Iterator[Any]) -> Any:
         if not mark:
             raise
         raise InputError(line.split("\n")[0]) from None
-
-
-def _check_finite(logs: Mapping[str, float], step: int, logdir: Path) -> None:
-    bad = [name for name, value in logs.items() if not math.isfinite(value)]
-    if bad:
-        raise InputError(
-            f"{', '.join(bad)} no longer finite at step {step}; the last good checkpoint is in "
-            f"{logdir}; try a lower --learning_rate or other loss weights"
-        )
