@@ -159,7 +159,8 @@ def load_weights(model: AssociativeModel, path: Path) -> None:
         raise InputError(f"there is no {path}; --init_from must name the folder of a finished run")
     try:
         # Not load_weights, which passes over what it does not find.
-        model.set_weights(keras.models.load_model(path, compile=False).get_weights())
+        saved = keras.models.load_model(path, compile=False, safe_mode=True)
+        model.set_weights(saved.get_weights())
     except Exception as error:  # Keras's reader fails in many ways on damaged bytes
         reason = str(error).strip().split("\n")[0]
         raise InputError(f"cannot take the weights of {path}: {reason}") from None

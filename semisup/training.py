@@ -33,7 +33,7 @@ from semisup.averaging import averaged_weights, take_averages
 from semisup.errors import InputError, reason
 from semisup.evaluation import evaluate
 from semisup.model import AssociativeModel
-from semisup.overwrite import clear
+from semisup.overwrite import clear, refuse_links
 from semisup.progress import Progress
 from semisup.settings import Recipe
 
@@ -72,12 +72,13 @@ def train(
 
     Raises:
         InputError: the recipe or its data is bad, its batches can't be shared out, the
-            folder holds another run or is in use, its checkpoints are damaged, or a loss is no
-            longer a finite number.
+            folder holds another run, is in use or has links in it, its checkpoints are damaged,
+            a loss is no longer a finite number, or another worker is gone or began otherwise.
         KeyboardInterrupt: SIGINT or SIGTERM came; the last step is saved.
     """
     if save_interval is not None and save_interval < 1:
         raise InputError(f"--save_interval is {save_interval}; it must be at least 1")
+    refuse_links(logdir)
     begun = None if overwrite else runs.read_precision(logdir)
     numbers = begun or precision.resolve(recipe.precision)
     setup = experiment.build(dataclasses.replace(recipe, precision=numbers))
