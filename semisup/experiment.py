@@ -40,8 +40,8 @@ class Experiment:
         classes = self.dataset.num_classes - len(self.classes_without_labels)
         return classes * self.recipe.sup_per_batch
 
-    def batches(self, start_step: int = 0) -> tf.data.Dataset:
-        """Endless training batches, from number `start_step` on."""
+    def batches(self, start_step: int = 0, part: int = 0, parts: int = 1) -> tf.data.Dataset:
+        """Endless training batches, or parts of them, from number `start_step` on."""
         dataset, labeled = self.dataset, self.split.labeled
         pool = dataset.unlabeled_pool
         if len(self.split.unlabeled) < len(pool):
@@ -58,6 +58,8 @@ class Experiment:
             start_step=start_step,
             augment=augment,
             augment_unlabeled=None if name in augmentation.LABELED_ONLY else augment,
+            part=part,
+            parts=parts,
         )
 
 

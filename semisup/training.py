@@ -99,6 +99,11 @@ def train(
         with workers.chief_first(strategy):
             if overwrite and chief:
                 clear(logdir)
+            if not chief and not (logdir / runs.RECIPE).exists():
+                raise InputError(
+                    f"this worker does not see the run that the chief began in {logdir}; --logdir "
+                    "must be a folder that all workers share"
+                )
             runs.claim(logdir, recipe, setup.split.as_json(), command, numbers)
         if result := runs.read_result(logdir):
             print(f"{logdir} holds this run already, finished.")
@@ -131,12 +136,20 @@ def _train(
     print("{:,} labelled, {:,} unlabelled, {:,} test images".format(*counts))
     seconds = tf.Variable(0.0, dtype="float64")
     step = checkpoints.resume(logdir, model, train_seconds=seconds)
+    workers.check_alike(
+        strategy,
+        {
+            "--save_interval": save_interval,
+            "precision": recipe.precision,
+            "the step begun at": step,
+        },
+    )
     evaluations = runs.read_metrics(logdir, last_step=step) if chief else []
     begun = workers.any_of(strategy, bool(evaluations))
     if step > 0:
         print(f"Resuming at step {step} of {recipe.max_steps}.")
 
-    batches = setup.batches(start_step=step)
+    batches = setup.batches(step, *workers.place(strategy))
     train_step = make_train_step(model, batches.element_spec)
     frozen_step = make_train_step(model, batches.element_spec)
     if step < recipe.freeze_steps:
