@@ -1,7 +1,8 @@
 """Many devices, one batch: each replica embeds its share, and the walk is over all shares.
 
-Every replica has the same weights and is given the same batch. It takes every n-th row, so
-that with n replicas each has 1/n of each class's labelled images and of the unlabelled ones.
+Every replica has the same weights. Of n replicas, each takes every n-th row of a batch, so that
+it has 1/n of each class's labelled images and of the unlabelled ones. Of several workers, each
+makes only its rows of a batch, which its replicas share.
 
 With the scope "global" the embeddings of all shares are gathered before the losses, so that
 every replica computes the losses of the whole batch. Those, divided by n, are what each
@@ -73,11 +74,14 @@ def replicas() -> int:
 
 
 def share(rows: tf.Tensor) -> tf.Tensor:
-    """Of the rows [B, ...] of a batch, those of this replica [B / replicas, ...]."""
-    count = replicas()
+    """Of the rows [B, ...] that this worker made of a batch, those of this replica.
+
+    B / n of them, if the worker has n replicas; without other workers these are all replicas.
+    """
+    count = replicas() // workers.place(tf.distribute.get_strategy())[1]
     if count == 1:
         return rows
-    return rows[tf.distribute.get_replica_context().replica_id_in_sync_group :: count]
+    return rows[tf.distribute.get_replica_context().replica_id_in_sync_group % count :: count]
 
 
 def gathered(tensors: Any) -> Any:
@@ -98,7 +102,8 @@ def gathered(tensors: Any) -> Any:
 
 
 def _all_gather(context: tf.distribute.ReplicaContext, rows: tf.Tensor) -> tf.Tensor:
-    everyones = context.all_gather(rows, axis=0)
+    # all_gather asks for the device of its rows; the labels, a mere argument, have none.
+    everyones = context.all_gather(tf.identity(rows), axis=0)
     everyones.set_shape([None, *rows.shape[1:]])  # TensorFlow forgets it
     return _with_dense_gradient(everyones)
 

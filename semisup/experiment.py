@@ -40,8 +40,8 @@ class Experiment:
         classes = self.dataset.num_classes - len(self.classes_without_labels)
         return classes * self.recipe.sup_per_batch
 
-    def batches(self, start_step: int = 0) -> tf.data.Dataset:
-        """Endless training batches, from number `start_step` on."""
+    def batches(self, start_step: int = 0, part: int = 0, parts: int = 1) -> tf.data.Dataset:
+        """Endless training batches, or parts of them, from number `start_step` on."""
         dataset, labeled = self.dataset, self.split.labeled
         pool = dataset.unlabeled_pool
         if len(self.split.unlabeled) < len(pool):
@@ -58,6 +58,8 @@ class Experiment:
             start_step=start_step,
             augment=augment,
             augment_unlabeled=None if name in augmentation.LABELED_ONLY else augment,
+            part=part,
+            parts=parts,
         )
 
 
@@ -159,7 +161,8 @@ def load_weights(model: AssociativeModel, path: Path) -> None:
         raise InputError(f"there is no {path}; --init_from must name the folder of a finished run")
     try:
         # Not load_weights, which passes over what it does not find.
-        model.set_weights(keras.models.load_model(path, compile=False).get_weights())
+        saved = keras.models.load_model(path, compile=False, safe_mode=True)
+        model.set_weights(saved.get_weights())
     except Exception as error:  # Keras's reader fails in many ways on damaged bytes
         reason = str(error).strip().split("\n")[0]
         raise InputError(f"cannot take the weights of {path}: {reason}") from None

@@ -124,9 +124,8 @@ def contact_sheet(images: np.ndarray, captions: Sequence[str], title: str = "") 
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure, whole or not at all; the file's ending (.png, .pdf, .svg) says as what."""
-    temporary = path.with_name(f"{runs.TEMPORARY}{path.name}")
-    figure.savefig(temporary, dpi=150)
-    temporary.replace(path)
+    with runs.whole(path) as temporary:
+        figure.savefig(temporary, dpi=150)
 
 
 def to_pixels(figure: Figure) -> np.ndarray:

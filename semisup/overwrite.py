@@ -1,9 +1,9 @@
-"""Starting anew in the folder of an earlier run."""
+"""Starting anew in the folder of an earlier run, and what must not be written to."""
 
 import shutil
 from pathlib import Path
 
-from semisup import checkpoints, runs
+from semisup import checkpoints, locks, runs
 from semisup.errors import InputError
 
 _PROJECTOR_FILES = ("embeddings.tsv", "metadata.tsv", "thumbnails.png")
@@ -19,28 +19,41 @@ def clear(logdir: Path) -> None:
     """
     if not (logdir / runs.RECIPE).exists():
         return
-    # The result goes first, for without it no half-removed run can pass for a finished
-    # one; the recipe goes last, for it says that this is a run's folder.
-    found = [
-        *_present(logdir, runs.RESULT, runs.EVAL, runs.LABELED, runs.MODEL, runs.METRICS),
-        *_present(logdir, *runs.FIGURES, *runs.SUGGESTIONS, runs.PROJECTOR_CONFIG),
-        *checkpoints.remains(logdir),
-        *logdir.glob(f"events.out.tfevents.*{runs.EVENTS}"),
-        *_present(logdir, runs.SPLIT, runs.RECIPE),
-    ]
-    if (logdir / runs.PROJECTOR).is_dir():
-        found[-1:-1] = _present(logdir / runs.PROJECTOR, *_PROJECTOR_FILES)
-    for path in (logdir / runs.CHECKPOINTS, logdir / runs.PROJECTOR, *found):
-        if path.is_symlink():
-            raise InputError(f"{path} is a link, which semisup did not make; remove it yourself")
-    for path in found:
+    refuse_links(logdir)
+    for path in _written(logdir):
         if path.name.endswith(checkpoints.UNFINISHED):
             shutil.rmtree(path)
         else:
             path.unlink()
 
 
-def _present(logdir: Path, *names: str) -> list[Path]:
+def refuse_links(logdir: Path) -> None:
+    """Stop where writing to a run's folder would write elsewhere.
+
+    Raises:
+        InputError: a file or folder that semisup writes to there is a link.
+    """
+    folders = (logdir / runs.CHECKPOINTS, logdir / runs.PROJECTOR)
+    for path in (logdir / locks.LOCK, *folders, *_written(logdir)):
+        if path.is_symlink():
+            raise InputError(f"{path} is a link, which semisup did not make; remove it yourself")
+
+
+def _written(logdir: Path) -> list[Path]:
+    """All that semisup wrote to a run's folder, but for the lock, in the order to remove it."""
+    # The result goes first, for without it no half-removed run can pass for a finished
+    # one; the recipe goes last, for it says that this is a run's folder.
+    return [
+        *_present(logdir, runs.RESULT, runs.EVAL, runs.LABELED, runs.MODEL, runs.METRICS),
+        *_present(logdir, *runs.FIGURES, *runs.SUGGESTIONS, runs.PROJECTOR_CONFIG),
+        *checkpoints.remains(logdir),
+        *logdir.glob(f"events.out.tfevents.*{runs.EVENTS}"),
+        *_present(logdir / runs.PROJECTOR, *_PROJECTOR_FILES),
+        *_present(logdir, runs.SPLIT, runs.RECIPE),
+    ]
+
+
+def _present(folder: Path, *names: str) -> list[Path]:
     """Those of the files that are there, under their own names or temporary ones."""
-    paths = [logdir / f"{prefix}{name}" for name in names for prefix in (runs.TEMPORARY, "")]
+    paths = [folder / f"{prefix}{name}" for name in names for prefix in (runs.TEMPORARY, "")]
     return [path for path in paths if path.is_symlink() or path.is_file()]

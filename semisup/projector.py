@@ -55,13 +55,15 @@ def write(logdir: Path, setup: Experiment) -> None:
 
     folder = logdir / FOLDER
     folder.mkdir(exist_ok=True)
-    np.savetxt(folder / "embeddings.tsv", np.concatenate(embeddings), fmt="%.5g", delimiter="\t")
+    with runs.whole(folder / "embeddings.tsv") as temporary:
+        np.savetxt(temporary, np.concatenate(embeddings), fmt="%.5g", delimiter="\t")
     names = dataset.class_names
     rows = [(names[y], names[p], s) for y, p, s in zip(labels, predicted, sets, strict=True)]
     text = io.StringIO(newline="")
     csv.writer(text, delimiter="\t").writerows([("class", "predicted", "set"), *rows])
     runs.write_text(folder / "metadata.tsv", text.getvalue())
-    _sprite(thumbnails).save(folder / "thumbnails.png")
+    with runs.whole(folder / "thumbnails.png") as temporary:
+        _sprite(thumbnails).save(temporary)
 
     config = ProjectorConfig()
     embedding = config.embeddings.add()
@@ -71,7 +73,7 @@ def write(logdir: Path, setup: Experiment) -> None:
     embedding.sprite.image_path = f"{FOLDER}/thumbnails.png"
     embedding.sprite.single_image_dim.extend([side, side])
     # Last, so that a run killed in between shows no page rather than half of one.
-    (logdir / CONFIG).write_text(text_format.MessageToString(config), encoding="utf-8")
+    runs.write_text(logdir / CONFIG, text_format.MessageToString(config))
 
 
 def _sprite(thumbnails: Sequence[np.ndarray]) -> Image.Image:

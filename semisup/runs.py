@@ -20,7 +20,8 @@ import platform
 import shlex
 import time
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TextIO
@@ -242,17 +243,29 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def save_model(logdir: Path, model: Any) -> None:
     """Write the run's model.keras, whole or not at all."""
-    temporary = logdir / f"{TEMPORARY}{MODEL}"
-    model.save(temporary)
-    temporary.replace(logdir / MODEL)
+    with whole(logdir / MODEL) as temporary:
+        model.save(temporary)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file, whole or not at all."""
-    temporary = path.with_name(f"{TEMPORARY}{path.name}")
-    # Names of files may be no UTF-8.
-    with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with (
+        whole(path) as temporary,
+        # Names of files may be no UTF-8.
+        temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
         _write_through(file, text)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Another name to write a file under; at the end it gets its own, if all went well.
+
+    Neither name is followed if it is a link, which may lead out of the run's folder.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{path.name}")
+    temporary.unlink(missing_ok=True)
+    yield temporary
     temporary.replace(path)
 
 

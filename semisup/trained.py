@@ -74,10 +74,8 @@ def collect_labeled(setup: Experiment) -> Labeled:
 
 def save_labeled(logdir: Path, labeled: Labeled) -> None:
     """Write the run's labeled.npz, whole or not at all."""
-    temporary = logdir / f"{runs.TEMPORARY}{runs.LABELED}"
-    with temporary.open("wb") as file:
-        np.savez_compressed(file, **vars(labeled))
-    temporary.replace(logdir / runs.LABELED)
+    with runs.whole(logdir / runs.LABELED) as temporary:
+        np.savez_compressed(temporary, **vars(labeled))
 
 
 def load(logdir: Path) -> Trained:
@@ -100,7 +98,7 @@ def load(logdir: Path) -> Trained:
 
 def _load_model(path: Path) -> AssociativeModel:
     try:
-        return keras.models.load_model(path, compile=False)
+        return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras's reader fails in many ways on damaged bytes
         reason = str(error).strip().split("\n")[0]
         raise InputError(f"cannot read the model {path}: {reason}") from None

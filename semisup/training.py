@@ -1,7 +1,6 @@
 """The training loop: steps, evaluations, checkpoints, progress, resume."""
 
 import dataclasses
-import math
 import shlex
 import statistics
 import time
@@ -13,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from semisup import (
+    bad_numbers,
     checkpoints,
     diagnosis,
     distribution,
@@ -33,7 +33,7 @@ from semisup.averaging import averaged_weights, take_averages
 from semisup.errors import InputError, reason
 from semisup.evaluation import evaluate
 from semisup.model import AssociativeModel
-from semisup.overwrite import clear
+from semisup.overwrite import clear, refuse_links
 from semisup.progress import Progress
 from semisup.settings import Recipe
 
@@ -72,12 +72,13 @@ def train(
 
     Raises:
         InputError: the recipe or its data is bad, its batches can't be shared out, the
-            folder holds another run or is in use, its checkpoints are damaged, or a loss is no
-            longer a finite number.
+            folder holds another run, is in use or has links in it, its checkpoints are damaged,
+            a loss is no longer a finite number, or another worker is gone or began otherwise.
         KeyboardInterrupt: SIGINT or SIGTERM came; the last step is saved.
     """
     if save_interval is not None and save_interval < 1:
         raise InputError(f"--save_interval is {save_interval}; it must be at least 1")
+    refuse_links(logdir)
     begun = None if overwrite else runs.read_precision(logdir)
     numbers = begun or precision.resolve(recipe.precision)
     setup = experiment.build(dataclasses.replace(recipe, precision=numbers))
@@ -98,6 +99,11 @@ def train(
         with workers.chief_first(strategy):
             if overwrite and chief:
                 clear(logdir)
+            if not chief and not (logdir / runs.RECIPE).exists():
+                raise InputError(
+                    f"this worker does not see the run that the chief began in {logdir}; --logdir "
+                    "must be a folder that all workers share"
+                )
             runs.claim(logdir, recipe, setup.split.as_json(), command, numbers)
         if result := runs.read_result(logdir):
             print(f"{logdir} holds this run already, finished.")
@@ -130,12 +136,20 @@ def _train(
     print("{:,} labelled, {:,} unlabelled, {:,} test images".format(*counts))
     seconds = tf.Variable(0.0, dtype="float64")
     step = checkpoints.resume(logdir, model, train_seconds=seconds)
+    workers.check_alike(
+        strategy,
+        {
+            "--save_interval": save_interval,
+            "precision": recipe.precision,
+            "the step begun at": step,
+        },
+    )
     evaluations = runs.read_metrics(logdir, last_step=step) if chief else []
     begun = workers.any_of(strategy, bool(evaluations))
     if step > 0:
         print(f"Resuming at step {step} of {recipe.max_steps}.")
 
-    batches = setup.batches(start_step=step)
+    batches = setup.batches(step, *workers.place(strategy))
     train_step = make_train_step(model, batches.element_spec)
     frozen_step = make_train_step(model, batches.element_spec)
     if step < recipe.freeze_steps:
@@ -189,7 +203,8 @@ def _train(
         sizes = {
             weight.path: tf.reduce_sum(tf.abs(weight.value)) for weight in model.trainable_variables
         }
-        _check_finite(sizes, step, logdir)  # the loss is that of the weights before this step
+        # The losses are those of the weights before this step.
+        bad_numbers.check_finite(sizes, step, logdir)
         with workers.folder_to_write(strategy, logdir) as folder:
             checkpoints.save(folder, step, model, train_seconds=seconds)
 
@@ -212,6 +227,7 @@ def _train(
     if missing and recipe.visit_weight > 0 and recipe.virtual_embeddings == 0:
         progress.warn(diagnosis.missing_classes(missing))
 
+    losses = bad_numbers.LossWatch(logdir)
     graph = train_step.get_concrete_function().graph  # traces it, before the clock starts
     with writer.as_default(), interrupts.deferred() as interrupted:
         if begun:
@@ -227,14 +243,15 @@ def _train(
             take_step = frozen_step if step < recipe.freeze_steps else train_step
             logs = take_step(*_next(iterator))
             step += 1
+            losses.add(step, logs)
             stopping, last = workers.any_of(strategy, interrupted()), step == recipe.max_steps
             evaluating = last or step % recipe.eval_interval == 0
             saving = last or stopping or step % save_interval == 0
             logging = evaluating or step % recipe.log_interval == 0
             if logging or saving:
-                logs = {name: float(value) for name, value in logs.items()}
-                _check_finite(logs, step, logdir)  # nothing else is worth keeping
+                losses.look()  # if one is no number, nothing of this step is worth keeping
             if logging:
+                logs = {name: float(value) for name, value in logs.items()}
                 summaries.write_training(step, logs, model)
                 model.reset_metrics()
                 progress.update(step, {name: logs[name] for name in _SHOWN})
@@ -332,12 +349,3 @@ def _next(iterator: Iterator[Any]) -> Any:
         if not mark:
             raise
         raise InputError(line.split("\n")[0]) from None
-
-
-def _check_finite(logs: Mapping[str, float], step: int, logdir: Path) -> None:
-    bad = [name for name, value in logs.items() if not math.isfinite(value)]
-    if bad:
-        raise InputError(
-            f"{', '.join(bad)} no longer finite at step {step}; the last good checkpoint is in "
-            f"{logdir}; try a lower --learning_rate or other loss weights"
-        )

@@ -8,9 +8,11 @@ worker 0.
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -55,11 +57,17 @@ def join() -> tf.distribute.Strategy:
 
 def is_chief(strategy: tf.distribute.Strategy | None) -> bool:
     """Whether this process writes. Always, if it is the only one."""
+    return place(strategy)[0] == 0
+
+
+def place(strategy: tf.distribute.Strategy | None) -> tuple[int, int]:
+    """(which, of how many): this process among the workers. The chief is 0."""
     if strategy is None or not _several(strategy):
-        return True
+        return 0, 1
     resolver = strategy.cluster_resolver
-    first = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
-    return (resolver.task_type, resolver.task_id) == (first, 0)
+    tasks = resolver.cluster_spec().as_dict()
+    order = [(kind, i) for kind in ("chief", "worker") for i in range(len(tasks.get(kind, ())))]
+    return order.index((resolver.task_type, resolver.task_id)), len(order)
 
 
 def any_of(strategy: tf.distribute.Strategy | None, flag: bool) -> bool:
@@ -72,6 +80,27 @@ def any_of(strategy: tf.distribute.Strategy | None, flag: bool) -> bool:
 def wait_for_all(strategy: tf.distribute.Strategy | None) -> None:
     """Go on when all workers have come here."""
     any_of(strategy, False)
+
+
+def check_alike(strategy: tf.distribute.Strategy | None, values: Mapping[str, Any]) -> None:
+    """Stop unless every worker has the same values. All must ask.
+
+    Raises:
+        InputError: a value, which is named, is not what it is in another worker.
+    """
+    if strategy is None or not _several(strategy):
+        return
+    # A row of checksums for each worker, who fills in its own; they are added up exactly.
+    which, workers = place(strategy)
+    sums = [zlib.crc32(repr(value).encode()) for value in values.values()]
+    rows = [sums if row == which else [0] * len(sums) for row in range(workers)]
+    everyones = _sum(strategy, tf.constant(rows, tf.int64)).numpy()
+    for name, found in zip(values, everyones.T, strict=True):
+        if len(set(found)) > 1:
+            raise InputError(
+                f"{name} is {values[name]!r} here, but not in every worker; start all with the "
+                "same command, with a --logdir that all of them share"
+            )
 
 
 @contextmanager

@@ -11,8 +11,8 @@ _CONTEXT.set_forkserver_preload(["tests.processes", "semisup.training"])
 
 
 def start(function, *arguments):
-    """A process that runs a function of a module, and prints nothing."""
-    process = _CONTEXT.Process(target=_quietly, args=(function, *arguments))
+    """A process that runs a function of a module, prints nothing, and ends with the tests."""
+    process = _CONTEXT.Process(target=_quietly, args=(function, *arguments), daemon=True)
     process.start()
     return process
 

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from semisup.data.batches import association_batches
+from semisup.data.image_files import ImageFiles
 from semisup.errors import InputError
 
 LABELS = np.array([2, 0, 2, 5, 2, 0, 2, 5, 2, 2])  # 2 of class 0, 6 of class 2, 2 of class 5
@@ -59,6 +60,38 @@ def test_any_batch_can_be_made_again_from_its_step():
     for start in (1, 5, 11):
         for one, other in zip(batches(12 - start, start_step=start), whole[start:], strict=True):
             np.testing.assert_array_equal(one[0], other[0])
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+@pytest.mark.parametrize("augmented", [False, True])
+def test_parts_make_up_the_batch(parts, augmented):
+    """Also where the 6 labelled and 5 unlabelled images can't be shared out evenly."""
+
+    def change(images, seed):
+        return images + tf.random.stateless_uniform(tf.shape(images), seed, 0, 99, tf.int64)
+
+    options = {"augment": change, "augment_unlabeled": change} if augmented else {}
+    whole = batches(3, **options)
+    for part in range(parts):
+        ours = batches(3, part=part, parts=parts, **options)
+        for (images, labels), (all_images, all_labels) in zip(ours, whole, strict=True):
+            np.testing.assert_array_equal(images, all_images[part::parts])
+            np.testing.assert_array_equal(labels, all_labels[part::parts])
+
+
+def test_only_files_of_the_part_are_read(monkeypatch):
+    read = []
+
+    def count(files, dtype=None, copy=None):
+        read.append(len(files))
+        return np.zeros(files.shape, np.uint8)
+
+    monkeypatch.setattr(ImageFiles, "__array__", count)
+    files = ImageFiles(np.arange(10).astype(object), (4, 4, 1))
+    options = {"sup_per_batch": 2, "unsup_batch_size": 8, "part": 1, "parts": 2}
+    [(images, _)] = association_batches(files, LABELS, files, **options).take(1)
+    assert images.shape == (7, 4, 4, 1)
+    assert set(read) == {3, 4}
 
 
 def test_streams_and_seeds_differ():

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import signal
 import socket
 import time
 
@@ -11,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from semisup import checkpoints, distribution, experiment, runs
+from semisup import association, checkpoints, distribution, experiment, runs, workers
 from semisup.errors import InputError
 from semisup.model import AssociativeModel
 from tests import processes
@@ -24,8 +25,12 @@ CASES = {
     "pseudo": {"pseudo_label_weight": 0.5},
     "apart": {"separate_batches": True},
     "batch_norm": {},
+    "blocks": {},
     "replica": {"association_scope": "replica"},
 }
+
+# Enough for two worker processes: how they share and gather is the same for all.
+CASES_OF_WORKERS = ("plain", "pseudo", "batch_norm")
 
 # So large that what a step leaves of a weight is its gradient.
 RATE = 1e4
@@ -44,6 +49,17 @@ def split_the_processor():
     (processor,) = tf.config.list_physical_devices("CPU")
     halves = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(processor, halves)
+
+
+@contextlib.contextmanager
+def blocks_of(size):
+    """Inside, a batch of 18 is as large as those that are walked over in blocks."""
+    before, association.block_size_for = (
+        association.block_size_for,
+        lambda N, M: {(9, 9): size}[N, M],  # else the batch's size got lost
+    )
+    yield
+    association.block_size_for = before
 
 
 def one_step(strategy, case):
@@ -67,8 +83,11 @@ def one_step(strategy, case):
     if strategy:
         distribution.synchronize_batch_norm(model.network)
     before = model.get_weights()
+    part, parts = workers.place(strategy)
+    images, labels = images[part::parts], labels[part::parts]
     spec = (tf.TensorSpec(images.shape), tf.TensorSpec(labels.shape, tf.int64))
-    logs = make_train_step(model, spec)(images, labels)
+    with blocks_of(3) if case == "blocks" else contextlib.nullcontext():
+        logs = make_train_step(model, spec)(images, labels)
     gradients = [(b - a) / RATE for a, b in zip(model.get_weights(), before, strict=True)]
     return {name: float(value) for name, value in logs.items()}, gradients
 
@@ -80,17 +99,48 @@ def write_steps(folder):
     assert two.num_replicas_in_sync == 2
     for case in CASES:
         for place, strategy in (("one", None), ("two", two)):
-            logs, gradients = one_step(strategy, case)
-            (folder / f"{case}-{place}.json").write_text(json.dumps(logs))
-            np.savez(folder / f"{case}-{place}.npz", *gradients)
+            write_step(folder, case, place, strategy)
+
+
+def write_step(folder, case, place, strategy):
+    logs, gradients = one_step(strategy, case)
+    (folder / f"{case}-{place}.json").write_text(json.dumps(logs))
+    np.savez(folder / f"{case}-{place}.npz", *gradients)
+
+
+def write_steps_of_worker(index, ports, folder):
+    """One step of some cases as one of two workers, and what it is told if it differs."""
+    strategy = join_workers(index, ports, ("chief", "worker"))
+    assert workers.place(strategy) == (index, 2)
+    for case in CASES_OF_WORKERS:
+        write_step(folder, case, f"worker{index}", strategy)
+    workers.check_alike(strategy, {"precision": "float32", "--save_interval": None})
+    with pytest.raises(InputError) as refusal:
+        workers.check_alike(strategy, {"precision": "float32", "--save_interval": 5 + index})
+    (folder / f"refusal-{index}").write_text(str(refusal.value))
+    workers.wait_for_all(strategy)
 
 
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory):
     folder = tmp_path_factory.mktemp("steps")
     in_process(write_steps, folder)
+    return steps_in(folder)
+
+
+@pytest.fixture(scope="module")
+def steps_of_workers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("steps_of_workers")
+    assert join_all(start_workers(write_steps_of_worker, folder), timeout=600) == [0, 0]
+    return steps_in(folder)
+
+
+def steps_in(folder):
+    """Reads what was written there of a case: its losses and gradients, or a line."""
 
     def read(case, place):
+        if case == "refusal":
+            return (folder / f"{case}-{place}").read_text()
         with np.load(folder / f"{case}-{place}.npz") as file:
             return json.loads((folder / f"{case}-{place}.json").read_text()), list(file.values())
 
@@ -106,11 +156,29 @@ def largest_difference(one, two):
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "replica"])
 def test_two_devices_find_the_losses_and_gradients_of_one(steps, case):
-    (losses, gradients), (shared_losses, shared_gradients) = steps(case, "one"), steps(case, "two")
+    assert_alike(steps(case, "one"), steps(case, "two"))
+
+
+def assert_alike(one, other):
+    (losses, gradients), (shared_losses, shared_gradients) = one, other
     assert losses["walker_loss"] > 0.1
+    assert losses.get("pseudo_label_loss", 1) > 0.1
     assert shared_losses == pytest.approx(losses, rel=1e-5)
     assert sum(gradient.any() for gradient in gradients) >= 5
     assert largest_difference(gradients, shared_gradients) < 1e-5
+
+
+@pytest.mark.parametrize("case", CASES_OF_WORKERS)
+def test_two_workers_find_the_losses_and_gradients_of_one(steps, steps_of_workers, case):
+    for index in range(2):
+        assert_alike(steps(case, "one"), steps_of_workers(case, f"worker{index}"))
+
+
+def test_workers_that_were_not_started_alike_are_refused(steps_of_workers):
+    for index in range(2):
+        assert steps_of_workers("refusal", index).startswith(
+            f"--save_interval is {5 + index} here, but not in every worker; start all with"
+        )
 
 
 def test_replicas_that_walk_alone_have_other_losses_but_the_same_classification(steps):
@@ -169,20 +237,23 @@ def test_a_killed_run_on_two_devices_ends_as_if_it_had_not_been(tiny, tmp_path):
         np.testing.assert_array_equal(weight, wanted)
 
 
-def join_workers(index, ports):
-    """Become a worker of this machine."""
-    os.environ["TF_CONFIG"] = json.dumps(
-        {
-            "cluster": {"worker": [f"127.0.0.1:{port}" for port in ports]},
-            "task": {"type": "worker", "index": index},
-        }
-    )
+def join_workers(index, ports, kinds=("worker", "worker")):
+    """Become one of two workers of this machine."""
+    addresses = {kind: [] for kind in kinds}
+    for kind, port in zip(kinds, ports, strict=True):
+        addresses[kind].append(f"127.0.0.1:{port}")
+    task = {"type": kinds[index], "index": index if kinds[0] == kinds[1] else 0}
+    os.environ["TF_CONFIG"] = json.dumps({"cluster": addresses, "task": task})
     return distribution.strategy("multi_worker")
 
 
 def train_as_worker(index, ports, recipe, logdir, lines):
-    """Train as one of two workers; write down its own weights, or what ended it."""
+    """Train as one of two workers; write down its own weights, or what ended it.
+
+    `logdir` is the run's folder, or a list of one for each worker.
+    """
     strategy = join_workers(index, ports)
+    logdir = logdir[index] if isinstance(logdir, list) else logdir
     built, build = [], experiment.build_model
     experiment.build_model = lambda *arguments: built.append(build(*arguments)) or built[-1]
     try:
@@ -190,17 +261,19 @@ def train_as_worker(index, ports, recipe, logdir, lines):
     except InputError as error:
         (lines / f"error-{index}").write_text(str(error))
         raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     assert built[-1].distribute_strategy is strategy
     np.savez(lines / f"weights-{index}.npz", *built[-1].get_weights())
 
 
-def start_workers(*arguments):
+def start_workers(function, *arguments):
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
         for free in sockets:
             free.bind(("127.0.0.1", 0))
         ports = [free.getsockname()[1] for free in sockets]
-    return [processes.start(train_as_worker, index, ports, *arguments) for index in range(2)]
+    return [processes.start(function, index, ports, *arguments) for index in range(2)]
 
 
 def join_all(started, timeout):
@@ -218,7 +291,7 @@ def small(tiny):
 @pytest.fixture(scope="module")
 def by_workers(small, tmp_path_factory):
     logdir, lines = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("lines")
-    assert join_all(start_workers(small, logdir, lines), timeout=200) == [0, 0]
+    assert join_all(start_workers(train_as_worker, small, logdir, lines), timeout=600) == [0, 0]
     return logdir, lines
 
 
@@ -247,7 +320,7 @@ def test_two_workers_end_with_the_same_weights_as_one_process(small, by_workers,
 def test_the_others_end_when_a_worker_dies_and_all_go_on(small, by_workers, tmp_path, killed):
     logdir, lines = tmp_path / "run", tmp_path / "lines"
     lines.mkdir()
-    started = start_workers(small, logdir, lines)
+    started = start_workers(train_as_worker, small, logdir, lines)
     while not (logdir / runs.CHECKPOINTS / "step-5.json").exists():
         assert all(process.is_alive() for process in started)
         time.sleep(0.01)
@@ -259,9 +332,38 @@ def test_the_others_end_when_a_worker_dies_and_all_go_on(small, by_workers, tmp_
     assert line.startswith("another worker has stopped")
     assert "\n" not in line
     assert not (logdir / runs.RESULT).exists()
-    assert join_all(start_workers(small, logdir, lines), timeout=200) == [0, 0]
+    assert join_all(start_workers(train_as_worker, small, logdir, lines), timeout=600) == [0, 0]
     for weight, wanted in zip(final_weights(logdir), final_weights(by_workers[0]), strict=True):
         np.testing.assert_array_equal(weight, wanted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("told", [0, 1], ids=["chief", "worker"])
+def test_sigterm_to_one_worker_stops_and_saves_all(small, by_workers, tmp_path, told):
+    logdir, lines = tmp_path / "run", tmp_path / "lines"
+    lines.mkdir()
+    started = start_workers(train_as_worker, small, logdir, lines)
+    while not (logdir / runs.CHECKPOINTS / "step-5.json").exists():
+        assert all(process.is_alive() for process in started)
+        time.sleep(0.01)
+    os.kill(started[told].pid, signal.SIGTERM)
+    assert join_all(started, timeout=60) == [130, 130]
+    assert not (logdir / runs.RESULT).exists()
+    assert join_all(start_workers(train_as_worker, small, logdir, lines), timeout=600) == [0, 0]
+    assert own_weights(lines, 0)
+    for weight, wanted in zip(final_weights(logdir), final_weights(by_workers[0]), strict=True):
+        np.testing.assert_array_equal(weight, wanted)
+
+
+@pytest.mark.slow
+def test_folder_that_is_not_shared_is_refused(small, tmp_path):
+    folders = [tmp_path / "run0", tmp_path / "run1"]
+    codes = join_all(start_workers(train_as_worker, small, folders, tmp_path), timeout=600)
+    assert codes == [1, 1]
+    assert (tmp_path / "error-0").read_text().startswith("another worker has stopped")
+    line = (tmp_path / "error-1").read_text()
+    assert line.startswith(f"this worker does not see the run that the chief began in {folders[1]}")
+    assert not folders[1].exists()
 
 
 @pytest.mark.parametrize(

@@ -59,14 +59,38 @@ def test_folder_without_a_run_is_left_alone(run):
     assert files(run) == before
 
 
-@pytest.mark.parametrize("name", ["model.keras", "checkpoints", "recipe.json"])
+LINKS = ["model.keras", "checkpoints", "recipe.json", "projector", "checkpoints/step-1.index"]
+
+
+@pytest.mark.parametrize("name", LINKS)
 def test_links_are_refused_before_anything_is_removed(run, tmp_path, name):
-    (run / name).rename(tmp_path / name)
-    (run / name).symlink_to(tmp_path / name)
+    (run / name).rename(tmp_path / Path(name).name)
+    (run / name).symlink_to(tmp_path / Path(name).name)
     before = files(tmp_path)
     with pytest.raises(InputError, match=rf"{name} is a link"):
         overwrite.clear(run)
     assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "name", [".tmp.result.json", "lock", "metrics.jsonl", "checkpoints", "checkpoints/step-5_temp"]
+)
+def test_training_does_not_write_through_links(tiny, tmp_path, name):
+    """In a folder from somebody else, they could lead anywhere: to a file, or to a new one."""
+    (tmp_path / "run" / name).parent.mkdir(parents=True)
+    (tmp_path / "run" / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=rf"{name} is a link"):
+        training.train(tiny, tmp_path / "run")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_files_written_one_by_one_do_not_go_through_links(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    for name in (".tmp.eval.json", "eval.json"):
+        (tmp_path / name).symlink_to(tmp_path / "mine")
+    runs.write_json(tmp_path / "eval.json", {"step": 1})
+    assert runs.read_json(tmp_path / "eval.json") == {"step": 1}
+    assert (tmp_path / "mine").read_text() == "mine"
 
 
 def test_overwritten_run_is_the_new_one(tiny, tmp_path):

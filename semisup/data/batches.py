@@ -14,6 +14,7 @@ from semisup.data.image_files import ImageFiles
 from semisup.errors import InputError
 
 Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+Take = Callable[[tf.Tensor], tf.Tensor]  # from indices [n] to the images there, [n, ...]
 
 # The label of an image that has none, as in scikit-learn.
 UNLABELED = -1
@@ -33,6 +34,8 @@ def association_batches(
     start_step: int = 0,
     augment: Augment | None = None,
     augment_unlabeled: Augment | None = None,
+    part: int = 0,
+    parts: int = 1,
 ) -> tf.data.Dataset:
     """Endless batches of labelled and unlabelled images.
 
@@ -52,6 +55,10 @@ def association_batches(
         augment: changes the labelled images of a batch, given them and a seed of two
             integers; see `semisup.data.augmentation`.
         augment_unlabeled: changes the unlabelled ones, likewise.
+        part: of the rows of a batch, give number `part`, `part` + `parts`, ... only, for
+            one of several workers. The others are not read from their files, unless they
+            are to be augmented: the random numbers of that are drawn for whole batches.
+        parts: how many such parts a batch has.
 
     Returns:
         An endless dataset (so tell `fit` its steps_per_epoch) of (images [B, ...],
@@ -101,24 +108,30 @@ def association_batches(
     # Sorted by class, the images of a class are a run: first[c] ... first[c] + sizes[c] - 1.
     by_class = np.argsort(labels, kind="stable")
     classes, first, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
-    batch_labels = tf.constant(
-        np.concatenate([np.repeat(classes, sup_per_batch), np.full(unsup_batch_size, UNLABELED)]),
-        tf.int64,
-    )
+    labeled_size = len(classes) * sup_per_batch
+    batch_labels = np.repeat(classes, sup_per_batch), np.full(unsup_batch_size, UNLABELED)
+    part_labels = tf.constant(np.concatenate(batch_labels)[part::parts], tf.int64)
     take_labeled, take_unlabeled = _taker(images[by_class]), _taker(unlabeled_images)
     pool_size = np.array([len(unlabeled_images)])
 
+    def rows(
+        take: Take, drawn: tf.Tensor, change: Augment | None, seeds: tf.Tensor, first_row: int
+    ) -> tf.Tensor:
+        """Of the images drawn, those of our part; the first is number `first_row`."""
+        if change is None:
+            return take(drawn[first_row::parts])
+        return change(take(drawn), seeds)[first_row::parts]
+
     def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        seeds = [_augmentation_seed(seed, step, kind) for kind in (0, 1)]
         drawn = _draw(step, sup_per_batch, sizes, stream=classes, seed=seed) + first[:, None]
-        parts = [take_labeled(tf.reshape(drawn, [-1]))]
-        if augment:
-            parts[0] = augment(parts[0], _augmentation_seed(seed, step, 0))
+        ours = rows(take_labeled, tf.reshape(drawn, [-1]), augment, seeds[0], part)
         if unsup_batch_size > 0:
             drawn = _draw(step, unsup_batch_size, pool_size, np.array([_UNLABELED_STREAM]), seed)
-            parts.append(take_unlabeled(drawn[0]))
-            if augment_unlabeled:
-                parts[1] = augment_unlabeled(parts[1], _augmentation_seed(seed, step, 1))
-        return tf.concat(parts, axis=0), batch_labels
+            first_row = (part - labeled_size) % parts
+            others = rows(take_unlabeled, drawn[0], augment_unlabeled, seeds[1], first_row)
+            ours = tf.concat([ours, others], axis=0)
+        return ours, part_labels
 
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
     return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
@@ -128,8 +141,7 @@ def _array_or_files(images: Images) -> Images:
     return images if isinstance(images, ImageFiles) else np.asarray(images)
 
 
-def _taker(images: Images) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The function from indices [n] to the images there, [n, ...]."""
+def _taker(images: Images) -> Take:
     if isinstance(images, ImageFiles):
         return images.gather
     held = tf.constant(images)  # once, outside the graph, which captures it
