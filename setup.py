@@ -34,7 +34,7 @@ setup(
         "dask": ["dask[distributed]"],
         "onnx": ["onnxruntime", "tf2onnx"],
         "ray": ["ray"],
-        "test": ["hypothesis", "mypy", "pytest", "ruff"],
+        "test": ["hypothesis", "mypy", "pytest", "pytest-cov", "ruff"],
     },
     entry_points={
         "console_scripts": [

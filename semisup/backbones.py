@@ -69,6 +69,19 @@ def names() -> list[str]:
     return [name for name in dir(keras.applications) if name[0].isupper()]
 
 
+def load_model(path: Path) -> keras.Model:
+    """A saved Keras model, not compiled. Code in the file is never run.
+
+    Raises:
+        InputError: the file is missing or damaged, or its model needs code to be run.
+    """
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras's reader fails in many ways
+        reason = " ".join(str(error).split())
+        raise InputError(f"cannot load the model {path}: {reason}") from None
+
+
 def _application(name: str, image_shape: ImageShape, emb_size: int, weights: str) -> keras.Model:
     if name not in names():
         raise InputError(
@@ -108,11 +121,7 @@ def _application(name: str, image_shape: ImageShape, emb_size: int, weights: str
 def _saved_model(path: Path, image_shape: ImageShape, emb_size: int | None) -> keras.Model:
     if not path.is_file():
         raise InputError(f"there is no file {path}, which --architecture names")
-    try:
-        saved = keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras's reader fails in many ways, on unsafe layers too
-        reason = " ".join(str(error).split())
-        raise InputError(f"cannot load the model {path}: {reason}") from None
+    saved = load_model(path)
     # A run's own model.keras is a network with a classifier on top.
     saved = getattr(saved, "network", saved)
     wanted = getattr(saved, "input_shape", None)

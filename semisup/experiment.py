@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from semisup import architectures, freezing, precision, schedules
+from semisup import architectures, backbones, freezing, precision, schedules
 from semisup.data import augmentation, catalogue
 from semisup.data.batches import association_batches
 from semisup.data.dataset import Dataset
@@ -159,13 +159,11 @@ def load_weights(model: AssociativeModel, path: Path) -> None:
     """
     if not path.is_file():
         raise InputError(f"there is no {path}; --init_from must name the folder of a finished run")
+    weights = backbones.load_model(path).get_weights()
     try:
-        # Not load_weights, which passes over what it does not find.
-        saved = keras.models.load_model(path, compile=False, safe_mode=True)
-        model.set_weights(saved.get_weights())
-    except Exception as error:  # Keras's reader fails in many ways on damaged bytes
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"cannot take the weights of {path}: {reason}") from None
+        model.set_weights(weights)  # not load_weights, which passes over what it does not find
+    except ValueError as error:
+        raise InputError(f"cannot take the weights of {path}: {reason(error)}") from None
 
 
 def _envelope(recipe: Recipe, loss: str) -> schedules.Envelope:

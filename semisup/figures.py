@@ -18,6 +18,7 @@ from semisup.data.dataset import Dataset
 from semisup.data.splits import Split
 from semisup.evaluation import Report, predict
 from semisup.model import AssociativeModel
+from semisup.montage import draw_images
 
 _WIDTH = 13.0  # of a picture of walks, in inches
 
@@ -102,7 +103,7 @@ def draw_confusion(axes: matplotlib.axes.Axes, report: Report) -> None:
 
 
 def contact_sheet(images: np.ndarray, captions: Sequence[str], title: str = "") -> Figure:
-    """Images side by side, a caption under each.
+    """Images side by side, a caption above each.
 
     Args:
         images: uint8 [N, H, W, C].
@@ -111,14 +112,9 @@ def contact_sheet(images: np.ndarray, captions: Sequence[str], title: str = "") 
     """
     columns = min(10, len(images))
     rows = -(-len(images) // columns)
-    figure = Figure(figsize=(1.3 * columns, 1.5 * rows + 0.5), layout="constrained")
+    figure = Figure(figsize=(1.3 * columns, 1.6 * rows + 0.5), layout="constrained")
     figure.suptitle(title, fontsize=11)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in grid:
-        axes.set_axis_off()
-    for axes, image, caption in zip(grid, images, captions, strict=False):
-        axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        axes.set_title(caption, fontsize=8, y=-0.2)
+    draw_images(figure.add_subplot(), list(images), columns, words=captions)
     return figure
 
 

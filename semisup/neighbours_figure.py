@@ -1,7 +1,5 @@
 """The paper's figure 4: images and their nearest neighbours among the unlabelled ones."""
 
-from typing import NamedTuple
-
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -10,38 +8,12 @@ from semisup.data.splits import Split
 from semisup.evaluation import predict
 from semisup.model import AssociativeModel
 from semisup.montage import draw_images
+from semisup.neighbours import nearest
 
 _NEIGHBOURS = 5
 _CLASSES = 10  # at most, a row each
 _UNKNOWN = 4  # rows of unlabelled images, where the data set brings some of its own
 _AT_MOST = 10_000  # unlabelled images to search, which bounds the time
-
-
-class Neighbours(NamedTuple):
-    """The nearest of some images to each of others.
-
-    Attributes:
-        indices: int64 [queries, k], the nearest first.
-        similarity: their cosine similarity, float [queries, k], in [-1, 1].
-    """
-
-    indices: np.ndarray
-    similarity: np.ndarray
-
-
-def nearest(queries: np.ndarray, embeddings: np.ndarray, count: int) -> Neighbours:
-    """The `count` embeddings nearest to each query by cosine.
-
-    Args:
-        queries: embeddings [Q, D].
-        embeddings: [N, D]; if N is less than `count`, all of them.
-        count: neighbours of each.
-    """
-    from sklearn.neighbors import NearestNeighbors
-
-    search = NearestNeighbors(n_neighbors=min(count, len(embeddings)), metric="cosine")
-    distance, indices = search.fit(embeddings).kneighbors(queries)
-    return Neighbours(indices, 1.0 - distance)
 
 
 def neighbours_figure(model: AssociativeModel, dataset: Dataset, split: Split) -> Figure:

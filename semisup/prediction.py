@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-import numpy as np
 from scipy.special import softmax
 
 from semisup.data.dataset import Images
 from semisup.evaluation import predict
+from semisup.neighbours import nearest
 from semisup.trained import Trained
 
 # Of semisup-predict's CSV: the fields of a `Prediction`.
@@ -47,8 +47,7 @@ def predict_images(trained: Trained, names: list[str], images: Images) -> list[P
     labeled = trained.labeled
     outputs = predict(trained.model, images)
     P = softmax(outputs["logits"], axis=1)
-    similarity = _unit(outputs["embedding"]) @ _unit(labeled.embeddings).T
-    classes, nearest = P.argmax(axis=1), similarity.argmax(axis=1)
+    indices, similarity = nearest(outputs["embedding"], labeled.embeddings, 1)
     return [
         Prediction(
             name,
@@ -56,13 +55,7 @@ def predict_images(trained: Trained, names: list[str], images: Images) -> list[P
             float(P[i, c]),
             str(labeled.names[n]),
             str(labeled.class_names[labeled.labels[n]]),
-            float(similarity[i, n]),
+            float(similarity[i, 0]),
         )
-        for i, (name, c, n) in enumerate(zip(names, classes, nearest, strict=True))
+        for i, (name, c, n) in enumerate(zip(names, P.argmax(axis=1), indices[:, 0], strict=True))
     ]
-
-
-def _unit(embeddings: np.ndarray) -> np.ndarray:
-    """Each row at length 1; a row of zeros stays."""
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    return embeddings / np.maximum(lengths, np.finfo(np.float32).tiny)

@@ -9,11 +9,11 @@ they are what is compared, and smaller; but a few images too, to check exports o
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from semisup import checkpoints, experiment, runs
 from semisup.averaging import take_averages
+from semisup.backbones import load_model
 from semisup.data.own import read_npz
 from semisup.errors import InputError
 from semisup.evaluation import predict
@@ -89,19 +89,11 @@ def load(logdir: Path) -> Trained:
     """
     recipe = runs.read_begun_recipe(logdir)
     if (logdir / runs.MODEL).is_file() and (logdir / runs.LABELED).is_file():
-        return Trained(_load_model(logdir / runs.MODEL), _load_labeled(logdir / runs.LABELED))
+        return Trained(load_model(logdir / runs.MODEL), _load_labeled(logdir / runs.LABELED))
     setup = experiment.build(recipe)
     checkpoints.restore(setup.model, checkpoints.newest(logdir))
     take_averages(setup.model)
     return Trained(setup.model, collect_labeled(setup))
-
-
-def _load_model(path: Path) -> AssociativeModel:
-    try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras's reader fails in many ways on damaged bytes
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"cannot read the model {path}: {reason}") from None
 
 
 def _load_labeled(path: Path) -> Labeled:

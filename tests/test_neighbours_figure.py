@@ -5,7 +5,8 @@ import pytest
 from semisup.data.dataset import Dataset
 from semisup.data.splits import choose_split
 from semisup.model import AssociativeModel
-from semisup.neighbours_figure import nearest, neighbours_figure
+from semisup.neighbours import nearest
+from semisup.neighbours_figure import neighbours_figure
 
 CLASSES = ("ant", "bee", "cow")
 

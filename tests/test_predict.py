@@ -100,7 +100,7 @@ def test_unfinished_runs_predict_by_their_checkpoint_and_damage_is_named(finishe
     with pytest.raises(InputError, match=r"labeled\.npz is .*damaged"):
         trained.load(run)
     (run / runs.MODEL).write_bytes(b"PK")
-    with pytest.raises(InputError, match=r"cannot read the model .*model\.keras"):
+    with pytest.raises(InputError, match=r"cannot load the model .*model\.keras"):
         trained.load(run)
     with pytest.raises(InputError, match="holds no run"):
         trained.load(tmp_path)
