@@ -1,5 +1,6 @@
 """Runs that are killed, checkpoints that are damaged, disks that are full."""
 
+import dataclasses
 import json
 import random
 import re
@@ -11,6 +12,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -80,6 +82,34 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tiny, whole, tmp_path, kills):
         if done == kills:
             break
     print(f"{done} kills, at steps {steps}; {finished} runs that ended alike")
+
+
+@pytest.mark.slow
+def test_every_kind_of_state_survives_kills(tiny, tmp_path):
+    """Dropout, batch norm, a thawing network, moving averages, virtual embeddings, envelopes."""
+    network = tmp_path / "mine.keras"
+    layers = [keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(8, 3)]
+    layers += [keras.layers.BatchNormalization(), keras.layers.ReLU(), keras.layers.Flatten()]
+    keras.Sequential([*layers, keras.layers.Dropout(0.5), keras.layers.Dense(16)]).save(network)
+    kinds = {"freeze_steps": 13, "ema": 0.9, "virtual_embeddings": 2, "pseudo_label_weight": 0.5}
+    envelope = {"walker_weight_envelope": "linear", "walker_weight_envelope_steps": 9}
+    settings = {"architecture": str(network), "emb_size": 8, "max_steps": 24, **kinds, **envelope}
+    recipe = dataclasses.replace(tiny, **settings)
+    training.train(recipe, tmp_path / "whole", save_interval=5)
+    for step in (6, 15):  # frozen and thawed
+        process = processes.start(_train_saving_each_step, recipe, tmp_path / "killed")
+        while newest_step(tmp_path / "killed") < step:
+            assert process.is_alive()
+            time.sleep(0.01)
+        process.kill()
+        process.join()
+    assert not (tmp_path / "killed" / runs.RESULT).exists()
+    training.train(recipe, tmp_path / "killed")
+    tensors, records = state(tmp_path / "killed")
+    wanted_tensors, wanted_records = state(tmp_path / "whole")
+    assert len(wanted_tensors) > 60
+    assert [name for name in wanted_tensors if tensors[name] != wanted_tensors[name]] == []
+    assert records == wanted_records
 
 
 def newest_step(logdir):
