@@ -14,7 +14,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from semisup import runs
+from semisup import runs, workers
 from semisup.errors import InputError, reason
 from semisup.model import AssociativeModel
 
@@ -48,6 +48,8 @@ def save(logdir: Path, step: int, model: AssociativeModel, **state: tf.Variable)
                 os.fsync(file.fileno())  # before they are vouched for
         runs.write_json(_record(prefix), _checksums(prefix))
     except (OSError, tf.errors.OpError) as error:
+        if workers.lost(model.distribute_strategy, error):
+            raise  # no fault of the disk
         raise InputError(
             f"cannot write checkpoint {prefix}: {reason(error)}; the earlier checkpoints are "
             "intact: make room and give the same command again"
@@ -66,6 +68,8 @@ def restore(model: AssociativeModel, checkpoint: str, **state: tf.Variable) -> i
         status = _checkpoint(model, state).read(checkpoint)
         status.assert_existing_objects_matched()
     except (tf.errors.OpError, AssertionError, ValueError) as error:
+        if workers.lost(model.distribute_strategy, error):
+            raise
         raise InputError(f"cannot restore checkpoint {checkpoint}: {reason(error)}") from None
     return int(model.optimizer.iterations.numpy())  # on many devices int() alone fails
 

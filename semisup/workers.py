@@ -126,13 +126,18 @@ def folder_to_write(strategy: tf.distribute.Strategy | None, logdir: Path) -> It
             yield Path(folder)
 
 
+def lost(strategy: tf.distribute.Strategy | None, error: Exception) -> bool:
+    """Whether an error of TensorFlow's means that another worker is gone."""
+    return isinstance(error, _LOST) and _several(strategy)
+
+
 @contextmanager
 def losses_named(strategy: tf.distribute.Strategy | None) -> Iterator[None]:
     """Inside, the loss of another worker is an InputError that says how to go on."""
     try:
         yield
-    except _LOST:
-        if not _several(strategy):
+    except _LOST as error:
+        if not lost(strategy, error):
             raise
         raise InputError(
             "another worker has stopped, or can't be reached (see its own last line); to go on "

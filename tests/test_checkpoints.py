@@ -4,8 +4,9 @@ import time
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from semisup import checkpoints, runs
+from semisup import checkpoints, runs, workers
 from semisup.errors import InputError
 from semisup.model import AssociativeModel
 
@@ -83,6 +84,21 @@ def test_missing_damaged_and_foreign_checkpoints_are_refused(tmp_path):
     (tmp_path / "checkpoints" / "step-1.index").write_bytes(b"rubbish")
     with pytest.raises(InputError, match=r"cannot restore checkpoint .*step-1"):
         checkpoints.restore(model(), path)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_worker_lost_while_saving_is_no_fault_of_the_disk(tmp_path, monkeypatch, several):
+    """Saving adds up the metrics of all workers first."""
+    error = tf.errors.UnavailableError(None, None, "Collective ops is aborted by: gone")
+
+    def write(self, prefix):
+        raise error
+
+    monkeypatch.setattr(tf.train.Checkpoint, "write", write)
+    monkeypatch.setattr(workers, "_several", lambda strategy: several)
+    line = "another worker has stopped" if several else "cannot write checkpoint"
+    with pytest.raises(InputError, match=line), workers.losses_named(None):
+        checkpoints.save(tmp_path, 1, model())
 
 
 def test_watch_yields_each_checkpoint_until_the_run_ends(tmp_path):
