@@ -1,6 +1,7 @@
 """How the binaries begin and end."""
 
 import os
+import platform
 import signal
 import sys
 import tempfile
@@ -52,12 +53,16 @@ def run_main(main: Callable[..., int | None], description: str, takes_files: boo
 
 
 def load_tensorflow() -> None:
-    """Import TensorFlow without the notes on the machine that it prints on the way.
+    """Import TensorFlow as fast as it can be, without the notes on the machine that it prints.
 
     It writes them straight to file descriptor 2, whatever the level set for its logs
     (TensorFlow 2.21). They are kept back, and shown if the import fails.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if platform.machine() in ("x86_64", "AMD64"):
+        # TensorFlow uses oneDNN by itself only on processors with AVX-512 VNNI. Its own
+        # convolutions, built for any processor, are far slower on the others: docs/performance.md.
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as notes:
         os.dup2(notes.fileno(), 2)

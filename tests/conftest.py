@@ -11,6 +11,8 @@ import pytest
 from semisup.settings import Recipe
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# As in the binaries (`console.load_tensorflow`), so that runs here and there are the same.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
