@@ -35,7 +35,7 @@ setup(
         "dask": ["dask[distributed]"],
         "onnx": ["onnxruntime", "tf2onnx"],
         "ray": ["ray"],
-        "test": ["hypothesis", "mypy", "pytest", "pytest-cov", "ruff"],
+        "test": ["hypothesis", "mypy", "pytest", "pytest-cov", "pytest-xdist", "ruff"],
     },
     entry_points={
         "console_scripts": [
