@@ -57,6 +57,8 @@ def test_table_3_is_the_papers_grid():
     # Without unlabelled images only the classification loss is active (section 4.4).
     assert not grid["500", "0"].recipe.associates
     assert all(cell.recipe.associates for (_, column), cell in grid.items() if column != "0")
+    # Nor do pseudo-labels, where the recipe has them.
+    assert not by_place("3", "mnist_fast")["500", "0"].recipe.associates
     cell = grid["20", "1000"]
     assert (cell.recipe.sup_per_class, cell.recipe.unsup_samples) == (2, 1000)
     assert cell.paper == (81.98, 2.58)

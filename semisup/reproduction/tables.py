@@ -12,7 +12,11 @@ from typing import Any
 from semisup.errors import InputError
 from semisup.settings import Recipe
 
-LABELS_ONLY: dict[str, Any] = {"walker_weight": 0.0, "visit_weight": 0.0}
+LABELS_ONLY: dict[str, Any] = {
+    "walker_weight": 0.0,
+    "visit_weight": 0.0,
+    "pseudo_label_weight": 0.0,
+}
 
 ALL = -1  # of sup_per_class and unsup_samples
 
