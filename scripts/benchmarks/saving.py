@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.steps import timed
+from benchmarks.timing import timed
 from semisup import checkpoints, experiment, recipes
 from semisup.training import make_train_step
 

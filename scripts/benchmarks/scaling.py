@@ -77,7 +77,7 @@ def small_losses_ms(repeats: int = 200) -> float:
     import numpy as np
     import tensorflow as tf
 
-    from benchmarks.steps import timed
+    from benchmarks.timing import timed
     from semisup import association
 
     random = np.random.default_rng(0)

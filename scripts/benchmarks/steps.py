@@ -5,8 +5,7 @@ that whatever else slows the machine slows them all.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -14,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import naive
+from benchmarks.timing import timed
 from semisup import experiment, recipes
 from semisup.data.dataset import Dataset
 from semisup.data.splits import choose_split
@@ -143,11 +143,3 @@ def _matmul(precision: str, size: int = 2048) -> Turn:
         return {f"rate {precision}": [2.0 * size**3 / 1e6 / ms for ms in times]}
 
     return turn
-
-
-@contextmanager
-def timed(times: list[float]) -> Iterator[None]:
-    """Appends the milliseconds spent inside."""
-    started = time.perf_counter()
-    yield
-    times.append(1e3 * (time.perf_counter() - started))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.steps import timed
+from benchmarks.timing import timed
 
 # Convolutions of each network, block by block; each block ends in a max pooling.
 _BLOCKS = {
