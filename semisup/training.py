@@ -1,11 +1,10 @@
-"""The training loop: steps, evaluations, checkpoints, progress, resume."""
+"""The training loop: steps, checkpoints, progress, resume."""
 
 import dataclasses
 import shlex
-import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +16,20 @@ from semisup import (
     diagnosis,
     distribution,
     experiment,
-    figures,
     freezing,
     interrupts,
-    label_free,
     locks,
     precision,
-    projector,
     runs,
     summaries,
-    trained,
     workers,
 )
-from semisup.averaging import averaged_weights, take_averages
 from semisup.errors import InputError, reason
-from semisup.evaluation import evaluate
+from semisup.judging import Judge
 from semisup.model import AssociativeModel
 from semisup.overwrite import clear, refuse_links
 from semisup.progress import Progress
 from semisup.settings import Recipe
-
-# `test_error_median` is the median of this many evaluations at the end of a run.
-MEDIAN_OVER = 5
 
 _SHOWN = ("loss", "walker_loss", "visit_loss", "classification_loss")
 
@@ -122,18 +113,10 @@ def _train(
 ) -> dict[str, float]:
     """Train in a folder that is ours, from its newest checkpoint on.
 
-    `model` learns. It is `setup.model`, or its like on many devices, whose weights
-    `setup.model` then takes over whenever it is evaluated or saved: on one device.
+    `model` learns. It is `setup.model`, or its like on many devices.
     """
     recipe, strategy = setup.recipe, model.distribute_strategy
-    chief = workers.is_chief(strategy)
-    device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
-    if strategy.num_replicas_in_sync > 1:
-        device = f"{strategy.num_replicas_in_sync} {device}s"
-    watch = f"tensorboard --logdir={shlex.quote(str(logdir))}"
-    print(f"Training on {device} in {recipe.precision}, in {logdir}; to watch: {watch}")
-    counts = (len(setup.split.labeled), len(setup.split.unlabeled), len(setup.dataset.test_labels))
-    print("{:,} labelled, {:,} unlabelled, {:,} test images".format(*counts))
+    _announce(setup, strategy, logdir)
     seconds = tf.Variable(0.0, dtype="float64")
     step = checkpoints.resume(logdir, model, train_seconds=seconds)
     workers.check_alike(
@@ -144,8 +127,8 @@ def _train(
             "the step begun at": step,
         },
     )
-    evaluations = runs.read_metrics(logdir, last_step=step) if chief else []
-    begun = workers.any_of(strategy, bool(evaluations))
+    judge = Judge(setup, model, logdir, step) if workers.is_chief(strategy) else None
+    begun = workers.any_of(strategy, bool(judge and judge.evaluations))
     if step > 0:
         print(f"Resuming at step {step} of {recipe.max_steps}.")
 
@@ -156,48 +139,14 @@ def _train(
         with freezing.frozen(model.network):
             frozen_step.get_concrete_function()
     writer = tf.summary.create_noop_writer()
-    if chief:
+    if judge:
         writer = tf.summary.create_file_writer(str(logdir), filename_suffix=runs.EVENTS)
-    sample = figures.choose_walk_sample(setup.dataset, setup.split)
-    probe = figures.choose_walk_sample(setup.dataset, setup.split, per_class=10, unlabeled=100)
-    label_free_probe = label_free.choose_probe(setup.dataset, setup.split)
     progress = Progress(step, recipe.max_steps, ("test_error", *_SHOWN))
 
-    @contextmanager
-    def evaluated() -> Iterator[AssociativeModel]:
-        """Inside, the model to judge and to save: on one device, with averaged weights."""
-        with averaged_weights(model):
-            distribution.take_over(model, setup.model)
-            yield setup.model
-
-    def save_if_chosen() -> None:
-        """With --select=label_free, the best model so far is on disk at any time."""
-        if not chief:
-            return
-        if recipe.select == "label_free" and step == _selected(evaluations, recipe)["step"]:
-            with evaluated() as judged:
-                runs.save_model(logdir, judged)
-
     def evaluate_now(logs: Mapping[str, float]) -> None:
-        if not chief:
-            return
-        dataset = setup.dataset
-        with evaluated() as judged:
-            report = evaluate(judged, dataset.test_images, dataset.test_labels, dataset.class_names)
-            scores = label_free.scores(judged, label_free_probe)
-            summaries.write_evaluation(step, report, judged, sample, probe)
-        summaries.write_label_free(step, scores)
-        record = {
-            "step": step,
-            "train_seconds": float(seconds),
-            "test_error": report.error,
-            **scores,
-            **logs,
-        }
-        evaluations.append(record)
-        runs.append_metrics(logdir, record)
-        progress.update(step, {"test_error": report.error})
-        progress.write_line(step)
+        if judge:
+            progress.update(step, {"test_error": judge.evaluate(step, float(seconds), logs)})
+            progress.write_line(step)
 
     def save() -> None:
         sizes = {
@@ -230,13 +179,15 @@ def _train(
     losses = bad_numbers.LossWatch(logdir)
     graph = train_step.get_concrete_function().graph  # traces it, before the clock starts
     with writer.as_default(), interrupts.deferred() as interrupted:
-        if begun:
-            save_if_chosen()  # the run may have been killed between its checkpoint and this
-        else:
+        if not begun:
             summaries.write_graph(graph)
             summaries.write_settings(recipe)
             evaluate_now({})
             save()
+        elif judge:
+            judge.save_if_chosen(
+                step
+            )  # the run may have been killed between its checkpoint and this
         iterator = iter(batches)
         started = time.monotonic()
         while step < recipe.max_steps:
@@ -264,41 +215,31 @@ def _train(
                     evaluate_now(logs)
                 if saving:
                     save()
-                if evaluating:
-                    save_if_chosen()
+                if evaluating and judge:
+                    judge.save_if_chosen(step)
                 if stopping:
                     workers.wait_for_all(strategy)  # while the chief writes
                     raise KeyboardInterrupt
                 started = time.monotonic()
-        if chief:
-            if recipe.select == "last":
-                take_averages(model)
-                distribution.take_over(model, setup.model)
-            else:
-                experiment.load_weights(setup.model, logdir / runs.MODEL)
-            summaries.write_end(step, setup)
+        if judge:
+            judge.take_selected(step)
     writer.close()
-    if not chief:
+    if judge is None:
         workers.wait_for_all(strategy)
         return runs.read_result(logdir) or {}
-
-    errors = [record["test_error"] for record in evaluations if record["step"] > 0]
-    selected = _selected(evaluations, recipe)
-    result = {
-        "test_error": selected["test_error"],
-        "selected_step": selected["step"],
-        "test_error_median": statistics.median(errors[-MEDIAN_OVER:]),
-        "test_error_min": min(errors),
-        "train_seconds": float(seconds),
-        "steps": step,
-    }
-    if recipe.select == "last":
-        runs.save_model(logdir, setup.model)
-    trained.save_labeled(logdir, trained.collect_labeled(setup))
-    projector.write(logdir, setup)
-    runs.write_json(logdir / runs.RESULT, result)
+    result = judge.write_result(step, float(seconds))
     workers.wait_for_all(strategy)
     return result
+
+
+def _announce(setup: experiment.Experiment, strategy: tf.distribute.Strategy, logdir: Path) -> None:
+    device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    if strategy.num_replicas_in_sync > 1:
+        device = f"{strategy.num_replicas_in_sync} {device}s"
+    watch = f"tensorboard --logdir={shlex.quote(str(logdir))}"
+    print(f"Training on {device} in {setup.recipe.precision}, in {logdir}; to watch: {watch}")
+    counts = (len(setup.split.labeled), len(setup.split.unlabeled), len(setup.dataset.test_labels))
+    print("{:,} labelled, {:,} unlabelled, {:,} test images".format(*counts))
 
 
 def make_train_step(
@@ -327,16 +268,6 @@ def make_train_step(
         return strategy.experimental_local_results(logs)[0]
 
     return train_step
-
-
-def _selected(evaluations: Sequence[Mapping[str, float]], recipe: Recipe) -> Mapping[str, float]:
-    """The evaluation that is the result: the last, or the best by the label-free score.
-
-    The untrained model counts only where there is nothing else; of equals, the later wins.
-    """
-    if recipe.select == "last":
-        return evaluations[-1]
-    return max(evaluations, key=lambda e: (e["step"] > 0, e[label_free.SCORE], e["step"]))
 
 
 def _next(iterator: Iterator[Any]) -> Any:
