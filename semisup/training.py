@@ -4,7 +4,7 @@ import dataclasses
 import shlex
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def train(
         InputError: the recipe or its data is bad, its batches can't be shared out, the
             folder holds another run, is in use or has links in it, its checkpoints are damaged,
             a loss is no longer a finite number, or another worker is gone or began otherwise.
-        KeyboardInterrupt: SIGINT or SIGTERM came; the last step is saved.
+        interrupts.Stopped: SIGINT or SIGTERM came; the last step is saved.
     """
     if save_interval is not None and save_interval < 1:
         raise InputError(f"--save_interval is {save_interval}; it must be at least 1")
@@ -95,7 +95,11 @@ def train(
         if recipe.association_scope == "global" and not recipe.separate_batches:
             distribution.synchronize_batch_norm(model.network)
     chief = workers.is_chief(strategy)
-    with workers.losses_named(strategy), locks.held(logdir) if chief else nullcontext():
+    with (
+        workers.losses_named(strategy),
+        locks.held(logdir) if chief else nullcontext(),
+        interrupts.deferred() as interrupted,
+    ):
         with workers.chief_first(strategy):
             if overwrite and chief:
                 clear(logdir)
@@ -109,7 +113,7 @@ def train(
             print(f"{logdir} holds this run already, finished.")
             return result
         try:
-            return _train(setup, model, logdir, save_interval or recipe.eval_interval)
+            return _train(setup, model, logdir, save_interval or recipe.eval_interval, interrupted)
         except tf.errors.ResourceExhaustedError as error:
             raise InputError(
                 f"no room left: {reason(error)}; the last checkpoint is intact: make room (for "
@@ -118,9 +122,13 @@ def train(
 
 
 def _train(
-    setup: experiment.Experiment, model: AssociativeModel, logdir: Path, save_interval: int
+    setup: experiment.Experiment,
+    model: AssociativeModel,
+    logdir: Path,
+    save_interval: int,
+    interrupted: Callable[[], bool],
 ) -> dict[str, float]:
-    """Train in a folder that is ours, from its newest checkpoint on.
+    """Train in a folder that is ours, from its newest checkpoint on, until `interrupted`.
 
     `model` learns. It is `setup.model`, or its like on many devices, whose weights
     `setup.model` then takes over whenever it is evaluated or saved: on one device.
@@ -169,6 +177,9 @@ def _train(
         with averaged_weights(model):
             distribution.take_over(model, setup.model)
             yield setup.model
+
+    def evaluates(step: int) -> bool:
+        return step == recipe.max_steps or step % recipe.eval_interval == 0
 
     def save_if_chosen() -> None:
         """With --select=label_free, the best model so far is on disk at any time."""
@@ -229,8 +240,10 @@ def _train(
 
     losses = bad_numbers.LossWatch(logdir)
     graph = train_step.get_concrete_function().graph  # traces it, before the clock starts
-    with writer.as_default(), interrupts.deferred() as interrupted:
+    with writer.as_default():
         if begun:
+            if chief and evaluates(step) and evaluations[-1]["step"] < step:
+                evaluate_now({})  # its line in the file was damaged since, and left out
             save_if_chosen()  # the run may have been killed between its checkpoint and this
         else:
             summaries.write_graph(graph)
@@ -244,9 +257,8 @@ def _train(
             logs = take_step(*_next(iterator))
             step += 1
             losses.add(step, logs)
-            stopping, last = workers.any_of(strategy, interrupted()), step == recipe.max_steps
-            evaluating = last or step % recipe.eval_interval == 0
-            saving = last or stopping or step % save_interval == 0
+            stopping, evaluating = workers.any_of(strategy, interrupted()), evaluates(step)
+            saving = step == recipe.max_steps or stopping or step % save_interval == 0
             logging = evaluating or step % recipe.log_interval == 0
             if logging or saving:
                 losses.look()  # if one is no number, nothing of this step is worth keeping
@@ -268,7 +280,7 @@ def _train(
                     save_if_chosen()
                 if stopping:
                     workers.wait_for_all(strategy)  # while the chief writes
-                    raise KeyboardInterrupt
+                    raise interrupts.Stopped
                 started = time.monotonic()
         if chief:
             if recipe.select == "last":
