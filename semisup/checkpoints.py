@@ -21,7 +21,7 @@ from semisup.model import AssociativeModel
 # More than one, so that a damaged one can be passed over.
 KEPT = 3
 
-_FILE = re.compile(r"step-(\d+)\.(?:index|data-.*|json)")
+_FILE = re.compile(r"step-([0-9]+)\.(?:index|data-[0-9]{5}-of-[0-9]{5}|json)")
 
 # A folder of this name is TensorFlow's, while it writes, and stays if that is cut short.
 UNFINISHED = "_temp"
@@ -153,6 +153,8 @@ def _newest_whole(logdir: Path) -> str | None:
         faults.append(fault)
     # The first of all may have been cut short: then there is nothing to fall back to yet.
     if not prefixes or (len(prefixes) == 1 and not _record(prefixes[0]).exists()):
+        for line in faults:
+            print(f"warning: {line}; beginning at step 0", flush=True)
         return None
     raise InputError(f"no checkpoint is whole: {'; '.join(faults)}; --overwrite starts anew")
 
@@ -183,14 +185,16 @@ def _by_step(folder: Path) -> dict[int, list[Path]]:
     """The files of each checkpoint, by its step."""
     found: dict[int, list[Path]] = {}
     for path in folder.glob("step-*"):
-        if match := _FILE.fullmatch(path.name):
+        match = _FILE.fullmatch(path.name)
+        if match and not path.is_dir():
             found.setdefault(int(match[1]), []).append(path)
     return found
 
 
 def _scraps(folder: Path) -> list[Path]:
     """What a write that was cut short leaves."""
-    return [*folder.glob(f"step-*{UNFINISHED}"), *folder.glob(f"{runs.TEMPORARY}step-*.json")]
+    unfinished = (path for path in folder.glob(f"step-[0-9]*{UNFINISHED}") if path.is_dir())
+    return [*unfinished, *folder.glob(f"{runs.TEMPORARY}step-*.json")]
 
 
 def _sweep(folder: Path, step: int) -> None:

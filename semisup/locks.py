@@ -21,11 +21,19 @@ def held(logdir: Path) -> Iterator[None]:
     delete the next process's. It names the holder, for people.
 
     Raises:
-        InputError: another process holds the folder; it is named.
+        InputError: another process holds the folder; it is named. Or there can be no such
+            folder, or it can't be written to.
     """
-    logdir.mkdir(parents=True, exist_ok=True)
-    # "a+" makes the file, and does not empty it before the lock is ours.
-    with (logdir / LOCK).open("a+", encoding="utf-8") as file:
+    try:
+        logdir.mkdir(parents=True, exist_ok=True)
+        # "a+" makes the file, and does not empty it before the lock is ours.
+        opened = (logdir / LOCK).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"cannot use {logdir} as the run's folder: {error.strerror} ({error.filename}); mend "
+            "that, or choose another --logdir"
+        ) from None
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

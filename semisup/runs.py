@@ -39,6 +39,10 @@ PROJECTOR, PROJECTOR_CONFIG = "projector", "projector_config.pbtxt"
 FIGURES = ("figure2.png", "figure3.png", "figure4.png")
 SUGGESTIONS = ("suggestions.csv", "suggestions.png")
 
+# What a result consists of.
+_ERRORS = ("test_error", "test_error_median", "test_error_min")
+_RESULTS = (*_ERRORS, "train_seconds", "selected_step", "steps")
+
 
 def claim(
     logdir: Path,
@@ -57,12 +61,15 @@ def claim(
         precision: what the recipe's precision stands for on this machine.
 
     Raises:
-        InputError: the folder holds a run with other settings; they are listed.
+        InputError: the folder holds a run with other settings; they are listed. Or its
+            record is damaged, or gone.
     """
     settings = dataclasses.asdict(recipe)
     if (logdir / RECIPE).exists():
         there = read_json(logdir / RECIPE)
-        before = {**there.get("recipe", {}), "split_hash": there.get("split_hash")}
+        if not isinstance(there.get("recipe"), dict):
+            raise InputError(f"{logdir / RECIPE} is damaged: it holds no settings")
+        before = {**there["recipe"], "split_hash": there.get("split_hash")}
         now = {**settings, "split_hash": split["hash"]}
         differences = [
             f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
@@ -75,6 +82,13 @@ def claim(
                 "choose another --logdir, or --overwrite starts anew in this one"
             )
         return
+    # Else a run could go on from the checkpoints of another, or pass its result for its own.
+    remains = [logdir / name for name in (RESULT, METRICS, MODEL) if (logdir / name).exists()]
+    if remains := remains or list((logdir / CHECKPOINTS).glob("step-*.json")):
+        raise InputError(
+            f"{logdir} has no {RECIPE}, but holds {remains[0].relative_to(logdir)} of an unknown "
+            "run; choose another --logdir"
+        )
     logdir.mkdir(parents=True, exist_ok=True)
     record = {
         "recipe": settings,
@@ -168,8 +182,19 @@ def _fits(value: Any, kind: Any) -> bool:
 
 
 def read_result(logdir: Path) -> dict[str, float] | None:
-    """What the run in `logdir` ended with; None if it has not ended."""
-    return read_json(logdir / RESULT) if (logdir / RESULT).exists() else None
+    """What the run in `logdir` ended with; None if it has not ended.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not (logdir / RESULT).exists():
+        return None
+    result = read_json(logdir / RESULT)
+    if not all(_fits(result.get(name), float) for name in _RESULTS):
+        raise InputError(
+            f"{logdir / RESULT} is damaged; delete it, and the same command writes it again"
+        )
+    return result
 
 
 def read_evaluations(logdir: Path) -> list[dict[str, float]]:
@@ -184,7 +209,9 @@ def read_evaluations(logdir: Path) -> list[dict[str, float]]:
     for number, line in enumerate(lines, start=1):
         try:
             record = json.loads(line)
-            if record["step"] >= 0 and float(record["test_error"]) >= 0:
+            if type(record["step"]) is not int or not _fits(record["test_error"], float):
+                raise ValueError
+            if record["step"] >= 0 and record["test_error"] >= 0:
                 records.append(record)
         except (ValueError, KeyError, TypeError, RecursionError):
             if number == len(lines):

@@ -9,15 +9,17 @@ look at it with `tensorboard --logdir=DIR`, judge it again with `semisup-eval --
 """
 
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
 
 from absl import flags
 
+from semisup import interrupts
 from semisup.console import load_tensorflow, run_main
 from semisup.flags import define_recipe_flags, recipe_from_flags
-from semisup.runs import CHECKPOINTS
+from semisup.settings import Recipe
 
 _LOGDIR = flags.DEFINE_string(
     "logdir", None, "the run's folder; by default runs/RECIPE-TIME. A run in it goes on"
@@ -46,8 +48,35 @@ _STRATEGY = flags.DEFINE_string(
 
 
 def main() -> None:
+    interrupts.treat_alike()
     recipe = recipe_from_flags()
     logdir = Path(_LOGDIR.value or f"runs/{flags.FLAGS.recipe}-{time.strftime('%Y%m%d-%H%M%S')}")
+    try:
+        result = _train(recipe, logdir)
+    except interrupts.Stopped:
+        without = ", without --overwrite" if _OVERWRITE.value else ""
+        print(
+            "\nStopped and saved. To go on: the same command with "
+            f"--logdir={shlex.quote(str(logdir))}{without}"
+        )
+        raise
+    except KeyboardInterrupt:
+        print(
+            "\nStopped before training; nothing was changed. The same command begins, or goes on."
+        )
+        raise
+    chosen = ""
+    if recipe.select == "label_free":
+        chosen = f", chosen of {result['steps']} by the label-free score"
+    print(
+        f"test error {result['test_error']:.2f} % after {result['selected_step']} steps{chosen} "
+        f"({result['train_seconds']:.0f} s of training; median of the last evaluations "
+        f"{result['test_error_median']:.2f} %, least {result['test_error_min']:.2f} %)"
+    )
+
+
+def _train(recipe: Recipe, logdir: Path) -> dict[str, float]:
+    """Train as the flags say."""
     if _STRATEGY.value == "multi_worker":
         # A worker that is gone is news to all of TensorFlow; one line of ours is enough.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -59,30 +88,13 @@ def main() -> None:
 
     if _DETERMINISTIC.value:
         tf.config.experimental.enable_op_determinism()
-    strategy = distribution.strategy(_STRATEGY.value)
-    try:
-        result = train(
-            recipe,
-            logdir,
-            sys.argv,
-            overwrite=_OVERWRITE.value,
-            save_interval=_SAVE_INTERVAL.value,
-            strategy=strategy,
-        )
-    except KeyboardInterrupt:
-        if (logdir / CHECKPOINTS).exists():
-            without = ", without --overwrite" if _OVERWRITE.value else ""
-            print(
-                f"\nStopped and saved. To go on: the same command with --logdir={logdir}{without}"
-            )
-        raise
-    chosen = ""
-    if recipe.select == "label_free":
-        chosen = f", chosen of {result['steps']} by the label-free score"
-    print(
-        f"test error {result['test_error']:.2f} % after {result['selected_step']} steps{chosen} "
-        f"({result['train_seconds']:.0f} s of training; median of the last evaluations "
-        f"{result['test_error_median']:.2f} %, least {result['test_error_min']:.2f} %)"
+    return train(
+        recipe,
+        logdir,
+        sys.argv,
+        overwrite=_OVERWRITE.value,
+        save_interval=_SAVE_INTERVAL.value,
+        strategy=distribution.strategy(_STRATEGY.value),
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from semisup import checkpoints, experiment, runs
 from semisup.averaging import take_averages
 from semisup.backbones import load_model
-from semisup.data.own import read_npz
+from semisup.data.npz import read_npz
 from semisup.errors import InputError
 from semisup.evaluation import predict
 from semisup.experiment import Experiment

@@ -3,7 +3,7 @@
 import dataclasses
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def train(
         InputError: the recipe or its data is bad, its batches can't be shared out, the
             folder holds another run, is in use or has links in it, its checkpoints are damaged,
             a loss is no longer a finite number, or another worker is gone or began otherwise.
-        KeyboardInterrupt: SIGINT or SIGTERM came; the last step is saved.
+        interrupts.Stopped: SIGINT or SIGTERM came; the last step is saved.
     """
     if save_interval is not None and save_interval < 1:
         raise InputError(f"--save_interval is {save_interval}; it must be at least 1")
@@ -86,7 +86,11 @@ def train(
         if recipe.association_scope == "global" and not recipe.separate_batches:
             distribution.synchronize_batch_norm(model.network)
     chief = workers.is_chief(strategy)
-    with workers.losses_named(strategy), locks.held(logdir) if chief else nullcontext():
+    with (
+        workers.losses_named(strategy),
+        locks.held(logdir) if chief else nullcontext(),
+        interrupts.deferred() as interrupted,
+    ):
         with workers.chief_first(strategy):
             if overwrite and chief:
                 clear(logdir)
@@ -100,7 +104,7 @@ def train(
             print(f"{logdir} holds this run already, finished.")
             return result
         try:
-            return _train(setup, model, logdir, save_interval or recipe.eval_interval)
+            return _train(setup, model, logdir, save_interval or recipe.eval_interval, interrupted)
         except tf.errors.ResourceExhaustedError as error:
             raise InputError(
                 f"no room left: {reason(error)}; the last checkpoint is intact: make room (for "
@@ -109,9 +113,13 @@ def train(
 
 
 def _train(
-    setup: experiment.Experiment, model: AssociativeModel, logdir: Path, save_interval: int
+    setup: experiment.Experiment,
+    model: AssociativeModel,
+    logdir: Path,
+    save_interval: int,
+    interrupted: Callable[[], bool],
 ) -> dict[str, float]:
-    """Train in a folder that is ours, from its newest checkpoint on.
+    """Train in a folder that is ours, from its newest checkpoint on, until `interrupted`.
 
     `model` learns. It is `setup.model`, or its like on many devices.
     """
@@ -142,6 +150,9 @@ def _train(
     if judge:
         writer = tf.summary.create_file_writer(str(logdir), filename_suffix=runs.EVENTS)
     progress = Progress(step, recipe.max_steps, ("test_error", *_SHOWN))
+
+    def evaluates(step: int) -> bool:
+        return step == recipe.max_steps or step % recipe.eval_interval == 0
 
     def evaluate_now(logs: Mapping[str, float]) -> None:
         if judge:
@@ -178,16 +189,16 @@ def _train(
 
     losses = bad_numbers.LossWatch(logdir)
     graph = train_step.get_concrete_function().graph  # traces it, before the clock starts
-    with writer.as_default(), interrupts.deferred() as interrupted:
+    with writer.as_default():
         if not begun:
             summaries.write_graph(graph)
             summaries.write_settings(recipe)
             evaluate_now({})
             save()
         elif judge:
-            judge.save_if_chosen(
-                step
-            )  # the run may have been killed between its checkpoint and this
+            if evaluates(step) and judge.evaluations[-1]["step"] < step:
+                evaluate_now({})  # its line in the file was damaged since, and left out
+            judge.save_if_chosen(step)  # the run may have been killed before it could be
         iterator = iter(batches)
         started = time.monotonic()
         while step < recipe.max_steps:
@@ -195,9 +206,8 @@ def _train(
             logs = take_step(*_next(iterator))
             step += 1
             losses.add(step, logs)
-            stopping, last = workers.any_of(strategy, interrupted()), step == recipe.max_steps
-            evaluating = last or step % recipe.eval_interval == 0
-            saving = last or stopping or step % save_interval == 0
+            stopping, evaluating = workers.any_of(strategy, interrupted()), evaluates(step)
+            saving = step == recipe.max_steps or stopping or step % save_interval == 0
             logging = evaluating or step % recipe.log_interval == 0
             if logging or saving:
                 losses.look()  # if one is no number, nothing of this step is worth keeping
@@ -219,7 +229,7 @@ def _train(
                     judge.save_if_chosen(step)
                 if stopping:
                     workers.wait_for_all(strategy)  # while the chief writes
-                    raise KeyboardInterrupt
+                    raise interrupts.Stopped
                 started = time.monotonic()
         if judge:
             judge.take_selected(step)

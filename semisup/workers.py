@@ -16,6 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from semisup import interrupts
 from semisup.errors import InputError, reason
 
 _EXAMPLE = (
@@ -40,8 +41,13 @@ def join() -> tf.distribute.Strategy:
     try:
         config = json.loads(os.environ.get("TF_CONFIG", ""))
         kind, index = config["task"]["type"], int(config["task"]["index"])
-        addresses = {job: list(config["cluster"][job]) for job in config["cluster"]}
+        addresses = config["cluster"]
         if not {kind, *addresses} <= {"chief", "worker"} or index < 0:
+            raise ValueError
+        everyone = [address for job in addresses for address in addresses[job]]
+        if not all(isinstance(addresses[job], list) for job in addresses):
+            raise ValueError
+        if not all(isinstance(address, str) and ":" in address for address in everyone):
             raise ValueError
         addresses[kind][index]
     except (ValueError, KeyError, TypeError, IndexError):
@@ -49,8 +55,11 @@ def join() -> tf.distribute.Strategy:
             "--strategy=multi_worker needs the environment variable TF_CONFIG, with an index of "
             f"its own for each worker, such as {_EXAMPLE}"
         ) from None
+    if len(everyone) > 1:
+        print(f"Waiting until all {len(everyone)} workers of TF_CONFIG are there.", flush=True)
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        with interrupts.immediate():
+            return tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError) as error:
         raise InputError(f"cannot join the workers of TF_CONFIG: {reason(error)}") from None
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from semisup import checkpoints, runs, workers
 from semisup.errors import InputError
 from semisup.model import AssociativeModel
+from tests.test_runs import RESULT
 
 
 def model(emb_size=4, seed=0):
@@ -75,6 +76,29 @@ def test_only_the_newest_are_kept(tmp_path):
     assert names == {f"step-{step}.{ending}" for step in (10, 11, 12) for ending in endings}
 
 
+def test_files_that_are_not_ours_do_not_matter(tmp_path, capsys):
+    made = model()
+    checkpoints.save(tmp_path, 1, made)
+    folder = tmp_path / "checkpoints"
+    strangers = ("step-1.data-00000-of-00001.bak", "step-1.data-x", "step-best_temp", "notes")
+    for name in strangers:
+        (folder / name).write_text("mine")
+    (folder / "step-9.index").mkdir()
+    assert checkpoints.resume(tmp_path, made) == 0  # the model's own count; it took no step
+    for step in (2, 3, 4, 5):
+        checkpoints.save(tmp_path, step, made)
+    assert checkpoints.newest(tmp_path).endswith("step-5")
+    assert capsys.readouterr().out == ""
+    assert all((folder / name).read_text() == "mine" for name in strangers)
+
+
+def test_beginning_anew_for_want_of_a_whole_checkpoint_is_said(tmp_path, capsys):
+    checkpoints.save(tmp_path, 7, model())
+    (tmp_path / "checkpoints" / "step-7.json").unlink()
+    assert checkpoints.resume(tmp_path, model()) == 0
+    assert capsys.readouterr().out.endswith("step-7 is unfinished; beginning at step 0\n")
+
+
 def test_missing_damaged_and_foreign_checkpoints_are_refused(tmp_path):
     with pytest.raises(InputError, match="holds no checkpoint yet"):
         checkpoints.newest(tmp_path)
@@ -109,7 +133,7 @@ def test_watch_yields_each_checkpoint_until_the_run_ends(tmp_path):
             checkpoints.save(tmp_path, step, made)
             time.sleep(2.5)
         checkpoints.save(tmp_path, 3, made)
-        runs.write_json(tmp_path / runs.RESULT, {"steps": 3})
+        runs.write_json(tmp_path / runs.RESULT, RESULT)
 
     trainer = threading.Thread(target=run)
     trainer.start()

@@ -368,7 +368,17 @@ def test_folder_that_is_not_shared_is_refused(small, tmp_path):
 
 @pytest.mark.parametrize(
     "config",
-    ["", "[]", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}'],
+    [
+        "",
+        "[]",
+        "{",
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps", "index": 0}}',
+        '{"cluster": {"worker": "a:1"}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": [1, 2]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a", "b"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": ["worker"], "task": {"type": "worker", "index": 0}}',
+    ],
 )
 def test_bad_tf_config_is_refused(monkeypatch, config):
     monkeypatch.setenv("TF_CONFIG", config)

@@ -17,6 +17,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -28,10 +29,12 @@ from PIL import Image
 
 from semisup import experiment, runs
 from semisup.data import images as images_module
+from semisup.data import stored_images
 from semisup.data.dataset import Dataset
 from semisup.data.digits import load_svhn, load_usps
 from semisup.data.mnist import load_mnist
 from semisup.data.mnistm import load_mnistm
+from semisup.data.npz import NpzImages
 from semisup.data.own import load_folder, load_npz
 from semisup.data.signs import load_gtsrb, load_synth_signs
 from semisup.data.splits import Split, read_split
@@ -171,7 +174,8 @@ def stl10(name):
     return Format(files, "stl10.tar.gz", lambda folder: load_stl10(folder / "stl10.tar.gz"), GZIP)
 
 
-def npz():
+def npz(stays):
+    """A file whose images fit into the memory, or one whose images stay in it."""
     arrays = {
         "train_images": pixels(20, 5, 4, 3),
         "train_labels": LABELS,
@@ -180,23 +184,28 @@ def npz():
         "class_names": np.array(list("abcdefghij")),
     }
     file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
+    (np.savez if stays else np.savez_compressed)(file, **arrays)
+    mutable = "train_images" if stays else "train_labels"
 
     def unpack(packed):
         with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-            return archive.read("train_labels.npy")
+            return archive.read(f"{mutable}.npy")
 
     def pack(content):
         out = io.BytesIO()
         with zipfile.ZipFile(io.BytesIO(file.getvalue())) as old, zipfile.ZipFile(out, "w") as new:
             for member in old.namelist():
-                new.writestr(member, content if "train_labels" in member else old.read(member))
+                new.writestr(member, content if mutable in member else old.read(member))
         return out.getvalue()
 
-    files = {"mine.npz": file.getvalue()}
-    return Format(
-        files, "mine.npz", lambda folder: load_npz(folder / "mine.npz"), (pack, unpack), exact=True
-    )
+    def load(folder):
+        # Between what the images take, and all else.
+        with mock.patch.object(stored_images, "memory_for_images", lambda: 2300 if stays else 1e9):
+            dataset = load_npz(folder / "mine.npz")
+        assert isinstance(dataset.train_images, NpzImages if stays else np.ndarray)
+        return dataset
+
+    return Format({"mine.npz": file.getvalue()}, "mine.npz", load, (pack, unpack), exact=True)
 
 
 def folder(kind, **options):
@@ -312,7 +321,8 @@ FORMATS = {
     "stl10 labels": stl10("train_y.bin"),
     "stl10 folds": stl10("fold_indices.txt"),
     "stl10 archive": stl10(None),
-    "npz": npz(),
+    "npz": npz(stays=False),
+    "npz, not in memory": npz(stays=True),
     "png": folder("PNG"),
     "jpeg": folder("JPEG"),
     "gif": folder("GIF"),
@@ -421,9 +431,7 @@ def test_archive_member_that_claims_too_much_is_refused(tmp_path):
 
 
 def test_zip_bombs_are_refused(tmp_path, monkeypatch):
-    from semisup.data import own
-
-    monkeypatch.setattr(own, "memory_for_images", lambda: 1_000_000)
+    monkeypatch.setattr(stored_images, "memory_for_images", lambda: 1_000_000)
     np.savez_compressed(tmp_path / "bomb.npz", train_images=np.zeros(1_000_000, np.uint8))
     with pytest.raises(InputError, match="unpacks to 1000128 bytes"):
         load_npz(tmp_path / "bomb.npz")

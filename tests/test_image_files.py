@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from semisup import experiment, training
-from semisup.data import own
+from semisup.data import stored_images
 from semisup.data.catalogue import load_dataset
 from semisup.data.image_files import ImageFiles
 from semisup.errors import InputError
@@ -31,7 +31,7 @@ def folder(tmp_path):
 
 
 def load(folder, monkeypatch, memory):
-    monkeypatch.setattr(own, "memory_for_images", lambda: memory)
+    monkeypatch.setattr(stored_images, "memory_for_images", lambda: memory)
     return load_dataset("folder", folder, new_size=28)
 
 
@@ -63,7 +63,7 @@ def test_batches_are_the_same_ones(folder, monkeypatch, changes):
         unsup_batch_size=4, **changes,
     )  # fmt: skip
     expected = batches(recipe)
-    monkeypatch.setattr(own, "memory_for_images", lambda: 0)
+    monkeypatch.setattr(stored_images, "memory_for_images", lambda: 0)
     assert isinstance(experiment.build(recipe).dataset.train_images, ImageFiles)
     for one, other in zip(expected, batches(recipe), strict=True):
         np.testing.assert_array_equal(one[0], other[0])
@@ -82,14 +82,14 @@ def test_target_in_files_joins_a_source_in_memory(folder, monkeypatch, tmp_path)
         unsup_batch_size=4,
     )  # fmt: skip
     expected = batches(recipe, 1)
-    monkeypatch.setattr(own, "memory_for_images", lambda: 6000)  # room for the .npz
+    monkeypatch.setattr(stored_images, "memory_for_images", lambda: 6000)  # room for the .npz
     np.testing.assert_array_equal(batches(recipe, 1)[0][0], expected[0][0])
 
 
 def test_evaluation_and_pictures_read_files(folder, monkeypatch):
     recipe = Recipe(dataset="folder", data_dir=str(folder), new_size=28, sup_per_class=3)
     in_memory = experiment.build(recipe)
-    monkeypatch.setattr(own, "memory_for_images", lambda: 0)
+    monkeypatch.setattr(stored_images, "memory_for_images", lambda: 0)
     in_files = experiment.build(recipe)
     expected, got = (
         predict(setup.model, setup.dataset.test_images) for setup in (in_memory, in_files)
@@ -101,7 +101,7 @@ def test_evaluation_and_pictures_read_files(folder, monkeypatch):
 
 
 def test_file_damaged_after_the_start_ends_the_run_with_one_line(folder, monkeypatch):
-    monkeypatch.setattr(own, "memory_for_images", lambda: 0)
+    monkeypatch.setattr(stored_images, "memory_for_images", lambda: 0)
     recipe = Recipe(
         dataset="folder", data_dir=str(folder), new_size=28, sup_per_class=3, sup_per_batch=2,
         unsup_batch_size=4,
@@ -116,7 +116,7 @@ def test_file_damaged_after_the_start_ends_the_run_with_one_line(folder, monkeyp
 
 
 def test_unreadable_files_are_left_out_before_the_start(folder, monkeypatch, capsys):
-    monkeypatch.setattr(own, "memory_for_images", lambda: 0)
+    monkeypatch.setattr(stored_images, "memory_for_images", lambda: 0)
     damaged = folder / "unlabeled" / "4.png"
     damaged.write_bytes(damaged.read_bytes()[:-200])
     dataset = load_dataset("folder", folder, new_size=28, skip_unreadable=True)
@@ -134,9 +134,9 @@ def test_memory_stays_bounded(tmp_path):
             (tmp_path / part / f"{i}.png").hardlink_to(first)
     script = f"""
 import resource
-from semisup.data import own
+from semisup.data import own, stored_images
 from semisup.data.batches import association_batches
-own.memory_for_images = lambda: 0
+stored_images.memory_for_images = lambda: 0
 dataset = own.load_folder(own.Path({str(tmp_path)!r}))
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semisup.data import named_images, own
+from semisup.data import named_images, own, stored_images
 from semisup.data.images import read_header, read_image
 
 ORIENTATION = 0x0112  # the tag's number in the EXIF standard
@@ -60,7 +60,7 @@ def test_folders_streams_and_predictions_show_the_same_upright_photograph(tmp_pa
         (folder / "held_upright.jpg").write_bytes(photograph(orientation=6))
         Image.fromarray(wanted).save(folder / "scan.png")  # without new_size: of the same shape
     in_memory = own.load_folder(tmp_path)
-    monkeypatch.setattr(own, "memory_for_images", lambda: 0)
+    monkeypatch.setattr(stored_images, "memory_for_images", lambda: 0)
     in_files = own.load_folder(tmp_path)
     [(_, named)] = named_images.batches(in_files.train_files, (30, 20, 3), 10, pytest.fail)
     for images in (in_memory.train_images, in_files.train_images, named):

@@ -19,6 +19,15 @@ def test_second_holder_is_refused_and_told_of_the_first(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("name", ["file", "file/run", "run"])
+def test_folder_that_can_not_be_used_is_named(tmp_path, name):
+    (tmp_path / "file").touch()
+    (tmp_path / "run" / "lock").mkdir(parents=True)
+    refusal = rf"^cannot use .*{name} as the run's folder: .*choose another --logdir$"
+    with pytest.raises(InputError, match=refusal), locks.held(tmp_path / name):
+        pass
+
+
 def test_lock_of_a_killed_process_is_taken_over(tmp_path):
     held, stay = (processes.event() for _ in range(2))
     process = processes.start(_hold, tmp_path, held, stay)

@@ -40,6 +40,42 @@ def test_damaged_records_are_named(tmp_path, content):
         runs.read_recipe(tmp_path)
 
 
+@pytest.mark.parametrize("settings", [None, 3, []])
+def test_damaged_settings_are_not_compared(tmp_path, settings):
+    runs.write_json(tmp_path / "recipe.json", {"recipe": settings, "split_hash": "abcd"})
+    with pytest.raises(InputError, match=r"recipe\.json is damaged"):
+        runs.claim(tmp_path, RECIPE, {"hash": "abcd"}, [])
+
+
+@pytest.mark.parametrize("name", ["result.json", "metrics.jsonl", "checkpoints/step-9.json"])
+def test_remains_of_an_unknown_run_are_not_taken_for_this_ones(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(InputError, match=rf"has no recipe\.json, but holds {name} of an unknown"):
+        runs.claim(tmp_path, RECIPE, {"hash": "abcd"}, [])
+    assert not (tmp_path / "recipe.json").exists()
+
+
+RESULT = {"test_error": 1.0, "test_error_median": 1.0, "test_error_min": 0.5}
+RESULT |= {"train_seconds": 2.5, "selected_step": 9, "steps": 9}
+
+
+@pytest.mark.parametrize("change", [{"test_error": "1.0"}, {"steps": None}, {"steps": [1]}])
+def test_damaged_results_are_named(tmp_path, change):
+    runs.write_json(tmp_path / "result.json", {**RESULT, **change})
+    with pytest.raises(InputError, match=r"result\.json is damaged; delete it"):
+        runs.read_result(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line", ['{"step": 1.5, "test_error": 2}', '{"step": 1, "test_error": "2"}']
+)
+def test_damaged_evaluations_are_named(tmp_path, line):
+    (tmp_path / "metrics.jsonl").write_text(line + '\n{"step": 9, "test_error": 2}\n')
+    with pytest.raises(InputError, match=r"metrics\.jsonl is damaged at line 1"):
+        runs.read_evaluations(tmp_path)
+
+
 def test_folder_without_a_run_is_named(tmp_path):
     with pytest.raises(InputError, match=r"holds no run: there is no recipe\.json"):
         runs.read_recipe(tmp_path)
@@ -59,10 +95,10 @@ def test_metrics_after_the_resumed_step_are_struck(tmp_path):
 
 def test_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "result.json"
-    runs.write_json(path, {"test_error": 1.0})
+    runs.write_json(path, RESULT)
     with pytest.raises(TypeError):
         runs.write_json(path, {"test_error": object()})
-    assert runs.read_result(tmp_path) == {"test_error": 1.0}
+    assert runs.read_result(tmp_path) == RESULT
     assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
 
 

@@ -1,11 +1,13 @@
 """semisup-train and semisup-eval as a person runs them: as processes."""
 
 import json
+import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -138,6 +140,27 @@ def test_flags_of_the_run_itself(trained):
     saved = {path.stem for path in (copy / "checkpoints").glob("*.json")}
     assert saved == {"step-3", "step-6", "step-8"}
     assert json.loads((copy / "recipe.json").read_text())["recipe"]["seed"] == 1
+
+
+def test_sigterm_before_training_says_so(tmp_path):
+    """Held where it waits for its data: a folder of images that is a pipe in one place."""
+    for name in ("cat", "dog"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        os.mkfifo(tmp_path / "train" / name / "0.png")
+    arguments = ["--dataset=folder", f"--data_dir={tmp_path}", f"--logdir={tmp_path / 'run'}"]
+    command = [sys.executable, "-m", "semisup.train", *arguments]
+    trainer = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    waiting = threading.Thread(target=(tmp_path / "train" / "cat" / "0.png").open, args=("wb",))
+    waiting.daemon = True
+    waiting.start()
+    waiting.join(120)  # until the trainer has opened its end of the pipe
+    trainer.terminate()
+    output, errors = trainer.communicate(timeout=60)
+    assert trainer.returncode == 130
+    assert output.strip() == (
+        "Stopped before training; nothing was changed. The same command begins, or goes on."
+    )
+    assert errors == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

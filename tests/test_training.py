@@ -3,13 +3,14 @@
 import dataclasses
 import json
 import os
+import signal
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from semisup import checkpoints, experiment, label_free, locks, recipes, runs, training
+from semisup import checkpoints, experiment, interrupts, label_free, locks, recipes, runs, training
 from semisup.errors import InputError
 from tests import processes
 
@@ -110,9 +111,38 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(finished, mnist_dir, tmp_
 
 def test_a_folder_in_use_is_refused(tiny, tmp_path):
     refusal = rf"is in use by process {os.getpid()} on"
-    with locks.held(tmp_path), pytest.raises(InputError, match=refusal):
+    with locks.held(tmp_path):
+        with pytest.raises(InputError, match=refusal):
+            training.train(tiny, tmp_path)
+        assert not (tmp_path / "recipe.json").exists()
+        runs.claim(tmp_path, tiny, {"hash": "0"}, [])
+        with pytest.raises(InputError, match=refusal):
+            training.train(tiny, tmp_path, overwrite=True)
+        assert (tmp_path / "recipe.json").exists()
+
+
+def test_last_evaluation_is_made_again_if_its_line_was_damaged(tiny, tmp_path):
+    result = training.train(tiny, tmp_path)
+    (tmp_path / runs.RESULT).unlink()
+    *lines, last = (tmp_path / runs.METRICS).read_text().splitlines(keepends=True)
+    (tmp_path / runs.METRICS).write_text("".join(lines) + last[:9])
+    assert training.train(tiny, tmp_path) == result
+    assert [e["step"] for e in runs.read_evaluations(tmp_path)] == [0, 20, 30]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_before_the_first_step_saves_too(tiny, tmp_path, monkeypatch, number):
+    """While the step is traced, which takes seconds with a large network."""
+    make = training.make_train_step
+
+    def make_and_signal(*arguments):
+        signal.raise_signal(number)
+        return make(*arguments)
+
+    monkeypatch.setattr(training, "make_train_step", make_and_signal)
+    with pytest.raises(interrupts.Stopped):
         training.train(tiny, tmp_path)
-    assert not (tmp_path / "recipe.json").exists()
+    assert checkpoints.newest(tmp_path).endswith("step-1")
 
 
 def test_bad_save_interval_is_refused(tiny, tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from semisup.data.dataset import Images
-from semisup.data.image_files import ImageFiles
+from semisup.data.stored_images import StoredImages
 from semisup.errors import InputError
 
 Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -45,7 +45,7 @@ def association_batches(
     order; so are the unlabelled ones.
 
     Args:
-        images: labelled images [N, ...], of any dtype, in memory or in files.
+        images: labelled images [N, ...], of any dtype, in memory or on disk.
         labels: their classes, integers [N].
         unlabeled_images: [U, ...], of the same dtype and size; None for none at all.
         sup_per_batch: labelled images of each class in a batch.
@@ -77,7 +77,7 @@ def association_batches(
         >>> images.shape, labels.numpy().tolist()
         (TensorShape([7, 28, 28, 1]), [0, 0, 1, 1, -1, -1, -1])
     """
-    images, labels = _array_or_files(images), np.asarray(labels)
+    images, labels = _array_or_stored(images), np.asarray(labels)
     if labels.shape != (len(images),) or len(images) == 0:
         raise InputError(
             f"wanted images [N, ...] and labels [N], at least one, got {images.shape} and "
@@ -95,7 +95,7 @@ def association_batches(
         )
     if unlabeled_images is None:
         unlabeled_images, unsup_batch_size = images[:1], 0
-    unlabeled_images = _array_or_files(unlabeled_images)
+    unlabeled_images = _array_or_stored(unlabeled_images)
     if (
         unlabeled_images.shape[1:] != images.shape[1:]
         or unlabeled_images.dtype != images.dtype
@@ -137,12 +137,12 @@ def association_batches(
     return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def _array_or_files(images: Images) -> Images:
-    return images if isinstance(images, ImageFiles) else np.asarray(images)
+def _array_or_stored(images: Images) -> Images:
+    return images if isinstance(images, StoredImages) else np.asarray(images)
 
 
 def _taker(images: Images) -> Take:
-    if isinstance(images, ImageFiles):
+    if isinstance(images, StoredImages):
         return images.gather
     held = tf.constant(images)  # once, outside the graph, which captures it
     return lambda indices: tf.gather(held, indices)

@@ -33,10 +33,9 @@ _FROM_FILES: dict[str, Callable[[Path], Dataset]] = {
     "synth": load_synth,
     "gtsrb": load_gtsrb,
     "synth_signs": load_synth_signs,
-    "npz": load_npz,
 }
 
-FOLDER = "folder"
+FOLDER, NPZ = "folder", "npz"
 
 # tfds:NAME stands for any image classification set of tensorflow-datasets.
 TFDS_PREFIX = "tfds:"
@@ -44,7 +43,7 @@ TFDS_PREFIX = "tfds:"
 # Where tensorflow-datasets has a set under another name, for want of files.
 _IN_TFDS = {"svhn": "svhn_cropped", "stl10": "stl10"}
 
-NAMES = (*_WITHOUT_FILES, *_FROM_FILES, FOLDER)
+NAMES = (*_WITHOUT_FILES, *_FROM_FILES, NPZ, FOLDER)
 
 
 def load_dataset(
@@ -87,6 +86,8 @@ def load_dataset(
         raise InputError(f"data set {name} needs --data_dir, the place of its files")
     elif name == FOLDER:
         dataset = load_folder(path, new_size, skip_unreadable)
+    elif name == NPZ:
+        dataset = load_npz(path, new_size)
     else:
         dataset = _FROM_FILES[name](path)
     return resized(dataset, new_size) if new_size > 0 else dataset

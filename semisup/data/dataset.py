@@ -4,17 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semisup.data.image_files import ImageFiles
+from semisup.data.stored_images import StoredImages
 from semisup.errors import InputError
 
-Images = np.ndarray | ImageFiles
+Images = np.ndarray | StoredImages
 
 
 @dataclass(frozen=True)
 class Dataset:
     """A data set. Pixels stay as they are on disk: uint8 in [0, 255].
 
-    Its images are arrays in memory, or `ImageFiles`, which index alike.
+    Its images are arrays in memory, or `StoredImages`, which index alike.
 
     Attributes:
         name: as in the catalogue.

@@ -4,11 +4,15 @@ import glob
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from semisup.data.images import find_images, read_image_as, shaped
 from semisup.errors import InputError
+
+if TYPE_CHECKING:
+    from semisup.data.dataset import Images  # which loads TensorFlow
 
 NPZ = ".npz"
 
@@ -54,7 +58,7 @@ def batches(
         files: from `find`. A .npz file holds "images", uint8 [N, H, W] or [N, H, W, C];
             its images are called "FILE[0]" and so on.
         image_shape: (H, W, C) wanted.
-        size: images in a batch, which bounds the memory (but a .npz is read whole).
+        size: images in a batch, which bounds the memory.
         unreadable: told of each file that can't be read, which is then passed over.
 
     Yields:
@@ -74,24 +78,25 @@ def _read(
     for file in files:
         try:
             if file.suffix == NPZ:
-                for i, pixels in enumerate(_read_npz(file)):
-                    yield f"{file}[{i}]", shaped(pixels, image_shape)
+                images = _open_npz(file)
+                for i in range(len(images)):
+                    yield f"{file}[{i}]", shaped(np.asarray(images[i]), image_shape)
             else:
                 yield str(file), read_image_as(file, image_shape)
         except InputError as error:
             unreadable(error)
 
 
-def _read_npz(path: Path) -> np.ndarray:
+def _open_npz(path: Path) -> "Images":
     """The images of a .npz file, uint8 [N, H, W, 1 or 3]. Pickles in it are never loaded."""
-    from semisup.data.own import read_npz  # which loads TensorFlow: only once it is needed
+    from semisup.data.npz import open_npz  # which loads TensorFlow: only once it is needed
 
-    arrays = read_npz(path)
+    arrays = open_npz(path)
     if _KEY not in arrays:
         raise InputError(f"{path} holds no array called {_KEY!r}")
     images = arrays[_KEY]
     if images.ndim == 3:
-        images = images[..., None]
+        images = np.asarray(images)[..., None]
     if images.ndim != 4 or images.shape[3] not in (1, 3) or images.dtype != np.uint8:
         raise InputError(
             f"{path}: the images are {images.dtype} {images.shape}, wanted uint8 [N, H, W] or "

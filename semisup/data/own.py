@@ -1,15 +1,15 @@
 """People's own images: a folder of image files, or a .npz file."""
 
-import os
-import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from semisup.data.dataset import Dataset
+from semisup.data import stored_images
+from semisup.data.dataset import Dataset, Images
 from semisup.data.image_files import ImageFiles, find_shape
 from semisup.data.images import find_images, read_image
+from semisup.data.npz import open_npz
 from semisup.errors import InputError
 
 # Of a set without test images, this share of each class is held out to test on.
@@ -25,7 +25,7 @@ def load_folder(data_dir: Path, new_size: int = 0, skip_unreadable: bool = False
     test/, a fifth of the images of each class is held out, the same ones every time.
     Without unlabeled/, the training images serve as unlabelled ones.
 
-    Images that would take more than `memory_for_images` stay in their files and are
+    Images that would take more than `stored_images.memory_for_images` stay in their files and are
     decoded batch by batch: the same batches, in bounded memory.
 
     Args:
@@ -57,9 +57,10 @@ def load_folder(data_dir: Path, new_size: int = 0, skip_unreadable: bool = False
         keep.report()
     everything = [*train_paths, *test_paths, *unlabeled_paths]
     shape = find_shape(everything, new_size, f"the images in {data_dir}")
-    stream = ImageFiles(_as_objects(everything), shape, new_size).nbytes > memory_for_images()
+    size = ImageFiles(_as_objects(everything), shape, new_size).nbytes
+    stream = size > stored_images.memory_for_images()
 
-    def images(paths: np.ndarray) -> np.ndarray | ImageFiles:
+    def images(paths: np.ndarray) -> Images:
         files = ImageFiles(paths, shape, new_size)
         return files if stream else np.asarray(files)
 
@@ -74,11 +75,6 @@ def load_folder(data_dir: Path, new_size: int = 0, skip_unreadable: bool = False
         train_files=train_paths,
         unlabeled_files=unlabeled_paths if len(unlabeled_paths) else None,
     )
-
-
-def memory_for_images() -> int:
-    """Bytes that a folder's decoded images may take; larger sets stay in their files."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
 
 
 class _Readable:
@@ -126,19 +122,24 @@ def _as_objects(paths: Sequence[Path]) -> np.ndarray:
     return np.array(paths, dtype=object)
 
 
-def load_npz(path: Path) -> Dataset:
+def load_npz(path: Path, new_size: int = 0) -> Dataset:
     """Arrays in a .npz file. Pickled objects in it are never loaded.
+
+    Images that would take more than `stored_images.memory_for_images` stay in the file and
+    are read batch by batch: the same batches, in bounded memory.
 
     Args:
         path: the file. Its keys: train_images and train_labels; test_images and
             test_labels, else a fifth of each class is held out; unlabeled_images, else
             the training images serve; class_names, else the numbers of the classes.
             Images are uint8 [N, H, W] or [N, H, W, C], labels integers [N] from 0 on.
+        new_size: if above 0, images that stay in the file are resized to this height and
+            width as they are read. Others are left as they are.
 
     Raises:
         InputError: the file is missing or damaged, or an array is missing or unfit.
     """
-    arrays = read_npz(path)
+    arrays = open_npz(path, new_size)
     for key in _NPZ_KEYS[:2]:
         if key not in arrays:
             raise InputError(
@@ -167,30 +168,6 @@ def load_npz(path: Path) -> Dataset:
         _class_names(path, arrays.get("class_names"), labels),
         unlabeled_images=images.get("unlabeled_images"),
     )
-
-
-def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """The arrays in a .npz file, by their names. Pickled objects are never loaded.
-
-    Raises:
-        InputError: the file is missing or damaged, or too large for the memory.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size > memory_for_images():
-            raise InputError(f"{path} unpacks to {size} bytes, too many for this machine's memory")
-        with np.load(path, allow_pickle=False) as file:
-            # What is no array comes as bytes.
-            return {key: a for key in file.files if isinstance(a := file[key], np.ndarray)}
-    except InputError:
-        raise
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
-    except Exception as error:  # NumPy's reader and zipfile fail in many ways on damaged bytes
-        raise InputError(
-            f"{path} is no .npz file of plain arrays, or is damaged: {error}"
-        ) from None
 
 
 def _class_names(

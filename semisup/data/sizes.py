@@ -10,10 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from semisup.data.dataset import Dataset, Images
-from semisup.data.image_files import ImageFiles
+from semisup.data.stored_images import StoredImages, resize
 from semisup.errors import InputError
 
 _IMAGES = ("train_images", "test_images", "unlabeled_images")
@@ -23,7 +22,7 @@ def as_rgb(dataset: Dataset) -> Dataset:
     """The data set with three equal channels where it had one."""
 
     def to_rgb(images: Images) -> Images:
-        if isinstance(images, ImageFiles):
+        if isinstance(images, StoredImages):
             return dataclasses.replace(images, image_shape=(*images.image_shape[:2], 3))
         return np.repeat(images, 3 // images.shape[3], axis=3)
 
@@ -33,16 +32,13 @@ def as_rgb(dataset: Dataset) -> Dataset:
 def resized(dataset: Dataset, size: int) -> Dataset:
     """The data set with images of `size` x `size` pixels: bilinear, smoothed when smaller."""
 
-    def resize(images: Images) -> Images:
+    def resize_all(images: Images) -> Images:
         if images.shape[1:3] == (size, size):
             return images
-        parts = [
-            tf.image.resize(images[i : i + 1000], (size, size), antialias=True).numpy()
-            for i in range(0, len(images), 1000)
-        ]
-        return np.round(np.concatenate(parts)).clip(0, 255).astype(np.uint8)
+        starts = range(0, len(images), 1000)
+        return np.concatenate([resize(np.asarray(images[i : i + 1000]), size) for i in starts])
 
-    return _changed(dataset, resize)
+    return _changed(dataset, resize_all)
 
 
 def adapted(source: Dataset, target: Dataset) -> Dataset:
