@@ -46,9 +46,14 @@ TERMS = {
 }
 
 
-@pytest.mark.parametrize("term", TERMS)
-def test_run_stops_within_a_logging_interval_and_names_the_term(tiny, tmp_path, monkeypatch, term):
-    """The term is infinite at step 5; the run looks at step 6, where it would save."""
+@pytest.mark.parametrize(
+    ("term", "log_interval", "save_interval"),
+    [*((term, 20, 3) for term in TERMS), ("visit_loss", 6, 30)],
+)
+def test_run_stops_within_a_logging_interval_and_names_the_term(
+    tiny, tmp_path, monkeypatch, term, log_interval, save_interval
+):
+    """The term is infinite at step 5; the run looks at step 6, where it would save, or logs."""
     step = tf.Variable(0)
     right = getattr(*TERMS[term])
 
@@ -56,7 +61,8 @@ def test_run_stops_within_a_logging_interval_and_names_the_term(tiny, tmp_path, 
         return tf.where(step.assign_add(1) == 5, float("inf"), right(*arguments))
 
     monkeypatch.setattr(*TERMS[term], bad_at_five)
-    recipe = dataclasses.replace(tiny, log_interval=20, pseudo_label_weight=0.5)
+    recipe = dataclasses.replace(tiny, log_interval=log_interval, pseudo_label_weight=0.5)
     with pytest.raises(InputError, match=rf"^{term} no longer finite at step 5; the last good"):
-        training.train(recipe, tmp_path, save_interval=3)
-    assert checkpoints.newest(tmp_path).endswith("step-3")
+        training.train(recipe, tmp_path, save_interval=save_interval)
+    assert int(step) == 6
+    assert checkpoints.newest(tmp_path).endswith("step-3" if save_interval == 3 else "step-0")
