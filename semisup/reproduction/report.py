@@ -13,7 +13,6 @@ from semisup import runs
 from semisup.reproduction import running
 from semisup.reproduction.running import Run
 from semisup.reproduction.tables import ADAPTED, SOURCE_ONLY, TARGET_ONLY, Cell, Table
-from semisup.settings import Recipe
 
 # The three figures of a run, and the heads of their columns.
 FIGURES = {
