@@ -227,3 +227,5 @@ def test_commands_run(page, checkout):
 def test_every_command_is_known():
     found = {kind(command) for page in PAGES for block in blocks(page) for command in block}
     assert found >= {"semisup-train", "semisup-predict", "scripts/quickstart", ".ci/run"}
+    with pytest.raises(AssertionError, match="how to run this: make all"):
+        kind("make all")
