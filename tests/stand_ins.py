@@ -59,6 +59,9 @@ def prepare_tfds(home: Path) -> None:
         if name == "mnist":
             images = easy_digits(60, seed=0)[0][..., None]
         examples = [{"image": image, "label": i % 10} for i, image in enumerate(images)]
+        if name == "svhn_cropped":
+            features["id"] = tfds.features.Text()
+            examples = [{**example, "id": f"{i}"} for i, example in enumerate(examples)]
         splits = {"train": examples[:40], "test": examples[40:]}
         if name == "stl10":
             splits["unlabelled"] = examples

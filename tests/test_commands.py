@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from importlib.metadata import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 
 # Given to whatever trains, in place of the page's own numbers.
 SMALL = {"max_steps": 2, "eval_interval": 2, "log_interval": 1}
-SMALL |= {"sup_per_batch": 2, "unsup_batch_size": 20}
+SMALL |= {"unsup_samples": 30, "sup_per_batch": 2, "unsup_batch_size": 20}
 
 # A row of each of the paper's tables, which then does for all.
 ROWS = {"1": "100", "2": "500", "3": "20", "4": "0", "5": "adapted", "stl10": "1000"}
@@ -56,8 +57,6 @@ def shape(command: str) -> str:
 
 def small_training(command: str) -> str:
     command = re.sub(r"(seed)=S\b", r"\1=0", command)  # the page says "S: its seed"
-    if value(command, "unsup_samples"):
-        command = with_flags(command, unsup_samples=20)
     recipe = recipes.RECIPES[value(command, "recipe") or recipes.DEFAULT_RECIPE]
     if int(value(command, "sup_per_class") or recipe.sup_per_class) > 0:
         command = with_flags(command, sup_per_class=2)
@@ -65,6 +64,9 @@ def small_training(command: str) -> str:
 
 
 def small_table(command: str) -> str:
+    backend = value(command, "backend")
+    if backend in ("dask", "ray") and not find_spec(backend):  # an extra that tests do not install
+        command = with_flags(command, backend="loky")
     return with_flags(command, **SMALL, seeds=1, rows=ROWS[value(command, "table")])
 
 
