@@ -151,9 +151,8 @@ def _write(name: str, cells: list[Cell], seeds: int, folder: Path) -> None:
     reports = []
     for cell in cells:
         there = running.runs_there(cell, seeds, folder)
-        [example] = running.runs_of(cell, 1, folder)
         ended = [report.read_run(run, cell.start) for run in there]
-        reports.append(report.cell_report(cell, ended, report.command_of(example.recipe)))
+        reports.append(report.cell_report(cell, ended, report.command_of(cell, cells)))
     content = {
         "table": _TABLE.value,
         "recipe": name,

@@ -63,7 +63,9 @@ _QUICK_SYNTHETIC: dict[str, Any] = {
 _QUICK_SEQUENTIAL = {**_QUICK_JOINT, "walker_weight_envelope": "none", "visit_weight": 0.5}
 
 # Errors are in percent. "Here" is a run of ours, listed in BUILD_NOTES.md; "paper" and
-# "follow-up" are published figures that nobody has rerun with this code.
+# "follow-up" are published figures that nobody has rerun with this code. Runtimes are those of
+# the training steps on 2 cores; "est." is the steps times a measured one, as docs/recipes.md
+# works it out.
 RECIPES: dict[str, Recipe] = {
     # 5,000 digits, 100 labels.
     # Command:  semisup-train
@@ -71,7 +73,7 @@ RECIPES: dict[str, Recipe] = {
     "mnist5k": Recipe(),
     # The authors' MNIST example: 100 labels of 60,000, no augmentation.
     # Command:  semisup-train --recipe=mnist --data_dir=DIR
-    # Expected: 0.89 (paper); 1.25 after 5,000 of the 20,000 steps (here); 127 ms a step.
+    # Expected: 0.89 (paper); 1.25 after 5,000 of the 20,000 steps (here); 24 minutes (est.).
     "mnist": Recipe(
         dataset="mnist",
         learning_rate=1e-3,
@@ -81,7 +83,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     # The same as the paper words it, where that differs: L2 1e-4, Adam's default rate throughout.
     # Command:  semisup-train --recipe=mnist_paper --data_dir=DIR
-    # Expected: 0.89 (paper); not run here.
+    # Expected: 0.89 (paper); not run here; 24 minutes (est.).
     "mnist_paper": Recipe(
         dataset="mnist",
         l2_weight=1e-4,
@@ -106,7 +108,8 @@ RECIPES: dict[str, Recipe] = {
     ),
     # Table 2: 500, 1,000 or 2,000 labels (--sup_per_class=50, 100, 200).
     # Command:  semisup-train --recipe=svhn --data_dir=DIR
-    # Expected: 5.14 with 1,000 labels (paper); not run here, there is no SVHN on our machines.
+    # Expected: 5.14 with 1,000 labels (paper); not run here, there is no SVHN on our machines;
+    # 4.7 hours (est.).
     "svhn": Recipe(
         dataset="svhn",
         architecture="svhn_model",
@@ -121,7 +124,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     # Section 4.2: 100 labels a class.
     # Command:  semisup-train --recipe=stl10 --data_dir=stl10_binary.tar.gz
-    # Expected: 19 (paper, all of STL-10).
+    # Expected: 19 (paper, all of STL-10); 11 hours (est.).
     "stl10": Recipe(
         dataset="stl10",
         architecture="stl10_model",
@@ -137,7 +140,7 @@ RECIPES: dict[str, Recipe] = {
     # Commands: semisup-train --recipe=svhn --sup_per_class=-1 --data_dir=SVHN --logdir=SOURCE
     #           semisup-train --recipe=svhn_to_mnist --init_from=SOURCE --data_dir=SVHN
     #               --target_data_dir=MNIST
-    # Expected: 0.51 (paper); not run here.
+    # Expected: 0.51 (paper); not run here; 25 minutes after 4.7 hours on the source (est.).
     "svhn_to_mnist": Recipe(
         dataset="svhn",
         target_dataset="mnist3",
@@ -153,12 +156,13 @@ RECIPES: dict[str, Recipe] = {
     ),
     # The follow-up's way, from the start on both.
     # Command:  semisup-train --recipe=svhn_to_mnist_joint --data_dir=SVHN --target_data_dir=MNIST
-    # Expected: 2.4 (follow-up); not run here.
+    # Expected: 2.4 (follow-up); not run here; 5.6 hours (est.).
     "svhn_to_mnist_joint": Recipe(
         dataset="svhn", target_dataset="mnist3", new_size=32, visit_weight=0.2, **_JOINT
     ),
+    # The same on digits blended into photographs.
     # Command:  semisup-train --recipe=mnist_to_mnistm --data_dir=MNIST --target_data_dir=MNISTM
-    # Expected: 10.5 (follow-up); not run here.
+    # Expected: 10.5 (follow-up); not run here; 5.6 hours (est.).
     "mnist_to_mnistm": Recipe(
         dataset="mnist3",
         target_dataset="mnistm",
@@ -167,16 +171,18 @@ RECIPES: dict[str, Recipe] = {
         visit_weight=0.6,
         **_JOINT,
     ),
+    # The same from synthetic digits to house numbers.
     # Command:  semisup-train --recipe=synth_to_svhn --data_dir=SYNTH --target_data_dir=SVHN
-    # Expected: the follow-up's; not run here.
+    # Expected: the follow-up's; not run here; 9.4 hours (est.).
     "synth_to_svhn": Recipe(
         dataset="synth",
         target_dataset="svhn",
         visit_weight=0.2,
         **{**_JOINT, "walker_weight_envelope_delay": 2000, "max_steps": 20_000},
     ),
+    # The same from synthetic traffic signs to photographed ones, 43 classes.
     # Command:  semisup-train --recipe=synth_signs_to_gtsrb --data_dir=SIGNS --target_data_dir=GTSRB
-    # Expected: the follow-up's; not run here.
+    # Expected: the follow-up's; not run here; 9.1 hours (est.).
     "synth_signs_to_gtsrb": Recipe(
         dataset="synth_signs",
         target_dataset="gtsrb",
@@ -188,6 +194,7 @@ RECIPES: dict[str, Recipe] = {
             "walker_weight_envelope_delay": 0,
         },
     ),
+    # Ours: the follow-up's idea on small grey digits.
     # Command:  semisup-train --recipe=usps_to_mnist --data_dir=USPS --target_data_dir=MNIST
     # Expected: 4.8; on the source alone 33.0, on the target's labels 0.7 (here); 3 minutes.
     "usps_to_mnist": Recipe(dataset="usps", target_dataset="mnist", **_QUICK_JOINT),
@@ -195,9 +202,10 @@ RECIPES: dict[str, Recipe] = {
     # Commands: semisup-train --recipe=usps_source --data_dir=USPS --logdir=SOURCE
     #           semisup-train --recipe=usps_to_mnist_sequential --init_from=SOURCE --data_dir=USPS
     #               --target_data_dir=MNIST
-    # Expected: not run here.
+    # Expected: not run here; 2 minutes each (est.).
     "usps_source": Recipe(dataset="usps", **_QUICK_SEQUENTIAL),
     "usps_to_mnist_sequential": Recipe(dataset="usps", target_dataset="mnist", **_QUICK_SEQUENTIAL),
+    # Ours: the way back.
     # Command:  semisup-train --recipe=mnist_to_usps --data_dir=MNIST --target_data_dir=USPS
     # Expected: 3.8; on the source alone 20.1, on the target's labels 3.4 (here); 3 minutes.
     "mnist_to_usps": Recipe(dataset="mnist", target_dataset="usps", **_QUICK_JOINT),
@@ -212,6 +220,7 @@ RECIPES: dict[str, Recipe] = {
     "synth_digits_to_mnist5k": Recipe(
         dataset="synth_digits", target_dataset="mnist5k", **_QUICK_SYNTHETIC
     ),
+    # Ours: to digits blended into photographs that come with scikit-image, without any file.
     # Command:  semisup-train --recipe=mnist5k_to_mnistm_local
     # Expected: 2.9; on the source alone 23.6 (here); 3 minutes.
     "mnist5k_to_mnistm_local": Recipe(

@@ -32,15 +32,20 @@ def easy_digits(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
-@pytest.fixture(scope="session")
-def mnist_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with MNIST's four files, holding 400 + 100 easy digits."""
-    folder = tmp_path_factory.mktemp("mnist")
-    for stem, count, seed in (("train", 400, 0), ("t10k", 100, 1)):
+def write_mnist(folder: Path, train: int, test: int) -> None:
+    """MNIST's four files, holding this many easy digits."""
+    for stem, count, seed in (("train", train, 0), ("t10k", test, 1)):
         images, labels = easy_digits(count, seed)
         for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
             path = folder / f"{stem}-{kind}-ubyte.gz"
             path.write_bytes(gzip.compress(idx_bytes(array)))
+
+
+@pytest.fixture(scope="session")
+def mnist_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with MNIST's four files, holding 400 + 100 easy digits."""
+    folder = tmp_path_factory.mktemp("mnist")
+    write_mnist(folder, 400, 100)
     return folder
 
 

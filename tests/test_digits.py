@@ -72,12 +72,15 @@ def usps_text(values, labels):
     return "\n".join(rows) + "\n"
 
 
+def write_usps(path, count):
+    pixels, labels = RANDOM.integers(0, 256, (count, 256)), np.arange(count) % 10
+    path.write_bytes(gzip.compress(usps_text(pixels / 127.5 - 1, labels).encode()))
+    return pixels, labels
+
+
 def test_usps_text_is_read_exactly(tmp_path):
-    pixels = RANDOM.integers(0, 256, (12, 256))
-    labels = np.arange(12) % 10
-    for split in ("train", "test"):
-        text = usps_text(pixels / 127.5 - 1, labels)
-        (tmp_path / f"zip.{split}.gz").write_bytes(gzip.compress(text.encode()))
+    write_usps(tmp_path / "zip.test.gz", 12)
+    pixels, labels = write_usps(tmp_path / "zip.train.gz", 12)
     dataset = load_dataset("usps", tmp_path)
     assert dataset.image_shape == (16, 16, 1)
     np.testing.assert_array_equal(dataset.train_images.reshape(12, 256), pixels)

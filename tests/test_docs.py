@@ -1,5 +1,6 @@
 """What the pages name is there, and the tutorials run as they stand."""
 
+import ast
 import os
 import re
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from semisup import association
+from semisup import association, recipes
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
@@ -41,6 +42,37 @@ def test_files_and_flags_that_the_pages_name_are_there():
         for line in re.findall(r"^(?:\$ )?semisup-.*", text, re.MULTILINE):
             for flag in re.findall(r"--(\w+)", line):
                 assert flag in known, f"{page.name}: --{flag}"
+
+
+def test_imports_go_down_the_floors_of_the_design_page():
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    [picture] = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    rows = [re.split(r"\s{2,}", line)[1:] for line in picture.splitlines()]
+    floor_of = {room.strip("/"): -row for row, rooms in enumerate(rows) for room in rooms}
+    assert len(floor_of) == sum(map(len, rows))  # each room once
+    package = ROOT / "semisup"
+    files = [path for path in package.rglob("*.py") if path != package / "__init__.py"]
+    rooms = {path: path.relative_to(package).parts[0].removesuffix(".py") for path in files}
+    assert set(rooms.values()) == set(floor_of)
+    for path, room in rooms.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for imported in imported_rooms(node):
+                assert floor_of[imported] <= floor_of[room], f"{path.name} imports {imported}"
+
+
+def imported_rooms(node):
+    """The rooms of ours that an import statement names; none for any other node."""
+    if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "semisup":
+        _, *inside = node.module.split(".")
+        return inside[:1] or [alias.name for alias in node.names]
+    return []
+
+
+def test_every_recipe_has_its_row_and_its_command():
+    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|(?:[^|]+\|){4}$", text, re.MULTILINE)
+    assert sorted(rows) == sorted(recipes.RECIPES)
+    assert set(re.findall(r"^semisup-train --recipe=(\w+)", text, re.MULTILINE)) == set(rows)
 
 
 @pytest.mark.slow  # scripts/test -m slow; minutes

@@ -7,17 +7,20 @@ from semisup.data.catalogue import load_dataset
 from semisup.errors import InputError
 
 
+def write_split(folder, split, count):
+    """As MNIST-M's owners lay it out; returns the images."""
+    (folder / f"mnist_m_{split}").mkdir()
+    images = np.random.default_rng(count).integers(0, 256, (count, 28, 28, 3), dtype=np.uint8)
+    names = [f"{i:08d}.png" for i in range(count)]
+    for name, image in zip(names, images, strict=True):
+        Image.fromarray(image).save(folder / f"mnist_m_{split}" / name)
+    rows = "".join(f"{name} {i % 10}\n" for i, name in enumerate(names))
+    (folder / f"mnist_m_{split}_labels.txt").write_text(rows)
+    return images
+
+
 def test_original_is_read_exactly(tmp_path):
-    random = np.random.default_rng(0)
-    wanted = {}
-    for split, count in (("train", 12), ("test", 10)):
-        (tmp_path / f"mnist_m_{split}").mkdir()
-        wanted[split] = random.integers(0, 256, (count, 28, 28, 3), dtype=np.uint8)
-        names = [f"{i:08d}.png" for i in range(count)]
-        for name, image in zip(names, wanted[split], strict=True):
-            Image.fromarray(image).save(tmp_path / f"mnist_m_{split}" / name)
-        rows = "".join(f"{name} {i % 10}\n" for i, name in enumerate(names))
-        (tmp_path / f"mnist_m_{split}_labels.txt").write_text(rows)
+    wanted = {split: write_split(tmp_path, split, n) for split, n in (("train", 12), ("test", 10))}
     dataset = load_dataset("mnistm", tmp_path)
     for split, images in wanted.items():
         np.testing.assert_array_equal(getattr(dataset, f"{split}_images"), images)

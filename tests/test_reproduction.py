@@ -91,7 +91,7 @@ def test_table_5_trains_on_the_source_on_both_and_on_the_target(recipe):
 
 
 def test_table_5_as_the_paper_did_it_begins_with_the_source(tmp_path):
-    first, source, adapted, _ = cells("5", "svhn_to_mnist")
+    first, source, adapted, target = every = cells("5", "svhn_to_mnist")
     assert first.recipe.target_dataset is None
     assert first.recipe.associates
     assert (source.folder, source.start) == (adapted.folder, True)
@@ -99,6 +99,9 @@ def test_table_5_as_the_paper_did_it_begins_with_the_source(tmp_path):
     run = running.runs_of(adapted, seeds=3, out=tmp_path)[2]
     assert run.recipe.init_from == str(tmp_path / first.folder / "seed2")
     assert (run.recipe.seed, run.recipe.sup_seed) == (2, 2)
+    said = [report.command_of(cell, every) for cell in (first, adapted, target)]
+    assert [" --logdir=SOURCE " in command for command in said] == [True, False, False]
+    assert [" --init_from=SOURCE " in command for command in said] == [False, True, False]
     with pytest.raises(InputError, match="a target, which mnist has not"):
         cells("5", "mnist")
 

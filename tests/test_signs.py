@@ -22,11 +22,23 @@ def write_table(folder, table, classes):
     (folder / table).write_text("\n".join(rows) + "\n")
 
 
+def write_gtsrb(folder):
+    for c in range(43):
+        write_table(folder / f"Final_Training/Images/{c:05d}", f"GT-{c:05d}.csv", [c, c])
+    write_table(folder / "Final_Test/Images", "GT-final_test.csv", [3, 42, 0])
+
+
+def write_synth_signs(folder, count):
+    rows = []
+    for i in range(count):
+        Image.new("RGB", (40, 40), (i % 256, i % 43, 0)).save(folder / f"{i}.png")
+        rows.append(f"{i}.png {i % 43} extra columns")
+    (folder / "train_labelling.txt").write_text("\n".join(rows))
+
+
 @pytest.fixture
 def gtsrb(tmp_path):
-    for c in range(43):
-        write_table(tmp_path / f"Final_Training/Images/{c:05d}", f"GT-{c:05d}.csv", [c, c])
-    write_table(tmp_path / "Final_Test/Images", "GT-final_test.csv", [3, 42, 0])
+    write_gtsrb(tmp_path)
     return tmp_path
 
 
@@ -61,11 +73,7 @@ def test_damaged_gtsrb_is_named(gtsrb):
 
 
 def test_synthetic_signs_are_read_and_a_tenth_held_out(tmp_path):
-    rows = []
-    for i in range(50):
-        Image.new("RGB", (40, 40), (i, i % 43, 0)).save(tmp_path / f"{i}.png")
-        rows.append(f"{i}.png {i % 43} extra columns")
-    (tmp_path / "train_labelling.txt").write_text("\n".join(rows))
+    write_synth_signs(tmp_path, 50)
     dataset = load_dataset("synth_signs", tmp_path)
     assert (len(dataset.train_labels), len(dataset.test_labels)) == (45, 5)
     for split in ("train", "test"):

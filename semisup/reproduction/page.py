@@ -14,8 +14,9 @@ _INTRODUCTION = """# Results
 
 The paper's tables, ours beside the paper's. This page is made by `scripts/results_page.py` from
 the files in `docs/results/`, which `scripts/reproduce.py` wrote: edit those, not this.
-`DIR` stands for a folder that holds `DIR/mnist`, `DIR/svhn` and so on. "Not run here" means just
-that: the command below the table fills it.
+`DIR` stands for a folder that holds `DIR/mnist`, `DIR/svhn` and so on, `SOURCE` for that of a run
+whose weights another one begins with. "Not run here" means just that: the command below the table
+fills it.
 
 """
 
@@ -87,7 +88,7 @@ def _not_run(table: str, recipe: str) -> dict[str, Any]:
         "scale": "full",
         "commands": [f".venv/bin/python scripts/reproduce.py --table={table}{choice}{places}"],
         "hardware": "",
-        "cells": [report.cell_report(c, [], report.command_of(c.recipe)) for c in cells],
+        "cells": [report.cell_report(c, [], report.command_of(c, cells)) for c in cells],
     }
 
 

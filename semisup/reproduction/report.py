@@ -13,7 +13,6 @@ from semisup import runs
 from semisup.reproduction import running
 from semisup.reproduction.running import Run
 from semisup.reproduction.tables import ADAPTED, SOURCE_ONLY, TARGET_ONLY, Cell, Table
-from semisup.settings import Recipe
 
 # The three figures of a run, and the heads of their columns.
 FIGURES = {
@@ -79,13 +78,21 @@ def cell_report(cell: Cell, ended: Sequence[Mapping[str, Any]], command: str) ->
     }
 
 
-def command_of(recipe: Recipe) -> str:
-    """The command of one of a cell's runs: DIR stands for places, S for the seed."""
+def command_of(cell: Cell, cells: Sequence[Cell]) -> str:
+    """The command of one of a cell's runs.
+
+    DIR stands for places, S for the seed, SOURCE for the folder of the run whose weights
+    others of `cells`, the table's, begin with.
+    """
     changes: dict[str, Any] = {"seed": 0, "sup_seed": 0}
-    for name in ("data_dir", "target_data_dir", "init_from"):
-        if getattr(recipe, name) is not None:
-            changes[name] = {"init_from": "SOURCE"}.get(name, "DIR")
-    words = running.words(dataclasses.replace(recipe, **changes))
+    for name in ("data_dir", "target_data_dir"):
+        if getattr(cell.recipe, name) is not None:
+            changes[name] = "DIR"
+    if cell.source:
+        changes["init_from"] = "SOURCE"
+    words = running.words(dataclasses.replace(cell.recipe, **changes))
+    if cell.folder in {other.source for other in cells}:
+        words.append("--logdir=SOURCE")
     return " ".join(["semisup-train", *words, "--sup_seed=S", "--seed=S"])
 
 
