@@ -1,5 +1,6 @@
 """semisup-train and semisup-eval as a person runs them: as processes."""
 
+import contextlib
 import json
 import os
 import re
@@ -7,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -142,18 +142,19 @@ def test_flags_of_the_run_itself(trained):
     assert json.loads((copy / "recipe.json").read_text())["recipe"]["seed"] == 1
 
 
-def test_sigterm_before_training_says_so(tmp_path):
-    """Held where it waits for its data: a folder of images that is a pipe in one place."""
-    for name in ("cat", "dog"):
-        (tmp_path / "train" / name).mkdir(parents=True)
-        os.mkfifo(tmp_path / "train" / name / "0.png")
-    arguments = ["--dataset=folder", f"--data_dir={tmp_path}", f"--logdir={tmp_path / 'run'}"]
-    command = [sys.executable, "-m", "semisup.train", *arguments]
+def test_sigterm_before_training_says_so(mnist_dir, tmp_path):
+    """It is held where it reads its split: from a pipe that says nothing."""
+    pipe = tmp_path / "split.json"
+    os.mkfifo(pipe)
+    arguments = [f"--data_dir={mnist_dir}", f"--split_file={pipe}", f"--logdir={tmp_path / 'run'}"]
+    command = [sys.executable, "-m", "semisup.train", *SMALL, *arguments]
     trainer = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    waiting = threading.Thread(target=(tmp_path / "train" / "cat" / "0.png").open, args=("wb",))
-    waiting.daemon = True
-    waiting.start()
-    waiting.join(120)  # until the trainer has opened its end of the pipe
+    writer = None
+    while writer is None:
+        assert trainer.poll() is None
+        time.sleep(0.1)
+        with contextlib.suppress(OSError):  # the trainer has not opened it yet
+            writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
     trainer.terminate()
     output, errors = trainer.communicate(timeout=60)
     assert trainer.returncode == 130
@@ -161,6 +162,7 @@ def test_sigterm_before_training_says_so(tmp_path):
         "Stopped before training; nothing was changed. The same command begins, or goes on."
     )
     assert errors == ""
+    os.close(writer)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
