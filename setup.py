@@ -27,7 +27,8 @@ setup(
         "scikit-learn",
         "scipy",
         "tensorboard",
-        "tensorflow>=2.18",
+        # Earlier ones want a protobuf that tensorflow-datasets' tensorflow-metadata can't use.
+        "tensorflow>=2.20",
         "tensorflow-datasets",
         "tqdm",
     ],

@@ -193,7 +193,8 @@ def _by_step(folder: Path) -> dict[int, list[Path]]:
 
 def _scraps(folder: Path) -> list[Path]:
     """What a write that was cut short leaves."""
-    unfinished = (path for path in folder.glob(f"step-[0-9]*{UNFINISHED}") if path.is_dir())
+    found = folder.glob(f"step-[0-9]*{UNFINISHED}")
+    unfinished = (path for path in found if path.is_dir() or path.is_symlink())
     return [*unfinished, *folder.glob(f"{runs.TEMPORARY}step-*.json")]
 
 

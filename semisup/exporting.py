@@ -6,6 +6,7 @@ float32 [N, classes]. None of them needs this package to run.
 
 import json
 import shutil
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -126,9 +127,13 @@ def _write(model: keras.Model, kind: str, path: Path) -> Run:
 
 
 def _export_tflite(model: keras.Model, path: Path) -> None:
-    # Only operations that every TFLite runtime has: no Flex delegate is needed.
-    builtins = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
-    model.export(path, "litert", verbose=False, target_spec=builtins)
+    # By way of a SavedModel, since Keras 3.12 knows no "litert" yet.
+    with tempfile.TemporaryDirectory() as folder:
+        model.export(folder, verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        # Only operations that every TFLite runtime has: no Flex delegate is needed.
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        path.write_bytes(converter.convert())
 
 
 def _open_keras(path: Path) -> Run:

@@ -86,8 +86,8 @@ def with_saved_model(path, sprung):
 @pytest.mark.parametrize("craft", [with_lambda, with_other_module, with_function, with_saved_model])
 def test_code_in_models_does_not_run(tmp_path, craft):
     sprung, path = tmp_path / "sprung", tmp_path / runs.MODEL
-    craft(path, sprung)
     runs.claim(tmp_path, Recipe(), {"hash": "0"}, [])
+    craft(path, sprung)
     (tmp_path / runs.LABELED).touch()
     for load in (
         lambda: architectures.build(str(path), (4, 4, 1)),

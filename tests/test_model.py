@@ -120,8 +120,8 @@ def test_fit_evaluate_predict_with_plain_keras():
     outputs = model.predict(images, verbose=0)
     assert outputs["embedding"].shape == (400, 16)
     error = 100 * np.mean(outputs["logits"].argmax(axis=1) != classes)
-    assert results["error"] == pytest.approx(error)
-    assert results["accuracy"] == pytest.approx(1 - error / 100)
+    assert float(results["error"]) == pytest.approx(error)
+    assert float(results["accuracy"]) == pytest.approx(1 - error / 100)
     assert error < 5
 
 
@@ -132,8 +132,8 @@ def test_metrics_see_labelled_rows_only():
     logs = model.train_on_batch(images, labels, return_dict=True)
     predicted = model(images)["logits"].numpy().argmax(axis=1)
     wrong = np.mean(predicted[labels >= 0] != labels[labels >= 0])
-    assert logs["error"] == pytest.approx(100 * wrong)
-    assert logs["accuracy"] == pytest.approx(1 - wrong)
+    assert float(logs["error"]) == pytest.approx(100 * wrong)
+    assert float(logs["accuracy"]) == pytest.approx(1 - wrong)
 
 
 @pytest.mark.parametrize(("labelled", "unlabelled"), [(0, 6), (6, 0)])

@@ -7,19 +7,19 @@ import sys
 import matplotlib.image
 import pytest
 
-from semisup import recipes, runs, training
+from semisup import label_free, recipes, runs, training
 
 SMALL = {"sup_per_batch": 2, "unsup_batch_size": 20, "max_steps": 20, "eval_interval": 10}
 
 
 def test_evaluator_judges_the_selected_weights_and_draws(mnist_dir, tmp_path, monkeypatch):
-    score = training.label_free.scores
+    score = label_free.scores
 
     def first_is_best(model, probe):
         best = int(model.optimizer.iterations) == 10
-        return {**score(model, probe), training.label_free.SCORE: float(best)}
+        return {**score(model, probe), label_free.SCORE: float(best)}
 
-    monkeypatch.setattr(training.label_free, "scores", first_is_best)
+    monkeypatch.setattr(label_free, "scores", first_is_best)
     recipe = recipes.get("mnist", data_dir=str(mnist_dir), select="label_free", **SMALL)
     result = training.train(recipe, tmp_path)
     assert result["selected_step"] == 10
