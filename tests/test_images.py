@@ -1,4 +1,4 @@
-"""Photographs are the right way up, however the camera was held."""
+"""Photographs are the right way up, however the camera was held; damaged pixels are refused."""
 
 import io
 
@@ -8,6 +8,7 @@ from PIL import Image
 
 from semisup.data import named_images, own, stored_images
 from semisup.data.images import read_header, read_image
+from semisup.errors import InputError
 
 ORIENTATION = 0x0112  # the tag's number in the EXIF standard
 
@@ -85,3 +86,18 @@ def test_broken_or_strange_exif_is_no_reason_to_refuse_an_image(tmp_path):
     path = tmp_path / "photo.jpg"
     path.write_bytes(damaged)
     np.testing.assert_array_equal(read_image(path), np.rot90(stored(content), -1))
+
+
+def test_png_with_changed_pixels_is_refused(tmp_path):
+    """Its decoder stops at the last pixel, before the sum of them; the file's own sum tells."""
+    path = tmp_path / "a.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path, compress_level=0)
+    np.testing.assert_array_equal(read_image(path), pixels)
+    content = bytearray(path.read_bytes())
+    stream = content.index(b"IDAT") + 4
+    content[stream + 2] = 0  # not the last block of the stream
+    content[stream + 12] ^= 255  # a pixel
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"cannot read the image .*a\.png"):
+        read_image(path)

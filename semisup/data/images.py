@@ -49,7 +49,7 @@ def read_header(path: Path) -> tuple[int, int, int]:
     Raises:
         InputError: the file is missing, empty, no image or absurdly large.
     """
-    with _opened(path) as image:
+    with _opened(path, to_decode=False) as image:
         height, width = image.height, image.width
         if _orientation(image) in _ON_ITS_SIDE:
             height, width = width, height
@@ -147,13 +147,18 @@ def _orientation(image: Image.Image) -> int:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path, to_decode: bool = True) -> Iterator[Image.Image]:
     """The image file, opened; what Pillow says against it becomes an InputError."""
     try:
         with Image.open(path, formats=_FORMATS) as image:
             width, height = image.size
             if width * height > LARGEST:
                 raise InputError(f"{path} claims {width}x{height} pixels; more than {LARGEST}")
+            if image.format != "PNG" or not to_decode:
+                yield image
+                return
+            image.verify()  # the checksums, which decoding passes over; then it must be opened anew
+        with Image.open(path, formats=["PNG"]) as image:
             yield image
     except InputError:
         raise
