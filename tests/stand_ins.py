@@ -29,7 +29,8 @@ def write_all(folder: Path, photos: Path) -> None:
     test_signs.write_synth_signs(folder / "SIGNS", 430)
     test_signs.write_gtsrb(folder / "GTSRB")
     times = _STL10 // len(test_stl10.IMAGES["train"])
-    more = {name: test_stl10.CONTENT[name] * times for name in ("train_X.bin", "train_y.bin")}
+    repeated = ("train_X.bin", "train_y.bin", "unlabeled_X.bin")
+    more = {name: test_stl10.CONTENT[name] * times for name in repeated}
     archive = folder / "stl10_binary.tar.gz"
     test_stl10.write_archive(archive, {**test_stl10.CONTENT, **more})
     for name in ("photos", "PHOTOS"):
