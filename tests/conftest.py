@@ -41,6 +41,15 @@ def write_mnist(folder: Path, train: int, test: int) -> None:
             path.write_bytes(gzip.compress(idx_bytes(array)))
 
 
+def assert_stored_alike(stored, array: np.ndarray) -> None:
+    """Stored images have an array's shape and pixels, however they are taken."""
+    assert stored.shape == array.shape
+    np.testing.assert_array_equal(np.asarray(stored), array)
+    np.testing.assert_array_equal(stored[1], array[1])
+    np.testing.assert_array_equal(np.asarray(stored[1:3]), array[1:3])
+    np.testing.assert_array_equal(stored.gather([4, 0, 4]), array[[4, 0, 4]])
+
+
 @pytest.fixture(scope="session")
 def mnist_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with MNIST's four files, holding 400 + 100 easy digits."""
