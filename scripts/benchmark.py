@@ -44,7 +44,7 @@ def main() -> None:
     out = Path(_OUT.value)
     out.mkdir(parents=True, exist_ok=True)
     load_tensorflow()
-    from semisup.runs import read_json, write_json
+    from semisup.atomic import read_json, write_json
 
     path = out / "benchmark.json"
     figures: dict[str, Any] = read_json(path) if path.exists() else {}

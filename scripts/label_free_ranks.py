@@ -13,7 +13,7 @@ from pathlib import Path
 
 from absl import flags
 
-from semisup import runs
+from semisup import atomic, runs
 from semisup.console import load_tensorflow, run_main
 from semisup.errors import InputError
 
@@ -59,7 +59,7 @@ def main() -> None:
     )
     if _OUT.value:
         content = {"runs": len(all_runs), "rank_correlation": correlations, "median_error": medians}
-        runs.write_json(Path(_OUT.value), content)
+        atomic.write_json(Path(_OUT.value), content)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from absl import flags
 
+from semisup.atomic import write_text
 from semisup.console import run_main
 from semisup.errors import InputError
 from semisup.reproduction.page import read_ranks, read_reports, render_page
-from semisup.runs import write_text
 
 _RESULTS = flags.DEFINE_string(
     "results", "docs/results", "folder with files of reproduce.py and label_free_ranks.py"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from semisup import runs, workers
+from semisup import atomic, runs, workers
 from semisup.errors import InputError, reason
 from semisup.model import AssociativeModel
 
@@ -46,7 +46,7 @@ def save(logdir: Path, step: int, model: AssociativeModel, **state: tf.Variable)
         for path in folder.glob(f"{prefix.name}.*"):
             with path.open("rb") as file:
                 os.fsync(file.fileno())  # before they are vouched for
-        runs.write_json(_record(prefix), _checksums(prefix))
+        atomic.write_json(_record(prefix), _checksums(prefix))
     except (OSError, tf.errors.OpError) as error:
         if workers.lost(model.distribute_strategy, error):
             raise  # no fault of the disk
@@ -162,7 +162,7 @@ def _newest_whole(logdir: Path) -> str | None:
 def _fault(prefix: Path) -> str | None:
     """What is wrong with a checkpoint; None if nothing is."""
     try:
-        recorded = runs.read_json(_record(prefix))
+        recorded = atomic.read_json(_record(prefix))
     except FileNotFoundError:
         return f"checkpoint {prefix} is unfinished"
     except InputError as error:
@@ -195,7 +195,7 @@ def _scraps(folder: Path) -> list[Path]:
     """What a write that was cut short leaves."""
     found = folder.glob(f"step-[0-9]*{UNFINISHED}")
     unfinished = (path for path in found if path.is_dir() or path.is_symlink())
-    return [*unfinished, *folder.glob(f"{runs.TEMPORARY}step-*.json")]
+    return [*unfinished, *folder.glob(f"{atomic.TEMPORARY}step-*.json")]
 
 
 def _sweep(folder: Path, step: int) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from absl import flags
 
-from semisup import runs
+from semisup import atomic, runs
 from semisup.console import load_tensorflow, run_main
 from semisup.errors import InputError
 
@@ -95,7 +95,7 @@ def main() -> None:
             ),
             "confusion": report.confusion.tolist(),
         }
-        runs.write_json(out / runs.EVAL, content)
+        atomic.write_json(out / runs.EVAL, content)
     if step is None:
         raise InputError(f"{logdir} holds no checkpoint that could be judged")
     with averaged_weights(model):

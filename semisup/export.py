@@ -36,7 +36,7 @@ def main() -> None:
     logdir = Path(_LOGDIR.value)
     load_tensorflow()  # which --help and bad flags do not need
     from semisup import exporting, trained
-    from semisup.runs import write_text
+    from semisup.atomic import write_text
 
     kind = _FORMAT.value
     out = Path(_OUT.value) if _OUT.value else logdir / f"classifier{exporting.ENDINGS[kind]}"

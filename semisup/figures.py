@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from semisup import association, runs
+from semisup import association, atomic
 from semisup.data.dataset import Dataset
 from semisup.data.splits import Split
 from semisup.evaluation import Report, predict
@@ -120,7 +120,7 @@ def contact_sheet(images: np.ndarray, captions: Sequence[str], title: str = "") 
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure, whole or not at all; the file's ending (.png, .pdf, .svg) says as what."""
-    with runs.whole(path) as temporary:
+    with atomic.whole(path) as temporary:
         figure.savefig(temporary, dpi=150)
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from semisup import (
+    atomic,
     distribution,
     experiment,
     figures,
@@ -105,7 +106,8 @@ class Judge:
             runs.save_model(self._logdir, self._setup.model)
         trained.save_labeled(self._logdir, trained.collect_labeled(self._setup))
         projector.write(self._logdir, self._setup)
-        runs.write_json(self._logdir / runs.RESULT, result)  # the last: with it, the run has ended
+        # The last: with it, the run has ended.
+        atomic.write_json(self._logdir / runs.RESULT, result)
         return result
 
     @contextmanager
@@ -119,8 +121,9 @@ class Judge:
 def _selected(evaluations: Sequence[Mapping[str, float]], recipe: Recipe) -> Mapping[str, float]:
     """The evaluation that is the result: the last, or the best by the label-free score.
 
-    The untrained model counts only where there is nothing else; of equals, the later wins.
+    The untrained model counts only where there is nothing else; no score is the worst score;
+    of equals, the later wins.
     """
     if recipe.select == "last":
         return evaluations[-1]
-    return max(evaluations, key=lambda e: (e["step"] > 0, e[label_free.SCORE], e["step"]))
+    return max(evaluations, key=lambda e: (e["step"] > 0, e.get(label_free.SCORE, -1.0), e["step"]))

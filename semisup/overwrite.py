@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from semisup import checkpoints, locks, runs
+from semisup import atomic, checkpoints, locks, runs
 from semisup.errors import InputError
 
 _PROJECTOR_FILES = ("embeddings.tsv", "metadata.tsv", "thumbnails.png")
@@ -55,5 +55,5 @@ def _written(logdir: Path) -> list[Path]:
 
 def _present(folder: Path, *names: str) -> list[Path]:
     """Those of the files that are there, under their own names or temporary ones."""
-    paths = [folder / f"{prefix}{name}" for name in names for prefix in (runs.TEMPORARY, "")]
+    paths = [folder / f"{prefix}{name}" for name in names for prefix in (atomic.TEMPORARY, "")]
     return [path for path in paths if path.is_symlink() or path.is_file()]

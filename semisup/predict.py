@@ -24,7 +24,7 @@ from typing import TextIO
 
 from absl import flags
 
-from semisup import runs
+from semisup import atomic
 from semisup.console import load_tensorflow, run_main
 from semisup.errors import InputError
 
@@ -84,7 +84,7 @@ def _csv_file(out: str | None) -> Iterator[TextIO]:
         yield sys.stdout
         return
     path = Path(out)
-    temporary = path.with_name(f"{runs.TEMPORARY}{path.name}")
+    temporary = path.with_name(f"{atomic.TEMPORARY}{path.name}")
     try:
         # Names of files may be no UTF-8.
         with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:

@@ -10,7 +10,7 @@ from google.protobuf import text_format
 from PIL import Image
 from tensorboard.plugins.projector import ProjectorConfig
 
-from semisup import runs
+from semisup import atomic, runs
 from semisup.data.images import as_rgb, shaped
 from semisup.evaluation import predict
 from semisup.experiment import Experiment
@@ -55,14 +55,14 @@ def write(logdir: Path, setup: Experiment) -> None:
 
     folder = logdir / FOLDER
     folder.mkdir(exist_ok=True)
-    with runs.whole(folder / "embeddings.tsv") as temporary:
+    with atomic.whole(folder / "embeddings.tsv") as temporary:
         np.savetxt(temporary, np.concatenate(embeddings), fmt="%.5g", delimiter="\t")
     names = dataset.class_names
     rows = [(names[y], names[p], s) for y, p, s in zip(labels, predicted, sets, strict=True)]
     text = io.StringIO(newline="")
     csv.writer(text, delimiter="\t").writerows([("class", "predicted", "set"), *rows])
-    runs.write_text(folder / "metadata.tsv", text.getvalue())
-    with runs.whole(folder / "thumbnails.png") as temporary:
+    atomic.write_text(folder / "metadata.tsv", text.getvalue())
+    with atomic.whole(folder / "thumbnails.png") as temporary:
         _sprite(thumbnails).save(temporary)
 
     config = ProjectorConfig()
@@ -73,7 +73,7 @@ def write(logdir: Path, setup: Experiment) -> None:
     embedding.sprite.image_path = f"{FOLDER}/thumbnails.png"
     embedding.sprite.single_image_dim.extend([side, side])
     # Last, so that a run killed in between shows no page rather than half of one.
-    runs.write_text(logdir / CONFIG, text_format.MessageToString(config))
+    atomic.write_text(logdir / CONFIG, text_format.MessageToString(config))
 
 
 def _sprite(thumbnails: Sequence[np.ndarray]) -> Image.Image:

@@ -10,29 +10,27 @@
     events.out.*    for TensorBoard; so are projector/ and projector_config.pbtxt, at the end
     lock            the process that trains there; see `semisup.locks`
 
-Files are written whole or not at all: under another name first, then renamed.
+Files are written whole or not at all; see `semisup.atomic`.
 """
 
 import dataclasses
 import json
-import os
 import platform
 import shlex
 import time
 import typing
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from semisup import atomic
 from semisup.errors import InputError
 from semisup.settings import Recipe
 
 RECIPE, SPLIT, METRICS = "recipe.json", "split.json", "metrics.jsonl"
 RESULT, EVAL = "result.json", "eval.json"
 EVENTS = ".semisup"  # ends the names of the event files
-TEMPORARY = ".tmp."  # begins the name of a file that is being written
 MODEL, CHECKPOINTS = "model.keras", "checkpoints"
 LABELED = "labeled.npz"
 PROJECTOR, PROJECTOR_CONFIG = "projector", "projector_config.pbtxt"
@@ -66,7 +64,7 @@ def claim(
     """
     settings = dataclasses.asdict(recipe)
     if (logdir / RECIPE).exists():
-        there = read_json(logdir / RECIPE)
+        there = atomic.read_json(logdir / RECIPE)
         if not isinstance(there.get("recipe"), dict):
             raise InputError(f"{logdir / RECIPE} is damaged: it holds no settings")
         before = {**there["recipe"], "split_hash": there.get("split_hash")}
@@ -100,8 +98,8 @@ def claim(
         },
         "command": shlex.join(command),
     }
-    write_json(logdir / SPLIT, split)
-    write_json(logdir / RECIPE, record)
+    atomic.write_json(logdir / SPLIT, split)
+    atomic.write_json(logdir / RECIPE, record)
 
 
 def wait_for(logdir: Path, timeout: float) -> None:
@@ -128,7 +126,7 @@ def read_recipe(logdir: Path) -> Recipe:
             f"{logdir} holds no run: there is no {RECIPE}; --logdir must name the folder that "
             "semisup-train wrote"
         )
-    settings = read_json(logdir / RECIPE).get("recipe")
+    settings = atomic.read_json(logdir / RECIPE).get("recipe")
     kinds = typing.get_type_hints(Recipe)
     if not isinstance(settings, dict) or settings.keys() != kinds.keys():
         raise InputError(f"{logdir / RECIPE} is damaged, or of another version of semisup")
@@ -145,7 +143,7 @@ def read_precision(logdir: Path) -> str | None:
     """
     if not (logdir / RECIPE).is_file():
         return None
-    return read_json(logdir / RECIPE).get("precision") or None
+    return atomic.read_json(logdir / RECIPE).get("precision") or None
 
 
 def read_begun_recipe(logdir: Path) -> Recipe:
@@ -168,7 +166,7 @@ def check_split(logdir: Path, split_hash: str) -> None:
     Raises:
         InputError: other images would be labelled, and so test images may have been trained on.
     """
-    if read_json(logdir / RECIPE).get("split_hash") != split_hash:
+    if atomic.read_json(logdir / RECIPE).get("split_hash") != split_hash:
         raise InputError(
             f"the data has changed since {logdir} was trained: it would choose other images to "
             "label; --data_dir names a folder with the files as they were"
@@ -189,7 +187,7 @@ def read_result(logdir: Path) -> dict[str, float] | None:
     """
     if not (logdir / RESULT).exists():
         return None
-    result = read_json(logdir / RESULT)
+    result = atomic.read_json(logdir / RESULT)
     if not all(_fits(result.get(name), float) for name in _RESULTS):
         raise InputError(
             f"{logdir / RESULT} is damaged; delete it, and the same command writes it again"
@@ -233,71 +231,17 @@ def read_metrics(logdir: Path, last_step: int) -> list[dict[str, float]]:
     """
     kept = [record for record in read_evaluations(logdir) if record["step"] <= last_step]
     if (logdir / METRICS).exists():
-        write_text(logdir / METRICS, "".join(json.dumps(record) + "\n" for record in kept))
+        atomic.write_text(logdir / METRICS, "".join(json.dumps(record) + "\n" for record in kept))
     return kept
 
 
 def append_metrics(logdir: Path, record: Mapping[str, float]) -> None:
     """Add one evaluation."""
     with (logdir / METRICS).open("a", encoding="utf-8") as file:
-        _write_through(file, json.dumps(record) + "\n")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
-
-    Raises:
-        InputError: it holds something else, or is damaged.
-        FileNotFoundError: there is none.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is damaged: {error}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path} is damaged: it holds no JSON object")
-    return content
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file, whole or not at all: a line for each setting, or for each list."""
-    text = json.dumps(content, indent=2)
-    if any(isinstance(value, list) for value in content.values()):
-        rows = (f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
-        text = "{\n" + ",\n".join(rows) + "\n}"
-    write_text(path, text + "\n")
+        atomic.write_through(file, json.dumps(record) + "\n")
 
 
 def save_model(logdir: Path, model: Any) -> None:
     """Write the run's model.keras, whole or not at all."""
-    with whole(logdir / MODEL) as temporary:
+    with atomic.whole(logdir / MODEL) as temporary:
         model.save(temporary)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
-    with (
-        whole(path) as temporary,
-        # Names of files may be no UTF-8.
-        temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
-    ):
-        _write_through(file, text)
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Another name to write a file under; at the end it gets its own, if all went well.
-
-    Neither name is followed if it is a link, which may lead out of the run's folder.
-    """
-    temporary = path.with_name(f"{TEMPORARY}{path.name}")
-    temporary.unlink(missing_ok=True)
-    yield temporary
-    temporary.replace(path)
-
-
-def _write_through(file: TextIO, text: str) -> None:
-    """Write to the disk itself, so that a machine that goes down does not lose it."""
-    file.write(text)
-    file.flush()
-    os.fsync(file.fileno())

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import entropy, rankdata
 
-from semisup import association, blockwise, runs
+from semisup import association, atomic, blockwise, runs
 from semisup.errors import InputError
 from semisup.evaluation import predict
 from semisup.experiment import Experiment
@@ -137,7 +137,7 @@ def write(folder: Path, setup: Experiment, count: int) -> np.ndarray:
     ]
     text = io.StringIO(newline="")
     csv.writer(text).writerows([COLUMNS, *rows])
-    runs.write_text(folder / CSV, text.getvalue())
+    atomic.write_text(folder / CSV, text.getvalue())
     images = np.asarray(dataset.unlabeled_pool[pool[chosen]])
     captions = [f"{rank}: {row[4]}? {row[3][:4]}" for rank, row in enumerate(rows, start=1)]
     title = "label these next: number, likeliest class, uncertainty"

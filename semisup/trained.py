@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semisup import checkpoints, experiment, runs
+from semisup import atomic, checkpoints, experiment, runs
 from semisup.averaging import take_averages
 from semisup.backbones import load_model
 from semisup.data.npz import read_npz
@@ -74,7 +74,7 @@ def collect_labeled(setup: Experiment) -> Labeled:
 
 def save_labeled(logdir: Path, labeled: Labeled) -> None:
     """Write the run's labeled.npz, whole or not at all."""
-    with runs.whole(logdir / runs.LABELED) as temporary:
+    with atomic.whole(logdir / runs.LABELED) as temporary:
         np.savez_compressed(temporary, **vars(labeled))
 
 

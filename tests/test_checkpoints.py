@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from semisup import checkpoints, runs, workers
+from semisup import atomic, checkpoints, runs, workers
 from semisup.errors import InputError
 from semisup.model import AssociativeModel
 from tests.test_runs import RESULT
@@ -133,7 +133,7 @@ def test_watch_yields_each_checkpoint_until_the_run_ends(tmp_path):
             checkpoints.save(tmp_path, step, made)
             time.sleep(2.5)
         checkpoints.save(tmp_path, 3, made)
-        runs.write_json(tmp_path / runs.RESULT, RESULT)
+        atomic.write_json(tmp_path / runs.RESULT, RESULT)
 
     trainer = threading.Thread(target=run)
     trainer.start()

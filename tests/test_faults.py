@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from semisup import checkpoints, runs, training
+from semisup import atomic, checkpoints, runs, training
 from semisup.errors import InputError
 from tests import processes
 from tests.test_checkpoints import IMAGES, LABELS, model
@@ -77,7 +77,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tiny, whole, tmp_path, kills):
         assert tensors.keys() == wanted_tensors.keys()
         assert [name for name in tensors if tensors[name] != wanted_tensors[name]] == []
         assert records == wanted_records
-        assert not [path for path in logdir.rglob("*") if path.name.startswith(runs.TEMPORARY)]
+        assert not [path for path in logdir.rglob("*") if path.name.startswith(atomic.TEMPORARY)]
         finished += 1
         if done == kills:
             break

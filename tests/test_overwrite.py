@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from semisup import checkpoints, overwrite, runs, training
+from semisup import atomic, checkpoints, overwrite, runs, training
 from semisup.errors import InputError
 from tests.test_checkpoints import model
 
@@ -88,8 +88,8 @@ def test_files_written_one_by_one_do_not_go_through_links(tmp_path):
     (tmp_path / "mine").write_text("mine")
     for name in (".tmp.eval.json", "eval.json"):
         (tmp_path / name).symlink_to(tmp_path / "mine")
-    runs.write_json(tmp_path / "eval.json", {"step": 1})
-    assert runs.read_json(tmp_path / "eval.json") == {"step": 1}
+    atomic.write_json(tmp_path / "eval.json", {"step": 1})
+    assert atomic.read_json(tmp_path / "eval.json") == {"step": 1}
     assert (tmp_path / "mine").read_text() == "mine"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from semisup import recipes, runs
+from semisup import atomic, recipes, runs
 from semisup.errors import InputError
 from semisup.reproduction import page, report, running
 from semisup.reproduction.places import place_of
@@ -142,7 +142,7 @@ def finish(run, last, median, least, start=90.0):
     runs.append_metrics(run.folder, {"step": 0, "test_error": start})
     errors = {"test_error": last, "test_error_median": median, "test_error_min": least}
     result = {**errors, "selected_step": 9, "steps": 9, "train_seconds": 1800.0}
-    runs.write_json(run.folder / runs.RESULT, result)
+    atomic.write_json(run.folder / runs.RESULT, result)
 
 
 def table_report(table, recipe, made, seeds, out):

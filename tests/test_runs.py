@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from semisup import recipes, runs
+from semisup import atomic, recipes, runs
 from semisup.errors import InputError
 
 RECIPE = recipes.get("mnist5k")
@@ -42,7 +42,7 @@ def test_damaged_records_are_named(tmp_path, content):
 
 @pytest.mark.parametrize("settings", [None, 3, []])
 def test_damaged_settings_are_not_compared(tmp_path, settings):
-    runs.write_json(tmp_path / "recipe.json", {"recipe": settings, "split_hash": "abcd"})
+    atomic.write_json(tmp_path / "recipe.json", {"recipe": settings, "split_hash": "abcd"})
     with pytest.raises(InputError, match=r"recipe\.json is damaged"):
         runs.claim(tmp_path, RECIPE, {"hash": "abcd"}, [])
 
@@ -62,7 +62,7 @@ RESULT |= {"train_seconds": 2.5, "selected_step": 9, "steps": 9}
 
 @pytest.mark.parametrize("change", [{"test_error": "1.0"}, {"steps": None}, {"steps": [1]}])
 def test_damaged_results_are_named(tmp_path, change):
-    runs.write_json(tmp_path / "result.json", {**RESULT, **change})
+    atomic.write_json(tmp_path / "result.json", {**RESULT, **change})
     with pytest.raises(InputError, match=r"result\.json is damaged; delete it"):
         runs.read_result(tmp_path)
 
@@ -95,9 +95,9 @@ def test_metrics_after_the_resumed_step_are_struck(tmp_path):
 
 def test_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "result.json"
-    runs.write_json(path, RESULT)
+    atomic.write_json(path, RESULT)
     with pytest.raises(TypeError):
-        runs.write_json(path, {"test_error": object()})
+        atomic.write_json(path, {"test_error": object()})
     assert runs.read_result(tmp_path) == RESULT
     assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
 

@@ -198,7 +198,10 @@ def _spoiling(make, step):
 
 
 def test_the_label_free_score_selects_the_result(mnist_dir, tmp_path, monkeypatch):
-    """The score is best at step 20 of 30; the run is killed before it has saved that model."""
+    """The score is best at step 20 of 30; the run is killed before it has saved that model.
+
+    Step 10 then loses its score, as in a file that somebody has edited.
+    """
     scores = {0: 1.0, 10: 0.5, 20: 0.9, 30: 0.7}  # the untrained model is never chosen
 
     def scored(model, probe):
@@ -217,6 +220,9 @@ def test_the_label_free_score_selects_the_result(mnist_dir, tmp_path, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         training.train(selecting, tmp_path / "run")
     monkeypatch.setattr(runs, "save_model", save)
+    metrics = tmp_path / "run" / runs.METRICS
+    metrics.write_text(metrics.read_text().replace(f', "{label_free.SCORE}": 0.5', ""))
+    assert metrics.read_text().count(label_free.SCORE) == 2
     result = training.train(selecting, tmp_path / "run")
     evaluations = {e["step"]: e["test_error"] for e in runs.read_evaluations(tmp_path / "run")}
     assert list(evaluations) == [0, 10, 20, 30]

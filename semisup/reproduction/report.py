@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from semisup import runs
+from semisup import atomic, runs
 from semisup.reproduction import running
 from semisup.reproduction.running import Run
 from semisup.reproduction.tables import ADAPTED, SOURCE_ONLY, TARGET_ONLY, Cell, Table
@@ -40,7 +40,7 @@ def read_run(run: Run, start: bool) -> dict[str, Any]:
         Errors in percent by the names in `FIGURES`, and `seed`, `steps`, `selected_step`,
         `train_seconds` and the `date` on which it ended.
     """
-    result = runs.read_json(run.folder / runs.RESULT)
+    result = atomic.read_json(run.folder / runs.RESULT)
     errors = dict(
         zip(FIGURES, (result[f"test_error{end}"] for end in ("", "_median", "_min")), strict=True)
     )
@@ -209,9 +209,9 @@ def commands_so_far(path: Path, command: str) -> list[str]:
 def write(report: Mapping[str, Any], table: Table, path: Path) -> None:
     """Write a report as `path`.json and `path`.md, each whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    runs.write_text(path.with_name(f"{path.name}.json"), json.dumps(report, indent=1) + "\n")
+    atomic.write_text(path.with_name(f"{path.name}.json"), json.dumps(report, indent=1) + "\n")
     page = f"{render(report, table)}\n{READING}\n"
-    runs.write_text(path.with_name(f"{path.name}.md"), page)
+    atomic.write_text(path.with_name(f"{path.name}.md"), page)
 
 
 def _over_seeds(errors: Sequence[float]) -> dict[str, float | None] | None:
