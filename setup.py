@@ -35,7 +35,6 @@ setup(
     extras_require={
         "dask": ["dask[distributed]"],
         "onnx": ["onnxruntime", "tf2onnx"],
-        "ray": ["ray"],
         "test": ["hypothesis", "mypy", "pytest", "pytest-cov", "pytest-xdist", "ruff"],
     },
     entry_points={

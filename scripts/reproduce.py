@@ -11,8 +11,8 @@ a folder with a folder for each (DIR/mnist, DIR/svhn, DIR/usps).
 
 Each run is a process of semisup-train with a folder under OUT; what it prints is in a .log file
 beside that. Runs that have ended are not made again, so a command that was stopped goes on.
-Writes OUT/tableN_RECIPE.json and .md. --backend=dask and ray use the cluster that
-DASK_SCHEDULER_ADDRESS or RAY_ADDRESS names, else workers on this machine.
+Writes OUT/tableN_RECIPE.json and .md. --backend=dask uses the cluster that
+DASK_SCHEDULER_ADDRESS names, else workers on this machine.
 """
 
 import dataclasses

@@ -68,7 +68,7 @@ def small_training(command: str) -> str:
 
 def small_table(command: str) -> str:
     backend = value(command, "backend")
-    if backend in ("dask", "ray") and not find_spec(backend):  # an extra that tests do not install
+    if backend == "dask" and not find_spec(backend):  # an extra that tests do not install
         command = with_flags(command, backend="loky")
     return with_flags(command, **SMALL, seeds=1, rows=ROWS[value(command, "table")])
 

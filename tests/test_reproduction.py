@@ -302,17 +302,17 @@ def test_a_failing_run_is_told_and_the_table_still_written(tmp_path):
         (["--table=1", "--rows=7"], "no row 7 in this table; its rows: 100, 1000, all"),
         (["--table=1", "--dataset=svhn"], "--dataset can't be given here; --recipe chooses"),
         (["--table=1", "--recipe=cifar"], "unknown recipe 'cifar'"),
-        (["--table=1", "--backend=ray"], "needs one more package"),
+        (["--table=1", "--backend=dask"], "needs one more package"),
     ],
 )
 def test_bad_requests_are_one_line(tmp_path, arguments, message):
-    if "--backend=ray" in arguments:
+    if "--backend=dask" in arguments:
         try:
-            import ray  # noqa: F401
+            import distributed  # noqa: F401
         except ImportError:
             pass
         else:
-            pytest.skip("ray is installed")
+            pytest.skip("dask is installed")
     result = reproduce(tmp_path, *arguments)
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1

@@ -17,7 +17,7 @@ from semisup.errors import InputError
 from semisup.reproduction.tables import Cell
 from semisup.settings import Recipe
 
-BACKENDS = ("threading", "loky", "dask", "ray")
+BACKENDS = ("threading", "loky", "dask")
 
 # The training processes of this process, so that Ctrl-C can end them well.
 _children: set[subprocess.Popen] = set()
@@ -84,7 +84,7 @@ def run_all(missing: Sequence[Run], jobs: int, backend: str) -> Iterator[tuple[R
     Args:
         missing: the runs.
         jobs: how many at a time.
-        backend: joblib's: "threading" and "loky" on this machine, "dask" and "ray" on a
+        backend: joblib's: "threading" and "loky" on this machine, "dask" on a
             cluster, which sees the same folders and has the same package.
 
     Yields:
@@ -184,10 +184,6 @@ def _engine(backend: str, jobs: int) -> Iterator[None]:
                     )
                     place = opened.enter_context(local)
                 opened.enter_context(Client(place))
-            if backend == "ray":
-                from ray.util.joblib import register_ray
-
-                register_ray()  # RAY_ADDRESS names a running cluster
         except ImportError:
             raise InputError(
                 f"--backend={backend} needs one more package: pip install '.[{backend}]'"
