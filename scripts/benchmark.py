@@ -16,7 +16,10 @@ Parts:
 Run nothing else beside it. Medians; in brackets the 10th and 90th percentile.
 """
 
+import os
 import platform
+from datetime import date
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +51,22 @@ def main() -> None:
 
     path = out / "benchmark.json"
     figures: dict[str, Any] = read_json(path) if path.exists() else {}
-    figures["machine"] = {"processor": processor(), "python": platform.python_version()}
     for part in _PARTS.value:
         print(f"\n{part}", flush=True)
-        figures[part] = _RUN[part](out)
+        # Parts may be of other days and machines.
+        figures[part] = {"measured": _where_and_when(), **_RUN[part](out)}
         write_json(path, figures)
     print(f"\nall figures: {path}")
+
+
+def _where_and_when() -> dict[str, Any]:
+    return {
+        "date": date.today().isoformat(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in ("tensorflow", "keras")},
+    }
 
 
 def _steps(out: Path) -> dict[str, Any]:

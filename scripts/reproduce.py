@@ -5,7 +5,7 @@
     .venv/bin/python scripts/reproduce.py --table=3 --recipe=mnist --rows=100,1000 --seeds=2
 
 A table is laid on a recipe: data, network, steps. --recipe=NAME takes another one (several,
-with commas, make a table each). Every other flag of semisup-train may be given too, such as
+with commas, make a table each). Every other setting of a recipe may be given too, such as
 --max_steps, and holds for all cells that do not vary it. DIR is the folder of the data set, or
 a folder with a folder for each (DIR/mnist, DIR/svhn, DIR/usps).
 
@@ -15,7 +15,6 @@ Writes OUT/tableN_RECIPE.json and .md. --backend=dask uses the cluster that
 DASK_SCHEDULER_ADDRESS names, else workers on this machine.
 """
 
-import dataclasses
 import os
 import shlex
 import sys
@@ -31,7 +30,7 @@ from semisup.console import run_main
 from semisup.errors import InputError
 from semisup.flags import define_recipe_flags, given_settings
 from semisup.reproduction import report, running
-from semisup.reproduction.places import place_of
+from semisup.reproduction.places import places_of
 from semisup.reproduction.running import Run
 from semisup.reproduction.scales import SEEDS, scaled
 from semisup.reproduction.tables import TABLES, Cell
@@ -75,13 +74,10 @@ def main() -> None:
 
     def prepare(name: str) -> Recipe:
         recipe = scaled(recipes.get(name, **smoke_changes), scale)
-        places = {
-            folder: place_of(getattr(recipe, dataset), given.get(folder) or given.get("data_dir"))
-            for dataset, folder in (("dataset", "data_dir"), ("target_dataset", "target_data_dir"))
-        }
-        return dataclasses.replace(recipe, **{**given, **places})
+        places = places_of(recipe, given.get("data_dir"), given.get("target_data_dir"))
+        return recipes.changed(recipe, **{**given, **places})
 
-    out, seeds = Path(_OUT.value), _SEEDS.value or SEEDS[scale]
+    out, seeds = Path(_OUT.value).resolve(), _SEEDS.value or SEEDS[scale]
     tables = {name: table.cells(name, prepare) for name in names}
     folders = {name: out / report.file_name(_TABLE.value, name, scale) for name in names}
     # By folder, since two cells may read the same runs.
@@ -94,7 +90,7 @@ def main() -> None:
     missing = [run for run in every.values() if not running.is_done(run)]
     print(
         f"{len(every)} runs, {len(every) - len(missing)} of them made before; to watch one: "
-        f"tail -f {out}/*/*/seed*.log",
+        f"tail -f {_OUT.value}/*/*/seed*.log",
         flush=True,
     )
     try:
@@ -139,7 +135,7 @@ def _make(missing: list[Run]) -> list[str]:
             else:
                 news = f"test error {report.read_run(run, start=False)['last']:.2f} %"
             left = (time.monotonic() - started) / done * (len(missing) - done) / 60
-            place = run.folder.relative_to(Path(_OUT.value))
+            place = run.folder.relative_to(Path(_OUT.value).resolve())
             bar.write(f"{done}/{len(missing)}  {place}  {news}  {left:.1f} min left", sys.stdout)
             sys.stdout.flush()
             bar.update()

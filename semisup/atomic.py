@@ -51,12 +51,16 @@ def write_text(path: Path, text: str) -> None:
 def whole(path: Path) -> Iterator[Path]:
     """Another name to write a file under; at the end it gets its own, if all went well.
 
-    Neither name is followed if it is a link, which may lead out of the run's folder.
+    If not, it is deleted. Neither name is followed if it is a link, which may lead out of the
+    run's folder.
     """
     temporary = path.with_name(f"{TEMPORARY}{path.name}")
     temporary.unlink(missing_ok=True)
-    yield temporary
-    temporary.replace(path)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_through(file: TextIO, text: str) -> None:

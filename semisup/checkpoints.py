@@ -97,7 +97,9 @@ def newest(logdir: Path) -> str:
 
 
 def watch(logdir: Path, timeout: float) -> Iterator[str]:
-    """Each new checkpoint of a run as it comes, until the run has ended.
+    """The newest checkpoint of a run, again and again, until the run has ended.
+
+    Those that come while the caller is busy with one are passed over, but for the newest.
 
     Args:
         logdir: the run's folder.

@@ -2,7 +2,7 @@
 
     semisup-eval --logdir=DIR             the newest checkpoint, once (after a run with
                                           --select=label_free: the selected weights)
-    semisup-eval --logdir=DIR --watch     every new checkpoint, until the run ends
+    semisup-eval --logdir=DIR --watch     each newest checkpoint, until the run ends
     semisup-eval --logdir=DIR --figures   the paper's figures too: figure2.png to figure4.png
     semisup-eval --logdir=DIR --suggest=20    and 20 images whose labels would help most
 
@@ -23,7 +23,9 @@ from semisup.console import load_tensorflow, run_main
 from semisup.errors import InputError
 
 _LOGDIR = flags.DEFINE_string("logdir", None, "the folder of the run, as semisup-train wrote it")
-_WATCH = flags.DEFINE_bool("watch", False, "go on with each new checkpoint until the run ends")
+_WATCH = flags.DEFINE_bool(
+    "watch", False, "go on with the newest checkpoint, again and again, until the run ends"
+)
 _FIGURES = flags.DEFINE_bool(
     "figures", False, "also draw the paper's figures 2, 3 and 4 of this run, as PNG"
 )
@@ -61,7 +63,8 @@ def main() -> None:
     from semisup.averaging import averaged_weights
     from semisup.evaluation import evaluate
 
-    setup = experiment.build(recipe)
+    # Figure 2 begins with them.
+    setup = experiment.build_again(recipe, logdir, first_weights=_FIGURES.value)
     runs.check_split(logdir, setup.split.hash)
     out = Path(_OUT.value or logdir)
     out.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """A recipe made concrete: its data, its labelled subset, its batches, its model."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from semisup.data.sizes import adapted
 from semisup.data.splits import Split, choose_split, read_split
 from semisup.errors import InputError, reason
 from semisup.model import AssociativeModel
-from semisup.runs import MODEL
+from semisup.runs import MODEL, SPLIT
 from semisup.settings import Recipe
 
 
@@ -84,6 +85,25 @@ def build(recipe: Recipe) -> Experiment:
             remove_classes=recipe.remove_classes,
         )
     return Experiment(recipe, dataset, split, build_model(recipe, dataset))
+
+
+def build_again(recipe: Recipe, logdir: Path, first_weights: bool = False) -> Experiment:
+    """The experiment of the run in `logdir`, whose weights are about to be restored.
+
+    Args:
+        recipe: the run's settings.
+        logdir: its folder, from where a split that the run was given is taken.
+        first_weights: give the model the run's first weights, too. What they came from, the
+            run of `init_from` or a file of weights, must then still be there.
+
+    Raises:
+        InputError: as `build`.
+    """
+    if recipe.split_file:
+        recipe = dataclasses.replace(recipe, split_file=str(logdir / SPLIT))
+    if not first_weights:
+        recipe = dataclasses.replace(recipe, init_from=None, weights="none")
+    return build(recipe)
 
 
 def load_data(recipe: Recipe) -> Dataset:

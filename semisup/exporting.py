@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import softmax
 
+from semisup.atomic import TEMPORARY
 from semisup.errors import InputError
 from semisup.model import AssociativeModel
 
@@ -79,7 +80,7 @@ def export(
     if not out.resolve().parent.is_dir():
         raise InputError(f"there is no folder {out.parent} to write {out.name} in")
     wanted = softmax(model.predict_on_batch(images)["logits"], axis=1)
-    temporary = out.with_name(f".tmp.{out.stem}{ENDINGS[kind]}")
+    temporary = out.with_name(f"{TEMPORARY}{out.stem}{ENDINGS[kind]}")
     try:
         exported = probability_model(model, images.shape[1:], dtype)
         exported(images[:1].astype(dtype))  # Keras exports no model that was never called

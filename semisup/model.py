@@ -73,7 +73,9 @@ class AssociativeModel(keras.Model):
             that batch norm takes each one's statistics by itself.
         association_scope: under a `tf.distribute` strategy, whether the losses are those of
             the whole batch ("global") or the mean of those of each replica's share alone
-            ("replica"). No difference on one device. See `semisup.distribution`.
+            ("replica"). No difference on one device. See `semisup.distribution`. `fit` gives
+            each replica a run of consecutive rows, so for "replica" its batches must have A
+            and B mixed, which those of `association_batches` have not.
 
     Raises:
         InputError: the network's output is not [batch, D], the similarity or the scope is

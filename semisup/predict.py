@@ -83,15 +83,12 @@ def _csv_file(out: str | None) -> Iterator[TextIO]:
             sys.stdout.reconfigure(errors="surrogateescape")
         yield sys.stdout
         return
-    path = Path(out)
-    temporary = path.with_name(f"{atomic.TEMPORARY}{path.name}")
-    try:
+    with (
+        atomic.whole(Path(out)) as temporary,
         # Names of files may be no UTF-8.
-        with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            yield file
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        yield file
 
 
 def console_main() -> None:

@@ -249,10 +249,7 @@ AUGMENTATION_OF_DATASET = {
 
 
 def get(name: str, **changes: Any) -> Recipe:
-    """The recipe called `name`, with some settings changed.
-
-    An augmentation of "true" or "false", the values of the authors' flag, becomes the name of
-    one: "true" is the recipe's own, or if it has none, the one that suits the data set.
+    """The recipe called `name`, with some settings changed as by `changed`.
 
     Raises:
         InputError: there is no such recipe, a setting is outside its range, or no
@@ -260,15 +257,28 @@ def get(name: str, **changes: Any) -> Recipe:
     """
     if name not in RECIPES:
         raise InputError(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
-    recipe = dataclasses.replace(RECIPES[name], **changes)
-    augmentation = recipe.augmentation
+    return changed(RECIPES[name], **changes)
+
+
+def changed(recipe: Recipe, **changes: Any) -> Recipe:
+    """A recipe with some settings changed.
+
+    An augmentation of "true" or "false", the values of the authors' flag, becomes the name of
+    one: "true" is the recipe's own, or if it has none, the one that suits the data set.
+
+    Raises:
+        InputError: a setting is outside its range, or no augmentation is known to suit the
+            data set.
+    """
+    result = dataclasses.replace(recipe, **changes)
+    augmentation = result.augmentation
     if augmentation == "false":
         augmentation = "none"
     elif augmentation == "true":
-        augmentation = RECIPES[name].augmentation
+        augmentation = recipe.augmentation
         if augmentation == "none":
-            augmentation = _augmentation_of(recipe.dataset)
-    return dataclasses.replace(recipe, augmentation=augmentation)
+            augmentation = _augmentation_of(result.dataset)
+    return dataclasses.replace(result, augmentation=augmentation)
 
 
 def _augmentation_of(dataset: str) -> str:

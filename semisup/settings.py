@@ -76,7 +76,9 @@ class Recipe:
         "none", "first weights of keras:NAME: none (random), imagenet, or a file of weights"
     )
     freeze_steps: int = _setting(
-        0, "steps in which only the layers on top of keras:NAME or PATH.keras learn"
+        0,
+        "steps in which only the layers on top of keras:NAME or PATH.keras learn; of another "
+        "network, only the classifier",
     )
     emb_size: int | None = _setting(None, "size of the embedding; by default the architecture's")
     l2_weight: float | None = _setting(

@@ -66,7 +66,8 @@ def walk_signs(A: np.ndarray, B: np.ndarray, labels: np.ndarray, metric: str = "
     walk = blockwise.class_walk(*association.as_dot(A, B, metric), labels, block_size)
     classes = int(np.max(labels)) + 1
     back = np.asarray(class_mass(A, B, labels, classes, metric, block_size), np.float64)
-    uncertainty = entropy(back, axis=1) / np.log(len(np.unique(labels)))
+    # Of one class there is no doubt, and its logarithm is 0.
+    uncertainty = entropy(back, axis=1) / np.log(max(len(np.unique(labels)), 2))
     return Signs(np.asarray(walk.P_visit), uncertainty, back.argmax(axis=1))
 
 

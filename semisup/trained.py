@@ -90,7 +90,7 @@ def load(logdir: Path) -> Trained:
     recipe = runs.read_begun_recipe(logdir)
     if (logdir / runs.MODEL).is_file() and (logdir / runs.LABELED).is_file():
         return Trained(load_model(logdir / runs.MODEL), _load_labeled(logdir / runs.LABELED))
-    setup = experiment.build(recipe)
+    setup = experiment.build_again(recipe, logdir)
     checkpoints.restore(setup.model, checkpoints.newest(logdir))
     take_averages(setup.model)
     return Trained(setup.model, collect_labeled(setup))

@@ -32,6 +32,9 @@ CASES = {
 # Enough for two worker processes: how they share and gather is the same for all.
 CASES_OF_WORKERS = ("plain", "pseudo", "batch_norm")
 
+# Keras's own loop gives one device the labelled images, and the other unlabelled ones.
+CASES_OF_FIT = ("plain", "virtual", "batch_norm")
+
 # So large that what a step leaves of a weight is its gradient.
 RATE = 1e4
 
@@ -62,7 +65,7 @@ def blocks_of(size):
     association.block_size_for = before
 
 
-def one_step(strategy, case):
+def one_step(strategy, case, by_fit=False):
     """Losses and gradients of a batch of 8 labelled and 10 unlabelled images."""
     import tensorflow as tf
 
@@ -87,7 +90,12 @@ def one_step(strategy, case):
     images, labels = images[part::parts], labels[part::parts]
     spec = (tf.TensorSpec(images.shape), tf.TensorSpec(labels.shape, tf.int64))
     with blocks_of(3) if case == "blocks" else contextlib.nullcontext():
-        logs = make_train_step(model, spec)(images, labels)
+        if by_fit:
+            batches = tf.data.Dataset.from_tensors((images, labels))
+            history = model.fit(batches, verbose=0).history
+            logs = {name: value for name, [value] in history.items()}
+        else:
+            logs = make_train_step(model, spec)(images, labels)
     gradients = [(b - a) / RATE for a, b in zip(model.get_weights(), before, strict=True)]
     return {name: float(value) for name, value in logs.items()}, gradients
 
@@ -100,10 +108,12 @@ def write_steps(folder):
     for case in CASES:
         for place, strategy in (("one", None), ("two", two)):
             write_step(folder, case, place, strategy)
+    for case in CASES_OF_FIT:
+        write_step(folder, case, "fit", two, by_fit=True)
 
 
-def write_step(folder, case, place, strategy):
-    logs, gradients = one_step(strategy, case)
+def write_step(folder, case, place, strategy, by_fit=False):
+    logs, gradients = one_step(strategy, case, by_fit)
     (folder / f"{case}-{place}.json").write_text(json.dumps(logs))
     np.savez(folder / f"{case}-{place}.npz", *gradients)
 
@@ -157,6 +167,11 @@ def largest_difference(one, two):
 @pytest.mark.parametrize("case", [case for case in CASES if case != "replica"])
 def test_two_devices_find_the_losses_and_gradients_of_one(steps, case):
     assert_alike(steps(case, "one"), steps(case, "two"))
+
+
+@pytest.mark.parametrize("case", CASES_OF_FIT)
+def test_fit_on_two_devices_finds_the_losses_and_gradients_of_one(steps, case):
+    assert_alike(steps(case, "one"), steps(case, "fit"))
 
 
 def assert_alike(one, other):

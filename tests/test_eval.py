@@ -46,6 +46,25 @@ def test_moved_data_is_found_and_a_run_can_be_read_only(tiny, tmp_path):
         assert len(list(csv.DictReader(file))) == 3
 
 
+def test_what_gave_a_run_its_first_weights_and_its_split_may_be_gone(tiny, tmp_path):
+    source, logdir = tmp_path / "source", tmp_path / "run"
+    training.train(tiny, source)
+    recipe = dataclasses.replace(
+        tiny, init_from=str(source), split_file=str(source / runs.SPLIT), sup_seed=7
+    )
+    result = training.train(recipe, logdir)
+    shutil.rmtree(source)
+    command = [sys.executable, "-m", "semisup.eval", f"--logdir={logdir}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((logdir / runs.EVAL).read_text())["test_error"] == result["test_error"]
+    # Figure 2 shows the first weights.
+    command.append("--figures")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert done.stderr.rstrip().endswith("--init_from must name the folder of a finished run")
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 

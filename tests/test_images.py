@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from semisup.data import named_images, own, stored_images
-from semisup.data.images import read_header, read_image
+from semisup.data.images import find_images, read_header, read_image
 from semisup.errors import InputError
 
 ORIENTATION = 0x0112  # the tag's number in the EXIF standard
@@ -47,6 +47,7 @@ def test_each_orientation_is_undone(tmp_path, ending, orientation):
     path = tmp_path / f"photo.{ending}"
     path.write_bytes(photograph(ending, orientation))
     wanted = UPRIGHT[orientation](stored(photograph(ending)))
+    assert find_images(tmp_path) == [path]
     np.testing.assert_array_equal(read_image(path), wanted)
     assert read_header(path) == wanted.shape
     left_half = read_image(path, box=(0, 0, 10, wanted.shape[0]))

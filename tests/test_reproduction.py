@@ -247,6 +247,17 @@ def test_runs_are_skipped_only_where_they_are_the_same(tmp_path):
         running.is_done(other)
 
 
+def test_runs_are_known_again_where_table_and_data_have_moved(tmp_path):
+    adapted = cells("5", "svhn_to_mnist")[2]
+    [run] = running.runs_of(adapted, 1, tmp_path / "here")
+    finish(run, 1.0, 1.0, 1.0)
+    (tmp_path / "here").rename(tmp_path / "there")
+    elsewhere = dataclasses.replace(adapted.recipe, data_dir="/new", target_data_dir="/newer")
+    [moved] = running.runs_of(dataclasses.replace(adapted, recipe=elsewhere), 1, tmp_path / "there")
+    assert moved.recipe.init_from != run.recipe.init_from
+    assert running.is_done(moved)
+
+
 def test_a_report_counts_every_seed_that_was_run_with_these_settings(tmp_path):
     cell = cells("1", "mnist")[0]
     four = running.runs_of(cell, 4, tmp_path)
@@ -285,6 +296,15 @@ def test_script_makes_a_cell_and_not_twice(tmp_path):
     assert other.returncode == 1
     assert "holds a run with other settings (max_steps was 4, is 5)" in other.stderr
     assert (tmp_path / "table1_mnist5k_smoke.json").read_bytes() == before
+
+
+def test_augmentation_may_be_true_or_false(tmp_path):
+    arguments = ["--table=1", "--scale=smoke", "--rows=100", "--max_steps=2", "--eval_interval=2"]
+    result = reproduce(tmp_path, *arguments, "--augmentation=true")
+    assert result.returncode == 0, result.stderr
+    content = json.loads((tmp_path / "table1_mnist5k_smoke.json").read_text())
+    assert len(content["cells"][0]["runs"]) == 1
+    assert "--augmentation=digits" in content["cells"][0]["command"]
 
 
 def test_a_failing_run_is_told_and_the_table_still_written(tmp_path):

@@ -38,6 +38,12 @@ def test_signs_equal_a_plain_loop():
     assert signs.visit.sum() == pytest.approx(1)
 
 
+def test_of_one_labelled_class_only_the_visits_count():
+    signs = suggestions.walk_signs(A[:5], B, LABELS[:5])
+    np.testing.assert_allclose(signs.uncertainty, 0, atol=1e-5)
+    assert np.isfinite(suggestions.scores(signs)).all()
+
+
 def test_images_of_no_labelled_class_come_first():
     score = suggestions.scores(suggestions.walk_signs(A, B, LABELS))
     assert score.min() >= 0

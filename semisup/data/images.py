@@ -13,7 +13,9 @@ from PIL import ExifTags, Image, ImageOps
 
 from semisup.errors import InputError
 
-ENDINGS = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".webp"))
+ENDINGS = frozenset(
+    (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+)
 
 # What Pillow may take a file for, whatever its name. It has readers that run other
 # programs (EPS starts Ghostscript), which an untrusted file must not reach.

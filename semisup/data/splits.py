@@ -88,7 +88,8 @@ def choose_split(
         sup_per_class: labelled images per class; -1 for all there are.
         unsup_samples: unlabelled images; -1 for all there are.
         seed: names the choice. It is the choice that the authors' code makes with this
-            seed, draw by draw, so that a published --sup_seed names the same images.
+            seed, draw by draw, so that a published --sup_seed names the same images of the
+            original files (tensorflow-datasets has them in another order).
         fold: draw the labelled images from this fold of the data set; -1 for no fold.
         exclude_labeled: keep labelled images out of the unlabelled ones. Without effect
             where the data set brings unlabelled images of its own.

@@ -8,7 +8,9 @@ from typing import Any
 from semisup import recipes
 from semisup.errors import InputError
 from semisup.reproduction import report
+from semisup.reproduction.places import places_of
 from semisup.reproduction.tables import TABLES
+from semisup.settings import Recipe
 
 _INTRODUCTION = """# Results
 
@@ -81,7 +83,12 @@ def _not_run(table: str, recipe: str) -> dict[str, Any]:
     """The report on a table of which nothing has been run."""
     choice = "" if TABLES[table].recipes == (recipe,) else f" --recipe={recipe}"
     places = " --data_dir=DIR"
-    cells = TABLES[table].cells(recipe, recipes.get)
+
+    def prepare(name: str) -> Recipe:
+        """With DIR, which stands for any place, wherever files are needed."""
+        return recipes.get(name, **places_of(recipes.get(name), "DIR"))
+
+    cells = TABLES[table].cells(recipe, prepare)
     return {
         "table": table,
         "recipe": recipe,

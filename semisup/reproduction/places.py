@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from semisup.settings import Recipe
+
 # Data sets that need no files, and read none.
 _WITHOUT_FILES = (None, "mnist5k", "synth_digits")
 
@@ -30,3 +32,13 @@ def place_of(dataset: str | None, data_dir: str | None) -> str | None:
         if (Path(data_dir) / name).exists():
             return str((Path(data_dir) / name).resolve())
     return str(Path(data_dir).resolve())
+
+
+def places_of(
+    recipe: Recipe, data_dir: str | None, target_data_dir: str | None = None
+) -> dict[str, str | None]:
+    """A recipe's `data_dir` and `target_data_dir`, given one folder for both or one for each."""
+    return {
+        "data_dir": place_of(recipe.dataset, data_dir),
+        "target_data_dir": place_of(recipe.target_dataset, target_data_dir or data_dir),
+    }

@@ -38,7 +38,7 @@ def read_run(run: Run, start: bool) -> dict[str, Any]:
 
     Returns:
         Errors in percent by the names in `FIGURES`, and `seed`, `steps`, `selected_step`,
-        `train_seconds` and the `date` on which it ended.
+        `train_seconds`, `precision` and the `date` on which it ended.
     """
     result = atomic.read_json(run.folder / runs.RESULT)
     errors = dict(
@@ -53,6 +53,7 @@ def read_run(run: Run, start: bool) -> dict[str, Any]:
         "steps": result["steps"],
         "selected_step": result["selected_step"],
         "train_seconds": round(result["train_seconds"], 1),
+        "precision": runs.read_precision(run.folder),
         "date": ended.date().isoformat(),
     }
 
@@ -178,7 +179,9 @@ def _notes(report: Mapping[str, Any], all_runs: Sequence[Mapping[str, Any]]) -> 
         hours = sum(run["train_seconds"] for run in all_runs) / 3600
         dates = sorted({run["date"] for run in all_runs})
         when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-        notes.append(f"{report['hardware']}, {when}, {hours:.1f} hours of training steps in all.")
+        numbers = sorted({run["precision"] for run in all_runs if run.get("precision")})
+        words = [report["hardware"], *([" and ".join(numbers)] if numbers else []), when]
+        notes.append(f"{', '.join(words)}, {hours:.1f} hours of training steps in all.")
     return notes
 
 

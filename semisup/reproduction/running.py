@@ -19,6 +19,9 @@ from semisup.settings import Recipe
 
 BACKENDS = ("threading", "loky", "dask")
 
+# Where files lie is no setting of an experiment: a table may move, and so may its data.
+_PLACES = ("data_dir", "target_data_dir", "init_from")
+
 # The training processes of this process, so that Ctrl-C can end them well.
 _children: set[subprocess.Popen] = set()
 
@@ -72,7 +75,7 @@ def _differences(run: Run) -> list[str]:
     return [
         f"{name} was {there[name]!r}, is {wanted[name]!r}"
         for name in wanted
-        if there[name] != wanted[name]
+        if name not in _PLACES and there[name] != wanted[name]
     ]
 
 
