@@ -211,18 +211,7 @@ class AssociativeModel(keras.Model):
             InputError: there are sample weights, `compile` was given a loss, or the
                 labels are one-hot.
         """
-        if sample_weight is not None:
-            raise InputError("AssociativeModel takes no sample weights or class weights")
-        if len(y.shape) > 2 or (len(y.shape) == 2 and y.shape[1] != 1):
-            raise InputError(
-                f"labels must be integers [batch], -1 for none, but have shape {tuple(y.shape)}; "
-                "turn one-hot labels into numbers with argmax"
-            )
-        if getattr(self, "loss", None) is not None:
-            raise InputError(
-                "AssociativeModel has its own losses: leave out loss= in compile() and set "
-                "walker_weight, visit_weight and logit_weight in the constructor"
-            )
+        self._check_arguments(y, sample_weight)
         batch_size = y.shape[0] or 0
         if training and self.association_scope == "global":
             batch_size *= distribution.replicas()
@@ -251,25 +240,15 @@ class AssociativeModel(keras.Model):
             own_classes = self.num_classes + ops.arange(self.virtual_embeddings)
             labels = ops.concatenate([labels, ops.cast(own_classes, labels.dtype)])
         # How many rows have labels is known to the graph only; half of them make most steps.
-        half = batch_size // 2
-        block_size = association.block_size_for(half, half)
-        losses = association.association_losses(A, B, labels, self.similarity, block_size)
+        block_size = association.block_size_for(batch_size // 2, batch_size // 2)
         # Without both A and B there is no walk, and nothing to learn from one.
         walked = _any(labelled) * _any(unlabelled)
-        with keras.name_scope("metrics"):
-            for name, value in zip(_WALK_METRICS, losses, strict=True):
-                self.means[name].update_state(value, walked)
+        walker, visit = self._walk(A, B, labels, walked, block_size)
         pseudo_label = 0.0
         if self.uses_pseudo_labels:
             logits_of_B = ops.take(y_pred["logits"], unlabelled, axis=0)
-            mass = pseudo_labels.class_mass(
-                A, B, labels, self.num_classes, self.similarity, block_size
-            )
-            pseudo_label = walked * pseudo_labels.pseudo_label_loss(logits_of_B, mass)
-            with keras.name_scope("metrics"):
-                self.means["pseudo_label_loss"].update_state(pseudo_label, walked)
+            pseudo_label = self._pseudo_label(A, B, labels, logits_of_B, walked, block_size)
         with keras.name_scope("total_loss"):
-            walker, visit = walked * losses.walker, walked * losses.visit
             total = association.total_loss(
                 walker, visit, classification, pseudo_label=pseudo_label, **weights
             )
@@ -316,6 +295,47 @@ class AssociativeModel(keras.Model):
                 config[name], custom_objects=custom_objects
             )
         return cls(**config)
+
+    def _check_arguments(self, y: Tensor, sample_weight: Tensor) -> None:
+        """Raises InputError if Keras was given what this model has no use for."""
+        if sample_weight is not None:
+            raise InputError("AssociativeModel takes no sample weights or class weights")
+        if len(y.shape) > 2 or (len(y.shape) == 2 and y.shape[1] != 1):
+            raise InputError(
+                f"labels must be integers [batch], -1 for none, but have shape {tuple(y.shape)}; "
+                "turn one-hot labels into numbers with argmax"
+            )
+        if getattr(self, "loss", None) is not None:
+            raise InputError(
+                "AssociativeModel has its own losses: leave out loss= in compile() and set "
+                "walker_weight, visit_weight and logit_weight in the constructor"
+            )
+
+    def _walk(
+        self, A: Tensor, B: Tensor, labels: Tensor, walked: Tensor, block_size: int
+    ) -> tuple[Tensor, Tensor]:
+        """Walker and visit loss, and all statistics of the walk to their metrics."""
+        losses = association.association_losses(A, B, labels, self.similarity, block_size)
+        with keras.name_scope("metrics"):
+            for name, value in zip(_WALK_METRICS, losses, strict=True):
+                self.means[name].update_state(value, walked)
+        return walked * losses.walker, walked * losses.visit
+
+    def _pseudo_label(
+        self,
+        A: Tensor,
+        B: Tensor,
+        labels: Tensor,
+        logits_of_B: Tensor,
+        walked: Tensor,
+        block_size: int,
+    ) -> Tensor:
+        """The loss on the labels that the walk gives to B, and to its metric."""
+        mass = pseudo_labels.class_mass(A, B, labels, self.num_classes, self.similarity, block_size)
+        loss = walked * pseudo_labels.pseudo_label_loss(logits_of_B, mass)
+        with keras.name_scope("metrics"):
+            self.means["pseudo_label_loss"].update_state(loss, walked)
+        return loss
 
     def _embed_apart(self, images: Tensor, labels: Tensor, training: bool | None) -> Tensor:
         """Embeddings in the batch's order, A and B each passed through the network alone."""
