@@ -92,7 +92,7 @@ def stl10_model(
     The paper does not say how the input is scaled: here as in the authors' code.
 
     Args:
-        image_shape: (height, width, channels), height and width at least 16.
+        image_shape: (height, width, channels), height and width at least 17.
         emb_size: size of the embedding.
         l2_weight: as in the paper, 1e-4.
 
@@ -148,21 +148,23 @@ def build(
             "keras:MobileNetV2" and the like, or the path of a .keras file.
         image_shape: (height, width, channels).
         emb_size: size of the embedding; None for the architecture's own.
-        l2_weight: as the paper counts it, see `l2`; None for the architecture's own.
+        l2_weight: as the paper counts it, see `l2`; None for the architecture's own. Of
+            other people's networks, that of the dense layer on top.
         weights: first weights of a network of keras.applications.
 
     Raises:
         InputError: there is no such architecture, or the images are too small for it.
     """
     if backbones.is_backbone(name):
-        return backbones.build(name, image_shape, emb_size, weights)
+        regularizer = None if l2_weight is None else l2(l2_weight)
+        return backbones.build(name, image_shape, emb_size, weights, regularizer)
     if name not in ARCHITECTURES:
         known = (*ARCHITECTURES, f"{backbones.PREFIX}NAME", f"PATH{backbones.ENDING}")
         raise InputError(f"unknown architecture {name!r}; known: {', '.join(known)}")
     if weights != backbones.NO_WEIGHTS:
         raise InputError(f"--weights={weights} is for --architecture=keras:NAME, not for {name}")
     given = {"emb_size": emb_size, "l2_weight": l2_weight}
-    smallest = 16 if name.startswith("stl10") else 8
+    smallest = 17 if name.startswith("stl10") else 8
     if min(image_shape[:2]) < smallest:
         raise InputError(
             f"{name} needs images of at least {smallest}x{smallest} pixels, "

@@ -38,7 +38,11 @@ def is_backbone(name: str) -> bool:
 
 
 def build(
-    name: str, image_shape: ImageShape, emb_size: int | None = None, weights: str = NO_WEIGHTS
+    name: str,
+    image_shape: ImageShape,
+    emb_size: int | None = None,
+    weights: str = NO_WEIGHTS,
+    regularizer: keras.regularizers.Regularizer | None = None,
 ) -> keras.Model:
     """The network called `name` for images of `image_shape`; grey ones become RGB inside it.
 
@@ -49,6 +53,7 @@ def build(
             application, and none on a saved model, whose output is the embedding.
         weights: the first weights of an application: "none" (random), "imagenet"
             (downloaded by Keras), or a .weights.h5 file of it, without its classifier.
+        regularizer: of the dense layer's weights.
 
     Returns:
         A model with the application or the saved model as a nested model.
@@ -57,11 +62,20 @@ def build(
         InputError: there is no such network or file, its weights can't be had or do not
             fit, or the images do not.
     """
+
+    def on_top(features: keras.KerasTensor, size: int) -> keras.KerasTensor:
+        return layers.Dense(size, kernel_regularizer=regularizer, name="embedding")(features)
+
+    images = keras.Input(image_shape)
     if name.startswith(PREFIX):
-        return _application(name.removeprefix(PREFIX), image_shape, emb_size or EMB_SIZE, weights)
+        features = _application(name.removeprefix(PREFIX), images, weights)
+        embedding = on_top(features, emb_size or EMB_SIZE)
+        return keras.Model(images, embedding, name=name.removeprefix(PREFIX))
     if weights != NO_WEIGHTS:
         raise InputError(f"{name} brings its own weights; leave out --weights={weights}")
-    return _saved_model(Path(name).expanduser(), image_shape, emb_size)
+    features = _saved_model(Path(name).expanduser(), images)
+    embedding = features if emb_size is None else on_top(features, emb_size)
+    return keras.Model(images, embedding, name="saved")
 
 
 def names() -> list[str]:
@@ -82,7 +96,8 @@ def load_model(path: Path) -> keras.Model:
         raise InputError(f"cannot load the model {path}: {reason}") from None
 
 
-def _application(name: str, image_shape: ImageShape, emb_size: int, weights: str) -> keras.Model:
+def _application(name: str, images: keras.KerasTensor, weights: str) -> keras.KerasTensor:
+    """What a network of keras.applications makes of the images, [batch, features]."""
     if name not in names():
         raise InputError(
             f"unknown keras.applications network {name!r}; known: {', '.join(names())}"
@@ -94,7 +109,7 @@ def _application(name: str, image_shape: ImageShape, emb_size: int, weights: str
             backbone = builder(
                 include_top=False,
                 weights=None if weights == NO_WEIGHTS else weights,
-                input_shape=(*image_shape[:2], 3),
+                input_shape=(*images.shape[1:3], 3),
                 pooling="avg",
             )
     except Exception as error:  # Keras's download and its readers fail in many ways
@@ -111,14 +126,12 @@ def _application(name: str, image_shape: ImageShape, emb_size: int, weights: str
         for layer in backbone.layers:
             if isinstance(layer, layers.BatchNormalization):
                 layer.momentum = min(layer.momentum, _MOMENTUM)
-    images = keras.Input(image_shape)
     module = importlib.import_module(builder.__module__)
-    scaled = module.preprocess_input(_with_channels(images, 3))
-    embedding = layers.Dense(emb_size, name="embedding")(backbone(scaled))
-    return keras.Model(images, embedding, name=name)
+    return backbone(module.preprocess_input(_with_channels(images, 3)))
 
 
-def _saved_model(path: Path, image_shape: ImageShape, emb_size: int | None) -> keras.Model:
+def _saved_model(path: Path, images: keras.KerasTensor) -> keras.KerasTensor:
+    """What a saved model makes of the images."""
     if not path.is_file():
         raise InputError(f"there is no file {path}, which --architecture names")
     saved = load_model(path)
@@ -127,18 +140,18 @@ def _saved_model(path: Path, image_shape: ImageShape, emb_size: int | None) -> k
     wanted = getattr(saved, "input_shape", None)
     if not isinstance(wanted, tuple) or len(wanted) != 4:
         raise InputError(f"{path} must take one image [batch, H, W, C], but takes {wanted}")
-    images = keras.Input(image_shape)
-    pixels = _with_channels(images, wanted[3] or image_shape[2])
+    pixels = _with_channels(images, wanted[3] or images.shape[3])
+    if wanted[3] not in (None, pixels.shape[3]):
+        raise InputError(
+            f"{path} takes images of {wanted[3]} channels, but these have {images.shape[3]}"
+        )
     for have, want in zip(pixels.shape[1:], wanted[1:], strict=True):
         if want not in (None, have):
             raise InputError(
                 f"{path} takes images of {'x'.join(map(str, wanted[1:]))}, but these are "
-                f"{'x'.join(map(str, image_shape))}; --new_size=N makes all images NxN"
+                f"{'x'.join(map(str, images.shape[1:]))}; --new_size=N makes all images NxN"
             )
-    embedding = saved(pixels)
-    if emb_size is not None:
-        embedding = layers.Dense(emb_size, name="embedding")(embedding)
-    return keras.Model(images, embedding, name="saved")
+    return saved(pixels)
 
 
 def _with_channels(images: keras.KerasTensor, channels: int) -> keras.KerasTensor:

@@ -69,6 +69,8 @@ def load_tensorflow() -> None:
         try:
             import tensorflow as tf
 
+            # Else a GPU multiplies float32 matrices with 10 bits, those of the association too.
+            tf.config.experimental.enable_tensor_float_32_execution(False)
             tf.config.list_physical_devices()  # looks for GPUs, which has its notes too
             # Keras's predict is traced for each size of batch, and TensorFlow warns of it.
             tf.get_logger().setLevel("ERROR")

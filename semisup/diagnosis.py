@@ -19,7 +19,7 @@ UNIFORM = 0.02
 
 
 def signs(
-    logs: Mapping[str, float], labelled: int, unlabelled: int, progress: float
+    logs: Mapping[str, float], labelled: int, unlabelled: int, progress: float, classes: int
 ) -> Iterator[tuple[str, str]]:
     """What is wrong with the walks: a word for it, and a line that says what to try.
 
@@ -28,6 +28,7 @@ def signs(
         labelled: samples of A in a batch.
         unlabelled: samples of B in a batch.
         progress: how far the run is, from 0 to 1. Much is allowed at the beginning.
+        classes: of A. Of one alone, no round trip can go wrong, and its losses say nothing.
     """
     visited = math.exp(logs["visit_entropy"])
     if progress >= 0.25 and visited < FEWEST_VISITED * unlabelled:
@@ -38,6 +39,7 @@ def signs(
         )
     if (
         progress >= 0.25
+        and classes > 1
         and logs["walker_loss"] > math.log(labelled) - UNIFORM
         and logs["visit_entropy"] > math.log(unlabelled) - UNIFORM
     ):

@@ -72,6 +72,7 @@ def build(recipe: Recipe) -> Experiment:
     """
     augmentation.augmentation(recipe.augmentation)  # refuses an unknown one before any loading
     dataset = load_data(recipe)
+    augmentation.check_images(recipe.augmentation, dataset.image_shape[2])
     if recipe.split_file:
         split = read_split(recipe.split_file, dataset)
     else:

@@ -35,11 +35,13 @@ def main() -> None:
         raise InputError("--logdir is missing; it names the folder of the run")
     logdir = Path(_LOGDIR.value)
     load_tensorflow()  # which --help and bad flags do not need
-    from semisup import exporting, trained
+    from semisup import exporting, runs, trained
     from semisup.atomic import write_text
 
     kind = _FORMAT.value
-    out = Path(_OUT.value) if _OUT.value else logdir / f"classifier{exporting.ENDINGS[kind]}"
+    out = Path(_OUT.value or logdir / f"{runs.EXPORT}{exporting.ENDINGS[kind]}")
+    if out.resolve() == (logdir / runs.MODEL).resolve():
+        raise InputError(f"{out} is the run's own model, and would be lost; choose another --out")
     run = trained.load(logdir)
     difference = exporting.export(run.model, kind, out, run.labeled.images, _PIXELS.value)
     names = out.with_name(f"{out.stem}.classes.txt")

@@ -46,7 +46,7 @@ def choose_walk_sample(
         classes: of this many classes at most.
     """
     labels = dataset.train_labels[split.labeled]
-    rows = [split.labeled[labels == c][:per_class] for c in range(min(classes, labels.max() + 1))]
+    rows = [split.labeled[labels == c][:per_class] for c in np.unique(labels)[:classes]]
     random = np.random.default_rng(0)
     drawn = random.choice(split.unlabeled, min(unlabeled, len(split.unlabeled)), replace=False)
     if dataset.unlabeled_images is None:
@@ -174,5 +174,7 @@ def _draw_steps(
 ) -> None:
     """A line for each step; its darkness is the step's probability, P [from, to]."""
     i, j = np.nonzero(P > 0.01)  # fainter ones can't be seen, only slow the drawing
+    if len(i) == 0:
+        return
     lines = [[(x_from[a], y_from), (x_to[b], y_to)] for a, b in zip(i, j, strict=True)]
     axes.add_collection(LineCollection(lines, colors="black", alpha=P[i, j], lw=1.1, zorder=1))

@@ -10,6 +10,7 @@ from typing import Any
 from absl import flags
 
 from semisup import recipes
+from semisup.errors import InputError
 from semisup.settings import Recipe
 
 _DEFINE: dict[type, Callable[..., Any]] = {
@@ -17,6 +18,11 @@ _DEFINE: dict[type, Callable[..., Any]] = {
     int: flags.DEFINE_integer,
     float: flags.DEFINE_float,
     str: flags.DEFINE_string,
+}
+
+
+_OF_THE_SPLIT = {
+    *("sup_per_class", "unsup_samples", "sup_seed", "fold", "exclude_labeled", "remove_classes")
 }
 
 
@@ -40,9 +46,13 @@ def recipe_from_flags() -> Recipe:
     """The recipe that --recipe names, with the flags that were given.
 
     Raises:
-        InputError: there is no such recipe, or a setting is outside its range.
+        InputError: there is no such recipe, a setting is outside its range, or one is given
+            that --split_file decides.
     """
-    return recipes.get(flags.FLAGS.recipe, **given_settings())
+    given = given_settings()
+    if given.get("split_file") and (both := sorted(_OF_THE_SPLIT & given.keys())):
+        raise InputError(f"--split_file says which images are labelled; leave out --{both[0]}")
+    return recipes.get(flags.FLAGS.recipe, **given)
 
 
 def given_settings() -> dict[str, Any]:

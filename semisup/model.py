@@ -52,6 +52,9 @@ class AssociativeModel(keras.Model):
     EarlyStopping("val_error", mode="min").
 
     Metrics given to `compile` see the labelled rows' labels and logits only.
+    Large batches are walked over in blocks (`association.block_size_for`) if their size is known
+    when the graph is made: give `tf.data` a `drop_remainder`.
+
     `evaluate` takes no walk. Give it labelled images: it passes over rows with -1, but
     Keras counts them in the mean of "loss".
 
@@ -79,7 +82,7 @@ class AssociativeModel(keras.Model):
 
     Raises:
         InputError: the network's output is not [batch, D], the similarity or the scope is
-            unknown, or a weight is negative.
+            unknown, a weight is negative, or the label smoothing is not in [0, 1).
 
     Example:
         >>> digits = semisup.load_dataset("mnist5k")
@@ -114,6 +117,8 @@ class AssociativeModel(keras.Model):
     ):
         association.check_metric(similarity)
         distribution.check_scope(association_scope)
+        if not 0 <= label_smoothing < 1:
+            raise InputError(f"label_smoothing is {label_smoothing}; it must be in [0, 1)")
         super().__init__(name=name, **kwargs)
         self.network = network
         self.num_classes = num_classes
@@ -151,7 +156,9 @@ class AssociativeModel(keras.Model):
         if network.built and getattr(network, "input_shape", None):
             self.build(network.input_shape)  # a subclassed model has none: the first batch builds
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
+        if isinstance(input_shape[0], tuple):
+            input_shape = input_shape[0]  # of (images, labels), with separate_batches
         # A symbolic call also builds the layers of a network that has not been called yet.
         embedding = self.network(keras.KerasTensor(input_shape, dtype="float32"))
         embedding_shape = getattr(embedding, "shape", None)
@@ -181,6 +188,7 @@ class AssociativeModel(keras.Model):
     def train_step(self, data: Any) -> dict[str, Tensor]:
         if self.separate_batches:
             images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+            _check_labels(labels)
             data = ((images, labels), labels, sample_weight)
         return super().train_step(data)
 
@@ -300,6 +308,7 @@ class AssociativeModel(keras.Model):
         """Raises InputError if Keras was given what this model has no use for."""
         if sample_weight is not None:
             raise InputError("AssociativeModel takes no sample weights or class weights")
+        _check_labels(y)
         if len(y.shape) > 2 or (len(y.shape) == 2 and y.shape[1] != 1):
             raise InputError(
                 f"labels must be integers [batch], -1 for none, but have shape {tuple(y.shape)}; "
@@ -352,6 +361,14 @@ class AssociativeModel(keras.Model):
         # Batch norm over no images would be NaN for good.
         both = _any(labelled) * _any(unlabelled) > 0
         return ops.cond(both, apart, lambda: self.network(images, training=training))
+
+
+def _check_labels(labels: Tensor) -> None:
+    if labels is None:
+        raise InputError(
+            "there are no labels: AssociativeModel takes pairs (images, labels), in training with "
+            "-1 for none"
+        )
 
 
 def _rows(labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from semisup import atomic, checkpoints, locks, runs
 from semisup.errors import InputError
 
+_EXPORT_ENDINGS = (".keras", ".tflite", ".onnx", ".classes.txt")
 _PROJECTOR_FILES = ("embeddings.tsv", "metadata.tsv", "thumbnails.png")
 
 
@@ -21,7 +22,7 @@ def clear(logdir: Path) -> None:
         return
     refuse_links(logdir)
     for path in _written(logdir):
-        if path.name.endswith(checkpoints.UNFINISHED):
+        if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink()
@@ -46,11 +47,19 @@ def _written(logdir: Path) -> list[Path]:
     return [
         *_present(logdir, runs.RESULT, runs.EVAL, runs.LABELED, runs.MODEL, runs.METRICS),
         *_present(logdir, *runs.FIGURES, *runs.SUGGESTIONS, runs.PROJECTOR_CONFIG),
+        *_exports(logdir / runs.EXPORT),
         *checkpoints.remains(logdir),
         *logdir.glob(f"events.out.tfevents.*{runs.EVENTS}"),
         *_present(logdir / runs.PROJECTOR, *_PROJECTOR_FILES),
         *_present(logdir, runs.SPLIT, runs.RECIPE),
     ]
+
+
+def _exports(path: Path) -> list[Path]:
+    """What semisup-export wrote under this name, where nothing else was asked for."""
+    files = _present(path.parent, *(f"{path.name}{ending}" for ending in _EXPORT_ENDINGS))
+    is_export = path.is_symlink() or (path / "saved_model.pb").is_file()
+    return [*files, path] if is_export else files
 
 
 def _present(folder: Path, *names: str) -> list[Path]:

@@ -36,6 +36,7 @@ LABELED = "labeled.npz"
 PROJECTOR, PROJECTOR_CONFIG = "projector", "projector_config.pbtxt"
 FIGURES = ("figure2.png", "figure3.png", "figure4.png")
 SUGGESTIONS = ("suggestions.csv", "suggestions.png")
+EXPORT = "classifier"  # begins the names of what semisup-export writes
 
 # What a result consists of.
 _ERRORS = ("test_error", "test_error_median", "test_error_min")

@@ -138,7 +138,7 @@ class Recipe:
     )
     decay_factor: float = _setting(0.33, "factor of each drop of a step schedule")
     decay_steps: int = _setting(5000, "steps between the drops of a step schedule")
-    minimum_learning_rate: float = _setting(1e-6, "the learning rate never falls below this")
+    minimum_learning_rate: float = _setting(1e-6, "the learning rate falls no lower than this")
     ema: float = _setting(
         0.0,
         "momentum of a moving average of the weights, which is then what is evaluated and saved; "
@@ -174,6 +174,17 @@ class Recipe:
         for name in ("label_smoothing", "warmup_share", "ema"):
             if getattr(self, name) >= 1:
                 raise InputError(f"--{name} is {getattr(self, name)}; it must be below 1")
+        envelopes = {
+            "walker": self.walker_weight_envelope,
+            "visit": self.visit_weight_envelope or self.walker_weight_envelope,
+        }
+        for loss, envelope in envelopes.items():
+            delay = getattr(self, f"{loss}_weight_envelope_delay")
+            if envelope == "none" and delay > 0:
+                raise InputError(
+                    f"--{loss}_weight_envelope_delay is {delay}, but there is no envelope to "
+                    f"delay; add --{loss}_weight_envelope=linear"
+                )
         if not 0 < self.learning_rate < float("inf"):
             raise InputError(f"--learning_rate is {self.learning_rate}; it must be above 0")
         if self.learning_rate_schedule not in ("step", "cosine"):

@@ -174,9 +174,14 @@ def _train(
         weights = model.loss_weights_now()
         if min(weights["walker_weight"], weights["visit_weight"]) == 0:
             return  # not trained to walk, or not yet
-        labelled = setup.labelled_in_batch + recipe.virtual_embeddings
+        # A walk is over the embeddings of all devices, or of each alone.
+        walks = strategy.num_replicas_in_sync if recipe.association_scope == "replica" else 1
         found = diagnosis.signs(
-            logs, labelled, recipe.unsup_batch_size, progress=step / recipe.max_steps
+            logs,
+            setup.labelled_in_batch // walks + recipe.virtual_embeddings,
+            recipe.unsup_batch_size // walks,
+            progress=step / recipe.max_steps,
+            classes=setup.labelled_in_batch // recipe.sup_per_batch + recipe.virtual_embeddings,
         )
         for sign, line in found:
             if sign not in warned:

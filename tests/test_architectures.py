@@ -149,5 +149,11 @@ def test_bad_requests_are_refused():
         architectures.build("alexnet", (28, 28, 1))
     with pytest.raises(InputError, match="mnist_model needs images of at least 8x8 pixels"):
         architectures.build("mnist_model", (7, 28, 1))
-    with pytest.raises(InputError, match="these are 96x15"):
-        architectures.build("stl10_model", (96, 15, 3))
+    with pytest.raises(InputError, match="these are 96x16"):
+        architectures.build("stl10_model", (96, 16, 3))
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_the_smallest_images_are_taken(name):
+    smallest = 17 if name.startswith("stl10") else 8
+    assert architectures.build(name, (smallest, smallest, 3)).output_shape[0] is None

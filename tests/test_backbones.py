@@ -88,9 +88,21 @@ def test_a_saved_model_is_the_embedding(tmp_path):
     np.testing.assert_allclose(again(IMAGES), mine(IMAGES), rtol=1e-6)
 
 
+def test_l2_weighs_on_the_layer_on_top(tmp_path):
+    path = tmp_path / "mine.keras"
+    saved_model(path, keras.layers.Dense(5))
+    assert not architectures.build(str(path), (32, 32, 3), emb_size=7).losses
+    network = architectures.build(str(path), (32, 32, 3), emb_size=7, l2_weight=0.1)
+    [loss] = network.losses
+    top = network.get_layer("embedding").kernel
+    np.testing.assert_allclose(loss, 0.05 * np.sum(np.square(top)), rtol=1e-5)
+
+
 def test_bad_requests_are_one_line(tmp_path):
     path = tmp_path / "mine.keras"
     saved_model(path, keras.layers.Dense(5))
+    one_channel = tmp_path / "grey.keras"
+    saved_model(one_channel, keras.layers.Dense(5), shape=(32, 32, 1))
     unsafe = tmp_path / "unsafe.keras"
     saved_model(unsafe, keras.layers.Lambda(lambda x: x + 1))
     damaged = tmp_path / "damaged.keras"
@@ -102,6 +114,7 @@ def test_bad_requests_are_one_line(tmp_path):
         ("mnist_model", (28, 28, 1), "imagenet", "is for --architecture=keras:NAME"),
         (str(path), (32, 32, 3), "imagenet", "brings its own weights"),
         (str(path), (28, 28, 3), "none", "takes images of 32x32x3, but these are 28x28x3"),
+        (str(one_channel), (32, 32, 3), "none", "takes images of 1 channels, but these have 3"),
         (str(unsafe), (32, 32, 3), "none", "cannot load the model .*unsafe"),
         (str(damaged), (32, 32, 3), "none", "cannot load the model .*damaged"),
         ("nowhere.keras", (32, 32, 3), "none", "there is no file nowhere.keras"),

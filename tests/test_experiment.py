@@ -172,6 +172,8 @@ def test_split_file_and_initial_weights(mnist_dir, tmp_path):
 def test_unknown_names_are_refused(mnist_dir):
     with pytest.raises(InputError, match="unknown architecture 'vgg'"):
         build(mnist_dir, architecture="vgg")
+    with pytest.raises(InputError, match="stl10 changes colours, but the images have 1 channel"):
+        build(mnist_dir, augmentation="stl10")
     with pytest.raises(InputError, match="unknown augmentation 'cutout'"):
         build(mnist_dir, augmentation="cutout")
     with pytest.raises(InputError, match="unknown envelope 'cubic'"):

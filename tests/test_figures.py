@@ -6,7 +6,7 @@ from matplotlib.collections import LineCollection
 
 from semisup import association, figures
 from semisup.data.dataset import Dataset
-from semisup.data.splits import choose_split
+from semisup.data.splits import Split, choose_split
 from semisup.evaluation import Report, predict
 from semisup.model import AssociativeModel
 
@@ -55,6 +55,16 @@ def test_lines_are_as_dark_as_the_steps_are_likely(model):
         np.testing.assert_allclose(lines.get_alpha(), P[P > 0.01], rtol=1e-5)
     assert len(axes.images) == 6 + 12 + 6
     assert axes.get_title() == "title"
+
+
+def test_walks_of_other_classes_and_faint_ones_are_drawn(model):
+    """Labelled is the last class only; no step is likely enough for a line."""
+    last = Split(SPLIT.labeled[LABELS[SPLIT.labeled] == 2], SPLIT.unlabeled)
+    sample = figures.choose_walk_sample(DATASET, last, per_class=2, unlabeled=12, classes=1)
+    np.testing.assert_array_equal(LABELS[places(sample.A)], [2, 2])
+    many = figures.WalkSample(sample.A[:1] * 0, np.zeros((200, *sample.B.shape[1:]), np.uint8))
+    [axes] = figures.association_figure({"title": model}, many).axes
+    assert sum(isinstance(item, LineCollection) for item in axes.collections) == 1  # back to A
 
 
 def test_confusion_figure_shows_counts_and_names():

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from semisup.data import named_images, own, stored_images
-from semisup.data.images import find_images, read_header, read_image
+from semisup.data.images import find_images, read_header, read_image, read_image_as
 from semisup.errors import InputError
 
 ORIENTATION = 0x0112  # the tag's number in the EXIF standard
@@ -87,6 +87,23 @@ def test_broken_or_strange_exif_is_no_reason_to_refuse_an_image(tmp_path):
     path = tmp_path / "photo.jpg"
     path.write_bytes(damaged)
     np.testing.assert_array_equal(read_image(path), np.rot90(stored(content), -1))
+
+
+@pytest.mark.parametrize("ending", ["png", "tiff"])
+def test_sixteen_bits_keep_their_shades(tmp_path, ending):
+    ramp = np.linspace(0, 2**16 - 1, 120).astype(np.uint16).reshape(10, 12)
+    path = tmp_path / f"ramp.{ending}"
+    Image.fromarray(ramp).save(path)
+    assert read_header(path) == (10, 12, 1)
+    np.testing.assert_array_equal(read_image(path)[..., 0], ramp >> 8)
+    np.testing.assert_array_equal(read_image_as(path, (10, 12, 3))[..., 2], ramp >> 8)
+
+
+def test_pixels_of_unknown_range_are_refused(tmp_path):
+    path = tmp_path / "heights.tiff"
+    Image.fromarray(np.ones((10, 12), np.float32)).save(path)
+    with pytest.raises(InputError, match=r"heights\.tiff .*a range that is not known"):
+        read_image(path)
 
 
 def test_png_with_changed_pixels_is_refused(tmp_path):

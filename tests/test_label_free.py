@@ -60,6 +60,21 @@ def test_each_part_falls_for_its_own_fault():
     assert found[label_free.SCORE] < 0.5
 
 
+@pytest.mark.parametrize("similarity", ["cosine", "euclidean"])
+def test_the_models_own_similarity_is_what_it_is_judged_by(similarity):
+    """All embeddings are of one direction, so by their cosine nothing can be told apart."""
+    network = keras.Sequential([keras.Input((1, 1, 1)), keras.layers.Flatten()])
+    model = AssociativeModel(network, 2, similarity=similarity)
+    labels = np.repeat([0, 1], 5)
+    images = np.where(labels, 200, 100).astype(np.uint8).reshape(-1, 1, 1, 1)
+    found = label_free.scores(model, Probe(images, labels, images))
+    assert found["label_free_p_correct"] == pytest.approx(
+        {"cosine": 0.5, "euclidean": 1.0}[similarity], abs=1e-4
+    )
+    # By the dot product all would go to the brighter ones.
+    assert found["label_free_visit_entropy"] == pytest.approx(1.0, abs=1e-4)
+
+
 def test_entropy_is_of_the_visits_by_hand():
     model = classifier(scale=math.sqrt(math.log(3)))  # one step in class is 3 times as likely
     probe = Probe(corner_images([0, 0]), np.array([0, 0]), corner_images([0, 1]))

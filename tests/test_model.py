@@ -166,16 +166,18 @@ class Subclassed(keras.Model):
         return self.dense(self.flatten(images))
 
 
+@pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("called", [False, True])
-def test_subclassed_networks_are_taken(called):
+def test_subclassed_networks_are_taken(called, apart):
     inner = Subclassed()
     if called:
         inner(batch()[0])
-    model = AssociativeModel(inner, 4)
+    model = AssociativeModel(inner, 4, separate_batches=apart)
     model.compile("adam")
+    model.train_on_batch(*batch())  # builds it, too
+    assert len(model.trainable_variables) == 4
     before = model.predict(batch()[0], verbose=0)["embedding"]
     model.train_on_batch(*batch())
-    assert len(model.trainable_variables) == 4
     assert not np.allclose(before, model.predict(batch()[0], verbose=0)["embedding"])
 
 
@@ -318,9 +320,16 @@ def test_bad_use_is_refused():
         model.train_on_batch(batch()[0], one_hot)
     with pytest.raises(InputError, match="weight -1"):
         AssociativeModel(network(), 4, walker_weight=-1.0)
+    for smoothing in (-0.1, 1.0):
+        with pytest.raises(InputError, match=r"label_smoothing is .*; it must be in \[0, 1\)"):
+            AssociativeModel(network(), 4, label_smoothing=smoothing)
+    for apart in (False, True):
+        with pytest.raises(InputError, match="there are no labels"):
+            compiled(separate_batches=apart).fit(batch()[0], verbose=0)
 
 
-def test_pseudo_labels_add_their_loss():
+@pytest.mark.parametrize("similarity", ["dot", "euclidean"])
+def test_pseudo_labels_add_their_loss(similarity):
     """The total grows by the weight, at this step, times the loss; without a weight by nothing."""
     images = np.random.default_rng(0).normal(size=(30, 6)).astype("float32") * 9
     labels = np.r_[np.arange(12) % 3, np.full(18, -1)]
@@ -328,7 +337,7 @@ def test_pseudo_labels_add_their_loss():
     def first_step(**options):
         keras.utils.set_random_seed(0)
         network = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4)])
-        model = AssociativeModel(network, 3, **options)
+        model = AssociativeModel(network, 3, similarity=similarity, **options)
         model.compile(keras.optimizers.SGD(0.0))
         return model, model.train_on_batch(images, labels, return_dict=True)
 
@@ -339,7 +348,7 @@ def test_pseudo_labels_add_their_loss():
     total = plain["loss"] + 0.5 * logs["pseudo_label_loss"]
     np.testing.assert_allclose(logs["loss"], total, rtol=1e-5)
     A, B = model(images[:12])["embedding"], model(images[12:])
-    mass = pseudo_labels.class_mass(A, B["embedding"], labels[:12], 3)
+    mass = pseudo_labels.class_mass(A, B["embedding"], labels[:12], 3, similarity)
     expected = pseudo_labels.pseudo_label_loss(B["logits"], mass)
     np.testing.assert_allclose(logs["pseudo_label_loss"], expected, rtol=1e-5)
     assert "pseudo_label_loss" not in model.evaluate(images, labels, return_dict=True, verbose=0)

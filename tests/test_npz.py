@@ -62,12 +62,13 @@ def assert_alike(stored, dataset):
     assert stored.class_names == dataset.class_names
 
 
+NO_TEST = {"test_images": None, "test_labels": None}
 GREY = {f"{split}_images": pixels(30, 8, 8) for split in ("train", "unlabeled")}
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"test_images": None}, {"test_images": None, **GREY}],
+    [{}, NO_TEST, {**NO_TEST, **GREY}],
     ids=["as they are", "held out", "grey, held out"],
 )
 @pytest.mark.parametrize("new_size", [0, 6, 8])
@@ -170,6 +171,9 @@ def test_predictions_read_large_files_too(tmp_path, monkeypatch):
         ({"class_names": np.array([object()] * 3)}, "Object arrays cannot be loaded"),
         ({"notes": np.zeros(5000)}, "what is in it beside images unpacks to"),
         ({"train_labels": None}, "has no train_labels"),
+        ({"test_labels": None}, "has test_images, but no test_labels"),
+        ({"test_images": None}, "has test_labels, but no test_images"),
+        ({"test_labels": np.zeros(0, int)}, r"test_labels is int64 \(0,\), wanted"),
     ],
 )
 def test_unfit_arrays_are_named(tmp_path, monkeypatch, changes, message):

@@ -26,6 +26,10 @@ def run(tmp_path):
     (logdir / "checkpoints" / "step-3_temp" / "part").touch()
     (logdir / "events.out.tfevents.1.host.2.3.semisup").touch()
     (logdir / "lock").touch()
+    for name in ("classifier.keras", "classifier.tflite", "classifier.classes.txt"):
+        (logdir / name).touch()
+    (logdir / "classifier" / "variables").mkdir(parents=True)
+    (logdir / "classifier" / "saved_model.pb").touch()
     for name in OWN:
         (logdir / name).parent.mkdir(exist_ok=True)
         (logdir / name).write_text("mine")
@@ -39,6 +43,7 @@ OWN = (
     "checkpoints/step-2.index.bak",
     "checkpoints/best/step-1.index",
     "figure5.png",
+    "classifier.txt",
     "projector/notes.txt",
 )
 

@@ -1,10 +1,12 @@
 import dataclasses
+import re
 import subprocess
 import sys
 
 import pytest
 
 from semisup import recipes
+from semisup.data import catalogue
 from semisup.errors import InputError
 from semisup.settings import Recipe
 
@@ -79,6 +81,15 @@ def test_no_association_without_weights():
         ({"label_smoothing": 1.0}, "--label_smoothing is 1.0; it must be below 1"),
         ({"learning_rate_schedule": "poly"}, "schedule 'poly'; known: step, cosine"),
         ({"select": "best"}, "unknown --select 'best'; known: last, label_free"),
+        (
+            {"walker_weight_envelope_delay": 5},
+            "there is no envelope to delay; add --walker_weight_envelope=linear",
+        ),
+        (
+            {"walker_weight_envelope": "linear", "visit_weight_envelope": "none"}
+            | {"visit_weight_envelope_delay": 5},
+            "add --visit_weight_envelope=linear",
+        ),
         ({"l2_weight": -1e-4}, "--l2_weight is -0.0001; it must be at least 0"),
         ({"sup_seed": -1}, "--sup_seed is -1"),
         ({"seed": 2**32}, "--seed is 4294967296; it must be below 4294967296"),
@@ -87,6 +98,12 @@ def test_no_association_without_weights():
 def test_settings_outside_their_range_are_refused(changes, message):
     with pytest.raises(InputError, match=message):
         recipes.get("mnist5k", **changes)
+
+
+def test_the_help_lists_every_data_set():
+    [field] = (field for field in dataclasses.fields(Recipe) if field.name == "dataset")
+    words = set(re.findall(r"\w+", field.metadata["help"]))
+    assert set(catalogue.NAMES) <= words
 
 
 def test_unknown_recipe_names_the_known_ones():

@@ -197,6 +197,15 @@ def _spoiling(make, step):
     return make_spoiling
 
 
+def test_a_run_that_is_frozen_to_its_end_keeps_its_first_weights(tiny, tmp_path):
+    recipe = dataclasses.replace(tiny, freeze_steps=tiny.max_steps)
+    training.train(recipe, tmp_path)
+    first, last = experiment.build(recipe).model, keras.models.load_model(tmp_path / runs.MODEL)
+    for before, after in zip(first.network.get_weights(), last.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert not np.array_equal(*(m.classifier.kernel for m in (first, last)))
+
+
 def test_the_label_free_score_selects_the_result(mnist_dir, tmp_path, monkeypatch):
     """The score is best at step 20 of 30; the run is killed before it has saved that model.
 

@@ -261,6 +261,15 @@ def augmentation(name: str) -> Callable[[tf.Tensor, Seed], tf.Tensor] | None:
     return augment
 
 
+def check_images(name: str, channels: int) -> None:
+    """Raises InputError if images of so many channels can't be augmented so."""
+    if name == "stl10" and channels != 3:
+        raise InputError(
+            f"the augmentation stl10 changes colours, but the images have {channels} channel; "
+            "try --augmentation=digits or svhn"
+        )
+
+
 def _over_border(index: tf.Tensor, size: int, wrap: tf.Tensor) -> tf.Tensor:
     """Indices of any size brought into [0, size), by repeating or mirroring."""
     mirrored = tf.math.floormod(index, 2 * size)

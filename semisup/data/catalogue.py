@@ -74,7 +74,8 @@ def load_dataset(
     path = None if data_dir is None else Path(data_dir).expanduser()
     if name not in NAMES and not name.startswith(TFDS_PREFIX):
         raise InputError(f"unknown data set {name!r}; known: {', '.join(NAMES)}, {TFDS_PREFIX}NAME")
-    if path is not None and not path.exists():
+    # tensorflow-datasets makes its own.
+    if path is not None and not path.exists() and not name.startswith(TFDS_PREFIX):
         raise InputError(f"there is no file or folder {path}, which --data_dir names")
     if path is None and name in _IN_TFDS:
         dataset = load_tfds(_IN_TFDS[name], None)

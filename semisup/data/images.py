@@ -26,7 +26,7 @@ _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 LARGEST = 50_000_000
 
 # Pillow's names of what is decoded to one channel.
-_GREY = frozenset(("1", "L", "I;16"))
+_GREY = frozenset(("1", "L", "I;16", "I;16B", "I;16L"))
 
 # EXIF orientations of a picture that lies on its side: height and width change places.
 _ON_ITS_SIDE = (5, 6, 7, 8)
@@ -135,6 +135,11 @@ def _decoded(image: Image.Image, grey: bool) -> Image.Image:
         # It turns the pixels first. Then it writes the EXIF anew, and may fail at a strange tag.
         with suppress(Exception):
             ImageOps.exif_transpose(image, in_place=True)
+    if image.mode.startswith("I;16"):
+        # 65,536 shades as 256; Pillow would make all from 256 on white.
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError("its pixels have 32 bits each, of a range that is not known")
     return image.convert("L" if grey else "RGB")
 
 

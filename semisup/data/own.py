@@ -146,13 +146,17 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
                 f"{path} has no {key}; it has {', '.join(sorted(arrays)) or 'nothing'}"
             )
     for key, array in arrays.items():
-        if key.endswith("_labels") and (array.ndim != 1 or array.dtype.kind not in "iu"):
+        integers = array.ndim == 1 and array.dtype.kind in "iu" and len(array) > 0
+        if key.endswith("_labels") and not integers:
             raise InputError(f"{path}: {key} is {array.dtype} {array.shape}, wanted integers [N]")
         if key.endswith("_images") and (array.ndim not in (3, 4) or len(array) == 0):
             raise InputError(f"{path}: {key} has shape {array.shape}, wanted [N, H, W, C]")
     images = {k: a if a.ndim == 4 else a[..., None] for k, a in arrays.items() if "_images" in k}
     labels = {k: a.astype(np.int64) for k, a in arrays.items() if k.endswith("_labels")}
-    if "test_images" not in images or "test_labels" not in labels:
+    for key, other in (("test_images", "test_labels"), ("test_labels", "test_images")):
+        if key in arrays and other not in arrays:
+            raise InputError(f"{path} has {key}, but no {other}; give both, or neither")
+    if "test_images" not in images:
         if len(images["train_images"]) != len(labels["train_labels"]):
             raise InputError(f"{path} has not as many train_labels as train_images")
         keep, hold_out = _hold_out(labels["train_labels"], path)
