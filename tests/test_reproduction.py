@@ -221,6 +221,15 @@ def test_page_of_the_docs_is_made_of_its_files():
     assert (docs / "results.md").read_text(encoding="utf-8") == wanted
 
 
+def test_page_has_a_dash_where_nothing_could_be_ranked():
+    ranks = {
+        "runs": 2,
+        "rank_correlation": {"label_free_score": {"between_runs": 0.5, "within_a_run": None}},
+        "median_error": {"last": 2.0, "chosen": 2.0, "best": 1.0},
+    }
+    assert "| score | 0.50 | - |" in page.render_page([], ranks)
+
+
 def test_the_gap_that_adapting_covers(tmp_path):
     made = cells("5", "svhn_to_mnist")
     for cell, last in ((made[0], 5.0), (made[2], 2.0), (made[3], 1.0)):

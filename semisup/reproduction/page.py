@@ -105,13 +105,15 @@ def _render_ranks(ranks: Mapping[str, Any]) -> str:
         "",
         f"Spearman's rank correlation with the accuracy on the test images, over {ranks['runs']} "
         "runs: of their last evaluations, and within a run over its checkpoints (the median over "
-        "the runs). 1 is a perfect order, 0 none. `semisup/label_free.py` says what they are.",
+        "the runs; - where no run has three of them). 1 is a perfect order, 0 none. "
+        "`semisup/label_free.py` says what they are.",
         "",
         "| statistic | between runs | within a run |",
         "| --- | --- | --- |",
     ]
     for name, found in ranks["rank_correlation"].items():
-        words = [f"{found[key]:.2f}" for key in ("between_runs", "within_a_run")]
+        values = (found[key] for key in ("between_runs", "within_a_run"))
+        words = ["-" if value is None else f"{value:.2f}" for value in values]
         lines.append(f"| {name.removeprefix('label_free_')} | {' | '.join(words)} |")
     errors = ranks["median_error"]
     lines += [
