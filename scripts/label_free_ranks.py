@@ -9,7 +9,6 @@ run", the median: may it choose a checkpoint?). 1 is a perfect order, 0 none. Th
 of the last checkpoint, of the one that the score chooses, and of the best one.
 """
 
-import math
 from pathlib import Path
 
 from absl import flags
@@ -59,9 +58,9 @@ def main() -> None:
         f"{medians['chosen']:.2f} %, best {medians['best']:.2f} %"
     )
     if _OUT.value:
-        # JSON has no NaN, the correlation of what does not vary.
+        # NaN for the correlation of what does not vary.
         numbers = {
-            name: {key: value if math.isfinite(value) else None for key, value in found.items()}
+            name: {key: atomic.json_number(value) for key, value in found.items()}
             for name, found in correlations.items()
         }
         content = {"runs": len(all_runs), "rank_correlation": numbers, "median_error": medians}

@@ -94,7 +94,7 @@ def main() -> None:
         flush=True,
     )
     try:
-        failed = _make(missing)
+        failed = _make(missing, out)
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on.")
         raise
@@ -120,8 +120,8 @@ def _chosen_rows(cells: list[Cell]) -> list[Cell]:
     return [cell for cell in cells if cell in chosen or cell.folder in sources]
 
 
-def _make(missing: list[Run]) -> list[str]:
-    """Make the runs, and tell of each; returns what those that failed say."""
+def _make(missing: list[Run], out: Path) -> list[str]:
+    """Make the runs under `out`, and tell of each; returns what those that failed say."""
     failed: list[str] = []
     started = time.monotonic()
     # The bar is for a terminal; the lines are for a log file too.
@@ -135,7 +135,7 @@ def _make(missing: list[Run]) -> list[str]:
             else:
                 news = f"test error {report.read_run(run, start=False)['last']:.2f} %"
             left = (time.monotonic() - started) / done * (len(missing) - done) / 60
-            place = run.folder.relative_to(Path(_OUT.value).resolve())
+            place = run.folder.relative_to(out)
             bar.write(f"{done}/{len(missing)}  {place}  {news}  {left:.1f} min left", sys.stdout)
             sys.stdout.flush()
             bar.update()

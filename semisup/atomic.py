@@ -1,6 +1,7 @@
 """Files that are written whole or not at all: under another name first, then renamed."""
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +36,11 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         rows = (f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
         text = "{\n" + ",\n".join(rows) + "\n}"
     write_text(path, text + "\n")
+
+
+def json_number(value: float) -> float | None:
+    """A number as JSON can have it: None for NaN and infinity."""
+    return float(value) if math.isfinite(value) else None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,8 +12,7 @@ there. --out=FOLDER writes this, figures and suggestions elsewhere; --data_dir a
 """
 
 import dataclasses
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from absl import flags
@@ -93,9 +92,11 @@ def main() -> None:
         content = {
             "step": step,
             "test_error": report.error,
-            "error_per_class": dict(
-                zip(report.class_names, _json_numbers(report.error_per_class), strict=True)
-            ),
+            # NaN for a class without test images.
+            "error_per_class": {
+                name: atomic.json_number(error)
+                for name, error in zip(report.class_names, report.error_per_class, strict=True)
+            },
             "confusion": report.confusion.tolist(),
         }
         atomic.write_json(out / runs.EVAL, content)
@@ -113,11 +114,6 @@ def main() -> None:
                 f"{len(chosen)} images to label next: {out / suggestions.CSV}, "
                 f"{out / suggestions.PICTURE}"
             )
-
-
-def _json_numbers(values: Iterable[float]) -> list[float | None]:
-    """JSON has no NaN, the error of a class without test images."""
-    return [float(value) if math.isfinite(value) else None for value in values]
 
 
 def console_main() -> None:

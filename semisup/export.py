@@ -39,12 +39,12 @@ def main() -> None:
     from semisup.atomic import write_text
 
     kind = _FORMAT.value
-    out = Path(_OUT.value or logdir / f"{runs.EXPORT}{exporting.ENDINGS[kind]}")
+    out = Path(_OUT.value or logdir / f"{runs.EXPORT}{runs.EXPORT_ENDINGS[kind]}")
     if out.resolve() == (logdir / runs.MODEL).resolve():
         raise InputError(f"{out} is the run's own model, and would be lost; choose another --out")
     run = trained.load(logdir)
     difference = exporting.export(run.model, kind, out, run.labeled.images, _PIXELS.value)
-    names = out.with_name(f"{out.stem}.classes.txt")
+    names = out.with_name(f"{out.stem}{runs.CLASSES_ENDING}")
     write_text(names, "".join(f"{name}\n" for name in run.labeled.class_names))
     shape = ", ".join(map(str, run.labeled.image_shape))
     print(f"wrote {out} (in: {_PIXELS.value} [N, {shape}]) and {names}")

@@ -19,11 +19,9 @@ from scipy.special import softmax
 from semisup.atomic import TEMPORARY
 from semisup.errors import InputError
 from semisup.model import AssociativeModel
+from semisup.runs import EXPORT_ENDINGS as ENDINGS
 
 Run = Callable[[np.ndarray], np.ndarray]
-
-# The file's ending in each format. A SavedModel is a folder.
-ENDINGS = {"keras": ".keras", "saved_model": "", "tflite": ".tflite", "onnx": ".onnx"}
 
 # Largest difference of any probability from the run's own model. TensorFlow runs the first
 # two with the same kernels; the others have kernels of their own.

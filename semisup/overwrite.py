@@ -6,7 +6,6 @@ from pathlib import Path
 from semisup import atomic, checkpoints, locks, runs
 from semisup.errors import InputError
 
-_EXPORT_ENDINGS = (".keras", ".tflite", ".onnx", ".classes.txt")
 _PROJECTOR_FILES = ("embeddings.tsv", "metadata.tsv", "thumbnails.png")
 
 
@@ -57,7 +56,8 @@ def _written(logdir: Path) -> list[Path]:
 
 def _exports(path: Path) -> list[Path]:
     """What semisup-export wrote under this name, where nothing else was asked for."""
-    files = _present(path.parent, *(f"{path.name}{ending}" for ending in _EXPORT_ENDINGS))
+    endings = (*filter(None, runs.EXPORT_ENDINGS.values()), runs.CLASSES_ENDING)
+    files = _present(path.parent, *(f"{path.name}{ending}" for ending in endings))
     is_export = path.is_symlink() or (path / "saved_model.pb").is_file()
     return [*files, path] if is_export else files
 

@@ -36,7 +36,9 @@ LABELED = "labeled.npz"
 PROJECTOR, PROJECTOR_CONFIG = "projector", "projector_config.pbtxt"
 FIGURES = ("figure2.png", "figure3.png", "figure4.png")
 SUGGESTIONS = ("suggestions.csv", "suggestions.png")
-EXPORT = "classifier"  # begins the names of what semisup-export writes
+# What semisup-export writes, unless told otherwise: a file or folder, and its classes.
+EXPORT, CLASSES_ENDING = "classifier", ".classes.txt"
+EXPORT_ENDINGS = {"keras": ".keras", "saved_model": "", "tflite": ".tflite", "onnx": ".onnx"}
 
 # What a result consists of.
 _ERRORS = ("test_error", "test_error_median", "test_error_min")
