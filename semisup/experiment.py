@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from semisup import architectures, backbones, freezing, precision, schedules
+from semisup import architectures, backbones, freezing, precision, schedules, self_training
 from semisup.data import augmentation, catalogue
 from semisup.data.batches import association_batches
 from semisup.data.dataset import Dataset
@@ -28,6 +28,7 @@ class Experiment:
     dataset: Dataset
     split: Split
     model: AssociativeModel
+    taught: self_training.Taught | None = None
 
     @property
     def classes_without_labels(self) -> list[str]:
@@ -43,15 +44,15 @@ class Experiment:
 
     def batches(self, start_step: int = 0, part: int = 0, parts: int = 1) -> tf.data.Dataset:
         """Endless training batches, or parts of them, from number `start_step` on."""
-        dataset, labeled = self.dataset, self.split.labeled
-        pool = dataset.unlabeled_pool
+        images, labels = self_training.joined(self.dataset, self.split, self.taught)
+        pool = self.dataset.unlabeled_pool
         if len(self.split.unlabeled) < len(pool):
             pool = pool[self.split.unlabeled]
         name = self.recipe.augmentation
         augment = augmentation.augmentation(name)
         return association_batches(
-            dataset.train_images[labeled],
-            dataset.train_labels[labeled],
+            images,
+            labels,
             pool if self.recipe.associates else None,
             sup_per_batch=self.recipe.sup_per_batch,
             unsup_batch_size=self.recipe.unsup_batch_size,
@@ -85,7 +86,10 @@ def build(recipe: Recipe) -> Experiment:
             exclude_labeled=recipe.exclude_labeled,
             remove_classes=recipe.remove_classes,
         )
-    return Experiment(recipe, dataset, split, build_model(recipe, dataset))
+    taught = None
+    if recipe.teacher:
+        taught = self_training.teach(Path(recipe.teacher), dataset, split, recipe.teacher_share)
+    return Experiment(recipe, dataset, split, build_model(recipe, dataset), taught)
 
 
 def build_again(recipe: Recipe, logdir: Path, first_weights: bool = False) -> Experiment:
@@ -104,6 +108,7 @@ def build_again(recipe: Recipe, logdir: Path, first_weights: bool = False) -> Ex
         recipe = dataclasses.replace(recipe, split_file=str(logdir / SPLIT))
     if not first_weights:
         recipe = dataclasses.replace(recipe, init_from=None, weights="none")
+    recipe = dataclasses.replace(recipe, teacher=None)  # only training needs its labels
     return build(recipe)
 
 

@@ -62,7 +62,7 @@ def given_settings() -> dict[str, Any]:
         for field in dataclasses.fields(Recipe)
         if flags.FLAGS[field.name].present
     }
-    for name in ("data_dir", "target_data_dir", "split_file", "init_from"):
+    for name in ("data_dir", "target_data_dir", "split_file", "init_from", "teacher"):
         if given.get(name):
             # The evaluator may run in another folder.
             given[name] = str(Path(given[name]).expanduser().resolve())

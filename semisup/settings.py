@@ -61,8 +61,8 @@ class Recipe:
     unsup_batch_size: int = _setting(100, "unlabelled images in a batch")
     augmentation: str = _setting(
         "none",
-        "random changes of the images: none, digits (mild affine), svhn, stl10, or inversion "
-        "(of labelled images only); true for the recipe's own, or if it has none, for the one that "
+        "random changes of the images: none, digits (affine), digits_mild (half as much), svhn, "
+        "stl10, or inversion (of labelled images only); true for the recipe's own, or if it has none, for the one that "
         "suits the data set; false for none",
     )
     # The network.
@@ -95,6 +95,14 @@ class Recipe:
     )
     init_from: str | None = _setting(
         None, "begin with the weights of the run in this folder, with the same network"
+    )
+    teacher: str | None = _setting(
+        None,
+        "self-training: the finished run in this folder labels unlabelled images, which join the "
+        "labelled ones; not in the paper",
+    )
+    teacher_share: float = _setting(
+        0.95, "share of the unlabelled images that the teacher labels: those it is surest of"
     )
     # The losses.
     similarity: str = _setting("dot", "similarity of embeddings: dot, cosine or euclidean")
@@ -174,6 +182,10 @@ class Recipe:
         for name in ("label_smoothing", "warmup_share", "ema"):
             if getattr(self, name) >= 1:
                 raise InputError(f"--{name} is {getattr(self, name)}; it must be below 1")
+        if not 0 < self.teacher_share <= 1:
+            raise InputError(
+                f"--teacher_share is {self.teacher_share}; it must be above 0 and at most 1"
+            )
         envelopes = {
             "walker": self.walker_weight_envelope,
             "visit": self.visit_weight_envelope or self.walker_weight_envelope,

@@ -68,6 +68,33 @@ class StoredImages(ABC):
         return tf.ensure_shape(pixels, [None, *self.image_shape])
 
 
+@dataclass(frozen=True)
+class _Both(StoredImages):
+    """Images of two arrays or stores, those of the second after those of the first.
+
+    `places` are their numbers in this order, integers [N].
+    """
+
+    both: "tuple[np.ndarray | StoredImages, ...]" = ()
+
+    def _read(self, place: np.integer) -> np.ndarray:
+        first, second = self.both
+        return first[place] if place < len(first) else second[place - len(first)]
+
+
+def together(
+    first: "np.ndarray | StoredImages", second: "np.ndarray | StoredImages"
+) -> "np.ndarray | StoredImages":
+    """The images of both, [N, H, W, C] and [M, H, W, C], in this order, [N + M, H, W, C].
+
+    In memory if both are, else they stay where they are.
+    """
+    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
+        return np.concatenate([first, second])
+    numbers = np.arange(len(first) + len(second))
+    return _Both(numbers, first.shape[1:], both=(first, second))
+
+
 def memory_for_images() -> int:
     """Bytes that people's own images may take in memory; larger sets stay on disk."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4

@@ -20,7 +20,7 @@ from semisup.settings import Recipe
 BACKENDS = ("threading", "loky", "dask")
 
 # Where files lie is no setting of an experiment: a table may move, and so may its data.
-_PLACES = ("data_dir", "target_data_dir", "init_from")
+_PLACES = ("data_dir", "target_data_dir", "init_from", "teacher")
 
 # The training processes of this process, so that Ctrl-C can end them well.
 _children: set[subprocess.Popen] = set()
@@ -41,6 +41,8 @@ def runs_of(cell: Cell, seeds: int, out: Path) -> list[Run]:
         changes: dict[str, Any] = {"seed": seed, "sup_seed": seed}
         if cell.source:
             changes["init_from"] = str((out / cell.source / f"seed{seed}").resolve())
+        if cell.teacher:
+            changes["teacher"] = str((out / cell.teacher / f"seed{seed}").resolve())
         recipe = dataclasses.replace(cell.recipe, **changes)
         found.append(Run(recipe, out / cell.folder / f"seed{seed}"))
     return found
@@ -80,7 +82,7 @@ def _differences(run: Run) -> list[str]:
 
 
 def run_all(missing: Sequence[Run], jobs: int, backend: str) -> Iterator[tuple[Run, str]]:
-    """Make the runs, `jobs` at a time; those that need another's weights come after it.
+    """Make the runs, `jobs` at a time; those that need another's weights or labels come after it.
 
     A run that fails or crashes harms no other. Where it stopped, it goes on next time.
 
@@ -96,7 +98,8 @@ def run_all(missing: Sequence[Run], jobs: int, backend: str) -> Iterator[tuple[R
     import joblib
 
     threads = max((os.cpu_count() or 1) // jobs, 1) if jobs > 1 else None
-    waves = [[r for r in missing if bool(r.recipe.init_from) == late] for late in (False, True)]
+    needs = [bool(run.recipe.init_from or run.recipe.teacher) for run in missing]
+    waves = [[run for run, n in zip(missing, needs, strict=True) if n == late] for late in (0, 1)]
     try:
         with _engine(backend, jobs):
             for wave in filter(None, waves):

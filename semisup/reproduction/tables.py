@@ -38,6 +38,7 @@ class Cell:
         folder: name of the folder of its runs; two cells may read the same runs.
         start: the figure is the error before the first step, not after the last.
         source: begin with the weights of this folder's run with the same seed.
+        teacher: learn the labels that this folder's run with the same seed gives.
     """
 
     row: str
@@ -47,6 +48,7 @@ class Cell:
     folder: str
     start: bool = False
     source: str | None = None
+    teacher: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,28 @@ def _by_labels(recipe: Recipe, paper: dict[int, Published]) -> list[Cell]:
     ]
 
 
+# The recipes that learn from a teacher, and the recipe of that.
+_STUDENTS = {"mnist_student": "mnist_fast"}
+
+
 def _table_1(name: str, prepare: Prepare) -> list[Cell]:
-    return _by_labels(prepare(name), {100: (0.89, 0.08), 1000: (0.74, 0.03), ALL: (0.36, 0.03)})
+    cells = _by_labels(prepare(name), {100: (0.89, 0.08), 1000: (0.74, 0.03), ALL: (0.36, 0.03)})
+    if name not in _STUDENTS:
+        return cells
+    taught = []
+    for cell in cells:
+        if cell.recipe.sup_per_class == ALL:  # leaves a teacher nothing to label
+            taught.append(cell)
+            continue
+        folder = f"{cell.folder}_teacher"
+        recipe = dataclasses.replace(
+            prepare(_STUDENTS[name]), sup_per_class=cell.recipe.sup_per_class
+        )
+        taught += [
+            Cell(f"{cell.row}, the teacher", "", recipe, None, folder),
+            dataclasses.replace(cell, teacher=folder),
+        ]
+    return taught
 
 
 def _table_2(name: str, prepare: Prepare) -> list[Cell]:
