@@ -107,7 +107,7 @@ def _table_1(name: str, prepare: Prepare) -> list[Cell]:
             prepare(_STUDENTS[name]), sup_per_class=cell.recipe.sup_per_class
         )
         taught += [
-            Cell(f"{cell.row}, the teacher", "", recipe, None, folder),
+            Cell(f"{cell.row} (teacher)", "", recipe, None, folder),
             dataclasses.replace(cell, teacher=folder),
         ]
     return taught
