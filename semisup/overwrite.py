@@ -5,6 +5,7 @@ from pathlib import Path
 
 from semisup import atomic, checkpoints, locks, runs
 from semisup.errors import InputError
+from semisup.settings import Recipe
 
 _PROJECTOR_FILES = ("embeddings.tsv", "metadata.tsv", "thumbnails.png")
 
@@ -25,6 +26,21 @@ def clear(logdir: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def refuse_needed(logdir: Path, recipe: Recipe) -> None:
+    """Stop where a run would remove what it begins with.
+
+    Raises:
+        InputError: the recipe takes its first weights or its labels from the run in `logdir`.
+    """
+    for name in ("init_from", "teacher"):
+        needed = getattr(recipe, name)
+        if needed and Path(needed).resolve() == logdir.resolve():
+            raise InputError(
+                f"--overwrite would remove the run in {logdir}, which --{name} needs; choose "
+                "another --logdir"
+            )
 
 
 def refuse_links(logdir: Path) -> None:

@@ -62,8 +62,8 @@ class Recipe:
     augmentation: str = _setting(
         "none",
         "random changes of the images: none, digits (affine), digits_mild (half as much), svhn, "
-        "stl10, or inversion (of labelled images only); true for the recipe's own, or if it has none, for the one that "
-        "suits the data set; false for none",
+        "stl10, or inversion (of labelled images only); true for the recipe's own, or if it has "
+        "none, for the one that suits the data set; false for none",
     )
     # The network.
     architecture: str = _setting(

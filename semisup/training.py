@@ -27,7 +27,7 @@ from semisup import (
 from semisup.errors import InputError, reason
 from semisup.judging import Judge
 from semisup.model import AssociativeModel
-from semisup.overwrite import clear, refuse_links
+from semisup.overwrite import clear, refuse_links, refuse_needed
 from semisup.progress import Progress
 from semisup.settings import Recipe
 
@@ -70,6 +70,8 @@ def train(
     if save_interval is not None and save_interval < 1:
         raise InputError(f"--save_interval is {save_interval}; it must be at least 1")
     refuse_links(logdir)
+    if overwrite:
+        refuse_needed(logdir, recipe)
     begun = None if overwrite else runs.read_precision(logdir)
     numbers = begun or precision.resolve(recipe.precision)
     setup = experiment.build(dataclasses.replace(recipe, precision=numbers))
@@ -255,6 +257,9 @@ def _announce(setup: experiment.Experiment, strategy: tf.distribute.Strategy, lo
     print(f"Training on {device} in {setup.recipe.precision}, in {logdir}; to watch: {watch}")
     counts = (len(setup.split.labeled), len(setup.split.unlabeled), len(setup.dataset.test_labels))
     print("{:,} labelled, {:,} unlabelled, {:,} test images".format(*counts))
+    if setup.taught:
+        labelled = f"{len(setup.taught.indices):,} of the unlabelled"
+        print(f"{labelled} are labelled by {setup.recipe.teacher}, which was surest of them")
 
 
 def make_train_step(

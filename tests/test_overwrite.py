@@ -1,5 +1,6 @@
 """--overwrite removes what semisup wrote, and nothing else."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,15 @@ def files(folder):
 def test_what_semisup_wrote_goes_and_all_else_stays(run):
     overwrite.clear(run)
     assert files(run) == {"lock", *OWN}
+
+
+@pytest.mark.parametrize("name", ["init_from", "teacher"])
+def test_what_a_run_begins_with_is_not_removed(tiny, run, name):
+    before = files(run)
+    needing = dataclasses.replace(tiny, **{name: str(run)})
+    with pytest.raises(InputError, match=f"would remove the run in .*, which --{name} needs"):
+        training.train(needing, run.parent / "." / run.name, overwrite=True)
+    assert files(run) == before
 
 
 def test_folder_without_a_run_is_left_alone(run):

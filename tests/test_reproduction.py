@@ -106,6 +106,21 @@ def test_table_5_as_the_paper_did_it_begins_with_the_source(tmp_path):
         cells("5", "mnist")
 
 
+def test_table_1_of_students_makes_their_teachers_first(tmp_path):
+    every = cells("1", "mnist_student")
+    assert [cell.row for cell in every] == ["100 (teacher)", "100", "1000 (teacher)", "1000", "all"]
+    teacher, student, *_, supervised = every
+    assert teacher.recipe == recipes.get("mnist_fast")
+    assert (teacher.paper, student.paper) == (None, (0.89, 0.08))
+    assert every[3].recipe.sup_per_class == every[2].recipe.sup_per_class == 100
+    assert (supervised.recipe.sup_per_class, supervised.teacher) == (-1, None)
+    run = running.runs_of(student, seeds=3, out=tmp_path)[2]
+    assert run.recipe.teacher == str(tmp_path / teacher.folder / "seed2")
+    said = [report.command_of(cell, every) for cell in (teacher, student, supervised)]
+    assert [" --logdir=TEACHER " in command for command in said] == [True, False, False]
+    assert [" --teacher=TEACHER " in command for command in said] == [False, True, False]
+
+
 def test_short_keeps_the_course_of_the_learning_rate():
     whole, short = recipes.get("mnist"), scaled(recipes.get("mnist"), "short")
     assert short.max_steps / short.decay_steps == whole.max_steps / whole.decay_steps

@@ -79,7 +79,9 @@ class _Both(StoredImages):
 
     def _read(self, place: np.integer) -> np.ndarray:
         first, second = self.both
-        return first[place] if place < len(first) else second[place - len(first)]
+        number = int(place)
+        images, number = (first, number) if number < len(first) else (second, number - len(first))
+        return np.asarray(images[number])
 
 
 def together(
