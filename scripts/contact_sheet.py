@@ -9,7 +9,9 @@ from absl import flags
 from semisup.console import load_tensorflow, run_main
 from semisup.errors import InputError
 
-_AUGMENTATION = flags.DEFINE_string("augmentation", "digits", "digits, svhn, stl10 or inversion")
+_AUGMENTATION = flags.DEFINE_string(
+    "augmentation", "digits", "digits, digits_mild, svhn, stl10 or inversion"
+)
 _DATASET = flags.DEFINE_string("dataset", "mnist5k", "data set to take images from")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "folder with the data set's files")
 _OUT = flags.DEFINE_string("out", "contact_sheet.png", "file to write")

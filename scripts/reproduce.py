@@ -33,7 +33,7 @@ from semisup.reproduction import report, running
 from semisup.reproduction.places import places_of
 from semisup.reproduction.running import Run
 from semisup.reproduction.scales import SEEDS, scaled
-from semisup.reproduction.tables import TABLES, Cell
+from semisup.reproduction.tables import STUDENTS, TABLES, Cell
 from semisup.settings import Recipe
 
 _TABLE = flags.DEFINE_enum("table", None, list(TABLES), "the table")
@@ -71,6 +71,9 @@ def main() -> None:
         names, smoke_changes = (table.smoke[0],), table.smoke[1]
     if flags.FLAGS["recipe"].present:
         names, smoke_changes = flags.FLAGS.recipe.split(","), {}
+
+    if _TABLE.value != "1" and (students := sorted(STUDENTS.keys() & set(names))):
+        raise InputError(f"{students[0]} learns from a teacher, which only table 1 makes first")
 
     def prepare(name: str) -> Recipe:
         recipe = scaled(recipes.get(name, **smoke_changes), scale)
@@ -116,8 +119,8 @@ def _chosen_rows(cells: list[Cell]) -> list[Cell]:
     if unknown:
         raise InputError(f"no row {', '.join(unknown)} in this table; its rows: {', '.join(rows)}")
     chosen = [cell for cell in cells if cell.row in _ROWS.value]
-    sources = {cell.source for cell in chosen}
-    return [cell for cell in cells if cell in chosen or cell.folder in sources]
+    needed = {cell.source for cell in chosen} | {cell.teacher for cell in chosen}
+    return [cell for cell in cells if cell in chosen or cell.folder in needed]
 
 
 def _make(missing: list[Run], out: Path) -> list[str]:

@@ -22,7 +22,10 @@ from semisup.settings import Recipe
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a run trains, on what. The same recipe gives the same one, bit for bit."""
+    """What a run trains, on what. The same recipe gives the same one, bit for bit.
+
+    But for `taught`, what a teacher adds to the labels, which training alone needs and fills in.
+    """
 
     recipe: Recipe
     dataset: Dataset
@@ -86,10 +89,7 @@ def build(recipe: Recipe) -> Experiment:
             exclude_labeled=recipe.exclude_labeled,
             remove_classes=recipe.remove_classes,
         )
-    taught = None
-    if recipe.teacher:
-        taught = self_training.teach(Path(recipe.teacher), dataset, split, recipe.teacher_share)
-    return Experiment(recipe, dataset, split, build_model(recipe, dataset), taught)
+    return Experiment(recipe, dataset, split, build_model(recipe, dataset))
 
 
 def build_again(recipe: Recipe, logdir: Path, first_weights: bool = False) -> Experiment:
@@ -108,7 +108,6 @@ def build_again(recipe: Recipe, logdir: Path, first_weights: bool = False) -> Ex
         recipe = dataclasses.replace(recipe, split_file=str(logdir / SPLIT))
     if not first_weights:
         recipe = dataclasses.replace(recipe, init_from=None, weights="none")
-    recipe = dataclasses.replace(recipe, teacher=None)  # only training needs its labels
     return build(recipe)
 
 

@@ -32,11 +32,13 @@ def refuse_needed(logdir: Path, recipe: Recipe) -> None:
     """Stop where a run would remove what it begins with.
 
     Raises:
-        InputError: the recipe takes its first weights or its labels from the run in `logdir`.
+        InputError: the recipe takes its network, its first weights or its labels from the run in
+            `logdir`.
     """
-    for name in ("init_from", "teacher"):
+    inside = (logdir.resolve(), (logdir / runs.MODEL).resolve(), (logdir / runs.SPLIT).resolve())
+    for name in ("init_from", "teacher", "architecture", "weights", "split_file"):
         needed = getattr(recipe, name)
-        if needed and Path(needed).resolve() == logdir.resolve():
+        if needed and Path(needed).resolve() in inside:
             raise InputError(
                 f"--overwrite would remove the run in {logdir}, which --{name} needs; choose "
                 "another --logdir"
@@ -61,7 +63,7 @@ def _written(logdir: Path) -> list[Path]:
     # one; the recipe goes last, for it says that this is a run's folder.
     return [
         *_present(logdir, runs.RESULT, runs.EVAL, runs.LABELED, runs.MODEL, runs.METRICS),
-        *_present(logdir, *runs.FIGURES, *runs.SUGGESTIONS, runs.PROJECTOR_CONFIG),
+        *_present(logdir, runs.TAUGHT, *runs.FIGURES, *runs.SUGGESTIONS, runs.PROJECTOR_CONFIG),
         *_exports(logdir / runs.EXPORT),
         *checkpoints.remains(logdir),
         *logdir.glob(f"events.out.tfevents.*{runs.EVENTS}"),

@@ -1,6 +1,7 @@
 """The folder of a run, which tells all about it.
 
     split.json      which images are labelled and unlabelled; --split_file takes it
+    taught.npz      with --teacher: the unlabelled images that it labelled, and their labels
     recipe.json     the settings, the split's hash, the versions, the command
     checkpoints/    the newest weights and optimizer states
     metrics.jsonl   a line for each evaluation
@@ -33,6 +34,7 @@ RESULT, EVAL = "result.json", "eval.json"
 EVENTS = ".semisup"  # ends the names of the event files
 MODEL, CHECKPOINTS = "model.keras", "checkpoints"
 LABELED = "labeled.npz"
+TAUGHT = "taught.npz"
 PROJECTOR, PROJECTOR_CONFIG = "projector", "projector_config.pbtxt"
 FIGURES = ("figure2.png", "figure3.png", "figure4.png")
 SUGGESTIONS = ("suggestions.csv", "suggestions.png")
@@ -84,7 +86,9 @@ def claim(
             )
         return
     # Else a run could go on from the checkpoints of another, or pass its result for its own.
-    remains = [logdir / name for name in (RESULT, METRICS, MODEL) if (logdir / name).exists()]
+    remains = [
+        logdir / name for name in (RESULT, METRICS, MODEL, TAUGHT) if (logdir / name).exists()
+    ]
     if remains := remains or list((logdir / CHECKPOINTS).glob("step-*.json")):
         raise InputError(
             f"{logdir} has no {RECIPE}, but holds {remains[0].relative_to(logdir)} of an unknown "

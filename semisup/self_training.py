@@ -1,24 +1,27 @@
 """Self-training: a finished run labels unlabelled images for the next one. Ours, not the paper's.
 
-The walker and the visit loss learn from which images lie together; what comes of that is a
-classifier that errs on few of the unlabelled images, and on fewer still of those it is sure of.
-A network that learns from these as from any labelled image, without a walk, errs less than
-its teacher. (Xie et al., "Self-training with Noisy Student", CVPR 2020, is the same idea.)
+What the walker and the visit loss make is a classifier that errs on few of the unlabelled images,
+and on fewer still of those it is sure of. A new network learns from these as from any labelled
+image, with a walk or without. (Xie et al., "Self-training with Noisy Student improves ImageNet
+classification", CVPR 2020, is the same idea.) BUILD_NOTES.md has what it brings on MNIST.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from semisup import atomic, runs
 from semisup.backbones import load_model
 from semisup.data.dataset import Dataset, Images
+from semisup.data.npz import read_npz
 from semisup.data.splits import Split
 from semisup.data.stored_images import together
 from semisup.errors import InputError
 from semisup.evaluation import predict
 from semisup.model import AssociativeModel
-from semisup.runs import MODEL
+from semisup.settings import Recipe
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,39 @@ class Taught:
 
     indices: np.ndarray
     labels: np.ndarray
+
+
+def taught_to(logdir: Path, recipe: Recipe, dataset: Dataset, split: Split) -> Taught | None:
+    """What the run in `logdir` learns from its teacher, if it has one.
+
+    A run that has begun keeps this, so that it goes on with the same labels whatever became of
+    its teacher.
+
+    Raises:
+        InputError: as `teach`, or what the run has kept is damaged.
+    """
+    if not recipe.teacher:
+        return None
+    path = logdir / runs.TAUGHT
+    if not path.exists():
+        return teach(Path(recipe.teacher), dataset, split, recipe.teacher_share)
+    arrays = read_npz(path)
+    indices, labels = (arrays.get(name, np.empty(0)) for name in ("indices", "labels"))
+    sizes = {"indices": len(dataset.unlabeled_pool), "labels": dataset.num_classes}
+    for name, values in (("indices", indices), ("labels", labels)):
+        if (
+            values.dtype != np.int64
+            or values.shape != indices.shape[:1]
+            or np.any((values < 0) | (values >= sizes[name]))
+        ):
+            raise InputError(f"{path} is damaged: its {name} are not those of {dataset.name}")
+    return Taught(indices, labels)
+
+
+def keep(logdir: Path, taught: Taught) -> None:
+    """Write what a teacher said to the run's folder, whole or not at all."""
+    with atomic.whole(logdir / runs.TAUGHT) as temporary:
+        np.savez_compressed(temporary, **vars(taught))
 
 
 def teach(teacher: Path, dataset: Dataset, split: Split, share: float) -> Taught:
@@ -58,9 +94,7 @@ def teach(teacher: Path, dataset: Dataset, split: Split, share: float) -> Taught
     logits = predict(model, pool[candidates])["logits"]
     labels = logits.argmax(axis=1)
     of_labelled = np.isin(labels, dataset.train_labels[split.labeled])
-    # The greatest log probability, less than 0 by the log of the sum over all classes.
-    sureness = -np.log(np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1))
-    sureness[~of_labelled] = -np.inf
+    sureness = np.where(of_labelled, _log_odds(logits), -np.inf)
     wanted = min(round(share * len(candidates)), int(of_labelled.sum()))
     surest = np.sort(np.argsort(-sureness, kind="stable")[:wanted])
     return Taught(candidates[surest], labels[surest].astype(np.int64))
@@ -75,17 +109,45 @@ def joined(dataset: Dataset, split: Split, taught: Taught | None) -> tuple[Image
     return together(images, more), np.concatenate([labels, taught.labels])
 
 
+def labels_beyond(recipe: Recipe, split: Split) -> int:
+    """How many labels the teacher learned from that are not among the run's own.
+
+    0 where they can't be compared: of another data set, or when the teacher is gone.
+    """
+    teacher = Path(recipe.teacher or "")
+    try:
+        before = runs.read_recipe(teacher)
+        labeled = json.loads((teacher / runs.SPLIT).read_text(encoding="utf-8"))["labeled"]
+    except (InputError, OSError, ValueError, KeyError):
+        return 0
+    if (before.dataset, before.data_dir) != (recipe.dataset, recipe.data_dir):
+        return 0
+    return len(np.setdiff1d(labeled, split.labeled))
+
+
+def _log_odds(logits: np.ndarray) -> np.ndarray:
+    """Of the most probable class against all others, [N].
+
+    It orders as that class's probability does, which is 1 in float32 for very many images.
+    """
+    ascending = np.sort(logits.astype(np.float64), axis=1)
+    return ascending[:, -1] - np.logaddexp.reduce(ascending[:, :-1], axis=1)
+
+
 def _load(teacher: Path, dataset: Dataset) -> AssociativeModel:
-    path = teacher / MODEL
-    if not path.is_file():
-        raise InputError(f"there is no {path}; --teacher must name the folder of a finished run")
+    path = teacher / runs.MODEL
+    if not path.is_file() or runs.read_result(teacher) is None:
+        raise InputError(
+            f"there is no finished run in {teacher}; --teacher must name the folder of one"
+        )
     model = load_model(path)
-    shape = getattr(model, "network", model).input_shape[1:]
-    if not isinstance(model, AssociativeModel) or model.num_classes != dataset.num_classes:
+    names = tuple(read_npz(teacher / runs.LABELED).get("class_names", ()))
+    if not isinstance(model, AssociativeModel) or names != dataset.class_names:
         raise InputError(
             f"the run in {teacher} does not tell the {dataset.num_classes} classes of "
             f"{dataset.name} apart; --teacher must name a run on the same data"
         )
+    shape = getattr(model.network, "input_shape", (None, *dataset.image_shape))[1:]
     if shape != dataset.image_shape:
         raise InputError(
             f"the run in {teacher} takes images of {'x'.join(map(str, shape))}, not of "

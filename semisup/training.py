@@ -21,6 +21,7 @@ from semisup import (
     locks,
     precision,
     runs,
+    self_training,
     summaries,
     workers,
 )
@@ -101,7 +102,11 @@ def train(
                     f"this worker does not see the run that the chief began in {logdir}; --logdir "
                     "must be a folder that all workers share"
                 )
+            taught = self_training.taught_to(logdir, recipe, setup.dataset, setup.split)
             runs.claim(logdir, recipe, setup.split.as_json(), command, numbers)
+            if taught and chief and not (logdir / runs.TAUGHT).exists():
+                self_training.keep(logdir, taught)
+            setup = dataclasses.replace(setup, taught=taught)
         if result := runs.read_result(logdir):
             print(f"{logdir} holds this run already, finished.")
             return result
@@ -258,8 +263,14 @@ def _announce(setup: experiment.Experiment, strategy: tf.distribute.Strategy, lo
     counts = (len(setup.split.labeled), len(setup.split.unlabeled), len(setup.dataset.test_labels))
     print("{:,} labelled, {:,} unlabelled, {:,} test images".format(*counts))
     if setup.taught:
-        labelled = f"{len(setup.taught.indices):,} of the unlabelled"
-        print(f"{labelled} are labelled by {setup.recipe.teacher}, which was surest of them")
+        count, teacher = len(setup.taught.indices), setup.recipe.teacher
+        print(
+            f"{count:,} of the unlabelled ones have labels of {teacher}, which was surest of them"
+        )
+        if beyond := self_training.labels_beyond(setup.recipe, setup.split):
+            print(f"Its own training knew {beyond:,} labels that this run has not: count them in")
+    elif not setup.recipe.associates:
+        print("The unlabelled ones are not used: no loss on them has a weight")
 
 
 def make_train_step(

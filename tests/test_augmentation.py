@@ -120,7 +120,7 @@ def test_the_seed_names_the_change(name):
     assert not any("PyFunc" in op.type for op in ops)
 
 
-@pytest.mark.parametrize("name", ["digits", "svhn", "stl10"])
+@pytest.mark.parametrize("name", ["digits", "digits_mild", "svhn", "stl10"])
 def test_changes_are_small_on_average_and_differ_by_image(name):
     smooth = ndimage.gaussian_filter(RANDOM.random((1, 32, 32, 3)), (0, 4, 4, 0))
     smooth = 60 + 130 * (smooth - smooth.min()) / np.ptp(smooth)
@@ -128,6 +128,19 @@ def test_changes_are_small_on_average_and_differ_by_image(name):
     got = augmentation.augmentation(name)(smooth, tf.constant([0, 0], tf.int64)).numpy()
     assert len(np.unique(got.reshape(200, -1), axis=0)) == 200
     assert 1 < np.mean(np.abs(got.astype(float) - smooth)) < 60
+
+
+def test_digits_mild_changes_half_as_much():
+    """The centre of mass of one bright pixel moves by half the shift."""
+    point = np.zeros((3000, 29, 29, 1), np.uint8)
+    point[:, 14, 14] = 255
+    spread = {}
+    for name in ("digits", "digits_mild"):
+        got = augmentation.AUGMENTATIONS[name](point, tf.constant([0, 0], tf.int64)).numpy()[..., 0]
+        centres = [ndimage.center_of_mass(image) for image in got if image.any()]
+        spread[name] = np.std(centres, axis=0)
+    np.testing.assert_allclose(spread["digits"], 1.5, rtol=0.1)
+    np.testing.assert_allclose(spread["digits_mild"], 0.75, rtol=0.1)
 
 
 def test_inversion_hits_every_second_image():
@@ -138,5 +151,7 @@ def test_inversion_hits_every_second_image():
 
 
 def test_unknown_augmentation_is_refused():
-    with pytest.raises(InputError, match="unknown augmentation 'mixup'; known: none, digits, svhn"):
+    with pytest.raises(
+        InputError, match="unknown augmentation 'mixup'; known: none, digits, digits_mild"
+    ):
         augmentation.augmentation("mixup")

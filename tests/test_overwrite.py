@@ -17,7 +17,7 @@ def run(tmp_path):
     logdir.mkdir()
     (logdir / runs.PROJECTOR).mkdir()
     written = (runs.RECIPE, runs.SPLIT, runs.METRICS, runs.RESULT, runs.EVAL, runs.MODEL)
-    written += (runs.LABELED, runs.PROJECTOR_CONFIG, *runs.FIGURES, *runs.SUGGESTIONS)
+    written += (runs.LABELED, runs.TAUGHT, runs.PROJECTOR_CONFIG, *runs.FIGURES, *runs.SUGGESTIONS)
     for name in (*written, "projector/embeddings.tsv", "projector/thumbnails.png"):
         (logdir / name).write_text("{}")
         (logdir / name).with_name(f".tmp.{Path(name).name}").write_text("{}")
@@ -58,12 +58,21 @@ def test_what_semisup_wrote_goes_and_all_else_stays(run):
     assert files(run) == {"lock", *OWN}
 
 
-@pytest.mark.parametrize("name", ["init_from", "teacher"])
-def test_what_a_run_begins_with_is_not_removed(tiny, run, name):
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("init_from", "."),
+        ("teacher", "."),
+        ("architecture", "model.keras"),
+        ("weights", "model.keras"),
+        ("split_file", "split.json"),
+    ],
+)
+def test_what_a_run_begins_with_is_not_removed(tiny, run, name, what):
     before = files(run)
-    needing = dataclasses.replace(tiny, **{name: str(run)})
+    needing = dataclasses.replace(tiny, **{name: str(run / what)})
     with pytest.raises(InputError, match=f"would remove the run in .*, which --{name} needs"):
-        training.train(needing, run.parent / "." / run.name, overwrite=True)
+        training.train(needing, run / ".." / run.name, overwrite=True)
     assert files(run) == before
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from semisup import atomic, recipes, runs
+from semisup.data.npz import read_npz
 from semisup.errors import InputError
 from semisup.reproduction import page, report, running
 from semisup.reproduction.places import place_of
@@ -108,7 +109,13 @@ def test_table_5_as_the_paper_did_it_begins_with_the_source(tmp_path):
 
 def test_table_1_of_students_makes_their_teachers_first(tmp_path):
     every = cells("1", "mnist_student")
-    assert [cell.row for cell in every] == ["100 (teacher)", "100", "1000 (teacher)", "1000", "all"]
+    assert [cell.row for cell in every] == [
+        "100 (teacher)",
+        "100",
+        "1000 (teacher)",
+        "1000",
+        "all (no teacher)",
+    ]
     teacher, student, *_, supervised = every
     assert teacher.recipe == recipes.get("mnist_fast")
     assert (teacher.paper, student.paper) == (None, (0.89, 0.08))
@@ -117,8 +124,8 @@ def test_table_1_of_students_makes_their_teachers_first(tmp_path):
     run = running.runs_of(student, seeds=3, out=tmp_path)[2]
     assert run.recipe.teacher == str(tmp_path / teacher.folder / "seed2")
     said = [report.command_of(cell, every) for cell in (teacher, student, supervised)]
-    assert [" --logdir=TEACHER " in command for command in said] == [True, False, False]
-    assert [" --teacher=TEACHER " in command for command in said] == [False, True, False]
+    assert [" --logdir=100_LABELS_TEACHER " in command for command in said] == [True, False, False]
+    assert [" --teacher=100_LABELS_TEACHER " in command for command in said] == [False, True, False]
 
 
 def test_short_keeps_the_course_of_the_learning_rate():
@@ -331,6 +338,24 @@ def test_augmentation_may_be_true_or_false(tmp_path):
     assert "--augmentation=digits" in content["cells"][0]["command"]
 
 
+def test_students_come_after_their_teachers(mnist_dir, tmp_path):
+    arguments = ["--table=1", "--recipe=mnist_student", "--rows=100", "--seeds=1", "--max_steps=2"]
+    arguments += [f"--data_dir={mnist_dir}", "--unsup_batch_size=20", "--sup_per_batch=2"]
+    result = reproduce(tmp_path, *arguments)
+    assert result.returncode == 0, result.stderr
+    names = [line.split()[1] for line in result.stdout.splitlines() if "  test error " in line]
+    folders = [f"table1_mnist_student/100_labels{end}/seed0" for end in ("_teacher", "")]
+    assert names == folders
+    taught = read_npz(tmp_path / folders[1] / runs.TAUGHT)
+    assert len(taught["labels"]) == round(0.95 * (400 - 100))
+    # They are known again in another place.
+    (tmp_path / "table1_mnist_student").rename(tmp_path / "moved")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "moved").rename(tmp_path / "new" / "table1_mnist_student")
+    again = reproduce(tmp_path / "new", *arguments)
+    assert again.stdout.startswith("2 runs, 2 of them made before")
+
+
 def test_a_failing_run_is_told_and_the_table_still_written(tmp_path):
     result = reproduce(tmp_path, "--table=2", f"--data_dir={tmp_path}", "--rows=500", "--seeds=1")
     assert result.returncode == 1
@@ -346,6 +371,8 @@ def test_a_failing_run_is_told_and_the_table_still_written(tmp_path):
         (["--table=1", "--rows=7"], "no row 7 in this table; its rows: 100, 1000, all"),
         (["--table=1", "--dataset=svhn"], "--dataset can't be given here; --recipe chooses"),
         (["--table=1", "--recipe=cifar"], "unknown recipe 'cifar'"),
+        (["--table=1", "--teacher=runs/1"], "--teacher can't be given here"),
+        (["--table=3", "--recipe=mnist_student"], "learns from a teacher, which only table 1"),
         (["--table=1", "--backend=dask"], "needs one more package"),
     ],
 )

@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from semisup import experiment, runs
+from semisup import checkpoints, experiment, runs
 from semisup.data.dataset import Dataset
 from semisup.data.splits import Split
 from semisup.data.stored_images import together
@@ -18,14 +19,24 @@ from semisup.training import train
 from tests.conftest import assert_stored_alike
 
 
-def write_teacher(folder, classes=3, pixels=(1, 3, 1)):
+def write_teacher(folder, names=("a", "b", "c"), pixels=(1, 3, 1)):
+    classes = len(names)
     network = keras.Sequential([keras.Input(pixels), keras.layers.Flatten()])
     model = AssociativeModel(network, classes)
     weights = np.eye(np.prod(pixels), classes) / 10
     model.classifier.set_weights([weights, np.zeros(classes)])
     folder.mkdir()
     model.save(folder / runs.MODEL)
+    write_record(folder, names)
     return folder
+
+
+def write_record(folder, names=("a", "b", "c")):
+    """What else makes a finished run."""
+    errors = dict.fromkeys(("test_error", "test_error_median", "test_error_min"), 1.0)
+    counts = dict.fromkeys(("train_seconds", "selected_step", "steps"), 1)
+    (folder / runs.RESULT).write_text(json.dumps(errors | counts))
+    np.savez(folder / runs.LABELED, class_names=np.array(names))
 
 
 @pytest.fixture(scope="module")
@@ -124,38 +135,62 @@ def test_images_of_disk_and_memory_together(digits_folder):
     assert isinstance(together(held, held), np.ndarray)
 
 
+@pytest.mark.parametrize("scale", [1, 1000])
+def test_very_sure_is_not_as_sure_as_surer_yet(teacher, tmp_path, scale):
+    """Probabilities that are 1 in float32 are told apart, whatever the order of the images."""
+    sharp = write_teacher(tmp_path / "sharp")
+    model = keras.models.load_model(sharp / runs.MODEL)
+    model.classifier.kernel.assign(model.classifier.kernel * scale)
+    model.save(sharp / runs.MODEL)
+    labels = np.array([0, 1, 0, 0, 1, 2, 0])
+    split = Split(np.array([0, 1, 5]), np.arange(7))
+    taught = teach(sharp, make_dataset(train_labels=labels), split, 0.5)
+    assert taught.indices.tolist() == [2, 6]
+
+
 def test_refuses_a_teacher_that_does_not_fit(teacher, tmp_path):
-    with pytest.raises(InputError, match=r"no .*model\.keras; --teacher must name the folder of a"):
+    with pytest.raises(InputError, match=r"no finished run in .*; --teacher must name the folder"):
         teach(tmp_path, make_dataset(), SPLIT, 1.0)
-    other = write_teacher(tmp_path / "classes", classes=2)
-    with pytest.raises(InputError, match="does not tell the 3 classes of points apart"):
-        teach(other, make_dataset(), SPLIT, 1.0)
+    for names in (("a", "b"), ("b", "a", "c")):
+        other = write_teacher(tmp_path / "-".join(names), names)
+        with pytest.raises(InputError, match="does not tell the 3 classes of points apart"):
+            teach(other, make_dataset(), SPLIT, 1.0)
     other = write_teacher(tmp_path / "size", pixels=(2, 3, 1))
     with pytest.raises(InputError, match="takes images of 2x3x1, not of 1x3x1"):
         teach(other, make_dataset(), SPLIT, 1.0)
-    folder = tmp_path / "plain"
-    folder.mkdir()
-    keras.Sequential([keras.Input((1, 3, 1)), keras.layers.Flatten()]).save(folder / runs.MODEL)
+    (other / runs.RESULT).unlink()  # with --select=label_free the model comes before the end
+    with pytest.raises(InputError, match="no finished run"):
+        teach(other, make_dataset(), SPLIT, 1.0)
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    keras.Sequential([keras.layers.Flatten()]).save(plain / runs.MODEL)
+    write_record(plain)
     with pytest.raises(InputError, match="--teacher must name a run on the same data"):
-        teach(folder, make_dataset(), SPLIT, 1.0)
+        teach(plain, make_dataset(), SPLIT, 1.0)
 
 
-def test_a_student_learns_what_its_teacher_says(tiny, tmp_path, capsys):
-    """Its batches hold the taught images with the teacher's labels; evaluation needs no teacher."""
+@pytest.fixture
+def student(tiny, tmp_path):
+    """A recipe whose teacher is trained."""
     few = dataclasses.replace(tiny, sup_per_class=2, max_steps=2, eval_interval=2)
     train(few, tmp_path / "teacher")
-    student = dataclasses.replace(
+    return dataclasses.replace(
         few, teacher=str(tmp_path / "teacher"), teacher_share=0.5, augmentation="none",
         walker_weight=0.0, visit_weight=0.0,
     )  # fmt: skip
+
+
+def test_batches_hold_the_taught_images_with_the_teachers_labels(student):
     setup = experiment.build(student)
-    assert len(setup.taught.indices) == round(0.5 * (60 - 6))
-    teacher = keras.models.load_model(tmp_path / "teacher" / runs.MODEL)
+    taught = teach(Path(student.teacher), setup.dataset, setup.split, student.teacher_share)
+    setup = dataclasses.replace(setup, taught=taught)
+    assert len(taught.indices) == round(0.5 * (60 - 6))
+    teacher = keras.models.load_model(Path(student.teacher) / runs.MODEL)
     opinions = teacher.predict(setup.dataset.train_images, verbose=0)["logits"].argmax(axis=1)
-    np.testing.assert_array_equal(setup.taught.labels, opinions[setup.taught.indices])
+    np.testing.assert_array_equal(taught.labels, opinions[taught.indices])
     labeled = setup.split.labeled
-    own = dict(zip(labeled, setup.dataset.train_labels[labeled], strict=True))
-    given = own | dict(zip(setup.taught.indices, setup.taught.labels, strict=True))
+    given = dict(zip(labeled, setup.dataset.train_labels[labeled], strict=True))
+    given |= dict(zip(taught.indices, taught.labels, strict=True))
     drawn = set()
     for images, labels in setup.batches().take(30):
         for image, label in zip(images.numpy(), labels.numpy(), strict=True):
@@ -164,9 +199,43 @@ def test_a_student_learns_what_its_teacher_says(tiny, tmp_path, capsys):
             drawn.add(place)
     assert drawn == set(given)
 
-    result = train(student, tmp_path / "student")
-    assert f"27 of the unlabelled are labelled by {student.teacher}" in capsys.readouterr().out
-    assert json.loads((tmp_path / "student" / runs.SPLIT).read_text())["labeled"] == list(own)
-    (tmp_path / "teacher").rename(tmp_path / "gone")
-    assert experiment.build_again(student, tmp_path / "student").taught is None
-    assert result["steps"] == 2
+
+def test_a_run_keeps_what_it_was_taught(student, tmp_path, capsys, monkeypatch):
+    """It goes on with the same labels when its teacher has changed or is gone."""
+    whole = train(student, tmp_path / "whole")
+    said = capsys.readouterr().out
+    assert f"27 of the unlabelled ones have labels of {student.teacher}" in said
+    assert "count them in" not in said
+    saves = []
+    monkeypatch.setattr(
+        "semisup.checkpoints.save",
+        lambda *args, save=checkpoints.save, **more: saves.append(args) or save(*args, **more),
+    )
+    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
+        patched.setattr("semisup.bad_numbers.LossWatch.add", lambda *_: 1 / 0)
+        train(student, tmp_path / "cut")
+    assert len(saves) == 1
+    Path(student.teacher).rename(tmp_path / "gone")
+    result = train(student, tmp_path / "cut")
+    errors = ("test_error", "test_error_median", "test_error_min")
+    assert [result[name] for name in errors] == [whole[name] for name in errors]
+    assert experiment.build_again(student, tmp_path / "cut").taught is None
+    assert train(student, tmp_path / "whole") == whole
+
+    path = tmp_path / "cut" / runs.TAUGHT
+    np.savez(path, indices=np.array([1, 60]), labels=np.array([0, 1]))
+    with pytest.raises(InputError, match=r"taught\.npz is damaged: its indices are not those of"):
+        train(student, tmp_path / "cut")
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(InputError, match=r"taught\.npz"):
+        train(student, tmp_path / "cut")
+
+
+def test_says_what_else_its_teacher_knew(student, tmp_path, capsys):
+    train(dataclasses.replace(student, sup_per_class=1), tmp_path / "student")
+    assert "Its own training knew 3 labels that this run has not" in capsys.readouterr().out
+
+
+def test_unused_images_are_said_to_be_so(student, tmp_path, capsys):
+    train(dataclasses.replace(student, teacher=None), tmp_path / "labels_only")
+    assert "The unlabelled ones are not used" in capsys.readouterr().out

@@ -180,7 +180,7 @@ class _Draw:
 
 
 def augment_digits(images: tf.Tensor, seed: Seed) -> tf.Tensor:
-    """Mild: a matrix of identity + normal(0, 0.1), a shift of normal(0, 1.5 pixels)."""
+    """Affine: a matrix of identity + normal(0, 0.1), a shift of normal(0, 1.5 pixels)."""
     return _affine(images, seed, 0.1, 1.5)
 
 

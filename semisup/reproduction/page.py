@@ -17,9 +17,9 @@ _INTRODUCTION = """# Results
 The paper's tables, ours beside the paper's. This page is made by `scripts/results_page.py` from
 the files in `docs/results/`, which `scripts/reproduce.py` wrote: edit those, not this.
 `DIR` stands for a folder that holds `DIR/mnist`, `DIR/svhn` and so on, `SOURCE` for that of a run
-whose weights another one begins with, `TEACHER` for that of one
-whose labels another one learns. "Not run here" means just that: the command below the table fills
-it.
+whose weights another one begins with, `100_LABELS_TEACHER` and the like for that of
+one whose labels another one learns. "Not run here" means just that: the command below the table
+fills it.
 
 """
 

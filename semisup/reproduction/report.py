@@ -83,7 +83,8 @@ def command_of(cell: Cell, cells: Sequence[Cell]) -> str:
     """The command of one of a cell's runs.
 
     DIR stands for places, S for the seed, SOURCE for the folder of the run whose weights
-    others of `cells`, the table's, begin with, TEACHER for that of their teacher.
+    others of `cells`, the table's, begin with, 100_LABELS_TEACHER and the like for that of a
+    teacher.
     """
     changes: dict[str, Any] = {"seed": 0, "sup_seed": 0}
     for name in ("data_dir", "target_data_dir"):
@@ -92,12 +93,12 @@ def command_of(cell: Cell, cells: Sequence[Cell]) -> str:
     if cell.source:
         changes["init_from"] = "SOURCE"
     if cell.teacher:
-        changes["teacher"] = "TEACHER"
+        changes["teacher"] = cell.teacher.upper()
     words = running.words(dataclasses.replace(cell.recipe, **changes))
     if cell.folder in {other.source for other in cells}:
         words.append("--logdir=SOURCE")
     if cell.folder in {other.teacher for other in cells}:
-        words.append("--logdir=TEACHER")
+        words.append(f"--logdir={cell.folder.upper()}")
     return " ".join(["semisup-train", *words, "--sup_seed=S", "--seed=S"])
 
 
