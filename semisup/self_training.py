@@ -6,7 +6,6 @@ image, with a walk or without. (Xie et al., "Self-training with Noisy Student im
 classification", CVPR 2020, is the same idea.) BUILD_NOTES.md has what it brings on MNIST.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from semisup import atomic, runs
 from semisup.backbones import load_model
 from semisup.data.dataset import Dataset, Images
 from semisup.data.npz import read_npz
-from semisup.data.splits import Split
+from semisup.data.splits import Split, read_split
 from semisup.data.stored_images import together
 from semisup.errors import InputError
 from semisup.evaluation import predict
@@ -109,7 +108,7 @@ def joined(dataset: Dataset, split: Split, taught: Taught | None) -> tuple[Image
     return together(images, more), np.concatenate([labels, taught.labels])
 
 
-def labels_beyond(recipe: Recipe, split: Split) -> int:
+def labels_beyond(recipe: Recipe, dataset: Dataset, split: Split) -> int:
     """How many labels the teacher learned from that are not among the run's own.
 
     0 where they can't be compared: of another data set, or when the teacher is gone.
@@ -117,12 +116,12 @@ def labels_beyond(recipe: Recipe, split: Split) -> int:
     teacher = Path(recipe.teacher or "")
     try:
         before = runs.read_recipe(teacher)
-        labeled = json.loads((teacher / runs.SPLIT).read_text(encoding="utf-8"))["labeled"]
-    except (InputError, OSError, ValueError, KeyError):
+        known = read_split(teacher / runs.SPLIT, dataset)
+    except InputError:
         return 0
     if (before.dataset, before.data_dir) != (recipe.dataset, recipe.data_dir):
         return 0
-    return len(np.setdiff1d(labeled, split.labeled))
+    return len(np.setdiff1d(known.labeled, split.labeled))
 
 
 def _log_odds(logits: np.ndarray) -> np.ndarray:

@@ -267,7 +267,7 @@ def _announce(setup: experiment.Experiment, strategy: tf.distribute.Strategy, lo
         print(
             f"{count:,} of the unlabelled ones have labels of {teacher}, which was surest of them"
         )
-        if beyond := self_training.labels_beyond(setup.recipe, setup.split):
+        if beyond := self_training.labels_beyond(setup.recipe, setup.dataset, setup.split):
             print(f"Its own training knew {beyond:,} labels that this run has not: count them in")
     elif not setup.recipe.associates:
         print("The unlabelled ones are not used: no loss on them has a weight")

@@ -349,9 +349,8 @@ def test_students_come_after_their_teachers(mnist_dir, tmp_path):
     taught = read_npz(tmp_path / folders[1] / runs.TAUGHT)
     assert len(taught["labels"]) == round(0.95 * (400 - 100))
     # They are known again in another place.
-    (tmp_path / "table1_mnist_student").rename(tmp_path / "moved")
     (tmp_path / "new").mkdir()
-    (tmp_path / "moved").rename(tmp_path / "new" / "table1_mnist_student")
+    (tmp_path / "table1_mnist_student").rename(tmp_path / "new" / "table1_mnist_student")
     again = reproduce(tmp_path / "new", *arguments)
     assert again.stdout.startswith("2 runs, 2 of them made before")
 

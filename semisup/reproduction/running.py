@@ -98,8 +98,8 @@ def run_all(missing: Sequence[Run], jobs: int, backend: str) -> Iterator[tuple[R
     import joblib
 
     threads = max((os.cpu_count() or 1) // jobs, 1) if jobs > 1 else None
-    needs = [bool(run.recipe.init_from or run.recipe.teacher) for run in missing]
-    waves = [[run for run, n in zip(missing, needs, strict=True) if n == late] for late in (0, 1)]
+    late = [run for run in missing if run.recipe.init_from or run.recipe.teacher]
+    waves = [[run for run in missing if run not in late], late]
     try:
         with _engine(backend, jobs):
             for wave in filter(None, waves):
