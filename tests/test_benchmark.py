@@ -40,12 +40,18 @@ def test_naive_step_has_the_loss_of_ours():
 
 
 def test_time_to_an_error_is_that_of_the_median():
-    steps = [0, 10, 20, 30]
+    seconds = [0, 10, 20, 30]
     seeds = [[90, 3.0, 1.4, 1.2], [90, 1.2, 1.6, 1.1], [90, 2.0, 1.5, 1.0]]
-    curves = [list(zip(steps, errors, strict=True)) for errors in seeds]
-    assert accuracy.steps_to(curves, 1.5) == 20
-    assert accuracy.steps_to(curves, 1.1) == 30
-    assert accuracy.steps_to(curves, 1.0) is None
+    curves = [list(zip(seconds, errors, strict=True)) for errors in seeds]
+    assert accuracy.seconds_to(curves, 1.5) == 20
+    assert accuracy.seconds_to(curves, 1.1) == 30
+    assert accuracy.seconds_to(curves, 1.0) is None
+
+
+def test_seconds_of_a_chain_of_runs_count_all_steps_and_the_labelling_between():
+    stages = {"teacher": [(0, 90.0), (100, 2.0)], "student": [(0, 90.0), (50, 1.0)]}
+    curve = accuracy.curve(stages, {"teacher": 200.0, "student": 100.0}, {"student": 7.0})
+    assert curve == [(0, 90.0), (20.0, 2.0), (27.0, 90.0), (32.0, 1.0)]
 
 
 def test_unknown_part_is_one_line():
