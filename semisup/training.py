@@ -167,30 +167,14 @@ def _train(
             progress.write_line(step)
 
     def save() -> None:
-        sizes = {
-            weight.path: tf.reduce_sum(tf.abs(weight.value)) for weight in model.trainable_variables
-        }
-        # The losses are those of the weights before this step.
-        bad_numbers.check_finite(sizes, step, logdir)
+        _check_weights(model, step, logdir)  # the losses are those of the weights before it
         with workers.folder_to_write(strategy, logdir) as folder:
             checkpoints.save(folder, step, model, train_seconds=seconds)
 
     warned: set[str] = set()
 
     def diagnose(logs: Mapping[str, float]) -> None:
-        weights = model.loss_weights_now()
-        if min(weights["walker_weight"], weights["visit_weight"]) == 0:
-            return  # not trained to walk, or not yet
-        # A walk is over the embeddings of all devices, or of each alone.
-        walks = strategy.num_replicas_in_sync if recipe.association_scope == "replica" else 1
-        found = diagnosis.signs(
-            logs,
-            setup.labelled_in_batch // walks + recipe.virtual_embeddings,
-            recipe.unsup_batch_size // walks,
-            progress=step / recipe.max_steps,
-            classes=setup.labelled_in_batch // recipe.sup_per_batch + recipe.virtual_embeddings,
-        )
-        for sign, line in found:
+        for sign, line in _signs(setup, model, step, logs):
             if sign not in warned:
                 progress.warn(line)
             warned.add(sign)
@@ -271,6 +255,32 @@ def _announce(setup: experiment.Experiment, strategy: tf.distribute.Strategy, lo
             print(f"Its own training knew {beyond:,} labels that this run has not: count them in")
     elif not setup.recipe.associates:
         print("The unlabelled ones are not used: no loss on them has a weight")
+
+
+def _check_weights(model: AssociativeModel, step: int, logdir: Path) -> None:
+    sizes = {
+        weight.path: tf.reduce_sum(tf.abs(weight.value)) for weight in model.trainable_variables
+    }
+    bad_numbers.check_finite(sizes, step, logdir)
+
+
+def _signs(
+    setup: experiment.Experiment, model: AssociativeModel, step: int, logs: Mapping[str, float]
+) -> Iterator[tuple[str, str]]:
+    """What `diagnosis.signs` says of the walks; nothing where the losses on them have no weight."""
+    recipe, weights = setup.recipe, model.loss_weights_now()
+    if min(weights["walker_weight"], weights["visit_weight"]) == 0:
+        return  # not trained to walk, or not yet
+    # A walk is over the embeddings of all devices, or of each alone.
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    walks = replicas if recipe.association_scope == "replica" else 1
+    yield from diagnosis.signs(
+        logs,
+        setup.labelled_in_batch // walks + recipe.virtual_embeddings,
+        recipe.unsup_batch_size // walks,
+        progress=step / recipe.max_steps,
+        classes=setup.labelled_in_batch // recipe.sup_per_batch + recipe.virtual_embeddings,
+    )
 
 
 def make_train_step(
