@@ -120,7 +120,7 @@ def test_table_1_of_students_makes_their_teachers_first(tmp_path):
     assert teacher.recipe == recipes.get("mnist_fast")
     assert (teacher.paper, student.paper) == (None, (0.89, 0.08))
     assert every[3].recipe.sup_per_class == every[2].recipe.sup_per_class == 100
-    assert (supervised.recipe.sup_per_class, supervised.teacher) == (-1, None)
+    assert (supervised.recipe, supervised.teacher) == (recipes.get("mnist_all_labels"), None)
     run = running.runs_of(student, seeds=3, out=tmp_path)[2]
     assert run.recipe.teacher == str(tmp_path / teacher.folder / "seed2")
     said = [report.command_of(cell, every) for cell in (teacher, student, supervised)]
