@@ -17,7 +17,8 @@ So memory grows with N and M, and with the round trips that the walker loss read
 N times M. The result is exact: rounding apart, that of `association.walk`.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -99,43 +100,6 @@ def _walk(
     """
     there = tf.cast(there, tf.float32)
     share = (there / tf.maximum(tf.reduce_sum(there), 1.0))[None, :]  # of each row in P_visit
-    lengths = [shape[0] * shape[1] for shape in shapes]
-
-    def by_class(P: tf.Tensor) -> list[tf.Tensor]:
-        """Rows [rows, n] as [classes, size, n] for each bucket."""
-        parts = tf.split(P, lengths, num=len(shapes))
-        return [
-            tf.reshape(part, [shape[0], shape[1], tf.shape(P)[1]])
-            for shape, part in zip(shapes, parts, strict=True)
-        ]
-
-    def together(parts: list[tf.Tensor]) -> tf.Tensor:
-        """The reverse of `by_class`."""
-        return tf.concat([tf.reshape(x, [-1, tf.shape(x)[2]]) for x in parts], axis=0)
-
-    def over_blocks(body, state, per_column):
-        """Runs body(block of B, its columns, *state) over B; also stacks what it says of B."""
-        blocks = (tf.shape(B)[0] + block_size - 1) // block_size
-        columns = [
-            tf.TensorArray(tf.float32, blocks, element_shape=[None, *shape], infer_shape=False)
-            for shape in per_column
-        ]
-
-        def step(i, state, columns):
-            chosen = slice(i * block_size, (i + 1) * block_size)
-            state, values = body(B[chosen], chosen, *state)
-            return i + 1, state, [c.write(i, v) for c, v in zip(columns, values, strict=True)]
-
-        # TensorFlow may know more of a shape before the first block than after it.
-        any_shape = tf.nest.map_structure(lambda x: tf.TensorShape([None] * x.shape.rank), state)
-        _, state, columns = tf.while_loop(
-            lambda i, *_: i < blocks,
-            step,
-            (0, state, columns),
-            shape_invariants=(tf.TensorShape([]), any_shape, [tf.TensorShape(None)] * len(columns)),
-            parallel_iterations=1,
-        )
-        return state, [column.concat() for column in columns]
 
     def normalisers(B_block, chosen, most, total):
         M = tf.matmul(A, B_block, transpose_b=True)
@@ -151,7 +115,9 @@ def _walk(
         del A_again, B_again  # the same tensors; a gradient function must not capture others
         rows = tf.shape(A)[0]
         start = (tf.fill([rows, 1], A.dtype.min), tf.zeros([rows, 1]))
-        (most, total), [column_most, column_total] = over_blocks(normalisers, start, [[], []])
+        (most, total), [column_most, column_total] = _over_blocks(
+            B, block_size, normalisers, start, [[], []]
+        )
         row_scale, column_scale = 1.0 / total, 1.0 / column_total
 
         def probabilities(B_block, chosen):
@@ -165,12 +131,14 @@ def _walk(
             P_ab, P_ba = probabilities(B_block, chosen)
             round_trips = [
                 total + tf.matmul(ab, ba, transpose_b=True)
-                for total, ab, ba in zip(round_trips, by_class(P_ab), by_class(P_ba), strict=True)
+                for total, ab, ba in zip(
+                    round_trips, _by_class(P_ab, shapes), _by_class(P_ba, shapes), strict=True
+                )
             ]
             return (round_trips,), [tf.matmul(share, P_ab)[0]]
 
         nothing = [tf.zeros([shape[0], shape[1], shape[1]]) for shape in shapes]
-        (round_trips,), [P_visit] = over_blocks(sums, (nothing,), [[]])
+        (round_trips,), [P_visit] = _over_blocks(B, block_size, sums, (nothing,), [[]])
 
         def gradient(*gradients):
             *G, visits = gradients
@@ -179,8 +147,8 @@ def _walk(
                 P_ab = tf.exp(tf.matmul(A, B_block, transpose_b=True) - most)
                 return (u + tf.matmul(P_ab, visits[chosen][:, None]),), []
 
-            (u,), _ = over_blocks(visit_part, (tf.zeros([rows, 1]),), [])
-            u = u * row_scale * tf.transpose(share) + together(
+            (u,), _ = _over_blocks(B, block_size, visit_part, (tf.zeros([rows, 1]),), [])
+            u = u * row_scale * tf.transpose(share) + _together(
                 [
                     tf.reduce_sum(g * P, axis=2, keepdims=True)
                     for g, P in zip(G, round_trips, strict=True)
@@ -189,11 +157,13 @@ def _walk(
 
             def products(B_block, chosen, dA):
                 P_ab, P_ba = probabilities(B_block, chosen)
-                U = together([tf.matmul(g, x) for g, x in zip(G, by_class(P_ba), strict=True)])
-                W = together(
+                U = _together(
+                    [tf.matmul(g, x) for g, x in zip(G, _by_class(P_ba, shapes), strict=True)]
+                )
+                W = _together(
                     [
                         tf.matmul(g, x, transpose_a=True)
-                        for g, x in zip(G, by_class(P_ab), strict=True)
+                        for g, x in zip(G, _by_class(P_ab, shapes), strict=True)
                     ]
                 )
                 U += tf.matmul(share, visits[chosen][None, :], transpose_a=True)
@@ -201,9 +171,66 @@ def _walk(
                 dM = P_ab * (U - u) + W - P_ba * tf.reduce_sum(W, axis=0)
                 return (dA + tf.matmul(dM, B_block),), [tf.matmul(dM, A, transpose_a=True)]
 
-            (dA,), [dB] = over_blocks(products, (tf.zeros_like(A),), [[A.shape[1]]])
+            (dA,), [dB] = _over_blocks(B, block_size, products, (tf.zeros_like(A),), [[A.shape[1]]])
             return dA, dB
 
         return (*round_trips, P_visit), gradient
 
     return walk(A, B)
+
+
+def _over_blocks(
+    B: tf.Tensor,
+    block_size: int,
+    body: Callable[..., tuple[tuple[Any, ...], list[tf.Tensor]]],
+    state: tuple[Any, ...],
+    per_column: list[list[int]],
+) -> tuple[tuple[Any, ...], list[tf.Tensor]]:
+    """The state after body(block of B, where in B that is, *state) for each block of B in turn.
+
+    Args:
+        B: [M, D].
+        block_size: as many of B at a time.
+        body: returns the next state, a tuple, and what it says of the block's samples, a list of
+            tensors [block, ...].
+        state: before the first block, a tuple of (lists of) tensors.
+        per_column: the shapes of what `body` says of one sample of B.
+
+    Returns:
+        The state after the last block, and what `body` said, each as [M, ...].
+    """
+    blocks = (tf.shape(B)[0] + block_size - 1) // block_size
+    columns = [
+        tf.TensorArray(tf.float32, blocks, element_shape=[None, *shape], infer_shape=False)
+        for shape in per_column
+    ]
+
+    def step(i, state, columns):
+        chosen = slice(i * block_size, (i + 1) * block_size)
+        state, values = body(B[chosen], chosen, *state)
+        return i + 1, state, [c.write(i, v) for c, v in zip(columns, values, strict=True)]
+
+    # TensorFlow may know more of a shape before the first block than after it.
+    any_shape = tf.nest.map_structure(lambda x: tf.TensorShape([None] * x.shape.rank), state)
+    _, state, columns = tf.while_loop(
+        lambda i, *_: i < blocks,
+        step,
+        (0, state, columns),
+        shape_invariants=(tf.TensorShape([]), any_shape, [tf.TensorShape(None)] * len(columns)),
+        parallel_iterations=1,
+    )
+    return state, [column.concat() for column in columns]
+
+
+def _by_class(P: tf.Tensor, shapes: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Rows [rows, n] as [classes, size, n] for each bucket."""
+    parts = tf.split(P, [shape[0] * shape[1] for shape in shapes], num=len(shapes))
+    return [
+        tf.reshape(part, [shape[0], shape[1], tf.shape(P)[1]])
+        for shape, part in zip(shapes, parts, strict=True)
+    ]
+
+
+def _together(parts: list[tf.Tensor]) -> tf.Tensor:
+    """The reverse of `_by_class`."""
+    return tf.concat([tf.reshape(x, [-1, tf.shape(x)[2]]) for x in parts], axis=0)
