@@ -156,7 +156,7 @@ def _write(name: str, cells: list[Cell], seeds: int, folder: Path) -> None:
         "table": _TABLE.value,
         "recipe": name,
         "scale": _SCALE.value,
-        "commands": report.commands_so_far(folder, _command()),
+        **report.carried_on(folder, _command()),
         "hardware": f"{os.cpu_count()} cores of {processor()}",
         "cells": reports,
     }

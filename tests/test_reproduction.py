@@ -162,6 +162,7 @@ def finish(run, last, median, least, start=90.0):
     """Make the folder of a finished run."""
     runs.claim(run.folder, run.recipe, {"hash": "abcd"}, [])
     runs.append_metrics(run.folder, {"step": 0, "test_error": start})
+    runs.append_metrics(run.folder, {"step": 9, "test_error": last})
     errors = {"test_error": last, "test_error_median": median, "test_error_min": least}
     result = {**errors, "selected_step": 9, "steps": 9, "train_seconds": 1800.0}
     atomic.write_json(run.folder / runs.RESULT, result)
@@ -198,11 +199,22 @@ def test_report_sets_medians_and_deviations_beside_the_paper(tmp_path):
         "| 100", "0.89 (0.08)", "1.10 (0.26)", "1.30 (0.26)", "0.90 (0.26)", "3", "9 |",
     ]  # fmt: skip
     assert lines[3].startswith("| 1000 | 0.74 (0.03) | not run here |")
-    assert "1.5 hours" in text
+    assert "1.5 hours of training steps in all, evaluations in a run: 1." in text
     report.write(content, TABLES["1"], tmp_path / "table")
     read_again = json.loads((tmp_path / "table.json").read_text())
     assert report.render(read_again, TABLES["1"]) == text
     assert (tmp_path / "table.md").read_text().startswith(text)
+
+
+def test_report_keeps_the_commands_and_the_note_of_the_one_before(tmp_path):
+    path = tmp_path / "table"
+    assert report.carried_on(path, "first") == {"commands": ["first"]}
+    content = table_report("1", "mnist", cells("1", "mnist"), 1, tmp_path)
+    report.write({**content, "commands": ["first"], "note": "Half of it."}, TABLES["1"], path)
+    assert "\nHalf of it.\n" in (tmp_path / "table.md").read_text()
+    kept = {"commands": ["first", "second"], "note": "Half of it."}
+    assert report.carried_on(path, "second") == kept
+    assert report.carried_on(path, "first") == {**kept, "commands": ["first"]}
 
 
 def test_grid_is_laid_out_as_the_papers(tmp_path):

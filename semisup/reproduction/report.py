@@ -17,15 +17,16 @@ from semisup.reproduction.tables import ADAPTED, SOURCE_ONLY, TARGET_ONLY, Cell,
 # The three figures of a run, and the heads of their columns.
 FIGURES = {
     "last": "last",
-    "median": "median of the last 5 evaluations",
+    "median": "median of the last evaluations",
     "min": "least",
 }
 
 # Stands once on each page.
 READING = (
     "Error in percent on the test images: median over the seeds, standard deviation in "
-    "parentheses. *Last*: after the last step. *Least*: of all evaluations, so chosen on the test "
-    "images: a bound, not a result."
+    "parentheses. *Last*: after the last step. *Median of the last evaluations*: of the last five, "
+    "or of all if there are fewer. *Least*: of all evaluations, so chosen on the test images: a "
+    "bound, not a result."
 )
 
 
@@ -38,20 +39,23 @@ def read_run(run: Run, start: bool) -> dict[str, Any]:
 
     Returns:
         Errors in percent by the names in `FIGURES`, and `seed`, `steps`, `selected_step`,
-        `train_seconds`, `precision` and the `date` on which it ended.
+        `evaluations` (after the first step), `train_seconds`, `precision` and the `date` on which
+        it ended.
     """
     result = atomic.read_json(run.folder / runs.RESULT)
     errors = dict(
         zip(FIGURES, (result[f"test_error{end}"] for end in ("", "_median", "_min")), strict=True)
     )
+    evaluations = runs.read_evaluations(run.folder)
     if start:
-        errors = dict.fromkeys(FIGURES, runs.read_evaluations(run.folder)[0]["test_error"])
+        errors = dict.fromkeys(FIGURES, evaluations[0]["test_error"])
     ended = datetime.fromtimestamp((run.folder / runs.RESULT).stat().st_mtime, timezone.utc)
     return {
         "seed": run.recipe.seed,
         **errors,
         "steps": result["steps"],
         "selected_step": result["selected_step"],
+        "evaluations": sum(record["step"] > 0 for record in evaluations),
         "train_seconds": round(result["train_seconds"], 1),
         "precision": runs.read_precision(run.folder),
         "date": ended.date().isoformat(),
@@ -125,8 +129,8 @@ def render(report: Mapping[str, Any], table: Table) -> str:
     """A table as Markdown: the paper's figure beside ours, a line a cell.
 
     Args:
-        report: `table`, `recipe`, `scale`, `commands`, `hardware` and `cells`; as the JSON
-            file has it.
+        report: `table`, `recipe`, `scale`, `commands`, `hardware` and `cells`, perhaps a `note`
+            on what a reader must know; as the JSON file has it.
         table: what the paper has.
     """
     name = "STL-10" if report["table"] == "stl10" else f"Table {report['table']}"
@@ -178,6 +182,8 @@ def _notes(report: Mapping[str, Any], all_runs: Sequence[Mapping[str, Any]]) -> 
         notes.append("**A trial of 20 small steps: the figures mean nothing.**")
     if report["scale"] == "short":
         notes.append("**A tenth of the recipe's steps.**")
+    if note := report.get("note"):
+        notes.append(note)
     if any(run["selected_step"] != run["steps"] for run in all_runs):
         notes.append("*Last* is the evaluation with the best label-free score.")
     if all_runs:
@@ -186,7 +192,11 @@ def _notes(report: Mapping[str, Any], all_runs: Sequence[Mapping[str, Any]]) -> 
         when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
         numbers = sorted({run["precision"] for run in all_runs if run.get("precision")})
         words = [report["hardware"], *([" and ".join(numbers)] if numbers else []), when]
-        notes.append(f"{', '.join(words)}, {hours:.1f} hours of training steps in all.")
+        evaluations = _distinct(all_runs, "evaluations")
+        notes.append(
+            f"{', '.join(words)}, {hours:.1f} hours of training steps in all, evaluations in a "
+            f"run: {evaluations}."
+        )
     return notes
 
 
@@ -207,11 +217,12 @@ def file_name(table: str, recipe: str, scale: str) -> str:
     return "_".join(words if scale == "full" else [*words, scale])
 
 
-def commands_so_far(path: Path, command: str) -> list[str]:
-    """The commands that have made a report, up to this one."""
+def carried_on(path: Path, command: str) -> dict[str, Any]:
+    """What a report keeps of the one there was: its commands, and now this one; a note, if any."""
     file = path.with_name(f"{path.name}.json")
-    before = json.loads(file.read_text(encoding="utf-8"))["commands"] if file.exists() else []
-    return list(dict.fromkeys([*before, command]))
+    before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"commands": []}
+    note = {"note": before["note"]} if "note" in before else {}
+    return {"commands": list(dict.fromkeys([*before["commands"], command])), **note}
 
 
 def write(report: Mapping[str, Any], table: Table, path: Path) -> None:
