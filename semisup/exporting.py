@@ -118,7 +118,7 @@ def _write(model: keras.Model, kind: str, path: Path) -> Run:
             write()
             return open_it(path)
     except ImportError as error:
-        extra = " (pip install 'semisup[onnx]')" if kind == "onnx" else ""
+        extra = " (pip install onnxruntime tf2onnx)" if kind == "onnx" else ""
         raise InputError(f"{kind} needs a package that is missing{extra}: {error}") from None
     except Exception as error:  # converters fail in ways of their own
         reason = str(error).strip().split("\n")[0]

@@ -128,7 +128,7 @@ RECIPES: dict[str, Recipe] = {
         ema=0.99,
         max_steps=1500,
     ),
-    # All labels, which leave a walk nothing to tell.
+    # All labels, without a walk.
     # Command:  semisup-train --recipe=mnist_all_labels --data_dir=DIR
     # Expected: 0.36 (paper, with a walk); 15 minutes (float32, AVX2).
     "mnist_all_labels": Recipe(
