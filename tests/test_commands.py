@@ -101,7 +101,8 @@ def check_ci(command: str, checkout: Path) -> None:
 def check_pip(command: str, checkout: Path) -> None:
     program, install, *wanted = shlex.split(command)
     assert (Path(program).name, install) == ("pip", "install")
-    for requirement in map(Requirement, wanted):
+    for word in wanted:
+        requirement = Requirement(f"semisup{word[1:]}" if word.startswith(".") else word)
         if requirement.name == "semisup":
             assert requirement.extras <= set(metadata("semisup").get_all("Provides-Extra"))
 
