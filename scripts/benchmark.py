@@ -133,7 +133,8 @@ def _checkpoints(out: Path) -> dict[str, Any]:
 def _accuracy(out: Path) -> dict[str, Any]:
     from benchmarks import accuracy
 
-    figures = accuracy.measure(Path(_DATA_DIR.value), out, _SEEDS.value, _ROUNDS.value)
+    data_dir = Path(_DATA_DIR.value or "")  # main refuses the part without it
+    figures = accuracy.measure(data_dir, out, _SEEDS.value, _ROUNDS.value)
     for recipe, ms in figures["step_ms"].items():
         print(f"{recipe}: {ms} ms a step, {figures['labelling_seconds'].get(recipe, 0)} s before")
     for name, seconds in figures["seconds_to"].items():

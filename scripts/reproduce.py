@@ -103,7 +103,7 @@ def main() -> None:
         raise
     finally:
         for name, cells in tables.items():
-            _write(name, cells, seeds, folders[name])
+            _write(_TABLE.value, name, cells, seeds, folders[name])
     if failed:
         raise InputError(
             f"{len(failed)} of {len(every)} runs failed; the same command tries them again. "
@@ -145,7 +145,7 @@ def _make(missing: list[Run], out: Path) -> list[str]:
     return failed
 
 
-def _write(name: str, cells: list[Cell], seeds: int, folder: Path) -> None:
+def _write(table: str, name: str, cells: list[Cell], seeds: int, folder: Path) -> None:
     """Write what there is of a table, made now or before, after a failure or Ctrl-C too."""
     reports = []
     for cell in cells:
@@ -153,15 +153,15 @@ def _write(name: str, cells: list[Cell], seeds: int, folder: Path) -> None:
         ended = [report.read_run(run, cell.start) for run in there]
         reports.append(report.cell_report(cell, ended, report.command_of(cell, cells)))
     content = {
-        "table": _TABLE.value,
+        "table": table,
         "recipe": name,
         "scale": _SCALE.value,
         **report.carried_on(folder, _command()),
         "hardware": f"{os.cpu_count()} cores of {processor()}",
         "cells": reports,
     }
-    report.write(content, TABLES[_TABLE.value], folder)
-    print(f"\n{report.render(content, TABLES[_TABLE.value])}\nwritten to {folder}.md and .json")
+    report.write(content, TABLES[table], folder)
+    print(f"\n{report.render(content, TABLES[table])}\nwritten to {folder}.md and .json")
 
 
 def _command() -> str:
