@@ -116,8 +116,8 @@ RECIPES: dict[str, Recipe] = {
     # Self-training: no walk, but labels of all images that a run of mnist_fast is sure of.
     # Command:  semisup-train --recipe=mnist_fast --data_dir=DIR --logdir=TEACHER
     #           semisup-train --recipe=mnist_student --teacher=TEACHER --data_dir=DIR
-    # Expected: 0.90, 0.84, 0.80 (here, seeds 0 to 2); with 1,000 labels 0.83, 0.64, 0.56; 7.5 minutes
-    # after the teacher's.
+    # Expected: 0.90, 0.84, 0.80 (here, seeds 0 to 2), with 1,000 labels 0.83, 0.64, 0.56;
+    # 7.5 minutes after the teacher's.
     "mnist_student": Recipe(
         dataset="mnist",
         sup_per_batch=20,
