@@ -88,7 +88,8 @@ RECIPES: dict[str, Recipe] = {
     ),
     # The same as the paper words it, where that differs: L2 1e-4, Adam's default rate throughout.
     # Command:  semisup-train --recipe=mnist_paper --data_dir=DIR
-    # Expected: 0.89 (paper); not run here; 24 minutes (est.).
+    # Expected: 0.89 (paper); 2.26, 2.02, 2.14 after 800 of the steps, where "mnist" has 2.45, 2.11,
+    # 2.35 (here, seeds 0 to 2); 24 minutes (est.).
     "mnist_paper": Recipe(
         dataset="mnist",
         l2_weight=1e-4,
