@@ -3,6 +3,8 @@
 import platform
 from pathlib import Path
 
+from semisup.processor import CPUINFO, cpuinfo
+
 # What the speed of a network on a processor depends on most, the best first; as Linux names them.
 _INSTRUCTIONS = {
     "amx_bf16": "AMX with bfloat16",
@@ -12,18 +14,13 @@ _INSTRUCTIONS = {
 }
 
 
-def processor() -> str:
+def processor(path: Path = CPUINFO) -> str:
     """The name of this machine's processor and its widest instructions, as Linux has them.
 
     Elsewhere the name alone, as Python has it.
     """
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    found: dict[str, str] = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        found.setdefault(name.strip(), value.strip())
-    model = found.get("model name", platform.processor() or platform.machine())
-    flags = found.get("flags", "").split()
+    said = cpuinfo(path)
+    model = said.get("model name", platform.processor() or platform.machine())
+    flags = said.get("flags", "").split()
     widest = next((words for flag, words in _INSTRUCTIONS.items() if flag in flags), None)
     return f"{model} ({widest})" if widest else model

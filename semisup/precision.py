@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from semisup import processor
 from semisup.errors import InputError
 
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
@@ -59,11 +60,10 @@ def _gpu_has_bfloat16(gpu: tf.config.PhysicalDevice) -> bool:
     return details.get("compute_capability", (0, 0)) >= _COMPUTE_CAPABILITY
 
 
-def _processor_has_fast_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+def _processor_has_fast_bfloat16(cpuinfo: Path = processor.CPUINFO) -> bool:
     if platform.system() != "Linux":
         return False  # no other system says it in a file; --precision=mixed_bfloat16 is left
-    lines = (line.partition(":") for line in cpuinfo.read_text().splitlines())
-    said = {name.strip(): set(value.split()) for name, _, value in lines}  # all cores say the same
-    flags = said.get("flags", set()) | said.get("Features", set())  # x86's name, and Arm's
-    vectors = _AMD in said.get("vendor_id", ()) and _IN_VECTORS in flags
+    said = processor.cpuinfo(cpuinfo)
+    flags = {*said.get("flags", "").split(), *said.get("Features", "").split()}  # x86's, and Arm's
+    vectors = said.get("vendor_id") == _AMD and _IN_VECTORS in flags
     return vectors or bool(flags & _INSTRUCTIONS)

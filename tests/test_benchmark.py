@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from benchmarks import accuracy, naive, steps
+from machine import processor
 
 from semisup import architectures, experiment, recipes
 from semisup.model import AssociativeModel
@@ -52,6 +53,14 @@ def test_seconds_of_a_chain_of_runs_count_all_steps_and_the_labelling_between():
     stages = {"teacher": [(0, 90.0), (100, 2.0)], "student": [(0, 90.0), (50, 1.0)]}
     curve = accuracy.curve(stages, {"teacher": 200.0, "student": 100.0}, {"student": 7.0})
     assert curve == [(0, 90.0), (20.0, 2.0), (27.0, 90.0), (32.0, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "widest"), [("avx2 avx512f", " (AVX-512)"), ("fpu avx2", " (AVX2 only)"), ("fpu", "")]
+)
+def test_machine_says_its_widest_instructions(tmp_path, flags, widest):
+    (tmp_path / "cpuinfo").write_text(f"model name\t: An Abacus\nflags\t\t: {flags}\n")
+    assert processor(tmp_path / "cpuinfo") == f"An Abacus{widest}"
 
 
 def test_unknown_part_is_one_line():
