@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from semisup.data.catalogue import load_dataset
     from semisup.data.splits import choose_split
     from semisup.model import AssociativeModel
+    from semisup.optimizers import Muon
     from semisup.schedules import Envelope
 
 __all__ = [
     "AssociativeModel",
     "Envelope",
     "InputError",
+    "Muon",
     "association_batches",
     "association_losses",
     "choose_split",
@@ -44,6 +46,7 @@ __all__ = [
 _HOME = {
     "AssociativeModel": "model",
     "Envelope": "schedules",
+    "Muon": "optimizers",
     "association_batches": "data.batches",
     "association_losses": "association",
     "choose_split": "data.splits",
@@ -66,4 +69,4 @@ def __getattr__(name: str) -> Any:
 # `import keras, semisup` is enough for keras.models.load_model to know our classes.
 if "keras" in sys.modules:
     importlib.import_module("semisup.model")
-    importlib.import_module("semisup.freezing")
+    importlib.import_module("semisup.optimizers")

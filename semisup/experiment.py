@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from semisup import architectures, backbones, freezing, precision, schedules, self_training
+from semisup import architectures, backbones, optimizers, precision, schedules, self_training
 from semisup.data import augmentation, catalogue
 from semisup.data.batches import association_batches
 from semisup.data.dataset import Dataset
@@ -169,7 +169,9 @@ def _build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
     )
     averaging = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}
     rate = _learning_rate(recipe)
-    model.compile(freezing.optimizer(rate, model, model.network, recipe.freeze_steps, **averaging))
+    model.compile(
+        optimizers.make_optimizer(recipe.optimizer, rate, model, recipe.freeze_steps, **averaging)
+    )
     model.optimizer.build(model.trainable_variables)
     if recipe.init_from:
         load_weights(model, Path(recipe.init_from) / MODEL)

@@ -135,7 +135,10 @@ class Recipe:
         "as on one) or replica (of one device's share of the batch)",
     )
     # The training.
-    learning_rate: float = _setting(3e-3, "largest learning rate; the optimizer is Adam")
+    optimizer: str = _setting(
+        "adam", "adam as in the paper, or muon, which needs fewer steps; not in the paper"
+    )
+    learning_rate: float = _setting(3e-3, "largest learning rate")
     learning_rate_schedule: str = _setting(
         "cosine",
         "step: times --decay_factor every --decay_steps, as the authors have it; "
@@ -199,6 +202,10 @@ class Recipe:
                 )
         if not 0 < self.learning_rate < float("inf"):
             raise InputError(f"--learning_rate is {self.learning_rate}; it must be above 0")
+        if self.optimizer not in ("adam", "muon"):
+            raise InputError(f"unknown optimizer {self.optimizer!r}; known: adam, muon")
+        if self.optimizer != "adam" and self.freeze_steps > 0:
+            raise InputError("--freeze_steps needs --optimizer=adam: no other one thaws layers")
         if self.learning_rate_schedule not in ("step", "cosine"):
             raise InputError(
                 f"unknown learning rate schedule {self.learning_rate_schedule!r}; "

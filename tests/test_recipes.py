@@ -80,6 +80,11 @@ def test_no_association_without_weights():
         ({"visit_weight": float("nan")}, "--visit_weight is nan; it must be at least 0"),
         ({"label_smoothing": 1.0}, "--label_smoothing is 1.0; it must be below 1"),
         ({"learning_rate_schedule": "poly"}, "schedule 'poly'; known: step, cosine"),
+        ({"optimizer": "sgd"}, "unknown optimizer 'sgd'; known: adam, muon"),
+        (
+            {"optimizer": "muon", "freeze_steps": 5},
+            "--freeze_steps needs --optimizer=adam",
+        ),
         ({"select": "best"}, "unknown --select 'best'; known: last, label_free"),
         (
             {"walker_weight_envelope_delay": 5},
