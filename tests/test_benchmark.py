@@ -49,12 +49,6 @@ def test_time_to_an_error_is_that_of_the_median():
     assert accuracy.seconds_to(curves, 1.0) is None
 
 
-def test_seconds_of_a_chain_of_runs_count_all_steps_and_the_labelling_between():
-    stages = {"teacher": [(0, 90.0), (100, 2.0)], "student": [(0, 90.0), (50, 1.0)]}
-    curve = accuracy.curve(stages, {"teacher": 200.0, "student": 100.0}, {"student": 7.0})
-    assert curve == [(0, 90.0), (20.0, 2.0), (27.0, 90.0), (32.0, 1.0)]
-
-
 @pytest.mark.parametrize(
     ("flags", "widest"), [("avx2 avx512f", " (AVX-512)"), ("fpu avx2", " (AVX2 only)"), ("fpu", "")]
 )

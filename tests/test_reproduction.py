@@ -117,7 +117,7 @@ def test_table_1_of_students_makes_their_teachers_first(tmp_path):
         "all (no teacher)",
     ]
     teacher, student, *_, supervised = every
-    assert teacher.recipe == recipes.get("mnist_fast")
+    assert teacher.recipe == recipes.get("mnist_teacher")
     assert (teacher.paper, student.paper) == (None, (0.89, 0.08))
     assert every[3].recipe.sup_per_class == every[2].recipe.sup_per_class == 100
     assert (supervised.recipe, supervised.teacher) == (recipes.get("mnist_all_labels"), None)

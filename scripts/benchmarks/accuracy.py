@@ -3,17 +3,14 @@
 Each run is a process of `semisup-train` in a folder of its own, one after the other, the two
 protocols in turn; finished ones are not run again. The error is that of the runs; the seconds
 are its step times the milliseconds of a step, which are measured afterwards, all in turn,
-since no machine keeps its speed for the hours that the runs take. What a teacher needs to label
-images for the next run counts as training.
+since no machine keeps its speed for the hours that the runs take.
 """
 
-import itertools
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from semisup import recipes, runs
 from semisup.errors import InputError
@@ -22,39 +19,24 @@ from semisup.errors import InputError
 TARGETS = (1.5, 1.1)
 
 
-class Stage(NamedTuple):
-    """A run: its recipe, and what is changed in it."""
-
-    recipe: str
-    changes: dict[str, Any]
-
-
-# Each stage after the first one learns from the one before it.
-PROTOCOLS: dict[str, tuple[Stage, ...]] = {
+# Of each protocol: its recipe, and what is changed in it.
+PROTOCOLS: dict[str, tuple[str, dict[str, Any]]] = {
     "authors": (
-        Stage(
-            "mnist",
-            {
-                "precision": "float32",
-                "learning_rate": 1e-3,
-                "decay_factor": 1.0,
-                "max_steps": 5000,
-                "eval_interval": 250,
-            },
-        ),
+        "mnist",
+        {
+            "precision": "float32",
+            "learning_rate": 1e-3,
+            "decay_factor": 1.0,
+            "max_steps": 5000,
+            "eval_interval": 250,
+        },
     ),
-    "ours": (Stage("mnist_fast", {}), Stage("mnist_student", {})),
+    "ours": ("mnist_fast", {}),
 }
 
-_SHOWN = {
-    "authors": "authors' protocol, float32",
-    "ours": "mnist_fast, then mnist_student on its labels",
-}
+_SHOWN = {"authors": "authors' protocol, float32", "ours": "mnist_fast"}
 
-# Of each stage's recipe: step and test error in percent of its evaluations.
-Evaluations = dict[str, list[tuple[int, float]]]
-
-# An evaluation: training seconds, test error in percent.
+# Of one seed, the evaluations: training seconds, test error in percent.
 Curve = list[tuple[float, float]]
 
 
@@ -65,62 +47,37 @@ def measure(data_dir: Path, out: Path, seeds: int, rounds: int) -> dict[str, Any
         data_dir: MNIST's files.
         out: the runs' folders are made here, the picture too.
         seeds: from 0 on.
-        rounds: turns of each stage in the measurement of its step.
+        rounds: turns of each protocol in the measurement of its step.
 
     Returns:
-        For each protocol the evaluations of each seed; for each recipe the median milliseconds
-        of a step, and the seconds of the labelling before it, if there is any; and for each
-        protocol and target the seconds at which the median error over the seeds is there,
-        or None.
+        For each protocol the evaluations of each seed, (step, test error in percent); the median
+        milliseconds of a step; and for each target the seconds at which the median error over
+        the seeds is there, or None.
     """
-    evaluations: dict[str, list[Evaluations]] = {name: [] for name in PROTOCOLS}
+    evaluations: dict[str, list[list[tuple[int, float]]]] = {name: [] for name in PROTOCOLS}
     for seed in range(seeds):
-        for name, stages in PROTOCOLS.items():
-            teacher, of_seed = None, {}
-            for stage in stages:
-                logdir = out / name / f"seed{seed}" / stage.recipe
-                _train(stage, data_dir, logdir, teacher, seed)
-                records = runs.read_evaluations(logdir)
-                of_seed[stage.recipe] = [(int(r["step"]), r["test_error"]) for r in records]
-                teacher = logdir
-            evaluations[name].append(of_seed)
+        for name in PROTOCOLS:
+            logdir = out / name / f"seed{seed}"
+            _train(name, data_dir, logdir, seed)
+            records = runs.read_evaluations(logdir)
+            evaluations[name].append([(int(r["step"]), r["test_error"]) for r in records])
     step_ms = _measure_steps(rounds)
-    labelling = {
-        learner.recipe: _labelling_seconds(data_dir, out / name / "seed0" / teacher.recipe, learner)
-        for name, stages in PROTOCOLS.items()
-        for teacher, learner in itertools.pairwise(stages)
-    }
-    curves = {
-        name: [curve(of_seed, step_ms, labelling) for of_seed in of_seeds]
+    curves: dict[str, list[Curve]] = {
+        name: [
+            [(round(step * step_ms[name] / 1e3, 1), error) for step, error in of_seed]
+            for of_seed in of_seeds
+        ]
         for name, of_seeds in evaluations.items()
     }
     _draw(curves, out / "time_to_accuracy.png")
     return {
         "evaluations": evaluations,
         "step_ms": step_ms,
-        "labelling_seconds": labelling,
         "seconds_to": {
             name: {str(target): seconds_to(of_seeds, target) for target in TARGETS}
             for name, of_seeds in curves.items()
         },
     }
-
-
-def curve(stages: Evaluations, step_ms: dict[str, float], labelling: dict[str, float]) -> Curve:
-    """The evaluations of all stages over the training seconds since the first one began.
-
-    Args:
-        stages: the evaluations of one seed.
-        step_ms: milliseconds of a step of each recipe.
-        labelling: seconds before the first step of a recipe that learns from a teacher.
-    """
-    points: Curve = []
-    begun = 0.0
-    for recipe, evaluations in stages.items():
-        begun += labelling.get(recipe, 0.0)
-        points += [(round(begun + n * step_ms[recipe] / 1e3, 1), e) for n, e in evaluations]
-        begun = points[-1][0]
-    return points
 
 
 def seconds_to(curves: list[Curve], target: float) -> float | None:
@@ -136,46 +93,30 @@ def seconds_to(curves: list[Curve], target: float) -> float | None:
     return None
 
 
-def _train(stage: Stage, data_dir: Path, logdir: Path, teacher: Path | None, seed: int) -> None:
-    command = [sys.executable, "-m", "semisup.train", f"--recipe={stage.recipe}"]
-    command += [f"--{setting}={value}" for setting, value in stage.changes.items()]
+def _train(protocol: str, data_dir: Path, logdir: Path, seed: int) -> None:
+    recipe, changes = PROTOCOLS[protocol]
+    command = [sys.executable, "-m", "semisup.train", f"--recipe={recipe}"]
+    command += [f"--{setting}={value}" for setting, value in changes.items()]
     command += [f"--data_dir={data_dir}", f"--logdir={logdir}"]
     command += [f"--seed={seed}", f"--sup_seed={seed}"]
-    if teacher:
-        command.append(f"--teacher={teacher}")
     if subprocess.run(command, check=False).returncode != 0:
         raise InputError(f"the run in {logdir} failed; its lines are above")
 
 
 def _measure_steps(rounds: int) -> dict[str, float]:
-    """Median milliseconds of a step of each recipe, in turn, through the real pipeline."""
+    """Median milliseconds of a step of each protocol, in turn, through the real pipeline."""
     from benchmarks import steps
 
     data = steps.dataset("mnist")
     turns = {
-        stage.recipe: steps.through_pipeline(recipes.get(stage.recipe, **stage.changes), data)
-        for stages in PROTOCOLS.values()
-        for stage in stages
+        name: steps.through_pipeline(recipes.get(recipe, **changes), data)
+        for name, (recipe, changes) in PROTOCOLS.items()
     }
-    times: dict[str, list[float]] = {recipe: [] for recipe in turns}
+    times: dict[str, list[float]] = {name: [] for name in turns}
     for _ in range(rounds):
-        for recipe, turn in turns.items():
-            times[recipe] += turn()["step"]
-    return {recipe: round(statistics.median(values), 2) for recipe, values in times.items()}
-
-
-def _labelling_seconds(data_dir: Path, teacher: Path, learner: Stage) -> float:
-    """Seconds in which the run in the folder `teacher` labels the images of the next stage."""
-    from semisup import self_training
-    from semisup.data.catalogue import load_dataset
-    from semisup.data.splits import read_split
-
-    dataset = load_dataset("mnist", data_dir)
-    split = read_split(teacher / runs.SPLIT, dataset)
-    recipe = recipes.get(learner.recipe, **learner.changes)
-    started = time.perf_counter()
-    self_training.teach(teacher, dataset, split, recipe.teacher_share)
-    return round(time.perf_counter() - started, 1)
+        for name, turn in turns.items():
+            times[name] += turn()["step"]
+    return {name: round(statistics.median(values), 2) for name, values in times.items()}
 
 
 def _draw(curves: dict[str, list[Curve]], path: Path) -> None:

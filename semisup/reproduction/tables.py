@@ -91,7 +91,7 @@ def _by_labels(recipe: Recipe, paper: dict[int, Published]) -> list[Cell]:
 
 # The recipes that learn from a teacher; table 1 has them only. The recipe of the teacher, and
 # that of all labels, which leave a teacher nothing to label.
-STUDENTS = {"mnist_student": ("mnist_fast", "mnist_all_labels")}
+STUDENTS = {"mnist_student": ("mnist_teacher", "mnist_all_labels")}
 
 
 def _table_1(name: str, prepare: Prepare) -> list[Cell]:
