@@ -85,14 +85,14 @@ def _steps(out: Path) -> dict[str, Any]:
             low, middle, high = value
             unit = "GFLOP/s" if kind.startswith("rate") else "ms"
             print(f"  {kind:38s}{middle:8.1f} {unit} ({low:.1f}-{high:.1f})")
-        for precision in steps.PRECISIONS:
+        for precision in steps.precisions():
             floor = found["gflop"] / found[f"rate {precision}"][1] * 1e3
             step, wait = (found[f"ours {precision}{end}"][1] for end in ("", ", wait"))
             print(
                 f"  {precision}: floor {floor:.0f} ms, ours {step / floor:.2f} times that, "
                 f"waiting for input {100 * wait / step:.1f} %"
             )
-        ours = min(found[f"ours {precision}"][1] for precision in steps.PRECISIONS)
+        ours = min(found[f"ours {precision}"][1] for precision in steps.precisions())
         others = {k: v[1] for k, v in found.items() if k.startswith(("naive", "torch"))}
         for kind, value in others.items():
             print(f"  {kind}: {value / ours:.2f} times our faster step")

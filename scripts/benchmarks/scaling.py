@@ -49,7 +49,7 @@ print(json.dumps([statistics.median(times), peak() - before]))
 
 
 def measure(picture: Path | None) -> dict[str, Any]:
-    """Seconds (median of 3; of one above 8,192) and extra megabytes at the peak, for each size.
+    """Seconds (median of 3) and extra megabytes at the peak, for each size.
 
     Args:
         picture: where to draw them; None for nowhere.
@@ -61,7 +61,7 @@ def measure(picture: Path | None) -> dict[str, Any]:
     for size in SIZES["blocks"]:
         for kind, block_size in (("matrices", 0), ("blocks", BLOCK_SIZE)):
             if size in SIZES[kind]:
-                words = map(str, (size, block_size, 3 if size <= 8192 else 1))
+                words = map(str, (size, block_size, 3))
                 command = [sys.executable, "-c", _SCRIPT, *words]
                 result = subprocess.run(command, capture_output=True, text=True, check=True)
                 seconds, megabytes = json.loads(result.stdout.splitlines()[-1])

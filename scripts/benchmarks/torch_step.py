@@ -31,9 +31,9 @@ def build(name: str, shape: tuple[int, int, int]) -> tuple[nn.Sequential, nn.Lin
 
 
 def turns(
-    name: str, shape: tuple[int, int, int], steps: int
+    name: str, shape: tuple[int, int, int], steps: int, bfloat16: bool
 ) -> dict[str, Callable[[], dict[str, list[float]]]]:
-    """A turn of so many steps for each variant, on a batch that is there."""
+    """A turn of so many steps for each variant, on a batch that is there; in bfloat16 too?"""
     random = np.random.default_rng(0)
     images = torch.from_numpy(random.random((200, shape[2], *shape[:2]), dtype=np.float32))
     images = images.contiguous(memory_format=torch.channels_last)
@@ -84,6 +84,6 @@ def turns(
     kinds = {
         f"torch {how} {precision}": make(how == "compiled", precision == "bfloat16")
         for how in ("eager", "compiled")
-        for precision in ("float32", "bfloat16")
+        for precision in ("float32", "bfloat16")[: 1 + bfloat16]
     }
     return {kind: turn_of(kind, step) for kind, step in kinds.items()}

@@ -137,7 +137,8 @@ def adjust_colours(
     per_image = [value[:, None, None] for value in (brightness, saturation, hue)]
     bright = tf.clip_by_value(tf.cast(images, tf.float32) / 255.0 + per_image[0][..., None], 0, 1)
     h, s, v = tf.unstack(tf.image.rgb_to_hsv(bright), axis=-1)
-    h = tf.math.floormod(h + per_image[2], 1.0)
+    h += per_image[2]
+    h -= tf.floor(h)
     s = tf.clip_by_value(s * per_image[1], 0.0, 1.0)
     return 255.0 * tf.image.hsv_to_rgb(tf.stack([h, s, v], axis=-1))
 
@@ -145,7 +146,8 @@ def adjust_colours(
 def to_grey(images: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
     """The chosen [batch] of RGB images as grey ones, still with three channels."""
     images = tf.cast(images, tf.float32)
-    grey = tf.reduce_sum(images * [0.299, 0.587, 0.114], axis=-1, keepdims=True)
+    red, green, blue = tf.split(images, 3, axis=-1)
+    grey = 0.299 * red + 0.587 * green + 0.114 * blue
     return tf.where(chosen[:, None, None, None], grey, images)
 
 
