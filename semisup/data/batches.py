@@ -53,7 +53,8 @@ def association_batches(
         seed: names the order.
         start_step: the number of the first batch.
         augment: changes the labelled images of a batch, given them and a seed of two
-            integers; see `semisup.data.augmentation`.
+            integers; see `semisup.data.augmentation`. One with a Python `if` or loop over
+            tensors must be a `tf.function`.
         augment_unlabeled: changes the unlabelled ones, likewise.
         part: of the rows of a batch, give number `part`, `part` + `parts`, ... only, for
             one of several workers. The others are not read from their files, unless they
@@ -122,6 +123,8 @@ def association_batches(
             return take(drawn[first_row::parts])
         return change(take(drawn), seeds)[first_row::parts]
 
+    # AutoGraph would rewrite every function below, a quarter of a second of the start.
+    @tf.autograph.experimental.do_not_convert
     def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         seeds = [_augmentation_seed(seed, step, kind) for kind in (0, 1)]
         drawn = _draw(step, sup_per_batch, sizes, stream=classes, seed=seed) + first[:, None]
