@@ -36,7 +36,8 @@ def write_all(folder: Path, photos: Path) -> None:
     for name in ("photos", "PHOTOS"):
         (folder / name).symlink_to(photos)
     (folder / "new_photos").symlink_to(photos / "unlabeled")
-    for path in [*(folder / "MNIST").iterdir(), *photos.iterdir(), archive]:
+    digits = [path for name in ("MNIST", "SVHN", "USPS") for path in (folder / name).iterdir()]
+    for path in [*digits, *photos.iterdir(), archive]:
         (folder / "DIR" / path.name).symlink_to(path)
     for name in ("mnist", "svhn", "usps"):
         (folder / "DIR" / name).symlink_to(folder / name.upper())
