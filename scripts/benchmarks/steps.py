@@ -51,7 +51,7 @@ def measure(name: str, rounds: int, with_torch: bool) -> dict[str, Any]:
     if with_torch and name != "stl10":
         from benchmarks import torch_step
 
-        turns |= torch_step.turns(name, SHAPES[name], _TURN, len(precisions()) == 2)
+        turns |= torch_step.turns(name, SHAPES[name], _TURN, precisions())
     times: dict[str, list[float]] = {}
     for _ in range(rounds):
         for take_turn in turns.values():

@@ -1,6 +1,6 @@
 """The same step in PyTorch, written plainly: eager and compiled, float32 and bfloat16."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -31,9 +31,10 @@ def build(name: str, shape: tuple[int, int, int]) -> tuple[nn.Sequential, nn.Lin
 
 
 def turns(
-    name: str, shape: tuple[int, int, int], steps: int, bfloat16: bool
+    name: str, shape: tuple[int, int, int], steps: int, policies: Sequence[str]
 ) -> dict[str, Callable[[], dict[str, list[float]]]]:
-    """A turn of so many steps for each variant, on a batch that is there; in bfloat16 too?"""
+    """A turn of so many steps for each variant in each of Keras's dtype policies, on a batch
+    that is there."""
     random = np.random.default_rng(0)
     images = torch.from_numpy(random.random((200, shape[2], *shape[:2]), dtype=np.float32))
     images = images.contiguous(memory_format=torch.channels_last)
@@ -82,8 +83,10 @@ def turns(
         return turn
 
     kinds = {
-        f"torch {how} {precision}": make(how == "compiled", precision == "bfloat16")
+        f"torch {how} {policy.removeprefix('mixed_')}": make(
+            how == "compiled", policy == "mixed_bfloat16"
+        )
         for how in ("eager", "compiled")
-        for precision in ("float32", "bfloat16")[: 1 + bfloat16]
+        for policy in policies
     }
     return {kind: turn_of(kind, step) for kind, step in kinds.items()}
