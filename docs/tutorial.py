@@ -46,13 +46,14 @@ results = model.evaluate(digits.test_images, digits.test_labels, return_dict=Tru
 print(f"test error: {results['error']:.1f} %")
 
 # %% Figures: walks from labelled digits (green) to unlabelled ones (red) and back.
-from semisup import evaluation, figures  # noqa: E402
+from semisup.evaluation import metrics
+from semisup.visualization import figures  # noqa: E402
 
 sample = figures.choose_walk_sample(digits, split)
 before = semisup.AssociativeModel(untrained, num_classes=10)
 walks = figures.association_figure({"before training": before, "after training": model}, sample)
 figures.save(walks, folder / "walks.png")
-report = evaluation.evaluate(model, digits.test_images, digits.test_labels, digits.class_names)
+report = metrics.evaluate(model, digits.test_images, digits.test_labels, digits.class_names)
 figures.save(figures.confusion_figure(report), folder / "confusion.png")
 print(report.table())
 
@@ -65,8 +66,8 @@ back_to = labels[np.argmax(steps_of_walk.P_ba, axis=1)]
 print("the walker steps back from them to digits of the classes", back_to)
 
 # %% Export: a file that needs TensorFlow Lite only, checked while it is written.
-from semisup import exporting  # noqa: E402
+from semisup.inference import exporter  # noqa: E402
 
 real = digits.test_images[:100]
-difference = exporting.export(model, "tflite", folder / "digits.tflite", real)
+difference = exporter.export(model, "tflite", folder / "digits.tflite", real)
 print(f"wrote {folder / 'digits.tflite'}; probabilities differ by {difference:.1e} at most")

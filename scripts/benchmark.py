@@ -26,7 +26,7 @@ from typing import Any
 from absl import flags
 from machine import processor
 
-from semisup.console import load_tensorflow, run_main
+from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
 
 PARTS = ("steps", "association", "startup", "checkpoints", "accuracy")
@@ -47,7 +47,7 @@ def main() -> None:
     out = Path(_OUT.value)
     out.mkdir(parents=True, exist_ok=True)
     load_tensorflow()
-    from semisup.atomic import read_json, write_json
+    from semisup.runs.files import read_json, write_json
 
     path = out / "benchmark.json"
     figures: dict[str, Any] = read_json(path) if path.exists() else {}

@@ -6,7 +6,7 @@
 
 from absl import flags
 
-from semisup.console import load_tensorflow, run_main
+from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
 
 _AUGMENTATION = flags.DEFINE_string(
@@ -25,7 +25,7 @@ def main() -> None:
     from PIL import Image
 
     from semisup.data.augmentation import augmentation
-    from semisup.data.catalogue import load_dataset
+    from semisup.data.registry import load_dataset
 
     augment = augmentation(_AUGMENTATION.value)
     if augment is None:

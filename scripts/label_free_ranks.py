@@ -13,9 +13,9 @@ from pathlib import Path
 
 from absl import flags
 
-from semisup import atomic, runs
-from semisup.console import load_tensorflow, run_main
+from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
+from semisup.runs import directory, files
 
 _RUNS = flags.DEFINE_string("runs", None, "folder with runs in it")
 _OUT = flags.DEFINE_string("out", None, "also write the figures to this JSON file")
@@ -26,12 +26,12 @@ def main() -> None:
         raise InputError("--runs is missing; it names a folder with runs in it")
     load_tensorflow()
     import numpy as np
+    from reproduction import ranks
 
-    from semisup.label_free import NAMES, SCORE
-    from semisup.reproduction import ranks
+    from semisup.evaluation.label_free import NAMES, SCORE
 
-    folders = sorted(path.parent for path in Path(_RUNS.value).rglob(runs.RESULT))
-    all_runs = [[e for e in runs.read_evaluations(f) if e["step"] > 0] for f in folders]
+    folders = sorted(path.parent for path in Path(_RUNS.value).rglob(directory.RESULT))
+    all_runs = [[e for e in directory.read_evaluations(f) if e["step"] > 0] for f in folders]
     all_runs = [evaluations for evaluations in all_runs if evaluations and SCORE in evaluations[0]]
     if not all_runs:
         raise InputError(f"no finished run with label-free scores under {_RUNS.value}")
@@ -60,11 +60,11 @@ def main() -> None:
     if _OUT.value:
         # NaN for the correlation of what does not vary.
         numbers = {
-            name: {key: atomic.json_number(value) for key, value in found.items()}
+            name: {key: files.json_number(value) for key, value in found.items()}
             for name, found in correlations.items()
         }
         content = {"runs": len(all_runs), "rank_correlation": numbers, "median_error": medians}
-        atomic.write_json(Path(_OUT.value), content)
+        files.write_json(Path(_OUT.value), content)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import platform
 from pathlib import Path
 
-from semisup.processor import CPUINFO, cpuinfo
+from semisup.runtime.processor import CPUINFO, cpuinfo
 
 # What the speed of a network on a processor depends on most, the best first; as Linux names them.
 _INSTRUCTIONS = {

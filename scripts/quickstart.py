@@ -12,8 +12,8 @@ from pathlib import Path
 from absl import flags
 
 from semisup import recipes
-from semisup.console import load_tensorflow, run_main
-from semisup.runs import MODEL
+from semisup.cli.app import load_tensorflow, run_main
+from semisup.runs.directory import MODEL
 
 _LOGDIR = flags.DEFINE_string(
     "logdir", None, "folder for the two runs; by default runs/quickstart-TIME"
@@ -33,8 +33,9 @@ def main() -> None:
     load_tensorflow()
     import keras
 
-    from semisup import experiment, figures
-    from semisup.training import train
+    from semisup import experiment
+    from semisup.training.loop import train
+    from semisup.visualization import figures
 
     results = {}
     for name, recipe in recipes_of_runs.items():

@@ -23,18 +23,18 @@ from pathlib import Path
 
 from absl import flags
 from machine import processor
+from reproduction import report, running
+from reproduction.places import places_of
+from reproduction.running import Run
+from reproduction.scales import SEEDS, scaled
+from reproduction.tables import STUDENTS, TABLES, Cell
 from tqdm import tqdm
 
 from semisup import recipes
-from semisup.console import run_main
+from semisup.cli.app import run_main
+from semisup.cli.flags import define_recipe_flags, given_settings
+from semisup.config import Recipe
 from semisup.errors import InputError
-from semisup.flags import define_recipe_flags, given_settings
-from semisup.reproduction import report, running
-from semisup.reproduction.places import places_of
-from semisup.reproduction.running import Run
-from semisup.reproduction.scales import SEEDS, scaled
-from semisup.reproduction.tables import STUDENTS, TABLES, Cell
-from semisup.settings import Recipe
 
 _TABLE = flags.DEFINE_enum("table", None, list(TABLES), "the table")
 _SCALE = flags.DEFINE_enum(

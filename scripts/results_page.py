@@ -9,11 +9,11 @@ A table of which there is no file stands there as not run, with the command that
 from pathlib import Path
 
 from absl import flags
+from reproduction.page import read_ranks, read_reports, render_page
 
-from semisup.atomic import write_text
-from semisup.console import run_main
+from semisup.cli.app import run_main
 from semisup.errors import InputError
-from semisup.reproduction.page import read_ranks, read_reports, render_page
+from semisup.runs.files import write_text
 
 _RESULTS = flags.DEFINE_string(
     "results", "docs/results", "folder with files of reproduce.py and label_free_ranks.py"

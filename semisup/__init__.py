@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 from semisup.errors import InputError
 
 if TYPE_CHECKING:
-    from semisup.architectures import mnist_model, stl10_model, svhn_model
-    from semisup.association import association_losses, classification_loss, total_loss, walk
-    from semisup.data.batches import association_batches
-    from semisup.data.catalogue import load_dataset
+    from semisup.data.pipeline import association_batches
+    from semisup.data.registry import load_dataset
     from semisup.data.splits import choose_split
-    from semisup.model import AssociativeModel
-    from semisup.optimizers import Muon
-    from semisup.schedules import Envelope
+    from semisup.losses.association import association_losses, classification_loss, total_loss, walk
+    from semisup.models.architectures import mnist_model, stl10_model, svhn_model
+    from semisup.models.associative_model import AssociativeModel
+    from semisup.optimizers.muon import Muon
+    from semisup.optimizers.schedules import Envelope
 
 __all__ = [
     "AssociativeModel",
@@ -44,19 +44,19 @@ __all__ = [
 ]
 
 _HOME = {
-    "AssociativeModel": "model",
-    "Envelope": "schedules",
-    "Muon": "optimizers",
-    "association_batches": "data.batches",
-    "association_losses": "association",
+    "AssociativeModel": "models.associative_model",
+    "Envelope": "optimizers.schedules",
+    "Muon": "optimizers.muon",
+    "association_batches": "data.pipeline",
+    "association_losses": "losses.association",
     "choose_split": "data.splits",
-    "classification_loss": "association",
-    "load_dataset": "data.catalogue",
-    "mnist_model": "architectures",
-    "stl10_model": "architectures",
-    "svhn_model": "architectures",
-    "total_loss": "association",
-    "walk": "association",
+    "classification_loss": "losses.association",
+    "load_dataset": "data.registry",
+    "mnist_model": "models.architectures",
+    "stl10_model": "models.architectures",
+    "svhn_model": "models.architectures",
+    "total_loss": "losses.association",
+    "walk": "losses.association",
 }
 
 
@@ -68,5 +68,5 @@ def __getattr__(name: str) -> Any:
 
 # `import keras, semisup` is enough for keras.models.load_model to know our classes.
 if "keras" in sys.modules:
-    importlib.import_module("semisup.model")
-    importlib.import_module("semisup.optimizers")
+    importlib.import_module("semisup.models.associative_model")
+    importlib.import_module("semisup.optimizers.muon")

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from absl import flags
 
-from semisup import atomic, runs
-from semisup.console import load_tensorflow, run_main
+from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
+from semisup.runs import directory, files
 
 _LOGDIR = flags.DEFINE_string("logdir", None, "the folder of the run, as semisup-train wrote it")
 _WATCH = flags.DEFINE_bool(
@@ -34,7 +34,7 @@ _TIMEOUT = flags.DEFINE_float(
 _SUGGEST = flags.DEFINE_integer(
     "suggest",
     0,
-    "write this many unlabelled images whose labels would help most to suggestions.csv and "
+    "write this many unlabelled images whose labels would help most to active_learning.csv and "
     "suggestions.png",
     lower_bound=0,
 )
@@ -50,30 +50,32 @@ def main() -> None:
         raise InputError("--logdir is missing; it names the folder of the run")
     logdir = Path(_LOGDIR.value)
     if _WATCH.value:
-        runs.wait_for(logdir, _TIMEOUT.value)
-    recipe = runs.read_begun_recipe(logdir)
+        directory.wait_for(logdir, _TIMEOUT.value)
+    recipe = directory.read_begun_recipe(logdir)
     recipe = dataclasses.replace(
         recipe,
         data_dir=_DATA_DIR.value or recipe.data_dir,
         target_data_dir=_TARGET_DATA_DIR.value or recipe.target_data_dir,
     )
     load_tensorflow()  # which --help and bad flags do not need
-    from semisup import checkpoints, experiment, suggestions
-    from semisup.averaging import averaged_weights
-    from semisup.evaluation import evaluate
+    from semisup import experiment
+    from semisup.evaluation.metrics import evaluate
+    from semisup.inference import active_learning
+    from semisup.optimizers.ema import averaged_weights
+    from semisup.runs import checkpoints
 
     # Figure 2 begins with them.
     setup = experiment.build_again(recipe, logdir, first_weights=_FIGURES.value)
-    runs.check_split(logdir, setup.split.hash)
+    directory.check_split(logdir, setup.split.hash)
     out = Path(_OUT.value or logdir)
     out.mkdir(parents=True, exist_ok=True)
     dataset, model = setup.dataset, setup.model
 
     def states() -> Iterator[int]:
         """Gives the model the weights to be judged, one state after the other."""
-        result = runs.read_result(logdir)
+        result = directory.read_result(logdir)
         if result and recipe.select == "label_free" and not _WATCH.value:
-            experiment.load_weights(model, logdir / runs.MODEL)
+            experiment.load_weights(model, logdir / directory.MODEL)
             yield int(result["selected_step"])
             return
         if _WATCH.value:
@@ -94,25 +96,25 @@ def main() -> None:
             "test_error": report.error,
             # NaN for a class without test images.
             "error_per_class": {
-                name: atomic.json_number(error)
+                name: files.json_number(error)
                 for name, error in zip(report.class_names, report.error_per_class, strict=True)
             },
             "confusion": report.confusion.tolist(),
         }
-        atomic.write_json(out / runs.EVAL, content)
+        files.write_json(out / directory.EVAL, content)
     if step is None:
         raise InputError(f"{logdir} holds no checkpoint that could be judged")
     with averaged_weights(model):
         if _FIGURES.value:
-            from semisup.paper_figures import write_figures
+            from semisup.visualization.paper_figures import write_figures
 
             for path in write_figures(setup, step, out):
                 print(f"wrote {path}")
         if _SUGGEST.value:
-            chosen = suggestions.write(out, setup, _SUGGEST.value)
+            chosen = active_learning.write(out, setup, _SUGGEST.value)
             print(
-                f"{len(chosen)} images to label next: {out / suggestions.CSV}, "
-                f"{out / suggestions.PICTURE}"
+                f"{len(chosen)} images to label next: {out / active_learning.CSV}, "
+                f"{out / active_learning.PICTURE}"
             )
 
 

@@ -8,16 +8,19 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from semisup import architectures, backbones, optimizers, precision, schedules, self_training
-from semisup.data import augmentation, catalogue
-from semisup.data.batches import association_batches
+from semisup.config import Recipe
+from semisup.data import augmentation, registry
+from semisup.data.adaptation import adapted
 from semisup.data.dataset import Dataset
-from semisup.data.sizes import adapted
+from semisup.data.pipeline import association_batches
 from semisup.data.splits import Split, choose_split, read_split
 from semisup.errors import InputError, reason
-from semisup.model import AssociativeModel
-from semisup.runs import MODEL, SPLIT
-from semisup.settings import Recipe
+from semisup.models import architectures, backbones
+from semisup.models.associative_model import AssociativeModel
+from semisup.optimizers import muon, schedules
+from semisup.runs.directory import MODEL, SPLIT
+from semisup.runtime import precision
+from semisup.training import self_training
 
 
 @dataclass(frozen=True)
@@ -117,10 +120,10 @@ def load_data(recipe: Recipe) -> Dataset:
         "new_size": recipe.new_size,
         "skip_unreadable": recipe.skip_unreadable,
     }
-    source = catalogue.load_dataset(recipe.dataset, recipe.data_dir, **options)
+    source = registry.load_dataset(recipe.dataset, recipe.data_dir, **options)
     if recipe.target_dataset is None:
         return source
-    target = catalogue.load_dataset(recipe.target_dataset, recipe.target_data_dir, **options)
+    target = registry.load_dataset(recipe.target_dataset, recipe.target_data_dir, **options)
     return adapted(source, target)
 
 
@@ -170,7 +173,7 @@ def _build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
     averaging = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}
     rate = _learning_rate(recipe)
     model.compile(
-        optimizers.make_optimizer(recipe.optimizer, rate, model, recipe.freeze_steps, **averaging)
+        muon.make_optimizer(recipe.optimizer, rate, model, recipe.freeze_steps, **averaging)
     )
     model.optimizer.build(model.trainable_variables)
     if recipe.init_from:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from absl import flags
 
-from semisup.console import load_tensorflow, run_main
+from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
 
 _LOGDIR = flags.DEFINE_string("logdir", None, "the folder of the run, as semisup-train wrote it")
@@ -35,22 +35,23 @@ def main() -> None:
         raise InputError("--logdir is missing; it names the folder of the run")
     logdir = Path(_LOGDIR.value)
     load_tensorflow()  # which --help and bad flags do not need
-    from semisup import exporting, runs, trained
-    from semisup.atomic import write_text
+    from semisup.inference import exporter, saved_run
+    from semisup.runs import directory
+    from semisup.runs.files import write_text
 
     kind = _FORMAT.value
-    out = Path(_OUT.value or logdir / f"{runs.EXPORT}{runs.EXPORT_ENDINGS[kind]}")
-    if out.resolve() == (logdir / runs.MODEL).resolve():
+    out = Path(_OUT.value or logdir / f"{directory.EXPORT}{directory.EXPORT_ENDINGS[kind]}")
+    if out.resolve() == (logdir / directory.MODEL).resolve():
         raise InputError(f"{out} is the run's own model, and would be lost; choose another --out")
-    run = trained.load(logdir)
-    difference = exporting.export(run.model, kind, out, run.labeled.images, _PIXELS.value)
-    names = out.with_name(f"{out.stem}{runs.CLASSES_ENDING}")
+    run = saved_run.load(logdir)
+    difference = exporter.export(run.model, kind, out, run.labeled.images, _PIXELS.value)
+    names = out.with_name(f"{out.stem}{directory.CLASSES_ENDING}")
     write_text(names, "".join(f"{name}\n" for name in run.labeled.class_names))
     shape = ", ".join(map(str, run.labeled.image_shape))
     print(f"wrote {out} (in: {_PIXELS.value} [N, {shape}]) and {names}")
     print(
         f"on {len(run.labeled.images)} labelled images its probabilities differ from the run's by "
-        f"{difference:.1e} at most (accepted: {exporting.tolerance(run.model, kind):g})"
+        f"{difference:.1e} at most (accepted: {exporter.tolerance(run.model, kind):g})"
     )
 
 

@@ -24,9 +24,9 @@ from typing import TextIO
 
 from absl import flags
 
-from semisup import atomic
-from semisup.console import load_tensorflow, run_main
+from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
+from semisup.runs import files
 
 _LOGDIR = flags.DEFINE_string("logdir", None, "the folder of the run, as semisup-train wrote it")
 _OUT = flags.DEFINE_string("out", None, "file to write; by default standard output")
@@ -39,18 +39,18 @@ def main(*words: str) -> int:
         raise InputError("--logdir is missing; it names the folder of the run")
     if not words:
         raise InputError("no images are named; name files, folders, globs or .npz files")
-    from semisup.data import named_images
+    from semisup.inference import inputs
 
-    files = named_images.find(words)
+    files = inputs.find(words)
     load_tensorflow()  # which --help and bad arguments do not need
     from tqdm import tqdm
 
-    from semisup import trained
-    from semisup.prediction import COLUMNS, predict_images
+    from semisup.inference import saved_run
+    from semisup.inference.predictor import COLUMNS, predict_images
 
-    run = trained.load(Path(_LOGDIR.value))
+    run = saved_run.load(Path(_LOGDIR.value))
     # How many images a .npz holds shows when it is read; on a terminal only.
-    count = None if any(file.suffix == named_images.NPZ for file in files) else len(files)
+    count = None if any(file.suffix == inputs.NPZ for file in files) else len(files)
     bar = tqdm(total=count, unit=" images", disable=None)
     skipped: list[InputError] = []
 
@@ -62,7 +62,7 @@ def main(*words: str) -> int:
     with bar, _csv_file(_OUT.value) as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        for names, images in named_images.batches(files, run.labeled.image_shape, _AT_ONCE, skip):
+        for names, images in inputs.batches(files, run.labeled.image_shape, _AT_ONCE, skip):
             for row in predict_images(run, names, images):
                 numbers = (f"{x:.4f}" if isinstance(x, float) else x for x in row)
                 writer.writerow(numbers)
@@ -84,7 +84,7 @@ def _csv_file(out: str | None) -> Iterator[TextIO]:
         yield sys.stdout
         return
     with (
-        atomic.whole(Path(out)) as temporary,
+        files.whole(Path(out)) as temporary,
         # Names of files may be no UTF-8.
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):

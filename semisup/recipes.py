@@ -2,15 +2,15 @@
 
     semisup-train --recipe=mnist --data_dir=DIR --sup_per_class=100
 
-What an entry does not name has the default of `semisup.settings.Recipe`. Nothing heavy is
+What an entry does not name has the default of `semisup.config.Recipe`. Nothing heavy is
 imported here.
 """
 
 import dataclasses
 from typing import Any
 
+from semisup.config import Recipe
 from semisup.errors import InputError
-from semisup.settings import Recipe
 
 DEFAULT_RECIPE = "mnist5k"
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from absl import flags
 
-from semisup import interrupts
-from semisup.console import load_tensorflow, run_main
-from semisup.flags import define_recipe_flags, recipe_from_flags
-from semisup.settings import Recipe
+from semisup.cli.app import load_tensorflow, run_main
+from semisup.cli.flags import define_recipe_flags, recipe_from_flags
+from semisup.config import Recipe
+from semisup.runtime import signals
 
 _LOGDIR = flags.DEFINE_string(
     "logdir", None, "the run's folder; by default runs/RECIPE-TIME. A run in it goes on"
@@ -48,12 +48,12 @@ _STRATEGY = flags.DEFINE_string(
 
 
 def main() -> None:
-    interrupts.treat_alike()
+    signals.treat_alike()
     recipe = recipe_from_flags()
     logdir = Path(_LOGDIR.value or f"runs/{flags.FLAGS.recipe}-{time.strftime('%Y%m%d-%H%M%S')}")
     try:
         result = _train(recipe, logdir)
-    except interrupts.Stopped:
+    except signals.Stopped:
         without = ", without --overwrite" if _OVERWRITE.value else ""
         print(
             "\nStopped and saved. To go on: the same command with "
@@ -83,8 +83,8 @@ def _train(recipe: Recipe, logdir: Path) -> dict[str, float]:
     load_tensorflow()  # which --help and bad flags do not need
     import tensorflow as tf
 
-    from semisup import distribution
-    from semisup.training import train
+    from semisup.runtime import distribution
+    from semisup.training.loop import train
 
     if _DETERMINISTIC.value:
         tf.config.experimental.enable_op_determinism()

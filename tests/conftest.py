@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semisup.settings import Recipe
+from semisup.config import Recipe
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # As in the binaries (`console.load_tensorflow`), so that runs here and there are the same.
@@ -91,7 +91,7 @@ def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def finished_run(digits_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a short run on `digits_folder`, 5 labels a class; don't change it."""
-    from semisup.training import train
+    from semisup.training.loop import train
 
     logdir = tmp_path_factory.mktemp("runs") / "digits"
     sizes = {"sup_per_class": 5, "sup_per_batch": 2, "unsup_batch_size": 20}

@@ -3,11 +3,11 @@
 import multiprocessing
 from pathlib import Path
 
-from semisup.settings import Recipe
+from semisup.config import Recipe
 
 # The server imports TensorFlow once; a process is then a fork of it.
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.processes", "semisup.training"])
+_CONTEXT.set_forkserver_preload(["tests.processes", "semisup.training.loop"])
 
 
 def start(function, *arguments):
@@ -26,11 +26,11 @@ def train(recipe: Recipe, logdir: Path, deterministic: bool = False, **options) 
     """What semisup-train does with these settings."""
     import tensorflow as tf
 
-    from semisup import training
+    from semisup.training import loop
 
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-    training.train(recipe, logdir, **options)
+    loop.train(recipe, logdir, **options)
 
 
 def _quietly(function, *arguments):

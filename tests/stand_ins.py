@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tests import test_digits, test_mnistm, test_signs, test_stl10, test_tfds
 from tests.conftest import easy_digits, write_mnist
+from tests.data.sources import test_digits, test_mnistm, test_stl10, test_tfds
+from tests.data.sources import test_traffic_signs as test_signs
 
 # The paper's tables label up to 200 images of a class, beside 20,000 unlabelled ones of SVHN.
 _MNIST, _SVHN, _STL10, _TEST = 1000, 20_000, 1000, 20

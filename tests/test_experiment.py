@@ -2,8 +2,10 @@ import keras
 import numpy as np
 import pytest
 
-from semisup import atomic, experiment, recipes, schedules
+from semisup import experiment, recipes
 from semisup.errors import InputError
+from semisup.optimizers import schedules
+from semisup.runs import files
 
 
 def build(mnist_dir, **changes):
@@ -154,7 +156,7 @@ def test_augmentation_changes_the_batches_and_nothing_else(mnist_dir):
 def test_split_file_and_initial_weights(mnist_dir, tmp_path):
     first = build(mnist_dir, sup_seed=3, seed=4, sup_per_class=5, unsup_samples=50)
     first.model.save(tmp_path / "model.keras")
-    atomic.write_json(tmp_path / "split.json", first.split.as_json())
+    files.write_json(tmp_path / "split.json", first.split.as_json())
     second = build(mnist_dir, split_file=str(tmp_path / "split.json"), init_from=str(tmp_path))
     assert second.split.hash == first.split.hash
     for weight, other in zip(first.model.get_weights(), second.model.get_weights(), strict=True):

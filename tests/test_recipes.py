@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from semisup import recipes
-from semisup.data import catalogue
+from semisup.config import Recipe
+from semisup.data import registry
 from semisup.errors import InputError
-from semisup.settings import Recipe
 
 
 def test_changes_override_the_recipe():
@@ -19,9 +19,9 @@ def test_changes_override_the_recipe():
 
 @pytest.mark.parametrize("name", recipes.RECIPES)
 def test_every_recipe_names_what_there_is(name):
-    from semisup.architectures import ARCHITECTURES
     from semisup.data.augmentation import AUGMENTATIONS
-    from semisup.data.catalogue import NAMES
+    from semisup.data.registry import NAMES
+    from semisup.models.architectures import ARCHITECTURES
 
     recipe = recipes.RECIPES[name]
     assert recipe.dataset in NAMES
@@ -54,7 +54,7 @@ def test_augmentation_true_and_false_become_names(name, changes, wanted):
 
 def test_data_sets_and_their_augmentations_are_there():
     from semisup.data.augmentation import AUGMENTATIONS
-    from semisup.data.catalogue import NAMES
+    from semisup.data.registry import NAMES
 
     assert recipes.AUGMENTATION_OF_DATASET.keys() <= set(NAMES)
     assert set(recipes.AUGMENTATION_OF_DATASET.values()) <= set(AUGMENTATIONS)
@@ -108,7 +108,7 @@ def test_settings_outside_their_range_are_refused(changes, message):
 def test_the_help_lists_every_data_set():
     [field] = (field for field in dataclasses.fields(Recipe) if field.name == "dataset")
     words = set(re.findall(r"\w+", field.metadata["help"]))
-    assert set(catalogue.NAMES) <= words
+    assert set(registry.NAMES) <= words
 
 
 def test_unknown_recipe_names_the_known_ones():

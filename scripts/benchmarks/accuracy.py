@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from semisup import recipes, runs
+from semisup import recipes
 from semisup.errors import InputError
+from semisup.runs import directory
 
 # Percent, on MNIST's 10,000 test digits.
 TARGETS = (1.5, 1.1)
@@ -59,7 +60,7 @@ def measure(data_dir: Path, out: Path, seeds: int, rounds: int) -> dict[str, Any
         for name in PROTOCOLS:
             logdir = out / name / f"seed{seed}"
             _train(name, data_dir, logdir, seed)
-            records = runs.read_evaluations(logdir)
+            records = directory.read_evaluations(logdir)
             evaluations[name].append([(int(r["step"]), r["test_error"]) for r in records])
     step_ms = _measure_steps(rounds)
     curves: dict[str, list[Curve]] = {

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from semisup import architectures
+from semisup.config import Recipe
 from semisup.data.dataset import Dataset
-from semisup.settings import Recipe
+from semisup.models import architectures
 
 
 class NaiveModel(keras.Model):

@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.timing import timed
-from semisup import checkpoints, experiment, recipes
-from semisup.training import make_train_step
+from semisup import experiment, recipes
+from semisup.runs import checkpoints
+from semisup.training.loop import make_train_step
 
 INTERVAL = 500
 

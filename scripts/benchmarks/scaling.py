@@ -54,7 +54,7 @@ def measure(picture: Path | None) -> dict[str, Any]:
     Args:
         picture: where to draw them; None for nowhere.
     """
-    from semisup.association import BLOCK_SIZE
+    from semisup.losses.association import BLOCK_SIZE
 
     figures: dict[str, Any] = {kind: {} for kind in SIZES}
     # From small to large and both kinds in turn.
@@ -77,7 +77,7 @@ def small_losses_ms(repeats: int = 200) -> float:
     import tensorflow as tf
 
     from benchmarks.timing import timed
-    from semisup import association
+    from semisup.losses import association
 
     random = np.random.default_rng(0)
     A, B = (tf.constant(random.normal(0, 0.3, (100, DIMENSIONS)), tf.float32) for _ in "AB")

@@ -14,11 +14,12 @@ import tensorflow as tf
 
 from benchmarks import naive
 from benchmarks.timing import timed
-from semisup import experiment, precision, recipes
+from semisup import experiment, recipes
+from semisup.config import Recipe
 from semisup.data.dataset import Dataset
 from semisup.data.splits import choose_split
-from semisup.settings import Recipe
-from semisup.training import make_train_step
+from semisup.runtime import precision
+from semisup.training.loop import make_train_step
 
 # The recipe of this name has the network, augmentation and batch sizes.
 SHAPES = {"mnist": (28, 28, 1), "svhn": (32, 32, 3), "stl10": (96, 96, 3)}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semisup.data.stored_images import StoredImages
+from semisup.data.lazy_images import StoredImages
 from semisup.errors import InputError
 
 Images = np.ndarray | StoredImages

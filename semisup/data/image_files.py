@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from semisup.data.images import read_header, read_image
-from semisup.data.stored_images import StoredImages
+from semisup.data.image_io import read_header, read_image
+from semisup.data.lazy_images import StoredImages
 from semisup.errors import InputError
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from semisup.data import stored_images
-from semisup.data.stored_images import StoredImages
+from semisup.data import lazy_images
+from semisup.data.lazy_images import StoredImages
 from semisup.errors import InputError
 
 # Arrays whose names end so may stay in the file.
@@ -57,7 +57,7 @@ class NpzImages(StoredImages):
         image = np.frombuffer(content, np.uint8).reshape(self.stored_shape)
         if self.image_shape[:2] == self.stored_shape[:2]:
             return image
-        return stored_images.resize(image[None], self.new_size)[0]
+        return lazy_images.resize(image[None], self.new_size)[0]
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -69,7 +69,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     with _refused_in_a_line(path):
         with zipfile.ZipFile(path) as archive:
             size = _unpacked(archive.infolist())
-        if size > stored_images.memory_for_images():
+        if size > lazy_images.memory_for_images():
             raise InputError(f"{path} unpacks to {size} bytes, too many for this machine's memory")
         with np.load(path, allow_pickle=False) as file:
             # What is no array comes as bytes.
@@ -92,7 +92,7 @@ def open_npz(path: Path, new_size: int = 0) -> dict[str, np.ndarray | NpzImages]
             usual order, and too many to be read at once.
     """
     with _refused_in_a_line(path), zipfile.ZipFile(path) as archive:
-        if _unpacked(archive.infolist()) <= stored_images.memory_for_images():
+        if _unpacked(archive.infolist()) <= lazy_images.memory_for_images():
             return dict(read_npz(path))
         return _open_large(path, archive, new_size)
 
@@ -110,7 +110,7 @@ def _open_large(
                 "images can stay in it"
             )
     size = _unpacked(member for key, member in members.items() if key not in images)
-    if size > stored_images.memory_for_images():
+    if size > lazy_images.memory_for_images():
         raise InputError(
             f"{path}: what is in it beside images unpacks to {size} bytes, too many for this "
             "machine's memory"
@@ -120,7 +120,7 @@ def _open_large(
     opened: dict[str, np.ndarray | NpzImages] = {
         key: _stored(path, archive, key, member, new_size) for key, member in images.items()
     }
-    if sum(each.nbytes for each in opened.values()) <= stored_images.memory_for_images():
+    if sum(each.nbytes for each in opened.values()) <= lazy_images.memory_for_images():
         opened = {key: np.asarray(each) for key, each in opened.items()}
     with np.load(path, allow_pickle=False) as file:
         others = {key: file[key] for key in file.files if key not in images}

@@ -1,0 +1,199 @@
+"""The runs of a table: each a process of `semisup-train`, many side by side through joblib."""
+
+import dataclasses
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reproduction.tables import Cell
+from semisup import recipes
+from semisup.config import Recipe
+from semisup.errors import InputError
+from semisup.runs import directory
+
+BACKENDS = ("threading", "loky", "dask")
+
+# Where files lie is no setting of an experiment: a table may move, and so may its data.
+_PLACES = ("data_dir", "target_data_dir", "init_from", "teacher")
+
+# The training processes of this process, so that Ctrl-C can end them well.
+_children: set[subprocess.Popen] = set()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run to be made: `recipe`, in `folder`."""
+
+    recipe: Recipe
+    folder: Path
+
+
+def runs_of(cell: Cell, seeds: int, out: Path) -> list[Run]:
+    """The cell's runs, one for each seed from 0 on, in folders under `out`."""
+    found = []
+    for seed in range(seeds):
+        changes: dict[str, Any] = {"seed": seed, "sup_seed": seed}
+        if cell.source:
+            changes["init_from"] = str((out / cell.source / f"seed{seed}").resolve())
+        if cell.teacher:
+            changes["teacher"] = str((out / cell.teacher / f"seed{seed}").resolve())
+        recipe = dataclasses.replace(cell.recipe, **changes)
+        found.append(Run(recipe, out / cell.folder / f"seed{seed}"))
+    return found
+
+
+def runs_there(cell: Cell, seeds: int, out: Path) -> list[Run]:
+    """The cell's runs with the same settings that have ended, of `seeds` seeds or of more."""
+    found = [int(path.name[4:]) for path in (out / cell.folder).glob("seed*[0-9]")]
+    every = runs_of(cell, max([seeds, *(seed + 1 for seed in found)]), out)
+    return [run for run in every if not _differences(run) and directory.read_result(run.folder)]
+
+
+def is_done(run: Run) -> bool:
+    """Whether the run has ended already.
+
+    Raises:
+        InputError: its folder holds a run with other settings.
+    """
+    if differences := _differences(run):
+        raise InputError(
+            f"{run.folder} holds a run with other settings ({'; '.join(differences)}); "
+            "choose another --out"
+        )
+    return directory.read_result(run.folder) is not None
+
+
+def _differences(run: Run) -> list[str]:
+    """Settings in which the run that its folder holds, if any, is another."""
+    if not (run.folder / directory.RECIPE).exists():
+        return []
+    there, wanted = (dataclasses.asdict(r) for r in (directory.read_recipe(run.folder), run.recipe))
+    return [
+        f"{name} was {there[name]!r}, is {wanted[name]!r}"
+        for name in wanted
+        if name not in _PLACES and there[name] != wanted[name]
+    ]
+
+
+def run_all(missing: Sequence[Run], jobs: int, backend: str) -> Iterator[tuple[Run, str]]:
+    """Make the runs, `jobs` at a time; those that need another's weights or labels come after it.
+
+    A run that fails or crashes harms no other. Where it stopped, it goes on next time.
+
+    Args:
+        missing: the runs.
+        jobs: how many at a time.
+        backend: joblib's: "threading" and "loky" on this machine, "dask" on a
+            cluster, which sees the same folders and has the same package.
+
+    Yields:
+        Each run when it has ended, and the last line it printed if it failed, else "".
+    """
+    import joblib
+
+    threads = max((os.cpu_count() or 1) // jobs, 1) if jobs > 1 else None
+    late = [run for run in missing if run.recipe.init_from or run.recipe.teacher]
+    waves = [[run for run in missing if run not in late], late]
+    try:
+        with _engine(backend, jobs):
+            for wave in filter(None, waves):
+                # One at a time to each worker: the runs are long, and of unequal length.
+                parallel = joblib.Parallel(
+                    return_as="generator_unordered", batch_size=1, pre_dispatch=jobs
+                )
+                yield from parallel(joblib.delayed(_run)(run, threads) for run in wave)
+    finally:
+        for child in list(_children):
+            child.send_signal(signal.SIGINT)  # it saves, and stops
+            child.wait()
+
+
+def words(recipe: Recipe) -> list[str]:
+    """The recipe as arguments of semisup-train: from the nearest recipe that has a name.
+
+    One of the same data is nearer than any other, as a reader would expect.
+    """
+
+    def differing(base: Recipe) -> dict[str, object]:
+        pairs = {name: getattr(recipe, name) for name in dataclasses.asdict(recipe)}
+        return {name: value for name, value in pairs.items() if value != getattr(base, name)}
+
+    # None can't be said by a flag; the default recipe needs none for it.
+    sayable = {
+        name: changes
+        for name, base in recipes.RECIPES.items()
+        if None not in (changes := differing(base)).values()
+    }
+    name = min(
+        sayable,
+        key=lambda name: (
+            "dataset" in sayable[name],
+            "target_dataset" in sayable[name],
+            len(sayable[name]),
+        ),
+    )
+    return [f"--recipe={name}", *(f"--{key}={value}" for key, value in sayable[name].items())]
+
+
+def _run(run: Run, threads: int | None) -> tuple[Run, str]:
+    """Make one run in a process of its own; what it prints goes to a file beside its folder."""
+    run.folder.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "semisup.train", *words(run.recipe), f"--logdir={run.folder}"]
+    environment = dict(os.environ)
+    if threads:
+        # Side by side, each takes its share of the cores, and of the GPU what it needs.
+        environment |= {"TF_NUM_INTRAOP_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+        environment |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    log = run.folder.with_suffix(".log")
+    with log.open("w", encoding="utf-8") as file:
+        child = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
+        _children.add(child)
+        try:
+            status = child.wait()
+        finally:
+            if child.poll() is not None:
+                _children.discard(child)
+    if status == 0:
+        return run, ""
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    said = next((line for line in reversed(lines) if line.strip()), "nothing printed")
+    return run, f"{said.removeprefix('error: ')} (status {status}; {log})"
+
+
+@contextmanager
+def _engine(backend: str, jobs: int) -> Iterator[None]:
+    """Joblib works with this backend inside; a cluster's address comes from its own settings.
+
+    Raises:
+        InputError: the backend's package is not installed.
+    """
+    import joblib
+
+    with ExitStack() as opened:
+        try:
+            if backend == "dask":
+                import dask
+                from distributed import Client, LocalCluster
+
+                logging.getLogger("distributed").setLevel(logging.ERROR)  # it tells every step
+                # DASK_SCHEDULER_ADDRESS names a running cluster; without, workers right here.
+                place = dask.config.get("scheduler-address", None)
+                if place is None:
+                    local = LocalCluster(
+                        n_workers=jobs, threads_per_worker=1, dashboard_address=None
+                    )
+                    place = opened.enter_context(local)
+                opened.enter_context(Client(place))
+        except ImportError:
+            raise InputError(
+                f"--backend={backend} needs one more package: pip install '.[{backend}]'"
+            ) from None
+        with joblib.parallel_config(backend=backend, n_jobs=jobs):
+            yield

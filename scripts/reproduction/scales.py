@@ -1,0 +1,54 @@
+"""How long the runs of a table are: as the recipe says, a tenth of it, or a trial."""
+
+import dataclasses
+from typing import Any
+
+from semisup.config import Recipe
+from semisup.errors import InputError
+
+# Seeds of each cell where --seeds does not say: the paper's ten.
+SEEDS = {"full": 10, "short": 3, "smoke": 1}
+
+_COUNTS_OF_STEPS = (
+    "max_steps",
+    "eval_interval",
+    "decay_steps",
+    "walker_weight_envelope_steps",
+    "walker_weight_envelope_delay",
+    "visit_weight_envelope_steps",
+    "visit_weight_envelope_delay",
+    "pseudo_label_weight_steps",
+    "pseudo_label_weight_delay",
+    "freeze_steps",
+)
+
+_SMOKE: dict[str, Any] = {
+    "max_steps": 20,
+    "eval_interval": 10,
+    "sup_per_batch": 2,
+    "unsup_batch_size": 20,
+    "walker_weight_envelope_delay": 0,
+}
+
+
+def scaled(recipe: Recipe, scale: str) -> Recipe:
+    """The recipe at a scale.
+
+    Args:
+        recipe: the settings.
+        scale: "full" changes nothing; "short" divides every count of steps by ten, so that
+            the learning rate keeps its course; "smoke" takes 20 small steps, to see that
+            everything works.
+
+    Raises:
+        InputError: there is no such scale.
+    """
+    if scale == "full":
+        return recipe
+    if scale == "short":
+        counts = {name: getattr(recipe, name) for name in _COUNTS_OF_STEPS}
+        changes: dict[str, Any] = {name: max(n // 10, 1) for name, n in counts.items() if n > 0}
+        return dataclasses.replace(recipe, **changes)
+    if scale == "smoke":
+        return dataclasses.replace(recipe, **_SMOKE)
+    raise InputError(f"unknown scale {scale!r}; known: {', '.join(SEEDS)}")

@@ -1,0 +1,80 @@
+"""Images of one shape: grey to RGB, one size to another, a source and its target.
+
+The rule where labelled and unlabelled images come from different sets: if either is in
+colour, the grey ones become RGB by repeating their channel; sizes are only changed by
+`new_size`, never silently, and never by a crop.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from semisup.data.dataset import Dataset, Images
+from semisup.data.lazy_images import StoredImages, resize
+from semisup.errors import InputError
+
+_IMAGES = ("train_images", "test_images", "unlabeled_images")
+
+
+def as_rgb(dataset: Dataset) -> Dataset:
+    """The data set with three equal channels where it had one."""
+
+    def to_rgb(images: Images) -> Images:
+        if isinstance(images, StoredImages):
+            return dataclasses.replace(images, image_shape=(*images.image_shape[:2], 3))
+        return np.repeat(images, 3 // images.shape[3], axis=3)
+
+    return _changed(dataset, to_rgb)
+
+
+def resized(dataset: Dataset, size: int) -> Dataset:
+    """The data set with images of `size` x `size` pixels: bilinear, smoothed when smaller."""
+
+    def resize_all(images: Images) -> Images:
+        if images.shape[1:3] == (size, size):
+            return images
+        starts = range(0, len(images), 1000)
+        return np.concatenate([resize(np.asarray(images[i : i + 1000]), size) for i in starts])
+
+    return _changed(dataset, resize_all)
+
+
+def adapted(source: Dataset, target: Dataset) -> Dataset:
+    """Labelled images of the source; unlabelled and test images of the target.
+
+    Raises:
+        InputError: they differ in classes or in size.
+    """
+    if source.num_classes != target.num_classes:
+        raise InputError(
+            f"{source.name} has {source.num_classes} classes and {target.name} "
+            f"{target.num_classes}; the target must have the source's"
+        )
+    if source.image_shape[2] != target.image_shape[2]:
+        source, target = as_rgb(source), as_rgb(target)
+    if source.image_shape != target.image_shape:
+        sizes = ("x".join(map(str, each.image_shape[:2])) for each in (source, target))
+        raise InputError(
+            f"{source.name} and {target.name} differ in size, {' and '.join(sizes)} pixels; "
+            "--new_size=N makes both NxN"
+        )
+    return dataclasses.replace(
+        source,
+        name=f"{source.name} to {target.name}",
+        test_images=target.test_images,
+        test_labels=target.test_labels,
+        unlabeled_images=target.unlabeled_pool,
+        unlabeled_files=target.pool_files,
+    )
+
+
+def _changed(dataset: Dataset, change: Callable[[Images], Images]) -> Dataset:
+    """The data set with `change` applied to all its images."""
+    arrays = {name: getattr(dataset, name) for name in _IMAGES}
+    changed: dict[str, Any] = {
+        name: change(array) for name, array in arrays.items() if array is not None
+    }
+    # All at once, since a data set checks that its images are alike.
+    return dataclasses.replace(dataset, **changed)

@@ -1,0 +1,183 @@
+"""Endless training batches as a tf.data pipeline.
+
+Batch number `step` is a pure function of (seed, step): nothing is drawn from a state,
+so a run can begin or resume at any step, and any batch can be made again.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from semisup.data.dataset import Images
+from semisup.data.lazy_images import StoredImages
+from semisup.errors import InputError
+
+Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+Take = Callable[[tf.Tensor], tf.Tensor]  # from indices [n] to the images there, [n, ...]
+
+# The label of an image that has none, as in scikit-learn.
+UNLABELED = -1
+
+# Tags that keep the random streams apart. A class has its number for a tag.
+_UNLABELED_STREAM = -1
+
+
+def association_batches(
+    images: Images,
+    labels: np.ndarray,
+    unlabeled_images: Images | None,
+    *,
+    sup_per_batch: int = 10,
+    unsup_batch_size: int = 100,
+    seed: int = 0,
+    start_step: int = 0,
+    augment: Augment | None = None,
+    augment_unlabeled: Augment | None = None,
+    part: int = 0,
+    parts: int = 1,
+) -> tf.data.Dataset:
+    """Endless batches of labelled and unlabelled images.
+
+    A batch is (images, labels): first `sup_per_batch` images of each class, class by
+    class, then `unsup_batch_size` unlabelled images with the label -1. The images of a
+    class are drawn without replacement until all of them have been used, then in a new
+    order; so are the unlabelled ones.
+
+    Args:
+        images: labelled images [N, ...], of any dtype, in memory or on disk.
+        labels: their classes, integers [N].
+        unlabeled_images: [U, ...], of the same dtype and size; None for none at all.
+        sup_per_batch: labelled images of each class in a batch.
+        unsup_batch_size: unlabelled images in a batch.
+        seed: names the order.
+        start_step: the number of the first batch.
+        augment: changes the labelled images of a batch, given them and a seed of two
+            integers; see `semisup.data.augmentation`. One with a Python `if` or loop over
+            tensors must be a `tf.function`.
+        augment_unlabeled: changes the unlabelled ones, likewise.
+        part: of the rows of a batch, give number `part`, `part` + `parts`, ... only, for
+            one of several workers. The others are not read from their files, unless they
+            are to be augmented: the random numbers of that are drawn for whole batches.
+        parts: how many such parts a batch has.
+
+    Returns:
+        An endless dataset (so tell `fit` its steps_per_epoch) of (images [B, ...],
+        int64 labels [B]), where B is the number of classes times `sup_per_batch`, plus
+        `unsup_batch_size`.
+
+    Raises:
+        InputError: the arrays do not fit each other, or there is nothing to draw from.
+
+    Example:
+        >>> pixels = np.zeros((6, 28, 28, 1), "uint8")
+        >>> batches = semisup.association_batches(
+        ...     pixels, [0, 0, 0, 1, 1, 1], pixels, sup_per_batch=2, unsup_batch_size=3
+        ... )
+        >>> images, labels = next(iter(batches))
+        >>> images.shape, labels.numpy().tolist()
+        (TensorShape([7, 28, 28, 1]), [0, 0, 1, 1, -1, -1, -1])
+    """
+    images, labels = _array_or_stored(images), np.asarray(labels)
+    if labels.shape != (len(images),) or len(images) == 0:
+        raise InputError(
+            f"wanted images [N, ...] and labels [N], at least one, got {images.shape} and "
+            f"{labels.shape}"
+        )
+    if labels.dtype.kind not in "iu" or labels.min() < 0:
+        raise InputError(
+            f"labels must be integers from 0 on, but are {labels.dtype} from {labels.min()}; give "
+            "the images without labels as unlabeled_images"
+        )
+    if sup_per_batch < 1 or unsup_batch_size < 0:
+        raise InputError(
+            f"a batch can't hold {sup_per_batch} labelled images of each class (sup_per_batch) and "
+            f"{unsup_batch_size} unlabelled ones (unsup_batch_size)"
+        )
+    if unlabeled_images is None:
+        unlabeled_images, unsup_batch_size = images[:1], 0
+    unlabeled_images = _array_or_stored(unlabeled_images)
+    if (
+        unlabeled_images.shape[1:] != images.shape[1:]
+        or unlabeled_images.dtype != images.dtype
+        or len(unlabeled_images) == 0
+    ):
+        raise InputError(
+            f"the unlabelled images {unlabeled_images.shape} {unlabeled_images.dtype} do not fit "
+            f"the labelled ones {images.shape} {images.dtype}"
+        )
+    # Sorted by class, the images of a class are a run: first[c] ... first[c] + sizes[c] - 1.
+    by_class = np.argsort(labels, kind="stable")
+    classes, first, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
+    labeled_size = len(classes) * sup_per_batch
+    batch_labels = np.repeat(classes, sup_per_batch), np.full(unsup_batch_size, UNLABELED)
+    part_labels = tf.constant(np.concatenate(batch_labels)[part::parts], tf.int64)
+    take_labeled, take_unlabeled = _taker(images[by_class]), _taker(unlabeled_images)
+    pool_size = np.array([len(unlabeled_images)])
+
+    def rows(
+        take: Take, drawn: tf.Tensor, change: Augment | None, seeds: tf.Tensor, first_row: int
+    ) -> tf.Tensor:
+        """Of the images drawn, those of our part; the first is number `first_row`."""
+        if change is None:
+            return take(drawn[first_row::parts])
+        return change(take(drawn), seeds)[first_row::parts]
+
+    # AutoGraph would rewrite every function below, a quarter of a second of the start.
+    @tf.autograph.experimental.do_not_convert
+    def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        seeds = [_augmentation_seed(seed, step, kind) for kind in (0, 1)]
+        drawn = _draw(step, sup_per_batch, sizes, stream=classes, seed=seed) + first[:, None]
+        ours = rows(take_labeled, tf.reshape(drawn, [-1]), augment, seeds[0], part)
+        if unsup_batch_size > 0:
+            drawn = _draw(step, unsup_batch_size, pool_size, np.array([_UNLABELED_STREAM]), seed)
+            first_row = (part - labeled_size) % parts
+            others = rows(take_unlabeled, drawn[0], augment_unlabeled, seeds[1], first_row)
+            ours = tf.concat([ours, others], axis=0)
+        return ours, part_labels
+
+    steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
+    return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _array_or_stored(images: Images) -> Images:
+    return images if isinstance(images, StoredImages) else np.asarray(images)
+
+
+def _taker(images: Images) -> Take:
+    if isinstance(images, StoredImages):
+        return images.gather
+    held = tf.constant(images)  # once, outside the graph, which captures it
+    return lambda indices: tf.gather(held, indices)
+
+
+def _augmentation_seed(seed: int, step: tf.Tensor, part: int) -> tf.Tensor:
+    """A seed for the augmentation of one part of one batch, integers [2]."""
+    seeds = tf.stack([tf.constant(seed, tf.int64), step])
+    return tf.random.experimental.stateless_fold_in(seeds, part)
+
+
+def _draw(
+    step: tf.Tensor, count: int, sizes: np.ndarray, stream: np.ndarray, seed: int
+) -> tf.Tensor:
+    """For each stream, the `count` indices that batch number `step` takes of it.
+
+    A stream runs through its `sizes` items again and again, each time in a new order.
+
+    Returns:
+        int64 [streams, count], in [0, size of the stream).
+    """
+    position = step * count + tf.range(count, dtype=tf.int64)[None, :]
+    sizes = tf.constant(sizes, tf.int64)[:, None]
+    round_number = position // sizes
+    # A permutation for each (seed, stream, round). The raw op takes the three as a seed;
+    # tf.random.experimental.index_shuffle, around it, can't take a seed for each index
+    # (TensorFlow 2.21 pads a matrix of seeds along the wrong axis).
+    triple = [tf.constant(seed, tf.int64), tf.constant(stream, tf.int64)[:, None], round_number]
+    seeds = tf.stack([tf.broadcast_to(part, tf.shape(round_number)) for part in triple], -1)
+    indices = tf.raw_ops.RandomIndexShuffle(
+        index=tf.reshape(position % sizes, [-1]),
+        seed=tf.reshape(seeds, [-1, 3]),
+        max_index=tf.reshape(tf.broadcast_to(sizes - 1, tf.shape(round_number)), [-1]),
+    )
+    return tf.reshape(indices, tf.shape(round_number))

@@ -1,0 +1,96 @@
+"""Traffic signs of 43 classes, 40x40x3 as the authors had them: GTSRB and synthetic ones."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from semisup.data.dataset import Dataset
+from semisup.data.image_io import as_rgb, read_image
+from semisup.errors import InputError
+
+CLASSES = tuple(f"sign {n:02d}" for n in range(43))
+SIZE = 40
+
+# Of the synthetic signs, which have no test images, this share is held out.
+_SYNTH_TEST_SHARE = 0.1
+
+
+def load_gtsrb(data_dir: Path) -> Dataset:
+    """GTSRB: each sign cut out by its region of interest and resized to 40x40.
+
+    Args:
+        data_dir: the folder GTSRB, with Final_Training/Images/00000/GT-00000.csv and
+            the like, and Final_Test/Images/GT-final_test.csv (the one with class ids).
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    train = [
+        _read_annotated(data_dir / "Final_Training/Images" / f"{c:05d}" / f"GT-{c:05d}.csv")
+        for c in range(len(CLASSES))
+    ]
+    images, labels = (np.concatenate(arrays) for arrays in zip(*train, strict=True))
+    test = _read_annotated(data_dir / "Final_Test/Images/GT-final_test.csv")
+    return Dataset("gtsrb", images, labels, *test, CLASSES)
+
+
+def load_synth_signs(data_dir: Path) -> Dataset:
+    """The synthetic signs of Moiseev et al., resized to 40x40; a tenth is held out to test.
+
+    Args:
+        data_dir: the folder with train_labelling.txt, whose rows begin with the path of
+            an image and its class.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    from sklearn.model_selection import train_test_split
+
+    path = data_dir / "train_labelling.txt"
+    rows = [(row[0], row[1]) for row in _rows(path, " ", 2)]
+    labels = _classes([label for _, label in rows], path)
+    images = np.stack([as_rgb(read_image(data_dir / name, SIZE)) for name, _ in rows])
+    if len(rows) < 2:
+        raise InputError(f"{path} names {len(rows)} image; a tenth is to be held out to test")
+    parts = train_test_split(images, labels, test_size=_SYNTH_TEST_SHARE, random_state=0)
+    train_images, test_images, train_labels, test_labels = parts
+    return Dataset("synth_signs", train_images, train_labels, test_images, test_labels, CLASSES)
+
+
+def _read_annotated(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Images and classes of a GTSRB table: file;width;height;x1;y1;x2;y2;class."""
+    images, labels = [], []
+    for row in _rows(path, ";", 8)[1:]:
+        try:
+            left, upper, right, lower = (int(number) for number in row[3:7])
+        except ValueError:
+            raise InputError(f"{path} is damaged: {row[:8]} has no region of interest") from None
+        images.append(as_rgb(read_image(path.parent / row[0], SIZE, (left, upper, right, lower))))
+        labels.append(row[7])
+    if not images:
+        raise InputError(f"{path} names no image")
+    return np.stack(images), _classes(labels, path)
+
+
+def _rows(path: Path, delimiter: str, columns: int) -> list[list[str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.reader(file, delimiter=delimiter) if row]
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is damaged: {error}") from None
+    short = [row for row in rows if len(row) < columns]
+    if short or not rows:
+        raise InputError(
+            f"{path} has no rows of {columns} columns apart by {delimiter!r}: {short[:1]}"
+        )
+    return rows
+
+
+def _classes(words: list[str], path: Path) -> np.ndarray:
+    try:
+        return np.array([int(word) for word in words], np.int64)
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{path} is damaged: {error}") from None

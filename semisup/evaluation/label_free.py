@@ -1,0 +1,76 @@
+"""How good a model seems without any test label: for choosing a checkpoint or a loss weight.
+
+A few labelled images (A) and many unlabelled ones (B) are embedded and walked on:
+
+    p_correct       probability of a correct walk A -> B -> A, equation (4)
+    visit_entropy   entropy of the visits over its greatest value, log(M)
+    agreement       share of B to which the classifier gives the class that the association
+                    gives: the class whose labelled images a step B -> A most likely ends on
+    score           the geometric mean of the three: it falls if any one of them does
+
+All are in [0, 1], and higher is better. They say how consistent a model is, not how right:
+two ways to be wrong together, as when a whole class takes another's place, score high.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from semisup.data.dataset import Dataset
+from semisup.data.splits import Split
+from semisup.evaluation.metrics import predict
+from semisup.losses import association
+from semisup.losses.pseudo_labels import class_mass
+from semisup.models.associative_model import AssociativeModel
+
+# As they stand in metrics.jsonl.
+PREFIX = "label_free_"
+NAMES = tuple(PREFIX + name for name in ("p_correct", "visit_entropy", "agreement", "score"))
+SCORE = NAMES[-1]
+
+
+class Probe(NamedTuple):
+    """Images to judge a model on: A [N, H, W, C] with labels [N], B [M, H, W, C] without."""
+
+    A: np.ndarray
+    labels: np.ndarray
+    B: np.ndarray
+
+
+def choose_probe(
+    dataset: Dataset, split: Split, per_class: int = 10, unlabeled: int = 1000
+) -> Probe:
+    """Training images for `scores`, the same at every call.
+
+    Args:
+        dataset: where from.
+        split: which images are labelled and unlabelled.
+        per_class: labelled images of each class, at most.
+        unlabeled: unlabelled images, at most.
+    """
+    labels = dataset.train_labels[split.labeled]
+    labelled = np.concatenate([split.labeled[labels == c][:per_class] for c in np.unique(labels)])
+    count = min(unlabeled, len(split.unlabeled))
+    drawn = np.sort(np.random.default_rng(0).choice(split.unlabeled, count, replace=False))
+    return Probe(
+        np.asarray(dataset.train_images[labelled]),
+        dataset.train_labels[labelled],
+        np.asarray(dataset.unlabeled_pool[drawn]),
+    )
+
+
+def scores(model: AssociativeModel, probe: Probe) -> dict[str, float]:
+    """The model's label-free statistics on the probe, by their names in `NAMES`, in [0, 1]."""
+    A = predict(model, probe.A)["embedding"]
+    outputs = predict(model, probe.B)
+    walk = association.walk(A, outputs["embedding"], model.similarity)
+    p_correct = float(association.p_correct(walk.P_aba, probe.labels))
+    entropy = float(association.visit_entropy(association.p_visit(walk.P_ab)))
+    mass = class_mass(A, outputs["embedding"], probe.labels, model.num_classes, model.similarity)
+    given = np.argmax(mass, axis=1)
+    agreement = float(np.mean(given == outputs["logits"].argmax(axis=1)))
+    parts = [p_correct, entropy / math.log(max(len(probe.B), 2)), agreement]
+    # Sums of many small float32 numbers, which may end a hair outside.
+    parts = [min(max(part, 0.0), 1.0) for part in parts]
+    return dict(zip(NAMES, [*parts, math.prod(parts) ** (1 / 3)], strict=True))

@@ -1,0 +1,147 @@
+"""Which unlabelled images to label next: those that the walker can't place.
+
+Two signs that a label would help, each in [0, 1] as a rank among all candidates:
+
+    rarity        the walker seldom comes there: a low visit probability, equation (9)
+    uncertainty   from there it steps back to several classes: the entropy of P_ba, equation
+                  (2), summed over the labelled images of each class
+
+The score is their mean. Ranks, since after training both are close to 0 or 1 for most
+images. So that the images chosen are not all alike, the best candidates are put into as many
+clusters as images are wanted, and the best of each cluster is taken.
+"""
+
+import csv
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import entropy, rankdata
+
+from semisup.errors import InputError
+from semisup.evaluation.metrics import predict
+from semisup.experiment import Experiment
+from semisup.losses import association, blockwise
+from semisup.losses.pseudo_labels import class_mass
+from semisup.runs import directory, files
+from semisup.visualization.figures import contact_sheet, save
+
+# The clusters are made of the best candidates, this many for each image wanted.
+_CANDIDATES = 10
+
+# Of more labelled images, this many are drawn evenly: P_ab has a row for each.
+_LABELED = 1000
+
+CSV, PICTURE = directory.SUGGESTIONS
+
+COLUMNS = ("path", "score", "visit_probability", "uncertainty", "back_to")
+
+
+class Signs(NamedTuple):
+    """Of each unlabelled image, [M].
+
+    Attributes:
+        visit: visit probability P_visit, equation (9); they sum to 1.
+        uncertainty: entropy of the class that the walker steps back to, divided by that of
+            an even choice: in [0, 1].
+        back_to: the likeliest of these classes, an integer.
+    """
+
+    visit: np.ndarray
+    uncertainty: np.ndarray
+    back_to: np.ndarray
+
+
+def walk_signs(A: np.ndarray, B: np.ndarray, labels: np.ndarray, metric: str = "dot") -> Signs:
+    """What a walk from all of A over all of B says of each B_j.
+
+    Args:
+        A: labelled embeddings [N, D].
+        B: unlabelled embeddings [M, D].
+        labels: classes of A [N].
+        metric: see `association.similarity`.
+    """
+    # By blocks of B, whatever their number: A x B of them may be far too many at once.
+    block_size = association.BLOCK_SIZE
+    walk = blockwise.class_walk(*association.as_dot(A, B, metric), labels, block_size)
+    classes = int(np.max(labels)) + 1
+    back = np.asarray(class_mass(A, B, labels, classes, metric, block_size), np.float64)
+    # Of one class there is no doubt, and its logarithm is 0.
+    uncertainty = entropy(back, axis=1) / np.log(max(len(np.unique(labels)), 2))
+    return Signs(np.asarray(walk.P_visit), uncertainty, back.argmax(axis=1))
+
+
+def scores(signs: Signs) -> np.ndarray:
+    """The mean of both ranks, float64 [M] in [0, 1]; high where a label would help."""
+    ranks = [rankdata(values) for values in (-signs.visit, signs.uncertainty)]
+    return (np.mean(ranks, axis=0) - 1) / max(len(signs.visit) - 1, 1)
+
+
+def choose(score: np.ndarray, B: np.ndarray, count: int) -> np.ndarray:
+    """The `count` images to label, no two alike, as indices; the highest score first.
+
+    Args:
+        score: of each image [M].
+        B: their embeddings [M, D].
+        count: how many; at most M.
+    """
+    from sklearn.cluster import KMeans
+
+    best = np.argsort(-score, kind="stable")[: _CANDIDATES * count]
+    directions = B[best] / np.maximum(np.linalg.norm(B[best], axis=1, keepdims=True), 1e-12)
+    clusters = min(count, len(np.unique(directions, axis=0)))
+    cluster = KMeans(clusters, n_init=3, random_state=0).fit_predict(directions)
+    _, first = np.unique(cluster, return_index=True)  # `best` is in the order of the scores
+    return best[np.sort(first)]
+
+
+def write(folder: Path, setup: Experiment, count: int) -> np.ndarray:
+    """Suggest images of an experiment to label, as two files in a folder.
+
+    Writes suggestions.csv (the image, its score and signs, the class that the walker
+    steps back to) and suggestions.png, a contact sheet of the images.
+
+    Args:
+        folder: where to.
+        setup: the experiment, its model restored.
+        count: how many to suggest, at most.
+
+    Returns:
+        Their places in the data set's unlabelled pool, the most useful first.
+    """
+    dataset, split, model = setup.dataset, setup.split, setup.model
+    pool = split.unlabeled
+    if dataset.unlabeled_images is None:
+        pool = np.setdiff1d(pool, split.labeled)  # these have their labels already
+    if len(pool) == 0:
+        raise InputError(
+            f"every image of {dataset.name} has a label already: there is none to suggest; train "
+            "with images in unlabeled/ or with a smaller --sup_per_class"
+        )
+    spread = np.linspace(0, len(split.labeled) - 1, min(_LABELED, len(split.labeled)), dtype=int)
+    labeled = split.labeled[spread]
+    A = predict(model, dataset.train_images[labeled])["embedding"]
+    B = predict(model, dataset.unlabeled_pool[pool])["embedding"]
+    signs = walk_signs(A, B, dataset.train_labels[labeled], model.similarity)
+    score = scores(signs)
+    chosen = choose(score, B, min(count, len(pool)))
+    names, classes = dataset.pool_names(pool[chosen]), dataset.class_names
+    rows = [
+        (
+            name,
+            f"{score[i]:.4f}",
+            f"{signs.visit[i]:.3g}",
+            f"{signs.uncertainty[i]:.4f}",
+            classes[signs.back_to[i]],
+        )
+        for name, i in zip(names, chosen, strict=True)
+    ]
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([COLUMNS, *rows])
+    files.write_text(folder / CSV, text.getvalue())
+    images = np.asarray(dataset.unlabeled_pool[pool[chosen]])
+    captions = [f"{rank}: {row[4]}? {row[3][:4]}" for rank, row in enumerate(rows, start=1)]
+    title = "label these next: number, likeliest class, uncertainty"
+    save(contact_sheet(images, captions, title), folder / PICTURE)
+    return pool[chosen]

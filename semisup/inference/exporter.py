@@ -1,0 +1,182 @@
+"""A trained model as a file for use elsewhere: images in, class probabilities out.
+
+Each export takes raw pixels in [0, 255], [N, H, W, C], and gives softmax probabilities,
+float32 [N, classes]. None of them needs this package to run.
+"""
+
+import json
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from scipy.special import softmax
+
+from semisup.errors import InputError
+from semisup.models.associative_model import AssociativeModel
+from semisup.runs.directory import EXPORT_ENDINGS as ENDINGS
+from semisup.runs.files import TEMPORARY
+
+Run = Callable[[np.ndarray], np.ndarray]
+
+# Largest difference of any probability from the run's own model. TensorFlow runs the first
+# two with the same kernels; the others have kernels of their own.
+TOLERANCES = {"keras": 1e-5, "saved_model": 1e-5, "tflite": 1e-4, "onnx": 1e-4}
+
+# A model trained in half precision is exported in float32, which rounds differently.
+HALF_PRECISION_TOLERANCE = 0.05
+
+
+def probability_model(
+    model: AssociativeModel, image_shape: tuple[int, int, int], dtype: str = "uint8"
+) -> keras.Model:
+    """A plain Keras model from images to class probabilities, in float32.
+
+    Args:
+        model: a trained model.
+        image_shape: (H, W, C) of the images it takes.
+        dtype: of the pixels it will take, "uint8" or "float32"; in [0, 255] either way.
+    """
+    network = _in_float32(model.network)
+    images = keras.Input(image_shape, dtype=dtype, name="images")
+    classifier = keras.layers.Dense(model.num_classes, name="classifier")
+    logits = classifier(network(keras.ops.cast(images, "float32")))
+    classifier.set_weights(model.classifier.get_weights())
+    return keras.Model(images, keras.layers.Softmax(name="probabilities")(logits))
+
+
+def export(
+    model: AssociativeModel, kind: str, out: Path, images: np.ndarray, dtype: str = "uint8"
+) -> float:
+    """Write the model in another format, once it is known to predict the same.
+
+    It is written under another name, loaded again by the format's own library, and run on
+    real images; only then does it get its name.
+
+    Args:
+        model: a trained model.
+        kind: one of `ENDINGS`.
+        out: the file to write (a folder for saved_model), replaced if it is there.
+        images: uint8 [N, H, W, C], of the kind that the model was trained on.
+        dtype: of the pixels it will take, "uint8" or "float32".
+
+    Returns:
+        The largest difference of any probability from the model's own.
+
+    Raises:
+        InputError: the format is unknown, its library is missing or can't convert this
+            network, the export predicts otherwise, or `out` is a folder of other things.
+    """
+    if kind not in ENDINGS:
+        raise InputError(f"unknown format {kind!r}; known: {', '.join(ENDINGS)}")
+    if out.is_dir() and not (kind == "saved_model" and (out / "saved_model.pb").is_file()):
+        raise InputError(f"{out} is a folder, and no SavedModel to replace; choose another --out")
+    if not out.resolve().parent.is_dir():
+        raise InputError(f"there is no folder {out.parent} to write {out.name} in")
+    wanted = softmax(model.predict_on_batch(images)["logits"], axis=1)
+    temporary = out.with_name(f"{TEMPORARY}{out.stem}{ENDINGS[kind]}")
+    try:
+        exported = probability_model(model, images.shape[1:], dtype)
+        exported(images[:1].astype(dtype))  # Keras exports no model that was never called
+        run = _write(exported, kind, temporary)
+        difference = float(np.abs(run(images.astype(dtype)) - wanted).max())
+        if not difference <= tolerance(model, kind):  # "not <=" is true of NaN too
+            raise InputError(
+                f"the {kind} export differs from the model by {difference:.2g} in a probability, "
+                f"more than {tolerance(model, kind):g}; it was not kept"
+            )
+        if out.is_dir():
+            shutil.rmtree(out)
+        temporary.replace(out)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        temporary.unlink(missing_ok=True)
+    return difference
+
+
+def tolerance(model: AssociativeModel, kind: str) -> float:
+    """Largest difference of any probability that `export` accepts."""
+    return HALF_PRECISION_TOLERANCE if _is_half(model.network) else TOLERANCES[kind]
+
+
+def _write(model: keras.Model, kind: str, path: Path) -> Run:
+    """Write `model` to `path`; returns what runs the written file on images."""
+    write, open_it = {
+        "keras": (lambda: model.save(path), _open_keras),
+        "saved_model": (lambda: model.export(path, verbose=False), _open_saved_model),
+        "tflite": (lambda: _export_tflite(model, path), _open_tflite),
+        "onnx": (lambda: model.export(path, "onnx", verbose=False), _open_onnx),
+    }[kind]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what the converters use and will have to change
+            write()
+            return open_it(path)
+    except ImportError as error:
+        extra = " (pip install onnxruntime tf2onnx)" if kind == "onnx" else ""
+        raise InputError(f"{kind} needs a package that is missing{extra}: {error}") from None
+    except Exception as error:  # converters fail in ways of their own
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(f"this network can't be exported as {kind}: {reason}") from None
+
+
+def _export_tflite(model: keras.Model, path: Path) -> None:
+    # By way of a SavedModel, since Keras 3.12 knows no "litert" yet.
+    with tempfile.TemporaryDirectory() as folder:
+        model.export(folder, verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        # Only operations that every TFLite runtime has: no Flex delegate is needed.
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        path.write_bytes(converter.convert())
+
+
+def _open_keras(path: Path) -> Run:
+    model = keras.models.load_model(path)
+    return lambda images: model.predict_on_batch(images)
+
+
+def _open_saved_model(path: Path) -> Run:
+    loaded = tf.saved_model.load(str(path))
+    return lambda images: loaded.serve(images).numpy()
+
+
+def _open_tflite(path: Path) -> Run:
+    interpreter = tf.lite.Interpreter(str(path))
+
+    def run(images: np.ndarray) -> np.ndarray:
+        place = interpreter.get_input_details()[0]["index"]
+        interpreter.resize_tensor_input(place, images.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(place, images)
+        interpreter.invoke()
+        return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+    return run
+
+
+def _open_onnx(path: Path) -> Run:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path)
+    return lambda images: session.run(None, {session.get_inputs()[0].name: images})[0]
+
+
+def _is_half(network: keras.Model) -> bool:
+    return any(layer.compute_dtype != "float32" for layer in network._flatten_layers())
+
+
+def _in_float32(network: keras.Model) -> keras.Model:
+    """The network, computing in float32: converters know no bfloat16."""
+    if not _is_half(network):
+        return network
+    config = json.dumps(keras.saving.serialize_keras_object(network))
+    for half in ("mixed_bfloat16", "mixed_float16"):
+        config = config.replace(f'"{half}"', '"float32"')
+    copy = keras.saving.deserialize_keras_object(json.loads(config))
+    copy.set_weights(network.get_weights())
+    return copy

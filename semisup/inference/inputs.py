@@ -1,0 +1,105 @@
+"""Images that a person names on a command line: files, folders, globs and .npz files."""
+
+import glob
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from semisup.data.image_io import find_images, read_image_as, shaped
+from semisup.errors import InputError
+
+if TYPE_CHECKING:
+    from semisup.data.dataset import Images  # which loads TensorFlow
+
+NPZ = ".npz"
+
+_KEY = "images"
+
+
+def find(words: Iterable[str]) -> list[Path]:
+    """The image and .npz files that `words` stand for, each once, in their order.
+
+    Args:
+        words: paths of files, of folders (all images in them, at any depth), or globs
+            such as "photos/**/*.jpg".
+
+    Raises:
+        InputError: a word stands for nothing.
+    """
+    found: dict[Path, None] = {}
+    for word in words:
+        path = Path(word).expanduser()
+        # Not Path.glob, which refuses absolute patterns.
+        globbed = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
+        matches = [path] if path.exists() else [Path(match) for match in globbed]
+        files = [
+            file
+            for match in matches
+            for file in (find_images(match, deep=True) if match.is_dir() else [match])
+        ]
+        if not files:
+            raise InputError(f"there is no image {word}; wanted files, folders, globs or .npz")
+        found.update(dict.fromkeys(files))
+    return list(found)
+
+
+def batches(
+    files: Iterable[Path],
+    image_shape: tuple[int, int, int],
+    size: int,
+    unreadable: Callable[[InputError], None],
+) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Read the images in batches, brought to one shape.
+
+    Args:
+        files: from `find`. A .npz file holds "images", uint8 [N, H, W] or [N, H, W, C];
+            its images are called "FILE[0]" and so on.
+        image_shape: (H, W, C) wanted.
+        size: images in a batch, which bounds the memory.
+        unreadable: told of each file that can't be read, which is then passed over.
+
+    Yields:
+        Names, and images uint8 [at most size, H, W, C].
+    """
+    images = _read(files, image_shape, unreadable)
+    while batch := list(islice(images, size)):
+        names, pixels = zip(*batch, strict=True)
+        yield list(names), np.stack(pixels)
+
+
+def _read(
+    files: Iterable[Path],
+    image_shape: tuple[int, int, int],
+    unreadable: Callable[[InputError], None],
+) -> Iterator[tuple[str, np.ndarray]]:
+    for file in files:
+        try:
+            if file.suffix == NPZ:
+                images = _open_npz(file)
+                for i in range(len(images)):
+                    yield f"{file}[{i}]", shaped(np.asarray(images[i]), image_shape)
+            else:
+                yield str(file), read_image_as(file, image_shape)
+        except InputError as error:
+            unreadable(error)
+
+
+def _open_npz(path: Path) -> "Images":
+    """The images of a .npz file, uint8 [N, H, W, 1 or 3]. Pickles in it are never loaded."""
+    from semisup.data.npz import open_npz  # which loads TensorFlow: only once it is needed
+
+    arrays = open_npz(path)
+    if _KEY not in arrays:
+        raise InputError(f"{path} holds no array called {_KEY!r}")
+    images = arrays[_KEY]
+    if images.ndim == 3:
+        images = np.asarray(images)[..., None]
+    if images.ndim != 4 or images.shape[3] not in (1, 3) or images.dtype != np.uint8:
+        raise InputError(
+            f"{path}: the images are {images.dtype} {images.shape}, wanted uint8 [N, H, W] or "
+            "[N, H, W, 1 or 3]"
+        )
+    return images

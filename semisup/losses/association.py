@@ -1,0 +1,388 @@
+"""Learning by association: equations (1)-(10) of the paper.
+
+Haeusser, Mordvintsev, Cremers, "Learning by Association", CVPR 2017.
+
+A walker steps from the labelled embeddings A to the unlabelled embeddings B and
+back. The names are the paper's:
+
+    M       [N, M]  similarity of A_i and B_j                                (1)
+    P_ab    [N, M]  probability of the step A_i -> B_j                       (2)
+    P_ba    [M, N]  probability of the step B_i -> A_j                       (2)
+    P_aba   [N, N]  probability of the round trip A_i -> B -> A_j            (3)
+    T       [N, N]  wanted round trips: uniform over the class of A_i        (7)
+    P_visit [M]     how often the walker visits B_j                          (9)
+    V       [M]     wanted visits: uniform over B                            (10)
+
+Every function is pure, takes any backend's tensors or NumPy arrays (above `LARGEST_MATRIX`
+TensorFlow's only), and computes in float32 whatever it is given. Labels are integers in any
+order and number.
+
+    losses = association_losses(A, B, labels)
+    loss = total_loss(losses.walker, losses.visit, classification_loss(logits, labels))
+"""
+
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from semisup.errors import InputError
+from semisup.losses import blockwise
+
+Tensor = Any
+
+# Inside every logarithm, as in the authors' code: it bounds each cross-entropy by
+# -log(1e-8) = 18.4 and keeps its gradient finite where a probability underflows.
+EPSILON = 1e-8
+
+# Similarities [N, M] with more entries than this are walked over in blocks of B.
+LARGEST_MATRIX = 2**22
+BLOCK_SIZE = 128
+
+METRICS = ("dot", "cosine", "euclidean")
+
+
+class Walk(NamedTuple):
+    """The matrices of one walk A -> B -> A, float32."""
+
+    M: Tensor
+    P_ab: Tensor
+    P_ba: Tensor
+    P_aba: Tensor
+
+
+class AssociationLosses(NamedTuple):
+    """Losses and statistics of one walk, float32 scalars.
+
+    Attributes:
+        walker: walker loss, equation (6), in nats.
+        visit: visit loss, equation (8), in nats; its least value is log(M).
+        p_correct: probability of a correct walk, equation (4), in [0, 1].
+        estimated_accuracy: see `estimated_accuracy`, in [0, 1].
+        visit_entropy: see `visit_entropy`, in [0, log(M)] nats.
+    """
+
+    walker: Tensor
+    visit: Tensor
+    p_correct: Tensor
+    estimated_accuracy: Tensor
+    visit_entropy: Tensor
+
+
+def similarity(A: Tensor, B: Tensor, metric: str = "dot") -> Tensor:
+    """M_ij, the similarity of A_i and B_j: equation (1).
+
+    Args:
+        A: labelled embeddings [N, D].
+        B: unlabelled embeddings [M, D].
+        metric: "dot" (the paper's choice), "cosine", or "euclidean" (the negative
+            squared distance, so that near means similar).
+
+    Returns:
+        M, float32 [N, M].
+
+    Raises:
+        InputError: the metric is unknown.
+    """
+    with keras.name_scope("similarity"):
+        A, B = as_dot(A, B, metric)
+        return ops.matmul(A, ops.transpose(B))
+
+
+def as_dot(A: Tensor, B: Tensor, metric: str) -> tuple[Tensor, Tensor]:
+    """Vectors, float32 [N, D'] and [M, D'], whose dot products are the similarities of A and B.
+
+    Args:
+        A: labelled embeddings [N, D].
+        B: all unlabelled embeddings [M, D]: "euclidean" moves the origin to their mean.
+        metric: see `similarity`.
+
+    Raises:
+        InputError: the metric is unknown.
+    """
+    check_metric(metric)
+    A, B = _float32(A), _float32(B)
+    if metric == "cosine":
+        return ops.normalize(A, axis=1), ops.normalize(B, axis=1)
+    if metric == "euclidean":
+        # -|a - b|^2 = 2 a.b - |a|^2 - |b|^2 needs no [N, M, D] tensor, and loses no digits
+        # if the cloud of embeddings is first moved to the origin.
+        centre = ops.stop_gradient(_mean_row(B))
+        A, B = A - centre, B - centre
+        squares_a = ops.sum(ops.square(A), axis=1, keepdims=True)
+        squares_b = ops.sum(ops.square(B), axis=1, keepdims=True)
+        A = ops.concatenate([2.0 * A, -squares_a, -ops.ones_like(squares_a)], axis=1)
+        B = ops.concatenate([B, ops.ones_like(squares_b), squares_b], axis=1)
+    return A, B
+
+
+def check_metric(metric: str) -> None:
+    """Raises InputError if there is no such similarity."""
+    if metric not in METRICS:
+        raise InputError(f"unknown similarity {metric!r}; known: {', '.join(METRICS)}")
+
+
+def p_ab(M: Tensor) -> Tensor:
+    """P_ab = softmax of M over B, float32 [N, M]: equation (2). Its rows sum to 1."""
+    with keras.name_scope("p_ab"):
+        return ops.softmax(_float32(M), axis=1)
+
+
+def p_ba(M: Tensor) -> Tensor:
+    """P_ba = softmax of the transposed M over A, float32 [M, N]: equation (2)."""
+    with keras.name_scope("p_ba"):
+        return ops.softmax(ops.transpose(_float32(M)), axis=1)
+
+
+def p_aba(P_ab: Tensor, P_ba: Tensor) -> Tensor:
+    """P_aba = P_ab P_ba, float32 [N, N]: equation (3). Its rows sum to 1."""
+    with keras.name_scope("p_aba"):
+        return ops.matmul(_float32(P_ab), _float32(P_ba))
+
+
+def walk(A: Tensor, B: Tensor, metric: str = "dot") -> Walk:
+    """All matrices of the walk A -> B -> A: equations (1)-(3).
+
+    Args:
+        A: labelled embeddings [N, D].
+        B: unlabelled embeddings [M, D].
+        metric: see `similarity`.
+
+    Example:
+        >>> A, B = np.eye(2), 10 * np.eye(2)  # each A_i is like one B_j
+        >>> steps = semisup.walk(A, B)
+        >>> np.round(steps.P_aba, 3).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+    M = similarity(A, B, metric)
+    P_ab, P_ba = p_ab(M), p_ba(M)
+    return Walk(M, P_ab, P_ba, p_aba(P_ab, P_ba))
+
+
+def same_class(labels: Tensor) -> Tensor:
+    """The relation i ~ j of equation (4): 1 where two labels agree. float32 [N, N]."""
+    labels = ops.reshape(labels, [-1])
+    return _float32(ops.equal(labels[:, None], labels[None, :]))
+
+
+def p_correct(P_aba: Tensor, labels: Tensor) -> Tensor:
+    """Probability that a walk ends in the class it began in: equation (4).
+
+    Args:
+        P_aba: round-trip probabilities [N, N].
+        labels: classes of A [N].
+
+    Returns:
+        float32 scalar in [0, 1].
+    """
+    with keras.name_scope("p_correct"):
+        return _mean(_p_correct_rows(P_aba, labels))
+
+
+def target_T(labels: Tensor) -> Tensor:
+    """T, the wanted round trips, float32 [N, N]: equation (7). Its rows sum to 1."""
+    with keras.name_scope("target_t"):
+        same = same_class(labels)
+        return same / ops.sum(same, axis=1, keepdims=True)
+
+
+def target_V(size: int) -> Tensor:
+    """V, the wanted visits: 1 / size for each of `size` samples: equation (10)."""
+    with keras.name_scope("target_v"):
+        # No unlabelled sample gives an empty V, not a division by zero.
+        return ops.ones([size], "float32") / _float32(ops.maximum(size, 1))
+
+
+def p_visit(P_ab: Tensor) -> Tensor:
+    """P_visit, the mean over A of P_ab, float32 [M]: equation (9). It sums to 1."""
+    with keras.name_scope("p_visit"):
+        return _mean_row(_float32(P_ab))
+
+
+def walker_loss(P_aba: Tensor, labels: Tensor) -> Tensor:
+    """H(T, P_aba), the mean over A of each row's cross-entropy: equation (6).
+
+    Args:
+        P_aba: round-trip probabilities [N, N].
+        labels: classes of A [N].
+
+    Returns:
+        float32 scalar, in nats. The least it can reach is the mean of
+        log(size of the class of A_i).
+    """
+    with keras.name_scope("walker_loss"):
+        P_aba = _float32(P_aba)
+        return _mean(-ops.sum(target_T(labels) * ops.log(EPSILON + P_aba), axis=1))
+
+
+def visit_loss(P_ab: Tensor) -> Tensor:
+    """H(V, P_visit), the cross-entropy of wanted and actual visits: equation (8).
+
+    Args:
+        P_ab: step probabilities [N, M].
+
+    Returns:
+        float32 scalar, in nats. The least it can reach is log(M).
+    """
+    return _visit_loss(p_visit(P_ab))
+
+
+def _visit_loss(P_visit: Tensor) -> Tensor:
+    with keras.name_scope("visit_loss"):
+        return -ops.sum(target_V(ops.shape(P_visit)[0]) * ops.log(EPSILON + P_visit))
+
+
+def classification_loss(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Mean softmax cross-entropy of the labelled samples (section 3.1).
+
+    Args:
+        logits: class scores of A [N, classes].
+        labels: classes of A [N], integers in [0, classes). Others make the loss NaN:
+            they are a mistake that must not pass unseen.
+        label_smoothing: this share of each target is spread over all classes, in [0, 1).
+
+    Returns:
+        float32 scalar, in nats.
+
+    Example:
+        >>> logits = np.array([[0.0, 0.0], [9.0, 0.0]])
+        >>> round(float(semisup.classification_loss(logits, [0, 0])), 4)  # log(2) / 2
+        0.3466
+    """
+    with keras.name_scope("classification_loss"):
+        logits = _float32(logits)
+        classes = logits.shape[1]
+        labels = ops.cast(ops.reshape(labels, [-1]), "int32")
+        target = ops.one_hot(labels, classes, dtype="float32")
+        target = (1.0 - label_smoothing) * target + label_smoothing / classes
+        known = ops.logical_and(labels >= 0, labels < classes)[:, None]
+        target = ops.where(known, target, float("nan"))
+        return _mean(-ops.sum(target * ops.log_softmax(logits, axis=1), axis=1))
+
+
+def total_loss(
+    walker: Tensor,
+    visit: Tensor,
+    classification: Tensor,
+    walker_weight: float | Tensor = 1.0,
+    visit_weight: float | Tensor = 1.0,
+    logit_weight: float | Tensor = 1.0,
+    pseudo_label: float | Tensor = 0.0,
+    pseudo_label_weight: float | Tensor = 0.0,
+) -> Tensor:
+    """L_total: equation (5), each loss times its weight (section 4.5).
+
+    The pseudo-label loss is ours, not the paper's.
+
+    A weight is a number or a scalar tensor, for instance a schedule's value at
+    the current step.
+
+    Example:
+        >>> semisup.total_loss(walker=2.0, visit=4.0, classification=1.0, visit_weight=0.5)
+        5.0
+    """
+    paper = walker_weight * walker + visit_weight * visit + logit_weight * classification
+    return paper + pseudo_label_weight * pseudo_label
+
+
+def estimated_accuracy(P_aba: Tensor, labels: Tensor) -> Tensor:
+    """Mean over A of the square root of each row's probability of a correct walk.
+
+    The authors' running estimate of the accuracy without test labels (they call it
+    "EstError"): a walk is two steps, so one step is right about as often as the
+    square root of a walk. float32 scalar in [0, 1].
+    """
+    with keras.name_scope("estimated_accuracy"):
+        return _mean(ops.sqrt(_p_correct_rows(P_aba, labels)))
+
+
+def visit_entropy(P_visit: Tensor) -> Tensor:
+    """Entropy of the visits in nats: log(M) if all are visited alike, 0 if one only."""
+    with keras.name_scope("visit_entropy"):
+        P_visit = _float32(P_visit)
+        return -ops.sum(P_visit * ops.log(EPSILON + P_visit))
+
+
+def association_losses(
+    A: Tensor, B: Tensor, labels: Tensor, metric: str = "dot", block_size: int | None = None
+) -> AssociationLosses:
+    """Walker loss, visit loss and walk statistics of one pair of batches.
+
+    Args:
+        A: labelled embeddings [N, D].
+        B: unlabelled embeddings [M, D].
+        labels: classes of A [N], any integers.
+        metric: see `similarity`.
+        block_size: walk over so many of B at a time, and never hold an [N, M] matrix; see
+            `semisup.losses.blockwise`. 0 for the matrices. None chooses by N and M, where they
+            are known before the graph runs.
+
+    Raises:
+        InputError: the metric is unknown, or the block size is negative.
+
+    Example:
+        >>> A, B = 10 * np.eye(2), np.eye(2)  # each A_i is like one B_j
+        >>> right = semisup.association_losses(A, B, labels=[0, 1])
+        >>> round(float(right.walker), 3), round(float(right.p_correct), 3)
+        (0.0, 1.0)
+    """
+    if block_size is None:
+        block_size = block_size_for(A.shape[0], B.shape[0])
+    if block_size < 0:
+        raise InputError(f"block_size is {block_size}; it must be at least 0")
+    with keras.name_scope("association"):
+        if block_size > 0:
+            A, B = as_dot(A, B, metric)
+            return _losses_of_blocks(blockwise.class_walk(A, B, labels, block_size))
+        steps = walk(A, B, metric)
+        return AssociationLosses(
+            walker=walker_loss(steps.P_aba, labels),
+            visit=visit_loss(steps.P_ab),
+            p_correct=p_correct(steps.P_aba, labels),
+            estimated_accuracy=estimated_accuracy(steps.P_aba, labels),
+            visit_entropy=visit_entropy(p_visit(steps.P_ab)),
+        )
+
+
+def block_size_for(N: int | None, M: int | None) -> int:
+    """How many of B to walk over at a time; 0, all at once, for small or unknown sizes."""
+    return BLOCK_SIZE if N and M and N * M > LARGEST_MATRIX else 0
+
+
+def _losses_of_blocks(walk: blockwise.ClassWalk) -> AssociationLosses:
+    """The same losses from the round trips within each class, in buckets of classes."""
+    samples = walker = correct = root_correct = ops.zeros([], "float32")
+    for P_aba, present in zip(walk.round_trips, walk.present, strict=True):
+        there = _float32(present)
+        same = there[:, :, None] * there[:, None, :]
+        T = same / ops.maximum(ops.sum(same, axis=2, keepdims=True), 1.0)
+        rows = ops.sum(same * P_aba, axis=2)
+        samples += ops.sum(there)
+        walker -= ops.sum(T * ops.log(EPSILON + ops.where(same > 0, P_aba, 1.0)))
+        correct += ops.sum(rows)
+        root_correct += ops.sum(ops.sqrt(ops.where(present, rows, 1.0)) * there)
+    samples = ops.maximum(samples, 1.0)
+    return AssociationLosses(
+        walker=walker / samples,
+        visit=_visit_loss(walk.P_visit),
+        p_correct=correct / samples,
+        estimated_accuracy=root_correct / samples,
+        visit_entropy=visit_entropy(walk.P_visit),
+    )
+
+
+def _float32(x: Tensor) -> Tensor:
+    return ops.cast(x, "float32")
+
+
+def _mean(rows: Tensor) -> Tensor:
+    # 0, not NaN, over no rows: a batch may happen to hold no labelled sample.
+    return ops.sum(rows) / _float32(ops.maximum(ops.shape(rows)[0], 1))
+
+
+def _mean_row(B: Tensor) -> Tensor:
+    return ops.sum(B, axis=0) / _float32(ops.maximum(ops.shape(B)[0], 1))
+
+
+def _p_correct_rows(P_aba: Tensor, labels: Tensor) -> Tensor:
+    return ops.sum(same_class(labels) * _float32(P_aba), axis=1)

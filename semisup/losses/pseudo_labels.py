@@ -1,0 +1,82 @@
+"""Labels that the association itself gives to unlabelled images. Ours, not the paper's.
+
+A walker that steps from an unlabelled B_j back to A ends in some class. Where it nearly always
+ends in the same one, that class serves as a label of B_j for the classifier.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+from keras import name_scope, ops
+
+from semisup.losses import association
+
+Tensor = Any
+
+# The least class mass that makes a label.
+CONFIDENT = 0.95
+
+
+def class_mass(
+    A: Tensor,
+    B: Tensor,
+    labels: Tensor,
+    num_classes: int,
+    metric: str = "dot",
+    block_size: int | None = None,
+) -> Tensor:
+    """How likely the step from each B_j ends in each class, float32 [M, num_classes].
+
+    No gradient flows through it: it serves as a target.
+
+    Args:
+        A: labelled embeddings [N, D].
+        B: unlabelled embeddings [M, D].
+        labels: classes of A [N]. What steps to other classes than [0, num_classes), for
+            instance those of virtual embeddings, is lost: such rows sum to less than 1.
+        num_classes: number of classes.
+        metric: see `association.similarity`.
+        block_size: of so many of B at a time, so that P_ba, equation (2), is never whole;
+            0 for all at once; None chooses as `association.association_losses` does.
+    """
+    if block_size is None:
+        block_size = association.block_size_for(A.shape[0], B.shape[0])
+    with name_scope("class_mass"):
+        A, B = association.as_dot(ops.stop_gradient(A), ops.stop_gradient(B), metric)
+        labels = ops.cast(ops.reshape(labels, [-1]), "int32")
+        of_class = ops.equal(labels[:, None], ops.arange(num_classes, dtype="int32")[None, :])
+        of_class = ops.cast(of_class, "float32")
+
+        def mass(some_of_B: Tensor) -> Tensor:
+            P_ba = association.p_ba(association.similarity(A, some_of_B))
+            return ops.matmul(P_ba, of_class)
+
+        if block_size == 0:
+            return mass(B)
+        rows = tf.shape(B)[0]
+        whole = tf.pad(B, [[0, -rows % block_size], [0, 0]])
+        blocks = tf.reshape(whole, [-1, block_size, B.shape[1]])
+        of_blocks = tf.map_fn(mass, blocks, parallel_iterations=1)
+        return tf.reshape(of_blocks, [-1, num_classes])[:rows]
+
+
+def pseudo_label_loss(logits: Tensor, mass: Tensor) -> Tensor:
+    """Cross-entropy of unlabelled samples with the class that the association gives them.
+
+    A sample counts where `mass` is at least `CONFIDENT` for some class, which is then taken
+    for its label; the mean is over all samples, so that few confident ones weigh little. No
+    gradient flows into `mass`.
+
+    Args:
+        logits: class scores of B [M, classes].
+        mass: see `class_mass`, [M, classes].
+
+    Returns:
+        float32 scalar, in nats; 0 without samples.
+    """
+    with name_scope("pseudo_label_loss"):
+        mass = ops.stop_gradient(ops.cast(mass, "float32"))
+        target = ops.cast(mass >= CONFIDENT, "float32")  # of one class at most
+        log_probabilities = ops.log_softmax(ops.cast(logits, "float32"), axis=1)
+        samples = ops.cast(ops.maximum(ops.shape(mass)[0], 1), "float32")
+        return -ops.sum(target * log_probabilities) / samples

@@ -1,0 +1,244 @@
+"""Networks from images to embeddings: the paper's and the authors'.
+
+Each builder returns an ordinary Keras model: raw pixels [batch, H, W, C] in
+[0, 255], uint8 or float, to embeddings [batch, emb_size]. Input normalisation is
+part of the network, so a saved model takes the pixels as they are on disk.
+
+    network = build("mnist_model", image_shape=(28, 28, 1))
+
+The paper writes C(n, k) for a convolution with n kernels of k x k, P(k) for max
+pooling and FC(n) for a dense layer; the comments do too. The paper says that the
+pooling has stride 1; its sizes 28 -> 14 -> 7 -> 3 need the authors' stride 2.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import keras
+from keras import layers, ops
+
+from semisup.errors import InputError
+from semisup.models import backbones
+from semisup.models.backbones import ImageShape
+
+
+def mnist_model(
+    image_shape: ImageShape = (28, 28, 1), emb_size: int = 128, l2_weight: float = 1e-3
+) -> keras.Model:
+    """The paper's MNIST network (section 4), 434,016 weights for 28x28x1.
+
+    C(32,3) C(32,3) P(2)  C(64,3) C(64,3) P(2)  C(128,3) C(128,3) P(2)  FC(128), ELU.
+
+    Args:
+        image_shape: (height, width, channels), height and width at least 8.
+        emb_size: size of the embedding.
+        l2_weight: the authors' code has 1e-3 here, the paper says 1e-4.
+
+    Example:
+        >>> network = semisup.mnist_model()
+        >>> network.input_shape, network.output_shape, network.count_params()
+        ((None, 28, 28, 1), (None, 128), 434016)
+    """
+    images = keras.Input(image_shape)
+    x = layers.Rescaling(1.0 / 255.0)(images)
+    for block, filters in enumerate((32, 64, 128), start=1):
+        x = _conv(x, f"conv{block}_1", filters, l2_weight)
+        x = _conv(x, f"conv{block}_2", filters, l2_weight)
+        x = layers.MaxPooling2D(2, name=f"pool{block}")(x)
+    return keras.Model(images, _embedding(x, emb_size, l2_weight), name="mnist_model")
+
+
+def svhn_model(
+    image_shape: ImageShape = (32, 32, 3),
+    emb_size: int = 128,
+    l2_weight: float = 1e-4,
+    activation: str = "elu",
+    name: str = "svhn_model",
+) -> keras.Model:
+    """The paper's SVHN network (section 4.3), 743,040 weights for 32x32x3.
+
+    Three blocks C(n,3) C(n,3) C(n,3) P(2) with n = 32, 64, 128, then FC(128).
+
+    Args:
+        image_shape: (height, width, channels), height and width at least 8.
+        emb_size: size of the embedding.
+        l2_weight: as in the paper and the authors' code, 1e-4.
+        activation: the paper has "elu".
+        name: the model's name.
+
+    Example:
+        >>> semisup.svhn_model((32, 32, 3), emb_size=64).output_shape
+        (None, 64)
+    """
+    images = keras.Input(image_shape)
+    x = _standardise_by_variance(images)
+    # Divided by their variance, the pixels are near 0.01, where bfloat16 leaves nothing of
+    # ELU's exp(x) - 1 but steps of 0.004.
+    conv = partial(_conv, l2_weight=l2_weight, activation=activation, activation_dtype="float32")
+    for block, filters in enumerate((32, 64, 128), start=1):
+        for i in (1, 2, 3):
+            x = conv(x, f"conv{block}_{i}", filters)
+        x = layers.MaxPooling2D(2, name=f"pool{block}")(x)
+    return keras.Model(images, _embedding(x, emb_size, l2_weight, activation), name=name)
+
+
+def stl10_model(
+    image_shape: ImageShape = (96, 96, 3), emb_size: int = 128, l2_weight: float = 1e-4
+) -> keras.Model:
+    """The paper's STL-10 network (section 4.2), 1,392,256 weights for 96x96x3.
+
+    C(32,3) C(64,3,stride=2) P(3)  C(64,3) C(128,3) P(2)  C(128,3) C(256,3) P(2)  FC(128).
+
+    The paper does not say how the input is scaled: here as in the authors' code.
+
+    Args:
+        image_shape: (height, width, channels), height and width at least 17.
+        emb_size: size of the embedding.
+        l2_weight: as in the paper, 1e-4.
+
+    Example:
+        >>> semisup.stl10_model().count_params()
+        1392256
+    """
+    images = keras.Input(image_shape)
+    x = _stl10_body(images, partial(_conv, l2_weight=l2_weight))
+    return keras.Model(images, _embedding(x, emb_size, l2_weight), name="stl10_model")
+
+
+def stl10_batch_norm_model(
+    image_shape: ImageShape = (96, 96, 3), emb_size: int = 128, l2_weight: float = 5e-3
+) -> keras.Model:
+    """The authors' STL-10 network: `stl10_model` with batch norm on every convolution.
+
+    It adds C(128,3) before the dense layer, has a stronger L2 weight and an embedding
+    without activation. As the authors did, pass A and B through it apart
+    (`AssociativeModel(separate_batches=True)`), so that each is normalised by itself.
+    """
+    images = keras.Input(image_shape)
+    conv = partial(_conv, l2_weight=l2_weight, batch_norm=True)
+    x = conv(_stl10_body(images, conv), "conv4", 128)
+    embedding = _embedding(x, emb_size, l2_weight, activation=None)
+    return keras.Model(images, embedding, name="stl10_batch_norm_model")
+
+
+def dann_model(
+    image_shape: ImageShape = (32, 32, 3), emb_size: int = 2048, l2_weight: float = 1e-4
+) -> keras.Model:
+    """The authors' network for domain adaptation: `svhn_model` with ReLU, 2048-d."""
+    return svhn_model(image_shape, emb_size, l2_weight, activation="relu", name="dann_model")
+
+
+ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {
+    builder.__name__: builder
+    for builder in (mnist_model, svhn_model, stl10_model, stl10_batch_norm_model, dann_model)
+}
+
+
+def build(
+    name: str,
+    image_shape: ImageShape,
+    emb_size: int | None = None,
+    l2_weight: float | None = None,
+    weights: str = backbones.NO_WEIGHTS,
+) -> keras.Model:
+    """The network called `name` for images of `image_shape`.
+
+    Args:
+        name: a key of `ARCHITECTURES`, or what `semisup.models.backbones.build` takes:
+            "keras:MobileNetV2" and the like, or the path of a .keras file.
+        image_shape: (height, width, channels).
+        emb_size: size of the embedding; None for the architecture's own.
+        l2_weight: as the paper counts it, see `l2`; None for the architecture's own. Of
+            other people's networks, that of the dense layer on top.
+        weights: first weights of a network of keras.applications.
+
+    Raises:
+        InputError: there is no such architecture, or the images are too small for it.
+    """
+    if backbones.is_backbone(name):
+        regularizer = None if l2_weight is None else l2(l2_weight)
+        return backbones.build(name, image_shape, emb_size, weights, regularizer)
+    if name not in ARCHITECTURES:
+        known = (*ARCHITECTURES, f"{backbones.PREFIX}NAME", f"PATH{backbones.ENDING}")
+        raise InputError(f"unknown architecture {name!r}; known: {', '.join(known)}")
+    if weights != backbones.NO_WEIGHTS:
+        raise InputError(f"--weights={weights} is for --architecture=keras:NAME, not for {name}")
+    given = {"emb_size": emb_size, "l2_weight": l2_weight}
+    smallest = 17 if name.startswith("stl10") else 8
+    if min(image_shape[:2]) < smallest:
+        raise InputError(
+            f"{name} needs images of at least {smallest}x{smallest} pixels, "
+            f"but these are {image_shape[0]}x{image_shape[1]}"
+        )
+    return ARCHITECTURES[name](image_shape, **{k: v for k, v in given.items() if v is not None})
+
+
+def l2(weight: float) -> keras.regularizers.L2:
+    """L2 as the authors' framework defines it: weight / 2 times the sum of squares.
+
+    Keras leaves out the 1/2, so the paper's 1e-4 is 5e-5 in Keras's terms.
+    """
+    return keras.regularizers.L2(weight / 2.0)
+
+
+def _conv(
+    x: keras.KerasTensor,
+    name: str,
+    filters: int,
+    l2_weight: float,
+    strides: int = 1,
+    activation: str = "elu",
+    activation_dtype: str | None = None,
+    batch_norm: bool = False,
+) -> keras.KerasTensor:
+    """C(filters, 3); the activation may be computed more precisely than the convolution."""
+    x = layers.Conv2D(
+        filters,
+        3,
+        strides,
+        padding="same",
+        use_bias=not batch_norm,  # batch norm subtracts any bias again
+        kernel_regularizer=l2(l2_weight),
+        name=name,
+    )(x)
+    if batch_norm:
+        normalise = layers.BatchNormalization(
+            momentum=0.99, epsilon=1e-3, scale=False, name=f"{name}_batch_norm"
+        )
+        x = normalise(x)
+    return layers.Activation(activation, dtype=activation_dtype, name=f"{name}_{activation}")(x)
+
+
+def _embedding(
+    x: keras.KerasTensor, emb_size: int, l2_weight: float, activation: str | None = "elu"
+) -> keras.KerasTensor:
+    """FC(emb_size)."""
+    dense = layers.Dense(emb_size, kernel_regularizer=l2(l2_weight), name="embedding")
+    x = dense(layers.Flatten()(x))
+    # float32 under any precision policy: it goes into the association as it is.
+    return layers.Activation(activation or "linear", dtype="float32", name="embedding_float32")(x)
+
+
+def _standardise_by_variance(images: keras.KerasTensor) -> keras.KerasTensor:
+    """(x - mean) / (variance + 1e-5) per image and channel, as the authors' code has it.
+
+    By the variance, not by its square root: their slip, but the published SVHN
+    settings (learning rate, initial weights) go with it.
+    """
+    centred = images - ops.mean(images, axis=(1, 2), keepdims=True)
+    return centred / (ops.mean(ops.square(centred), axis=(1, 2), keepdims=True) + 1e-5)
+
+
+def _stl10_body(
+    images: keras.KerasTensor, conv: Callable[..., keras.KerasTensor]
+) -> keras.KerasTensor:
+    x = layers.Rescaling(1.0 / 128.0, offset=-1.0)(images)
+    x = conv(x, "conv1_1", 32)
+    x = conv(x, "conv1_2", 64, strides=2)
+    x = layers.MaxPooling2D(3, strides=2, name="pool1")(x)
+    x = conv(x, "conv2_1", 64)
+    x = conv(x, "conv2_2", 128)
+    x = layers.MaxPooling2D(2, name="pool2")(x)
+    x = conv(x, "conv3_1", 128)
+    x = conv(x, "conv3_2", 256)
+    return layers.MaxPooling2D(2, name="pool3")(x)

@@ -1,0 +1,387 @@
+"""`AssociativeModel`: any Keras network, trained by association.
+
+model = AssociativeModel(network, num_classes=10)
+model.compile("adam")
+model.fit(batches, steps_per_epoch=500)  # label -1 means: no label
+model.evaluate(test_images, test_labels)
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from semisup.errors import InputError
+from semisup.losses import association, pseudo_labels
+from semisup.models import architectures
+from semisup.optimizers import schedules
+from semisup.runtime import distribution
+
+Tensor = Any
+Weight = float | Callable[[Any], Any]
+
+# The paper's L2 weight of the layer from embedding to logits; the authors' code agrees.
+CLASSIFIER_L2 = 1e-4
+
+# One for each field of `association.AssociationLosses`, in its order.
+_WALK_METRICS = ("walker_loss", "visit_loss", "p_correct", "estimated_accuracy", "visit_entropy")
+
+_WEIGHTS = ("walker_weight", "visit_weight", "logit_weight", "pseudo_label_weight")
+
+# Evaluation does not know these.
+_OF_TRAINING = (*_WALK_METRICS, "pseudo_label_loss")
+
+
+@keras.saving.register_keras_serializable(package="semisup")
+class AssociativeModel(keras.Model):
+    """A network, a classifier on its embedding, and the paper's three losses.
+
+    The model maps images [batch, ...] to a dict of float32 tensors: "embedding"
+    [batch, D] and "logits" [batch, num_classes]. It trains on pairs (images, labels)
+    in which labelled rows (A) carry a class in [0, num_classes) and unlabelled rows
+    (B) carry -1, in any order; one forward pass covers both. The losses need no
+    `loss` in `compile`. `fit` reports, as Keras metrics:
+
+        loss                  the total, equation (5), with the L2 terms
+        classification_loss, walker_loss, visit_loss    before weighting
+        pseudo_label_loss     if it has a weight, before weighting
+        l2_loss               the regularisation terms of all layers
+        p_correct             probability of a correct walk, equation (4)
+        estimated_accuracy, visit_entropy               see `semisup.losses.association`
+        error                 labelled images classified wrongly, in percent
+
+    A Keras callback that watches one of these needs its mode, for instance
+    EarlyStopping("val_error", mode="min").
+
+    Metrics given to `compile` see the labelled rows' labels and logits only.
+    Large batches are walked over in blocks (`association.block_size_for`) if their size is known
+    when the graph is made: give `tf.data` a `drop_remainder`.
+
+    `evaluate` takes no walk. Give it labelled images: it passes over rows with -1, but
+    Keras counts them in the mean of "loss".
+
+    Args:
+        network: a Keras model from images to embeddings [batch, D].
+        num_classes: number of classes.
+        walker_weight: weight of the walker loss: a number, or a Keras schedule of the
+            training step such as `semisup.Envelope`. (Any function will train; a saved
+            model can only be loaded again if Keras can serialise it.)
+        visit_weight: weight of the visit loss, likewise.
+        logit_weight: weight of the classification loss, likewise.
+        pseudo_label_weight: weight of `pseudo_labels.pseudo_label_loss` on the unlabelled
+            rows, likewise; not in the paper. The number 0 leaves it out, at no cost.
+        similarity: "dot", "cosine" or "euclidean"; see `association.similarity`.
+        label_smoothing: see `association.classification_loss`.
+        virtual_embeddings: this many trainable vectors join A, each as a class of its
+            own, so that unlabelled images of no labelled class have somewhere to go.
+        separate_batches: pass A and B through the network one after the other, so
+            that batch norm takes each one's statistics by itself.
+        association_scope: under a `tf.distribute` strategy, whether the losses are those of
+            the whole batch ("global") or the mean of those of each replica's share alone
+            ("replica"). No difference on one device. See `semisup.runtime.distribution`. `fit` gives
+            each replica a run of consecutive rows, so for "replica" its batches must have A
+            and B mixed, which those of `association_batches` have not.
+
+    Raises:
+        InputError: the network's output is not [batch, D], the similarity or the scope is
+            unknown, a weight is negative, or the label smoothing is not in [0, 1).
+
+    Example:
+        >>> digits = semisup.load_dataset("mnist5k")
+        >>> labelled = semisup.choose_split(digits, sup_per_class=10).labeled
+        >>> batches = semisup.association_batches(
+        ...     digits.train_images[labelled], digits.train_labels[labelled], digits.train_images
+        ... )
+        >>> model = semisup.AssociativeModel(semisup.mnist_model(), num_classes=10)
+        >>> model.compile("adam")
+        >>> history = model.fit(batches, steps_per_epoch=2, verbose=0)
+        >>> outputs = model.predict(digits.test_images[:3], verbose=0)
+        >>> outputs["embedding"].shape, outputs["logits"].shape
+        ((3, 128), (3, 10))
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        num_classes: int,
+        *,
+        walker_weight: Weight = 1.0,
+        visit_weight: Weight = 1.0,
+        logit_weight: Weight = 1.0,
+        pseudo_label_weight: Weight = 0.0,
+        similarity: str = "dot",
+        label_smoothing: float = 0.0,
+        virtual_embeddings: int = 0,
+        separate_batches: bool = False,
+        association_scope: str = "global",
+        name: str = "associative_model",
+        **kwargs: Any,
+    ):
+        association.check_metric(similarity)
+        distribution.check_scope(association_scope)
+        if not 0 <= label_smoothing < 1:
+            raise InputError(f"label_smoothing is {label_smoothing}; it must be in [0, 1)")
+        super().__init__(name=name, **kwargs)
+        self.network = network
+        self.num_classes = num_classes
+        self.loss_schedules = {
+            name: weight if callable(weight) else schedules.Envelope(float(weight))
+            for name, weight in zip(
+                _WEIGHTS,
+                (walker_weight, visit_weight, logit_weight, pseudo_label_weight),
+                strict=True,
+            )
+        }
+        # Known when the graph is made, so that a loss of no weight takes no time.
+        pseudo_label_schedule = self.loss_schedules["pseudo_label_weight"]
+        self.uses_pseudo_labels = getattr(pseudo_label_schedule, "final_weight", None) != 0
+        self.similarity = similarity
+        self.label_smoothing = label_smoothing
+        self.virtual_embeddings = virtual_embeddings
+        self.separate_batches = separate_batches
+        self.association_scope = association_scope
+        # The number of labelled rows differs from batch to batch, which XLA can't have.
+        self.supports_jit = False
+        # float32 under any precision policy: logits and losses need its range.
+        self.classifier = keras.layers.Dense(
+            num_classes,
+            kernel_regularizer=architectures.l2(CLASSIFIER_L2),
+            dtype="float32",
+            name="classifier",
+        )
+        self.means = {
+            name: keras.metrics.Mean(name=name)
+            for name in ("classification_loss", "l2_loss", *_WALK_METRICS, "error")
+        }
+        if self.uses_pseudo_labels:
+            self.means["pseudo_label_loss"] = keras.metrics.Mean(name="pseudo_label_loss")
+        if network.built and getattr(network, "input_shape", None):
+            self.build(network.input_shape)  # a subclassed model has none: the first batch builds
+
+    def build(self, input_shape: tuple[Any, ...]) -> None:
+        if isinstance(input_shape[0], tuple):
+            input_shape = input_shape[0]  # of (images, labels), with separate_batches
+        # A symbolic call also builds the layers of a network that has not been called yet.
+        embedding = self.network(keras.KerasTensor(input_shape, dtype="float32"))
+        embedding_shape = getattr(embedding, "shape", None)
+        if embedding_shape is None or len(embedding_shape) != 2 or embedding_shape[1] is None:
+            raise InputError(
+                "the network must map images to embeddings [batch, D], but its output has shape "
+                f"{embedding_shape}; end it with a Flatten, pooling or Dense layer"
+            )
+        self.classifier.build(embedding_shape)
+        if self.virtual_embeddings:
+            self.virtual = self.add_weight(
+                shape=(self.virtual_embeddings, embedding_shape[1]),
+                initializer=keras.initializers.RandomNormal(stddev=0.01),
+                dtype="float32",
+                name="virtual_embeddings",
+            )
+        self.built = True
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> dict[str, Tensor]:
+        if isinstance(inputs, tuple):
+            embedding = self._embed_apart(*inputs, training=training)
+        else:
+            embedding = self.network(inputs, training=training)
+        embedding = ops.cast(embedding, "float32")
+        return {"embedding": embedding, "logits": self.classifier(embedding)}
+
+    def train_step(self, data: Any) -> dict[str, Tensor]:
+        if self.separate_batches:
+            images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+            _check_labels(labels)
+            data = ((images, labels), labels, sample_weight)
+        return super().train_step(data)
+
+    def test_step(self, data: Any) -> dict[str, Tensor]:
+        results = super().test_step(data)
+        return {name: value for name, value in results.items() if name not in _OF_TRAINING}
+
+    def compute_loss(
+        self,
+        x: Tensor = None,
+        y: Tensor = None,
+        y_pred: dict[str, Tensor] | None = None,
+        sample_weight: Tensor = None,
+        training: bool = True,
+    ) -> Tensor:
+        """The total loss of one batch, equation (5), a float32 scalar.
+
+        With n replicas 1/n of it: Keras's optimizers add up their gradients.
+
+        Args:
+            x: not used.
+            y: labels [batch] or [batch, 1], -1 where there is none.
+            y_pred: what `call` returned.
+            sample_weight: must be None.
+            training: whether to walk; evaluation only classifies.
+
+        Raises:
+            InputError: there are sample weights, `compile` was given a loss, or the
+                labels are one-hot.
+        """
+        self._check_arguments(y, sample_weight)
+        batch_size = y.shape[0] or 0
+        if training and self.association_scope == "global":
+            batch_size *= distribution.replicas()
+            y, y_pred = distribution.gathered(y), distribution.gathered(y_pred)
+        labelled, unlabelled = _rows(y)
+        with keras.name_scope("labelled"):
+            labels = ops.take(ops.reshape(y, [-1]), labelled)
+            A = ops.take(y_pred["embedding"], labelled, axis=0)
+            logits = ops.take(y_pred["logits"], labelled, axis=0)
+        classification = association.classification_loss(logits, labels, self.label_smoothing)
+        with keras.name_scope("l2_loss"):
+            l2_loss = sum(self.losses, start=ops.zeros([], "float32"))
+        with keras.name_scope("metrics"):
+            self.means["classification_loss"].update_state(
+                classification, ops.cast(ops.shape(labelled)[0], "float32")
+            )
+            self.means["l2_loss"].update_state(l2_loss)
+        weights = self.loss_weights_now()
+        if not training:
+            return (weights["logit_weight"] * classification + l2_loss) / distribution.replicas()
+
+        with keras.name_scope("unlabelled"):
+            B = ops.take(y_pred["embedding"], unlabelled, axis=0)
+        if self.virtual_embeddings:
+            A = ops.concatenate([A, self.virtual])
+            own_classes = self.num_classes + ops.arange(self.virtual_embeddings)
+            labels = ops.concatenate([labels, ops.cast(own_classes, labels.dtype)])
+        # How many rows have labels is known to the graph only; half of them make most steps.
+        block_size = association.block_size_for(batch_size // 2, batch_size // 2)
+        # Without both A and B there is no walk, and nothing to learn from one.
+        walked = _any(labelled) * _any(unlabelled)
+        walker, visit = self._walk(A, B, labels, walked, block_size)
+        pseudo_label = 0.0
+        if self.uses_pseudo_labels:
+            logits_of_B = ops.take(y_pred["logits"], unlabelled, axis=0)
+            pseudo_label = self._pseudo_label(A, B, labels, logits_of_B, walked, block_size)
+        with keras.name_scope("total_loss"):
+            total = association.total_loss(
+                walker, visit, classification, pseudo_label=pseudo_label, **weights
+            )
+            return (total + l2_loss) / distribution.replicas()
+
+    def compute_metrics(
+        self,
+        x: Tensor,
+        y: Tensor,
+        y_pred: dict[str, Tensor],
+        sample_weight: Tensor = None,
+    ) -> dict[str, Tensor]:
+        labelled, _ = _rows(y)
+        with keras.name_scope("metrics"):
+            labels = ops.take(ops.reshape(y, [-1]), labelled)
+            logits = ops.take(y_pred["logits"], labelled, axis=0)
+            wrong = ops.not_equal(ops.argmax(logits, axis=1), ops.cast(labels, "int32"))
+            self.means["error"].update_state(100.0 * ops.cast(wrong, "float32"))
+            return super().compute_metrics(x, labels, logits, sample_weight)
+
+    def loss_weights_now(self) -> dict[str, Tensor]:
+        """The weight of each loss at the optimizer's current step."""
+        step = self.optimizer.iterations
+        return {name: schedule(step) for name, schedule in self.loss_schedules.items()}
+
+    def get_config(self) -> dict[str, Any]:
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "network": serialize(self.network),
+            "num_classes": self.num_classes,
+            **{name: serialize(schedule) for name, schedule in self.loss_schedules.items()},
+            "similarity": self.similarity,
+            "label_smoothing": self.label_smoothing,
+            "virtual_embeddings": self.virtual_embeddings,
+            "separate_batches": self.separate_batches,
+            "association_scope": self.association_scope,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "AssociativeModel":
+        for name in ("network", *_WEIGHTS):
+            config[name] = keras.saving.deserialize_keras_object(
+                config[name], custom_objects=custom_objects
+            )
+        return cls(**config)
+
+    def _check_arguments(self, y: Tensor, sample_weight: Tensor) -> None:
+        """Raises InputError if Keras was given what this model has no use for."""
+        if sample_weight is not None:
+            raise InputError("AssociativeModel takes no sample weights or class weights")
+        _check_labels(y)
+        if len(y.shape) > 2 or (len(y.shape) == 2 and y.shape[1] != 1):
+            raise InputError(
+                f"labels must be integers [batch], -1 for none, but have shape {tuple(y.shape)}; "
+                "turn one-hot labels into numbers with argmax"
+            )
+        if getattr(self, "loss", None) is not None:
+            raise InputError(
+                "AssociativeModel has its own losses: leave out loss= in compile() and set "
+                "walker_weight, visit_weight and logit_weight in the constructor"
+            )
+
+    def _walk(
+        self, A: Tensor, B: Tensor, labels: Tensor, walked: Tensor, block_size: int
+    ) -> tuple[Tensor, Tensor]:
+        """Walker and visit loss, and all statistics of the walk to their metrics."""
+        losses = association.association_losses(A, B, labels, self.similarity, block_size)
+        with keras.name_scope("metrics"):
+            for name, value in zip(_WALK_METRICS, losses, strict=True):
+                self.means[name].update_state(value, walked)
+        return walked * losses.walker, walked * losses.visit
+
+    def _pseudo_label(
+        self,
+        A: Tensor,
+        B: Tensor,
+        labels: Tensor,
+        logits_of_B: Tensor,
+        walked: Tensor,
+        block_size: int,
+    ) -> Tensor:
+        """The loss on the labels that the walk gives to B, and to its metric."""
+        mass = pseudo_labels.class_mass(A, B, labels, self.num_classes, self.similarity, block_size)
+        loss = walked * pseudo_labels.pseudo_label_loss(logits_of_B, mass)
+        with keras.name_scope("metrics"):
+            self.means["pseudo_label_loss"].update_state(loss, walked)
+        return loss
+
+    def _embed_apart(self, images: Tensor, labels: Tensor, training: bool | None) -> Tensor:
+        """Embeddings in the batch's order, A and B each passed through the network alone."""
+        labelled, unlabelled = _rows(labels)
+
+        def apart() -> Tensor:
+            parts = [
+                self.network(ops.take(images, rows, axis=0), training=training)
+                for rows in (labelled, unlabelled)
+            ]
+            order = ops.argsort(ops.concatenate([labelled, unlabelled]))
+            return ops.take(ops.concatenate(parts), order, axis=0)
+
+        # Batch norm over no images would be NaN for good.
+        both = _any(labelled) * _any(unlabelled) > 0
+        return ops.cond(both, apart, lambda: self.network(images, training=training))
+
+
+def _check_labels(labels: Tensor) -> None:
+    if labels is None:
+        raise InputError(
+            "there are no labels: AssociativeModel takes pairs (images, labels), in training with "
+            "-1 for none"
+        )
+
+
+def _rows(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Indices of the labelled rows and of the unlabelled ones."""
+    with keras.name_scope("rows"):
+        labels = ops.reshape(labels, [-1])
+        return ops.nonzero(labels >= 0)[0], ops.nonzero(labels < 0)[0]
+
+
+def _any(rows: Tensor) -> Tensor:
+    """1.0 if there are any rows, else 0.0."""
+    with keras.name_scope("any"):
+        return ops.cast(ops.shape(rows)[0] > 0, "float32")

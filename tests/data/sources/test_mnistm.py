@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from semisup.data.registry import load_dataset
+from semisup.data.sources import mnistm
+from semisup.errors import InputError
+
+
+def write_split(folder, split, count):
+    """As MNIST-M's owners lay it out; returns the images."""
+    (folder / f"mnist_m_{split}").mkdir()
+    images = np.random.default_rng(count).integers(0, 256, (count, 28, 28, 3), dtype=np.uint8)
+    names = [f"{i:08d}.png" for i in range(count)]
+    for name, image in zip(names, images, strict=True):
+        Image.fromarray(image).save(folder / f"mnist_m_{split}" / name)
+    rows = "".join(f"{name} {i % 10}\n" for i, name in enumerate(names))
+    (folder / f"mnist_m_{split}_labels.txt").write_text(rows)
+    return images
+
+
+def test_original_is_read_exactly(tmp_path):
+    wanted = {split: write_split(tmp_path, split, n) for split, n in (("train", 12), ("test", 10))}
+    dataset = load_dataset("mnistm", tmp_path)
+    for split, images in wanted.items():
+        np.testing.assert_array_equal(getattr(dataset, f"{split}_images"), images)
+        labels = getattr(dataset, f"{split}_labels")
+        np.testing.assert_array_equal(labels, np.arange(len(images)) % 10)
+    (tmp_path / "mnist_m_test_labels.txt").write_text("00000000.png seven\n")
+    with pytest.raises(InputError, match=r"mnist_m_test_labels\.txt is damaged"):
+        load_dataset("mnistm", tmp_path)
+    with pytest.raises(InputError, match=r"there is no file .*mnist_m_train_labels\.txt"):
+        load_dataset("mnistm", tmp_path / "mnist_m_train")
+
+
+def test_blend_is_the_published_recipe():
+    """|patch - digit|: where the digit is black the photograph shows, elsewhere its difference."""
+    random = np.random.default_rng(0)
+    photos = [random.integers(0, 256, (30 + i, 33, 3), dtype=np.uint8) for i in range(3)]
+    digits = random.integers(0, 256, (40, 28, 28, 1), dtype=np.uint8)
+    digits[:, :14] = 0
+    blended = mnistm.blend(digits, photos, seed=0)
+    found = set()
+    for image, digit in zip(blended, digits, strict=True):
+        places = [
+            (p, top, left)
+            for p, photo in enumerate(photos)
+            for top in range(photo.shape[0] - 27)
+            for left in range(photo.shape[1] - 27)
+            if np.array_equal(photo[top : top + 14, left : left + 28], image[:14])
+        ]
+        [(p, top, left)] = places
+        found.add(p)
+        patch = photos[p][top : top + 28, left : left + 28].astype(int)
+        np.testing.assert_array_equal(image, np.abs(patch - digit))
+    assert found == {0, 1, 2}
+
+
+def test_local_set_is_the_same_every_time():
+    one, again = load_dataset("mnistm_local"), load_dataset("mnistm_local")
+    assert one.train_images.shape == (4000, 28, 28, 3)
+    np.testing.assert_array_equal(one.train_images, again.train_images)
+    assert not np.array_equal(one.train_images[..., 0], one.train_images[..., 1])

@@ -1,0 +1,55 @@
+import subprocess
+import sys
+
+import numpy as np
+from PIL import ImageFont
+
+from semisup.data.registry import load_dataset
+from semisup.data.sources import synth_digits
+
+
+def test_digits_are_functions_of_seed_and_number():
+    images, labels = synth_digits.render(60, seed=3)
+    again, _ = synth_digits.render(20, seed=3)
+    np.testing.assert_array_equal(images[:20], again)
+    other, _ = synth_digits.render(20, seed=4)
+    assert not np.any(np.all(images[:20] == other, axis=(1, 2, 3)))
+    np.testing.assert_array_equal(labels, np.arange(60) % 10)
+    assert images.shape == (60, 32, 32, 3)
+    assert len(np.unique(images.reshape(60, -1), axis=0)) == 60
+
+
+def test_another_process_renders_the_same_bytes():
+    program = (
+        "import hashlib; from semisup.data.synth_digits import render; "
+        "print(hashlib.sha256(render(30, seed=5)[0].tobytes()).hexdigest())"
+    )
+    runs = [
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
+    assert runs[0].stdout == runs[1].stdout != ""
+
+
+def test_every_font_draws_ten_different_digits():
+    for name in synth_digits._FONTS:
+        font = synth_digits._font(name, 24)
+        assert isinstance(font, ImageFont.FreeTypeFont)
+        masks = [np.asarray(synth_digits._mask(d, font, (16, 16))) for d in "0123456789"]
+        assert len({mask.tobytes() for mask in masks}) == 10
+        assert all(20 < np.count_nonzero(mask) < 500 for mask in masks)
+
+
+def test_digits_stand_out_from_their_ground():
+    for i in range(200):
+        ink, ground, _ = synth_digits._colours(np.random.default_rng(i))
+        assert abs(np.mean(ink) - np.mean(ground)) >= synth_digits._CONTRAST
+
+
+def test_the_set_is_in_the_catalogue(monkeypatch):
+    monkeypatch.setattr(synth_digits, "TRAIN", 40)
+    monkeypatch.setattr(synth_digits, "TEST", 20)
+    dataset = load_dataset("synth_digits")
+    assert dataset.image_shape == (32, 32, 3)
+    assert (len(dataset.train_labels), len(dataset.test_labels)) == (40, 20)
+    assert not np.array_equal(dataset.train_images[:20], dataset.test_images)

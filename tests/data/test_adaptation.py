@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from semisup.data.adaptation import adapted, as_rgb, resized
+from semisup.data.dataset import Dataset
+from semisup.errors import InputError
+
+
+def dataset(name="toy", shape=(8, 8, 1), classes=3, unlabeled=None, seed=0):
+    random = np.random.default_rng(seed)
+
+    def images(count):
+        return random.integers(0, 256, (count, *shape), dtype=np.uint8)
+
+    pool = None if unlabeled is None else images(unlabeled)
+    labels = np.arange(12) % classes
+    names = tuple(f"class{c}" for c in range(classes))
+    return Dataset(name, images(12), labels, images(12), labels, names, pool)
+
+
+def test_grey_becomes_three_equal_channels():
+    grey = dataset(unlabeled=4)
+    rgb = as_rgb(grey)
+    for name in ("train_images", "test_images", "unlabeled_images"):
+        for c in range(3):
+            np.testing.assert_array_equal(getattr(rgb, name)[..., c], getattr(grey, name)[..., 0])
+    colour = dataset(shape=(8, 8, 3))
+    np.testing.assert_array_equal(as_rgb(colour).train_images, colour.train_images)
+
+
+@pytest.mark.parametrize("size", [5, 8, 13])
+def test_resizing_is_pillows_bilinear(size):
+    before = dataset(shape=(8, 8, 3), unlabeled=4)
+    after = resized(before, size)
+    assert after.image_shape == (size, size, 3)
+    for name in ("train_images", "test_images", "unlabeled_images"):
+        for one, other in zip(getattr(before, name), getattr(after, name), strict=True):
+            wanted = Image.fromarray(one).resize((size, size), Image.Resampling.BILINEAR)
+            np.testing.assert_allclose(other.astype(int), np.asarray(wanted, int), atol=1)
+
+
+def test_target_gives_unlabelled_and_test_images():
+    source, target = dataset("source"), dataset("target", shape=(8, 8, 3), unlabeled=5, seed=1)
+    both = adapted(source, target)
+    assert both.name == "source to target"
+    np.testing.assert_array_equal(both.train_images, as_rgb(source).train_images)
+    np.testing.assert_array_equal(both.test_images, target.test_images)
+    np.testing.assert_array_equal(both.unlabeled_pool, target.unlabeled_images)
+    without_pool = adapted(source, dataset("target", seed=1))
+    np.testing.assert_array_equal(
+        without_pool.unlabeled_pool, dataset("target", seed=1).train_images
+    )
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(InputError, match="differ in size, 8x8 and 9x8 pixels; --new_size=N"):
+        adapted(dataset("a"), dataset("b", shape=(9, 8, 3)))
+    with pytest.raises(InputError, match="a has 3 classes and b 4"):
+        adapted(dataset("a"), dataset("b", classes=4))

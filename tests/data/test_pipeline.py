@@ -1,0 +1,202 @@
+"""Exact content of the batches. An image here is a single number, its index."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from semisup.data.image_files import ImageFiles
+from semisup.data.pipeline import association_batches
+from semisup.errors import InputError
+
+LABELS = np.array([2, 0, 2, 5, 2, 0, 2, 5, 2, 2])  # 2 of class 0, 6 of class 2, 2 of class 5
+IMAGES = np.arange(10)[:, None]
+POOL = np.arange(100, 113)[:, None]
+
+
+def batches(count, **kwargs):
+    arguments = {"sup_per_batch": 2, "unsup_batch_size": 5, "seed": 0, **kwargs}
+    pipeline = association_batches(IMAGES, LABELS, POOL, **arguments).take(count)
+    return [(images[:, 0].numpy(), labels.numpy()) for images, labels in pipeline]
+
+
+def test_a_batch_is_a_block_for_each_class_and_then_the_unlabelled():
+    for images, labels in batches(20):
+        np.testing.assert_array_equal(labels, [0, 0, 2, 2, 5, 5] + [-1] * 5)
+        np.testing.assert_array_equal(LABELS[images[:6]], labels[:6])
+        assert np.all(np.isin(images[6:], POOL))
+
+
+def rounds(drawn, size):
+    """What was drawn, cut into stretches as long as the set."""
+    return np.concatenate(drawn)[: len(drawn) * len(drawn[0]) // size * size].reshape(-1, size)
+
+
+def test_nothing_is_drawn_twice_before_all_is_used():
+    taken = [images for images, _ in batches(60)]
+    classes = {0: slice(0, 2), 2: slice(2, 4), 5: slice(4, 6)}
+    for c, columns in classes.items():
+        members = np.flatnonzero(c == LABELS)
+        for stretch in rounds([images[columns] for images in taken], len(members)):
+            np.testing.assert_array_equal(np.sort(stretch), members)
+    stretches = rounds([images[6:] for images in taken], 13)
+    assert len(stretches) == 23
+    for stretch in stretches:
+        np.testing.assert_array_equal(np.sort(stretch), POOL[:, 0])
+    assert len(np.unique(stretches, axis=0)) > 20  # each round has an order of its own
+
+
+def test_more_per_batch_than_the_class_has():
+    for images, labels in batches(10, sup_per_batch=5):
+        np.testing.assert_array_equal(LABELS[images[:15]], labels[:15])
+        counts = np.bincount(images[labels == 0], minlength=10)[[1, 5]]
+        np.testing.assert_array_equal(np.sort(counts), [2, 3])
+
+
+def test_any_batch_can_be_made_again_from_its_step():
+    whole = batches(12)
+    for start in (1, 5, 11):
+        for one, other in zip(batches(12 - start, start_step=start), whole[start:], strict=True):
+            np.testing.assert_array_equal(one[0], other[0])
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+@pytest.mark.parametrize("augmented", [False, True])
+def test_parts_make_up_the_batch(parts, augmented):
+    """Also where the 6 labelled and 5 unlabelled images can't be shared out evenly."""
+
+    def change(images, seed):
+        return images + tf.random.stateless_uniform(tf.shape(images), seed, 0, 99, tf.int64)
+
+    options = {"augment": change, "augment_unlabeled": change} if augmented else {}
+    whole = batches(3, **options)
+    for part in range(parts):
+        ours = batches(3, part=part, parts=parts, **options)
+        for (images, labels), (all_images, all_labels) in zip(ours, whole, strict=True):
+            np.testing.assert_array_equal(images, all_images[part::parts])
+            np.testing.assert_array_equal(labels, all_labels[part::parts])
+
+
+def test_only_files_of_the_part_are_read(monkeypatch):
+    read = []
+
+    def count(files, dtype=None, copy=None):
+        read.append(len(files))
+        return np.zeros(files.shape, np.uint8)
+
+    monkeypatch.setattr(ImageFiles, "__array__", count)
+    files = ImageFiles(np.arange(10).astype(object), (4, 4, 1))
+    options = {"sup_per_batch": 2, "unsup_batch_size": 8, "part": 1, "parts": 2}
+    [(images, _)] = association_batches(files, LABELS, files, **options).take(1)
+    assert images.shape == (7, 4, 4, 1)
+    assert set(read) == {3, 4}
+
+
+def test_streams_and_seeds_differ():
+    one, other = batches(8, seed=1), batches(8, seed=2)
+    for part in (slice(0, 6), slice(6, None)):
+        pairs = zip(one, other, strict=True)
+        assert any(not np.array_equal(a[part], b[part]) for (a, _), (b, _) in pairs)
+    # Class 0 and class 5 have two members each: they must not march in step.
+    firsts = [(LABELS[:].tolist(), images[0] == 1, images[4] == 3) for images, _ in batches(64)]
+    assert {(a, b) for _, a, b in firsts} == {
+        (True, True),
+        (True, False),
+        (False, True),
+        (False, False),
+    }
+
+
+def test_pairs_of_unlabelled_images_are_mixed():
+    """Over many rounds every image meets every place in the order about equally often."""
+    order = rounds([images[6:] for images, _ in batches(2600)], 13) - 100
+    places = np.zeros((13, 13))
+    for stretch in order:
+        places[np.arange(13), stretch] += 1
+    wanted = len(order) / 13
+    assert np.all(np.abs(places - wanted) < 6 * np.sqrt(wanted))
+
+
+def test_another_process_makes_the_same_bytes():
+    program = (
+        "import numpy as np; from semisup.data.batches import association_batches as b\n"
+        f"labels = np.array({LABELS.tolist()}); images = np.arange(10)[:, None]\n"
+        "pool = np.arange(100, 113)[:, None]\n"
+        "for x, _ in b(images, labels, pool, sup_per_batch=2, unsup_batch_size=5).take(3):\n"
+        "    print(*x.numpy()[:, 0])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    wanted = [" ".join(map(str, images)) for images, _ in batches(3)]
+    assert result.stdout.split("\n")[:3] == wanted
+
+
+def test_pixels_keep_their_dtype_and_shape():
+    images = np.random.default_rng(0).integers(0, 256, (10, 4, 3, 2), dtype=np.uint8)
+    pipeline = association_batches(images, LABELS, images, sup_per_batch=2, unsup_batch_size=4)
+    spec, label_spec = pipeline.element_spec
+    assert spec.shape == (10, 4, 3, 2)
+    assert spec.dtype == np.uint8
+    assert label_spec.shape == (10,)
+    batch, labels = next(iter(pipeline))
+    for image, label in zip(batch.numpy(), labels.numpy(), strict=True):
+        [place] = np.flatnonzero((images == image).all(axis=(1, 2, 3)))
+        assert label in (-1, LABELS[place])
+
+
+def test_each_part_is_augmented_by_its_seed_and_step():
+    seen = []
+
+    def note(part):
+        def augment(images, seed):
+            seen.append(part)
+            return images * 1000 + tf.cast(tf.reduce_sum(seed), tf.int64) % 1000  # its mark
+
+        return augment
+
+    def marks(start, **kwargs):
+        pipeline = association_batches(
+            IMAGES, LABELS, POOL, sup_per_batch=2, unsup_batch_size=5, start_step=start, **kwargs
+        )
+        return [images[:, 0].numpy() for images, _ in pipeline.take(6 - start)]
+
+    both = marks(0, augment=note("labelled"), augment_unlabeled=note("unlabelled"))
+    assert seen == ["labelled", "unlabelled"]  # traced once, into the graph
+    for images, (plain, _) in zip(both, batches(6), strict=True):
+        np.testing.assert_array_equal(images // 1000, plain)
+        assert len(set(images[:6] % 1000)) == len(set(images[6:] % 1000)) == 1
+    assert len({images[0] % 1000 for images in both} | {images[6] % 1000 for images in both}) > 9
+    resumed = marks(4, augment=note("labelled"), augment_unlabeled=note("unlabelled"))
+    np.testing.assert_array_equal(resumed, both[4:])
+    labelled_only = marks(0, augment=note("labelled"))
+    np.testing.assert_array_equal(labelled_only[0][6:], batches(1)[0][0][6:])
+    np.testing.assert_array_equal(labelled_only[0][:6], both[0][:6])
+
+
+def test_without_unlabelled_images():
+    pipeline = association_batches(IMAGES, LABELS, None, sup_per_batch=2)
+    images, labels = next(iter(pipeline))
+    np.testing.assert_array_equal(labels, [0, 0, 2, 2, 5, 5])
+    np.testing.assert_array_equal(images[:, 0], batches(1)[0][0][:6])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "options", "message"),
+    [
+        ((IMAGES, LABELS[:9], POOL), {}, r"got \(10, 1\) and \(9,\)"),
+        ((IMAGES[:0], LABELS[:0], POOL), {}, "at least one"),
+        ((IMAGES, LABELS, POOL.astype(np.uint8)), {}, "uint8 do not fit the labelled ones"),
+        ((IMAGES, LABELS, POOL[:, [0, 0]]), {}, r"unlabelled images \(13, 2\)"),
+        ((IMAGES, LABELS, POOL[:0]), {}, r"unlabelled images \(0, 1\)"),
+        ((IMAGES, LABELS, POOL), {"sup_per_batch": 0}, "can't hold 0 labelled images"),
+        ((IMAGES, LABELS, POOL), {"unsup_batch_size": -1}, "-1 unlabelled ones"),
+        ((IMAGES, LABELS - 1, POOL), {}, "integers from 0 on, but are int64 from -1"),
+        ((IMAGES, LABELS / 2, POOL), {}, "integers from 0 on, but are float64"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(arrays, options, message):
+    with pytest.raises(InputError, match=message):
+        association_batches(*arrays, **options)

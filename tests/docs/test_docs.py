@@ -1,0 +1,111 @@
+"""What the pages name is there, and the tutorials run as they stand."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from semisup import recipes
+from semisup.losses import association
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+
+
+def test_every_equation_has_its_function():
+    rows = (ROOT / "docs" / "method.md").read_text(encoding="utf-8").splitlines()
+    named = [row.split("|")[-3].strip(" `") for row in rows if re.match(r"\| (\(\d|section)", row)]
+    numbers = {int(n) for row in rows for n in re.findall(r"^\| \((\d+)\)", row)}
+    assert numbers == set(range(1, 11))
+    for name in named:
+        text = getattr(association, name).__doc__
+        assert re.search(r"equation|section", text), name
+
+
+def test_files_and_flags_that_the_pages_name_are_there():
+    checked = set()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for path in re.findall(r"`((?:semisup|scripts|docs)/[\w/]+\.\w+)`", text):
+            assert (ROOT / path).is_file(), f"{page.name}: {path}"
+        programs = r"^(?:\$ )?(?:\.venv/bin/)?(semisup-\w+|python scripts/\w+\.py)\b(.*)"
+        for program, words in re.findall(programs, text, re.MULTILINE):
+            flags = re.findall(r"--(\w+)", words)
+            unknown = set(flags) - flags_of(program)
+            assert not unknown, f"{page.name}: {program} has no --{unknown.pop()}"
+            checked |= {program for _ in flags}
+    assert {"semisup-train", "semisup-eval", "python scripts/reproduce.py"} <= checked
+
+
+def flags_of(program):
+    """Names of the flags of a program as the pages call it."""
+    from dataclasses import fields
+
+    from semisup.config import Recipe
+
+    if program.startswith("semisup-"):
+        path = ROOT / "semisup" / f"{program.removeprefix('semisup-')}.py"
+    else:
+        path = ROOT / program.split()[1]
+    text = path.read_text(encoding="utf-8")
+    defined = set(re.findall(r'flags\.DEFINE_\w+\(\s*"(\w+)"', text))
+    if "define_recipe_flags()" in text:
+        defined |= {field.name for field in fields(Recipe)} | {"recipe"}
+    return defined | {"help"}
+
+
+def test_imports_go_down_the_floors_of_the_design_page():
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    [picture] = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    rows = [re.split(r"\s{2,}", line)[1:] for line in picture.splitlines()]
+    floor_of = {room.strip("/"): -row for row, rooms in enumerate(rows) for room in rooms}
+    assert len(floor_of) == sum(map(len, rows))  # each room once
+    package = ROOT / "semisup"
+    files = [path for path in package.rglob("*.py") if path != package / "__init__.py"]
+    rooms = {path: path.relative_to(package).parts[0].removesuffix(".py") for path in files}
+    assert set(rooms.values()) == set(floor_of)
+    for path, room in rooms.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for imported in imported_rooms(node):
+                assert floor_of[imported] <= floor_of[room], f"{path.name} imports {imported}"
+
+
+def imported_rooms(node):
+    """The rooms of ours that an import statement names; none for any other node."""
+    if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "semisup":
+        _, *inside = node.module.split(".")
+        return inside[:1] or [alias.name for alias in node.names]
+    return []
+
+
+def test_every_recipe_has_its_row_and_its_command():
+    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|(?:[^|]+\|){4}$", text, re.MULTILINE)
+    assert sorted(rows) == sorted(recipes.RECIPES)
+    assert set(re.findall(r"^semisup-train --recipe=(\w+)", text, re.MULTILINE)) == set(rows)
+
+
+@pytest.mark.slow  # scripts/test -m slow; minutes
+@pytest.mark.parametrize("name", ["tutorial", "tutorial_own_images"])
+def test_tutorial(name, tmp_path):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for program in ("train", "eval", "predict", "export"):
+        script = programs / f"semisup-{program}"
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m semisup.{program} "$@"\n')
+        script.chmod(0o755)
+    paths = {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [sys.executable, ROOT / "docs" / f"{name}.py"],
+        cwd=tmp_path,
+        env={**os.environ, **paths},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    errors = re.findall(r"test error:? ([\d.]+) %", result.stdout)
+    assert float(errors[-1]) < 10

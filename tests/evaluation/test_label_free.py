@@ -1,0 +1,98 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from semisup.data.dataset import Dataset
+from semisup.data.splits import choose_split
+from semisup.evaluation import label_free
+from semisup.evaluation.label_free import Probe
+from semisup.models.associative_model import AssociativeModel
+
+CLASSES = 3
+
+
+def corner_images(labels, wrong=()):
+    """1x1 images with a channel for each class, bright at their class; `wrong` at the next."""
+    shown = np.array(labels)
+    shown[list(wrong)] = (shown[list(wrong)] + 1) % CLASSES
+    return (np.eye(CLASSES)[shown] * 255).astype(np.uint8).reshape(-1, 1, 1, CLASSES)
+
+
+def classifier(confusing=False, scale=20.0):
+    """Embeds an image as `scale` times its class's axis, and classifies by the axis."""
+    network = keras.Sequential(
+        [keras.Input((1, 1, CLASSES)), keras.layers.Rescaling(scale / 255), keras.layers.Flatten()]
+    )
+    model = AssociativeModel(network, CLASSES)
+    weights = np.eye(CLASSES)[[1, 2, 0]] if confusing else np.eye(CLASSES)
+    model.classifier.set_weights([weights, np.zeros(CLASSES)])
+    return model
+
+
+A = np.repeat(np.arange(CLASSES), 2)
+B = np.repeat(np.arange(CLASSES), 10)
+PROBE = Probe(corner_images(A), A, corner_images(B))
+
+
+def test_a_perfect_model_has_the_best_scores():
+    found = label_free.scores(classifier(), PROBE)
+    assert tuple(found) == label_free.NAMES
+    np.testing.assert_allclose(list(found.values()), 1.0, atol=1e-4)
+
+
+def test_each_part_falls_for_its_own_fault():
+    names = dict(zip(("p_correct", "visit_entropy", "agreement"), label_free.NAMES, strict=False))
+    # The classifier says otherwise than the association, which itself is perfect.
+    found = label_free.scores(classifier(confusing=True), PROBE)
+    assert found[names["agreement"]] == 0
+    assert found[names["p_correct"]] == pytest.approx(1, abs=1e-4)
+    assert found[label_free.SCORE] == 0
+    # One class of three has no unlabelled image: its walkers end in the other two.
+    without = Probe(PROBE.A, A, corner_images(B[B > 0]))
+    assert label_free.scores(classifier(), without)[names["p_correct"]] == pytest.approx(2 / 3)
+    # All walkers crowd on one image of a hundred: the visits' entropy is nearly 0.
+    crowd = np.zeros((100, 1, 1, CLASSES), np.uint8)
+    crowd[0] = 255
+    found = label_free.scores(classifier(), Probe(PROBE.A, A, crowd))
+    assert found[names["visit_entropy"]] < 0.01
+    assert found[label_free.SCORE] < 0.5
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "euclidean"])
+def test_the_models_own_similarity_is_what_it_is_judged_by(similarity):
+    """All embeddings are of one direction, so by their cosine nothing can be told apart."""
+    network = keras.Sequential([keras.Input((1, 1, 1)), keras.layers.Flatten()])
+    model = AssociativeModel(network, 2, similarity=similarity)
+    labels = np.repeat([0, 1], 5)
+    images = np.where(labels, 200, 100).astype(np.uint8).reshape(-1, 1, 1, 1)
+    found = label_free.scores(model, Probe(images, labels, images))
+    assert found["label_free_p_correct"] == pytest.approx(
+        {"cosine": 0.5, "euclidean": 1.0}[similarity], abs=1e-4
+    )
+    # By the dot product all would go to the brighter ones.
+    assert found["label_free_visit_entropy"] == pytest.approx(1.0, abs=1e-4)
+
+
+def test_entropy_is_of_the_visits_by_hand():
+    model = classifier(scale=math.sqrt(math.log(3)))  # one step in class is 3 times as likely
+    probe = Probe(corner_images([0, 0]), np.array([0, 0]), corner_images([0, 1]))
+    P = np.array([0.75, 0.25])
+    found = label_free.scores(model, probe)
+    wanted = -np.sum(P * np.log(P)) / np.log(2)
+    assert found["label_free_visit_entropy"] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_probe_is_of_the_split_and_always_the_same():
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(3), 40))
+    images = np.arange(120, dtype=np.uint8).reshape(-1, 1, 1, 1)  # an image's pixel is its number
+    dataset = Dataset("toy", images, labels, images, labels, ("a", "b", "c"))
+    split = choose_split(dataset, 12, 50, seed=3)
+    probe = label_free.choose_probe(dataset, split, per_class=10, unlabeled=30)
+    np.testing.assert_array_equal(np.bincount(probe.labels), [10, 10, 10])
+    np.testing.assert_array_equal(labels[probe.A.ravel()], probe.labels)
+    assert set(probe.A.ravel()) <= set(split.labeled)
+    assert len(set(probe.B.ravel()) & set(split.unlabeled)) == 30
+    again = label_free.choose_probe(dataset, split, per_class=10, unlabeled=30)
+    np.testing.assert_array_equal(probe.B, again.B)

@@ -1,0 +1,78 @@
+"""The images suggested for labelling are those that labels would help with."""
+
+import csv
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from semisup import experiment
+from semisup.config import Recipe
+from semisup.inference import active_learning
+
+RANDOM = np.random.default_rng(0)
+
+
+def around(centre, count):
+    return (np.array(centre) + RANDOM.normal(0, 0.15, (count, len(centre)))).astype(np.float32)
+
+
+# Two labelled classes; 100 images of each, 10 between them, 10 of a class without labels.
+A = np.concatenate([around([3, 0, 0], 5), around([0, 3, 0], 5)])
+LABELS = np.repeat([4, 7], 5)
+B = np.concatenate(
+    [around([3, 0, 0], 100), around([0, 3, 0], 100), around([2, 2, 0], 10), around([0, 0, 3], 10)]
+)
+
+
+def test_signs_equal_a_plain_loop():
+    signs = active_learning.walk_signs(A, B, LABELS)
+    M = A.astype(np.float64) @ B.T
+    for j in (0, 150, 205, 215):
+        visit = np.mean([np.exp(M[i, j]) / np.exp(M[i]).sum() for i in range(len(A))])
+        back = np.exp(M[:, j]) / np.exp(M[:, j]).sum()
+        shares = np.array([back[:5].sum(), back[5:].sum()])
+        assert signs.visit[j] == pytest.approx(visit, rel=1e-4)
+        uncertainty = -np.sum(shares * np.log(shares)) / np.log(2)
+        assert signs.uncertainty[j] == pytest.approx(uncertainty, rel=1e-4, abs=1e-9)
+        assert signs.back_to[j] == (4, 7)[shares.argmax()]
+    assert signs.visit.sum() == pytest.approx(1)
+
+
+def test_of_one_labelled_class_only_the_visits_count():
+    signs = active_learning.walk_signs(A[:5], B, LABELS[:5])
+    np.testing.assert_allclose(signs.uncertainty, 0, atol=1e-5)
+    assert np.isfinite(active_learning.scores(signs)).all()
+
+
+def test_images_of_no_labelled_class_come_first():
+    score = active_learning.scores(active_learning.walk_signs(A, B, LABELS))
+    assert score.min() >= 0
+    assert score.max() <= 1
+    assert set(np.argsort(-score)[:10]) <= set(range(200, 220))
+
+
+def test_choice_is_spread_out_and_holds_no_image_twice():
+    again = np.concatenate([B, np.repeat(B[-1:], 30, axis=0)])  # one image, many times
+    score = active_learning.scores(active_learning.walk_signs(A, again, LABELS))
+    chosen = active_learning.choose(score, again, 8)
+    assert len(chosen) == 8
+    assert len(np.unique(again[chosen], axis=0)) == 8
+    assert np.all(np.diff(score[chosen]) <= 0)
+    np.testing.assert_array_equal(chosen, active_learning.choose(score, again, 8))
+    assert len(active_learning.choose(np.zeros(5), np.zeros((5, 2)), 3)) == 1
+
+
+def test_suggestions_are_written_and_have_no_label_yet(tmp_path):
+    recipe = Recipe(sup_per_class=2, sup_per_batch=2, unsup_batch_size=10, unsup_samples=300)
+    setup = experiment.build(recipe)
+    chosen = active_learning.write(tmp_path, setup, 12)
+    assert len(chosen) == 12
+    assert set(chosen) <= set(setup.split.unlabeled) - set(setup.split.labeled)
+    with (tmp_path / active_learning.CSV).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"] for row in rows] == [f"mnist5k/train[{i}]" for i in chosen]
+    assert tuple(rows[0]) == active_learning.COLUMNS
+    picture = matplotlib.image.imread(tmp_path / active_learning.PICTURE)
+    assert picture.shape[1] > 1000
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["suggestions.csv", "suggestions.png"]

@@ -1,0 +1,108 @@
+"""Exports load without this package, and give the run's own probabilities."""
+
+import json
+import shutil
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.special import softmax
+
+from semisup.errors import InputError
+from semisup.inference import exporter, saved_run
+from semisup.runs import directory
+
+from tests.conftest import easy_digits
+
+IMAGES = easy_digits(20, seed=9)[0][..., None]
+REAL = easy_digits(30, seed=8)[0][..., None]
+
+
+@pytest.fixture(scope="module")
+def run(finished_run):
+    return saved_run.load(finished_run)
+
+
+@pytest.fixture(scope="module")
+def wanted(run):
+    return softmax(run.model.predict_on_batch(IMAGES)["logits"], axis=1)
+
+
+def test_tflite_runs_one_image_at_a_time(run, wanted, tmp_path):
+    path = tmp_path / "digits.tflite"
+    assert exporter.export(run.model, "tflite", path, REAL) <= exporter.TOLERANCES["tflite"]
+    interpreter = tf.lite.Interpreter(str(path))
+    interpreter.allocate_tensors()
+    [entry], [result] = interpreter.get_input_details(), interpreter.get_output_details()
+    assert entry["dtype"] == np.uint8
+    for image, probabilities in zip(IMAGES, wanted, strict=True):
+        interpreter.set_tensor(entry["index"], image[None])
+        interpreter.invoke()
+        got = interpreter.get_tensor(result["index"])[0]
+        np.testing.assert_allclose(got, probabilities, atol=1e-4)
+
+
+def test_keras_export_needs_keras_only(run, wanted, tmp_path):
+    path = tmp_path / "digits.keras"
+    exporter.export(run.model, "keras", path, REAL, dtype="float32")
+    with zipfile.ZipFile(path) as file:
+        assert "semisup" not in json.dumps(json.loads(file.read("config.json")))
+    model = keras.models.load_model(path)
+    np.testing.assert_allclose(model.predict_on_batch(IMAGES / 1.0), wanted, atol=1e-6)
+
+
+def test_saved_model_is_replaced_but_no_other_folder(run, wanted, tmp_path):
+    path = tmp_path / "digits"
+    for _ in range(2):
+        exporter.export(run.model, "saved_model", path, REAL)
+    loaded = tf.saved_model.load(str(path))
+    np.testing.assert_allclose(loaded.serve(IMAGES), wanted, atol=1e-6)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["digits"]
+    (tmp_path / "photos").mkdir()
+    for kind in ("saved_model", "keras"):
+        with pytest.raises(InputError, match="photos is a folder"):
+            exporter.export(run.model, kind, tmp_path / "photos", REAL)
+    with pytest.raises(InputError, match="there is no folder"):
+        exporter.export(run.model, kind, tmp_path / "missing" / "digits.keras", REAL)
+
+
+def test_onnx(run, wanted, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    exporter.export(run.model, "onnx", tmp_path / "digits.onnx", REAL)
+    session = onnxruntime.InferenceSession(tmp_path / "digits.onnx")
+    [got] = session.run(None, {"images": IMAGES})
+    np.testing.assert_allclose(got, wanted, atol=1e-4)
+
+
+def test_an_export_that_predicts_otherwise_is_not_kept(run, tmp_path, monkeypatch):
+    path = tmp_path / "digits.keras"
+    path.write_bytes(b"the one before")
+    monkeypatch.setitem(exporter.TOLERANCES, "keras", -1.0)
+    with pytest.raises(InputError, match=r"differs from the model by .* it was not kept"):
+        exporter.export(run.model, "keras", path, REAL)
+    assert path.read_bytes() == b"the one before"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["digits.keras"]
+
+
+def test_half_precision_is_exported_in_float32(tmp_path):
+    from semisup import AssociativeModel
+    from semisup.models import architectures
+
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        network = architectures.build("mnist_model", (28, 28, 1))
+        model = AssociativeModel(network, 10)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert network.get_layer("embedding").compute_dtype == "bfloat16"
+    difference = exporter.export(model, "tflite", tmp_path / "digits.tflite", REAL)
+    assert 0 < difference < exporter.HALF_PRECISION_TOLERANCE
+
+
+def test_unfinished_folders_are_named(tmp_path, finished_run):
+    shutil.copy(finished_run / directory.RECIPE, tmp_path)
+    with pytest.raises(InputError, match="no checkpoint yet"):
+        saved_run.load(tmp_path)

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from semisup.errors import InputError
+from semisup.inference import inputs
+
+RANDOM = np.random.default_rng(0)
+
+
+def save(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def read_all(files, shape, size=3):
+    skipped = []
+    parts = list(inputs.batches(files, shape, size, skipped.append))
+    names = [name for part, _ in parts for name in part]
+    return names, np.concatenate([images for _, images in parts]), skipped, parts
+
+
+def test_files_folders_and_globs_are_found_once(tmp_path):
+    grey = RANDOM.integers(0, 256, (4, 4), dtype=np.uint8)
+    for name in ("a.png", "deep/er/b.jpg", "deep/c.bmp", "odd[1].png"):
+        save(tmp_path / name, grey)
+    (tmp_path / "notes.txt").write_text("no image")
+    everything = inputs.find([str(tmp_path)])
+    assert [path.name for path in everything] == ["a.png", "c.bmp", "b.jpg", "odd[1].png"]
+    words = [f"{tmp_path}/**/*.bmp", f"{tmp_path}/odd[1].png", f"{tmp_path}/deep"]
+    assert [path.name for path in inputs.find(words)] == ["c.bmp", "odd[1].png", "b.jpg"]
+    for nothing in ("missing.png", "*.gif"):
+        with pytest.raises(InputError, match="there is no image"):
+            inputs.find([str(tmp_path / nothing)])
+
+
+def test_images_come_in_bounded_batches_in_one_shape(tmp_path):
+    grey = RANDOM.integers(0, 256, (6, 5), dtype=np.uint8)
+    colour = RANDOM.integers(0, 256, (12, 10, 3), dtype=np.uint8)
+    save(tmp_path / "0.png", grey)
+    save(tmp_path / "1.png", colour)
+    (tmp_path / "2.png").write_bytes(b"no image")
+    np.savez(tmp_path / "3.npz", images=np.stack([grey] * 4))
+    files = [*inputs.find([str(tmp_path)]), tmp_path / "3.npz"]
+    for channels in (1, 3):
+        names, images, skipped, parts = read_all(files, (6, 5, channels))
+        assert [len(part) for part, _ in parts] == [3, 3]
+        assert images.shape == (6, 6, 5, channels)
+        assert names[-1] == f"{tmp_path}/3.npz[3]"
+        np.testing.assert_array_equal(images[0], np.repeat(grey[..., None], channels, axis=2))
+        np.testing.assert_array_equal(images[5], images[0])
+        assert len(skipped) == 1
+        assert "2.png (8 bytes)" in str(skipped[0])
+    wanted = Image.fromarray(colour).resize((5, 6), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(images[1], np.asarray(wanted))
+
+
+def test_files_have_the_pixels_they_were_trained_with(tmp_path):
+    from semisup.data.registry import load_dataset
+
+    for i in range(10):
+        for name in ("ant", "bee"):
+            save(tmp_path / "train" / name / f"{i}.png", RANDOM.integers(0, 256, (9, 7), np.uint8))
+    save(tmp_path / "train" / "ant" / "x.png", RANDOM.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+    dataset = load_dataset("folder", tmp_path, new_size=5)
+    names, images, _, _ = read_all(dataset.train_files, dataset.image_shape)
+    np.testing.assert_array_equal(images, dataset.train_images)
+    assert names == dataset.train_names(np.arange(len(images)))
+    assert dataset.pool_names(np.array([1]))[0] == names[1]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"pictures": np.zeros((1, 2, 2), np.uint8)}, "no array called 'images'"),
+        ({"images": np.zeros((1, 2, 2))}, "float64"),
+        ({"images": np.zeros((1, 2, 2, 4), np.uint8)}, r"\(1, 2, 2, 4\)"),
+        ({"images": np.array([object()])}, "no .npz file of plain arrays"),
+    ],
+)
+def test_bad_npz_is_reported(tmp_path, arrays, message):
+    np.savez(tmp_path / "x.npz", **arrays)
+    skipped = []
+    list(inputs.batches([tmp_path / "x.npz"], (2, 2, 1), 3, skipped.append))
+    with pytest.raises(InputError, match=message):
+        raise skipped[0]

@@ -1,0 +1,326 @@
+"""The equations against loops in float64 written straight from the paper."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from semisup.errors import InputError
+from semisup.losses import association
+
+METRICS = ("dot", "cosine", "euclidean")
+
+
+# The paper, word for word: no vectors, no tricks.
+
+
+def naive_similarity(A, B, metric):
+    M = np.zeros((len(A), len(B)))
+    for i in range(len(A)):
+        for j in range(len(B)):
+            a, b = A[i], B[j]
+            if metric == "dot":
+                M[i, j] = sum(a * b)
+            elif metric == "cosine":
+                M[i, j] = sum(a * b) / math.sqrt(sum(a * a)) / math.sqrt(sum(b * b))
+            else:
+                M[i, j] = -sum((a - b) ** 2)
+    return M
+
+
+def naive_softmax_rows(M):
+    P = np.zeros_like(M)
+    for i in range(M.shape[0]):
+        exponentials = [math.exp(m - max(M[i])) for m in M[i]]
+        P[i] = [e / sum(exponentials) for e in exponentials]
+    return P
+
+
+def naive_walk(A, B, metric="dot"):
+    M = naive_similarity(A, B, metric)
+    P_ab, P_ba = naive_softmax_rows(M), naive_softmax_rows(M.T)
+    P_aba = np.zeros((len(A), len(A)))
+    for i in range(len(A)):
+        for j in range(len(A)):
+            P_aba[i, j] = sum(P_ab[i, k] * P_ba[k, j] for k in range(len(B)))
+    return M, P_ab, P_ba, P_aba
+
+
+def naive_walker_loss(P_aba, labels):
+    total = 0.0
+    for i, label in enumerate(labels):
+        size = sum(1 for other in labels if other == label)
+        for j, other in enumerate(labels):
+            if other == label:
+                total -= 1 / size * math.log(association.EPSILON + P_aba[i, j])
+    return total / len(labels)
+
+
+def naive_visit_loss(P_ab):
+    N, M = P_ab.shape
+    total = 0.0
+    for j in range(M):
+        visit = sum(P_ab[i, j] for i in range(N)) / N
+        total -= 1 / M * math.log(association.EPSILON + visit)
+    return total
+
+
+def naive_correct_rows(P_aba, labels):
+    return [
+        sum(P_aba[i, j] for j in range(len(labels)) if labels[j] == labels[i])
+        for i in range(len(labels))
+    ]
+
+
+def naive_losses(A, B, labels, metric="dot"):
+    _, P_ab, _, P_aba = naive_walk(A, B, metric)
+    return naive_walker_loss(P_aba, labels), naive_visit_loss(P_ab)
+
+
+# Label layouts: balanced, unbalanced and shuffled, a class of one, one class only.
+CASES = {
+    "balanced": (12, 9, 5, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]),
+    "unbalanced, any order": (9, 14, 3, [7, 2, 7, 7, -5, 2, 7, 7, 2]),
+    "a class of one": (5, 4, 8, [0, 1, 1, 1, 1]),
+    "one class": (4, 6, 2, [3, 3, 3, 3]),
+    "all apart": (6, 3, 4, [5, 4, 3, 2, 1, 0]),
+    "one sample each": (1, 1, 1, [0]),
+}
+
+
+def embeddings(case, scale=1.0, seed=0):
+    N, M, D, labels = CASES[case]
+    random = np.random.default_rng(seed)
+    A = random.normal(size=(N, D)) * scale
+    B = random.normal(size=(M, D)) * scale
+    return A.astype(np.float32), B.astype(np.float32), np.array(labels)
+
+
+def run(function, mode):
+    return tf.function(function) if mode == "graph" else function
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("case", CASES)
+def test_losses_and_statistics_equal_the_loops(case, metric, mode):
+    A, B, labels = embeddings(case)
+    losses = run(lambda *batch: association.association_losses(*batch, metric), mode)(A, B, labels)
+
+    _, P_ab, _, P_aba = naive_walk(A.astype(np.float64), B.astype(np.float64), metric)
+    correct = naive_correct_rows(P_aba, labels)
+    visits = P_ab.mean(axis=0)
+    np.testing.assert_allclose(
+        losses.walker, naive_walker_loss(P_aba, labels), rtol=2e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(losses.visit, naive_visit_loss(P_ab), rtol=2e-5, atol=1e-6)
+    np.testing.assert_allclose(losses.p_correct, np.mean(correct), rtol=2e-5)
+    np.testing.assert_allclose(losses.estimated_accuracy, np.mean(np.sqrt(correct)), rtol=2e-5)
+    entropy = -np.sum(visits * np.log(association.EPSILON + visits))
+    np.testing.assert_allclose(losses.visit_entropy, entropy, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("seed", range(8))
+def test_losses_and_gradients_equal_the_loops_for_random_sizes(seed, metric):
+    random = np.random.default_rng(seed)
+    N, M, D, classes = random.integers([1, 1, 1, 1], [24, 24, 12, 9])
+    A, B = random.normal(size=(N, D)), random.normal(size=(M, D))
+    labels = random.integers(0, classes, N)
+    tensors = tf.constant(A, tf.float32), tf.constant(B, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        losses = association.association_losses(*tensors, labels, metric)
+        loss = losses.walker + losses.visit
+    wanted = naive_losses(A, B, labels, metric)
+    np.testing.assert_allclose(losses[:2], wanted, rtol=5e-5, atol=1e-6)
+    # The slope along a random direction, through all entries at once.
+    gradients = tape.gradient(loss, tensors)
+    along = [random.normal(size=part.shape) for part in (A, B)]
+    got = sum(float(tf.reduce_sum(g * d)) for g, d in zip(gradients, along, strict=True))
+    ends = [
+        sum(naive_losses(A + s * along[0], B + s * along[1], labels, metric)) for s in (1e-5, -1e-5)
+    ]
+    np.testing.assert_allclose(got, (ends[0] - ends[1]) / 2e-5, rtol=2e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("case", CASES)
+def test_matrices_equal_the_loops(case, metric):
+    A, B, _ = embeddings(case)
+    for got, wanted in zip(association.walk(A, B, metric), naive_walk(A, B, metric), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("case", ["balanced", "unbalanced, any order", "a class of one"])
+def test_gradients_equal_numerical_ones(case, metric, mode):
+    """The gradient of walker + 0.5 visit against central differences of the loops."""
+    A, B, labels = embeddings(case)
+
+    def gradients(A, B):
+        with tf.GradientTape() as tape:
+            tape.watch([A, B])
+            losses = association.association_losses(A, B, labels, metric)
+            loss = losses.walker + 0.5 * losses.visit
+        return tape.gradient(loss, [A, B])
+
+    got = run(gradients, mode)(tf.constant(A), tf.constant(B))
+    wide = [A.astype(np.float64), B.astype(np.float64)]
+    for which in (0, 1):
+        for place in np.ndindex(wide[which].shape):
+            values = []
+            for step in (1e-5, -1e-5):
+                moved = [part.copy() for part in wide]
+                moved[which][place] += step
+                walker, visit = naive_losses(*moved, labels, metric)
+                values.append(walker + 0.5 * visit)
+            numerical = (values[0] - values[1]) / 2e-5
+            np.testing.assert_allclose(got[which][place], numerical, rtol=2e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize("largest", [1e-4, 1.0, 1e2, 1e4, 4e4])
+@pytest.mark.parametrize("case", CASES)
+def test_tiny_and_large_similarities(case, largest):
+    """Whole numbers times a power of two: M is exact in float32, so the loops must agree."""
+    N, M, D, labels = CASES[case]
+    random = np.random.default_rng(3)
+    unit = 2.0 ** np.floor(np.log2(np.sqrt(largest / (16 * D))))
+    A = (random.integers(-4, 5, (N, D)) * unit).astype(np.float32)
+    B = (random.integers(-4, 5, (M, D)) * unit).astype(np.float32)
+    A[0], B[0] = 4 * unit, 4 * unit  # the largest similarity there can be
+    assert largest / 4 <= np.max(A @ B.T) <= largest
+    with tf.GradientTape() as tape:
+        A_tensor, B_tensor = tf.constant(A), tf.constant(B)
+        tape.watch([A_tensor, B_tensor])
+        losses = association.association_losses(A_tensor, B_tensor, labels)
+        loss = losses.walker + losses.visit
+    for part in (*losses, *tape.gradient(loss, [A_tensor, B_tensor])):
+        assert np.all(np.isfinite(part))
+    wide = A.astype(np.float64), B.astype(np.float64)
+    np.testing.assert_allclose(losses[:2], naive_losses(*wide, labels), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_extreme_embeddings_stay_finite(metric):
+    A = tf.constant([[1e2, 0.0], [-1e2, 0.0], [0.0, 0.0]])
+    B = tf.constant([[1e2, 0.0], [0.0, 1e2], [0.0, 0.0], [-1e2, -1e2]])
+    with tf.GradientTape() as tape:
+        tape.watch([A, B])
+        losses = association.association_losses(A, B, [0, 1, 0], metric)
+        loss = losses.walker + losses.visit
+    for part in (*losses, *tape.gradient(loss, [A, B])):
+        assert np.all(np.isfinite(part))
+
+
+def test_perfect_walks_reach_the_least_walker_loss():
+    """Two classes far apart: a walk can't leave its class, and is uniform inside it."""
+    labels = np.array([0, 0, 0, 1])
+    A = np.where(labels[:, None] == 0, [[20.0, 0.0]], [[0.0, 20.0]])
+    B = np.array([[20.0, 0.0], [0.0, 20.0]])
+    losses = association.association_losses(A, B, labels)
+    np.testing.assert_allclose(losses.walker, np.mean([np.log(3)] * 3 + [0.0]), atol=1e-5)
+    np.testing.assert_allclose(losses.p_correct, 1.0, atol=1e-6)
+    np.testing.assert_allclose(losses.estimated_accuracy, 1.0, atol=1e-6)
+
+
+def test_even_visits_reach_the_least_visit_loss():
+    P_ab = np.full((3, 5), 0.2)
+    np.testing.assert_allclose(association.visit_loss(P_ab), np.log(5), rtol=1e-6)
+    np.testing.assert_allclose(
+        association.visit_entropy(association.p_visit(P_ab)), np.log(5), rtol=1e-6
+    )
+    one_only = np.array([[1.0, 0.0], [1.0, 0.0]])
+    np.testing.assert_allclose(
+        association.visit_entropy(association.p_visit(one_only)), 0.0, atol=1e-6
+    )
+
+
+def test_order_of_rows_does_not_matter():
+    A, B, labels = embeddings("unbalanced, any order")
+    order_a, order_b = np.random.default_rng(0).permutation(9), np.arange(14)[::-1]
+    one = association.association_losses(A, B, labels)
+    other = association.association_losses(A[order_a], B[order_b], labels[order_a])
+    np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
+def test_targets_are_distributions():
+    labels = np.array([4, 1, 4, 4])
+    T = keras.ops.convert_to_numpy(association.target_T(labels))
+    third = 1 / 3
+    wanted = [[third, 0, third, third], [0, 1, 0, 0], [third, 0, third, third]]
+    np.testing.assert_allclose(T[:3], wanted, rtol=1e-6)
+    np.testing.assert_allclose(association.target_V(4), [0.25] * 4)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64", "int32"])
+def test_any_dtype_is_computed_in_float32(dtype):
+    A, B, labels = embeddings("balanced", scale=3.0)
+    A, B = tf.cast(np.round(A), dtype), tf.cast(np.round(B), dtype)
+    for part in (*association.walk(A, B), *association.association_losses(A, B, labels)):
+        assert part.dtype == tf.float32
+    whole = association.association_losses(tf.cast(A, "float32"), tf.cast(B, "float32"), labels)
+    np.testing.assert_array_equal(association.association_losses(A, B, labels), whole)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+def test_classification_loss_equals_the_loop(smoothing):
+    random = np.random.default_rng(0)
+    logits, labels = random.normal(size=(6, 4)) * 3, np.array([0, 3, 1, 1, 2, 0])
+    total = 0.0
+    for row, label in zip(logits, labels, strict=True):
+        p = naive_softmax_rows(row[None])[0]
+        for c in range(4):
+            target = (1 - smoothing) * (c == label) + smoothing / 4
+            total -= target * math.log(p[c])
+    got = association.classification_loss(logits, labels, smoothing)
+    np.testing.assert_allclose(got, total / 6, rtol=1e-5)
+
+
+def test_classification_loss_of_large_logits_is_finite():
+    loss = association.classification_loss(np.array([[1e4, -1e4], [-1e4, 1e4]]), [1, 1])
+    np.testing.assert_allclose(loss, 1e4, rtol=1e-6)
+
+
+def test_total_loss_takes_numbers_and_tensors():
+    assert float(association.total_loss(1.0, 2.0, 3.0)) == 6.0
+    weights = tf.constant(0.5), tf.constant(0.25), tf.constant(2.0)
+    assert float(association.total_loss(1.0, 2.0, 3.0, *weights)) == 7.0
+
+
+def test_near_embeddings_far_from_the_origin_keep_their_distance():
+    A = np.full((1, 64), 20.0) + np.random.default_rng(0).normal(scale=0.01, size=(2, 64))
+    M = association.similarity(A[:1], A[1:], "euclidean")
+    wanted = -np.sum((A[0].astype(np.float32) - A[1].astype(np.float32)) ** 2)
+    np.testing.assert_allclose(M[0, 0], wanted, rtol=1e-3)
+
+
+def test_labels_outside_the_logits_make_the_loss_nan():
+    for label in (-1, 3):
+        assert np.isnan(association.classification_loss(np.zeros((2, 3)), [0, label]))
+
+
+def test_empty_batches_give_no_nan():
+    losses = association.association_losses(np.zeros((0, 3)), np.zeros((4, 3)), np.zeros(0, int))
+    assert np.all(np.isfinite(losses))
+    losses = association.association_losses(np.zeros((2, 3)), np.zeros((0, 3)), [0, 1])
+    assert np.all(np.isfinite(losses))
+
+
+def test_unknown_metric_is_named():
+    with pytest.raises(InputError, match="unknown similarity 'hamming'; known: dot, cosine"):
+        association.similarity(np.ones((1, 2)), np.ones((1, 2)), "hamming")
+
+
+def test_ops_stand_under_their_name_scopes():
+    @tf.function
+    def losses(A, B):
+        return association.association_losses(A, B, [0, 1])
+
+    graph = losses.get_concrete_function(tf.ones([2, 3]), tf.ones([4, 3])).graph
+    scopes = {op.name.rsplit("/", 1)[0] for op in graph.get_operations()}
+    for name in ("similarity", "p_ab", "p_ba", "p_aba", "walker_loss", "visit_loss"):
+        assert any(scope.startswith(f"association/{name}") for scope in scopes), name

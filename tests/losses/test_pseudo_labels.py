@@ -1,0 +1,54 @@
+"""Labels from the association, against loops."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from semisup.losses import pseudo_labels
+from tests.losses.test_association import embeddings, naive_walk
+
+
+def test_class_mass_adds_up_the_steps_into_each_class():
+    A, B, labels = embeddings("unbalanced, any order")
+    _, _, P_ba, _ = naive_walk(A, B)
+    expected = np.zeros((len(B), 3))
+    for j in range(len(B)):
+        for i, label in enumerate(labels):
+            if 0 <= label < 3:
+                expected[j, label] += P_ba[j, i]
+    for block_size in (0, 2, 3, len(B), 100):
+        mass = pseudo_labels.class_mass(A, B, labels, 3, block_size=block_size)
+        np.testing.assert_allclose(mass, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_class_mass_in_blocks_is_the_same_for_every_similarity(metric):
+    A, B, labels = embeddings("unbalanced, any order")
+    whole = pseudo_labels.class_mass(A, B, labels, 3, metric, block_size=0)
+    blocks = pseudo_labels.class_mass(A, B, labels, 3, metric, block_size=2)
+    np.testing.assert_allclose(blocks, whole, rtol=1e-5, atol=1e-7)
+
+
+def test_no_gradient_flows_through_the_class_mass():
+    A, B, labels = embeddings("unbalanced, any order")
+    A, B = tf.Variable(A), tf.Variable(B)
+    with tf.GradientTape() as tape:
+        mass = tf.reduce_sum(pseudo_labels.class_mass(A, B, labels, 3) ** 2)
+    assert tape.gradient(mass, [A, B]) == [None, None]
+
+
+def test_pseudo_label_loss_counts_confident_samples_only():
+    logits = tf.constant([[2.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 5.0, 0.0]])
+    mass = tf.constant([[0.02, 0.96, 0.02], [0.94, 0.03, 0.03], [0.0, 0.95, 0.05]])
+    first = math.log(math.exp(2) + 1 + math.e) - 0.0
+    third = math.log(math.e + math.exp(5) + 1) - 5.0
+    with tf.GradientTape() as tape:
+        tape.watch([logits, mass])
+        loss = pseudo_labels.pseudo_label_loss(logits, mass)
+    np.testing.assert_allclose(loss, (first + third) / 3, rtol=1e-6)
+    by_logits, by_mass = tape.gradient(loss, [logits, mass])
+    assert by_mass is None
+    np.testing.assert_array_equal(by_logits[1], [0.0, 0.0, 0.0])
+    assert float(pseudo_labels.pseudo_label_loss(logits[:0], mass[:0])) == 0.0

@@ -1,0 +1,359 @@
+"""AssociativeModel as a Keras user meets it."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from semisup.errors import InputError
+from semisup.losses import association, pseudo_labels
+from semisup.models.associative_model import AssociativeModel
+from semisup.optimizers.schedules import Envelope
+
+METRICS = {
+    "loss",
+    "classification_loss",
+    "l2_loss",
+    "walker_loss",
+    "visit_loss",
+    "p_correct",
+    "estimated_accuracy",
+    "visit_entropy",
+    "error",
+}
+
+
+def network(emb_size=5, **kwargs):
+    return keras.Sequential(
+        [keras.Input((6, 6, 1)), keras.layers.Flatten(), keras.layers.Dense(emb_size, **kwargs)]
+    )
+
+
+def batch(seed=0, labelled=8, unlabelled=10, classes=4):
+    """Rows in any order: labels 0 ... classes - 1, and -1."""
+    random = np.random.default_rng(seed)
+    labels = np.concatenate([np.arange(labelled) % classes, np.full(unlabelled, -1)])
+    images = random.normal(size=(len(labels), 6, 6, 1)).astype(np.float32)
+    order = random.permutation(len(labels))
+    return images[order], labels[order]
+
+
+def compiled(optimizer="sgd", **kwargs):
+    keras.utils.set_random_seed(0)
+    model = AssociativeModel(network(), 4, **kwargs)
+    model.compile(optimizer)
+    return model
+
+
+def expected_losses(model, images, labels):
+    outputs = model(images)
+    A = outputs["embedding"].numpy()[labels >= 0]
+    B = outputs["embedding"].numpy()[labels < 0]
+    classification = association.classification_loss(
+        outputs["logits"].numpy()[labels >= 0], labels[labels >= 0], model.label_smoothing
+    )
+    return association.association_losses(
+        A, B, labels[labels >= 0], model.similarity
+    ), classification
+
+
+@pytest.mark.parametrize("similarity", ["dot", "cosine", "euclidean"])
+def test_reported_losses_are_those_of_the_equations(similarity):
+    model = compiled(
+        similarity=similarity,
+        label_smoothing=0.1,
+        walker_weight=0.5,
+        visit_weight=0.25,
+        logit_weight=2.0,
+    )
+    images, labels = batch()
+    walk, classification = expected_losses(model, images, labels)
+    l2_loss = 1e-4 / 2 * float(np.sum(model.classifier.kernel.numpy() ** 2))
+    logs = model.train_on_batch(images, labels, return_dict=True)
+    assert set(logs) == METRICS
+    np.testing.assert_allclose(logs["l2_loss"], l2_loss, rtol=1e-5)
+    np.testing.assert_allclose(logs["walker_loss"], walk.walker, rtol=1e-5)
+    np.testing.assert_allclose(logs["visit_loss"], walk.visit, rtol=1e-5)
+    np.testing.assert_allclose(logs["p_correct"], walk.p_correct, rtol=1e-5)
+    np.testing.assert_allclose(logs["estimated_accuracy"], walk.estimated_accuracy, rtol=1e-5)
+    np.testing.assert_allclose(logs["visit_entropy"], walk.visit_entropy, rtol=1e-5)
+    np.testing.assert_allclose(logs["classification_loss"], classification, rtol=1e-5)
+    total = 0.5 * walk.walker + 0.25 * walk.visit + 2.0 * classification + l2_loss
+    np.testing.assert_allclose(logs["loss"], total, rtol=1e-5)
+
+
+def test_a_step_follows_the_gradient_of_the_total_loss():
+    model = compiled(keras.optimizers.SGD(0.1))
+    images, labels = batch()
+    labelled, unlabelled = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
+    with tf.GradientTape() as tape:
+        outputs = model(images)
+        A, B = (tf.gather(outputs["embedding"], rows) for rows in (labelled, unlabelled))
+        logits = tf.gather(outputs["logits"], labelled)
+        losses = association.association_losses(A, B, labels[labelled])
+        loss = losses.walker + losses.visit
+        loss += association.classification_loss(logits, labels[labelled]) + sum(model.losses)
+    weights = model.trainable_variables
+    gradients = tape.gradient(loss, [weight.value for weight in weights])
+    wanted = [w.numpy() - 0.1 * g.numpy() for w, g in zip(weights, gradients, strict=True)]
+    model.train_on_batch(images, labels)
+    for weight, value in zip(weights, wanted, strict=True):
+        np.testing.assert_allclose(weight.numpy(), value, rtol=1e-4, atol=1e-6)
+
+
+def test_fit_evaluate_predict_with_plain_keras():
+    """Four classes, one bright quarter each, with ten labels a class."""
+    random = np.random.default_rng(0)
+    classes = np.tile(np.arange(4), 100)
+    images = random.normal(size=(400, 6, 6, 1)).astype(np.float32) * 0.3
+    for image, c in zip(images, classes, strict=True):
+        row, column = divmod(int(c), 2)
+        image[row * 3 : row * 3 + 3, column * 3 : column * 3 + 3] += 1.0
+    labels = np.where(np.arange(400) < 40, classes, -1)
+    keras.utils.set_random_seed(0)
+    model = AssociativeModel(network(16), 4)
+    model.compile("adam", metrics=["accuracy"])
+    history = model.fit(images, labels, batch_size=200, epochs=40, verbose=0)
+    assert history.history["loss"][-1] < history.history["loss"][0]
+    results = model.evaluate(images, classes, verbose=0, return_dict=True)
+    assert set(results) == {"loss", "classification_loss", "l2_loss", "error", "accuracy"}
+    outputs = model.predict(images, verbose=0)
+    assert outputs["embedding"].shape == (400, 16)
+    error = 100 * np.mean(outputs["logits"].argmax(axis=1) != classes)
+    assert float(results["error"]) == pytest.approx(error)
+    assert float(results["accuracy"]) == pytest.approx(1 - error / 100)
+    assert error < 5
+
+
+def test_metrics_see_labelled_rows_only():
+    model = compiled(keras.optimizers.SGD(0.0))
+    model.compile(keras.optimizers.SGD(0.0), metrics=["accuracy"])
+    images, labels = batch()
+    logs = model.train_on_batch(images, labels, return_dict=True)
+    predicted = model(images)["logits"].numpy().argmax(axis=1)
+    wrong = np.mean(predicted[labels >= 0] != labels[labels >= 0])
+    assert float(logs["error"]) == pytest.approx(100 * wrong)
+    assert float(logs["accuracy"]) == pytest.approx(1 - wrong)
+
+
+@pytest.mark.parametrize(("labelled", "unlabelled"), [(0, 6), (6, 0)])
+def test_batches_of_one_kind_are_finite(labelled, unlabelled):
+    model = compiled()
+    images, labels = batch(labelled=labelled, unlabelled=unlabelled)
+    logs = model.train_on_batch(images, labels, return_dict=True)
+    assert all(np.isfinite(value) for value in logs.values())
+    assert all(np.all(np.isfinite(weight)) for weight in model.get_weights())
+    assert logs["walker_loss"] == 0
+
+
+def test_batches_of_one_kind_leave_batch_norm_intact():
+    for labelled, unlabelled in ((0, 6), (6, 0)):
+        inner = keras.Sequential(
+            [keras.Input((6, 6, 1)), keras.layers.BatchNormalization(), keras.layers.Flatten()]
+        )
+        model = AssociativeModel(inner, 4, separate_batches=True)
+        model.compile("sgd")
+        model.train_on_batch(*batch(labelled=labelled, unlabelled=unlabelled))
+        assert all(np.all(np.isfinite(weight)) for weight in model.get_weights())
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.flatten, self.dense = keras.layers.Flatten(), keras.layers.Dense(5)
+
+    def call(self, images):
+        return self.dense(self.flatten(images))
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("called", [False, True])
+def test_subclassed_networks_are_taken(called, apart):
+    inner = Subclassed()
+    if called:
+        inner(batch()[0])
+    model = AssociativeModel(inner, 4, separate_batches=apart)
+    model.compile("adam")
+    model.train_on_batch(*batch())  # builds it, too
+    assert len(model.trainable_variables) == 4
+    before = model.predict(batch()[0], verbose=0)["embedding"]
+    model.train_on_batch(*batch())
+    assert not np.allclose(before, model.predict(batch()[0], verbose=0)["embedding"])
+
+
+def test_evaluation_weighs_every_image_alike():
+    model = compiled()
+    images, labels = batch(labelled=33, unlabelled=0)
+    images[-1] *= 100  # alone in the last batch of 32 and 1
+    whole = model.evaluate(images, labels, batch_size=33, verbose=0, return_dict=True)
+    parts = model.evaluate(images, labels, batch_size=32, verbose=0, return_dict=True)
+    for name in ("loss", "classification_loss", "error"):
+        np.testing.assert_allclose(parts[name], whole[name], rtol=1e-5)
+    l2_loss = 1e-4 / 2 * float(np.sum(model.classifier.kernel.numpy() ** 2))
+    np.testing.assert_allclose(whole["loss"], whole["classification_loss"] + l2_loss, rtol=1e-5)
+
+
+def test_labels_outside_the_classes_do_not_pass_unseen():
+    images, labels = batch()
+    logs = compiled().train_on_batch(images, labels + 1 - (labels < 0), return_dict=True)
+    assert np.isnan(logs["loss"])
+
+
+def test_callbacks_watch_the_error(tmp_path):
+    images, labels = batch()
+    callbacks = [
+        keras.callbacks.EarlyStopping("val_error", mode="min"),
+        keras.callbacks.ModelCheckpoint(
+            tmp_path / "best.keras", "val_error", mode="min", save_best_only=True
+        ),
+    ]
+    compiled().fit(
+        images,
+        labels,
+        validation_data=(images[labels >= 0], labels[labels >= 0]),
+        callbacks=callbacks,
+        verbose=0,
+    )
+    assert (tmp_path / "best.keras").exists()
+
+
+def test_column_of_labels_is_taken_as_well():
+    images, labels = batch()
+    row = compiled().train_on_batch(images, labels, return_dict=True)
+    column = compiled().train_on_batch(images, labels[:, None], return_dict=True)
+    assert row == column
+
+
+def test_weights_follow_their_schedules():
+    model = compiled(visit_weight=Envelope(1.0, "linear", steps=2, delay=1), walker_weight=0.5)
+    images, labels = batch()
+    seen = []
+    for _ in range(5):
+        seen.append(float(model.loss_weights_now()["visit_weight"]))
+        model.train_on_batch(images, labels)
+    assert seen == [0.0, 0.0, 0.5, 1.0, 1.0]
+
+
+def test_virtual_embeddings_join_the_walk_as_classes_of_their_own():
+    model = compiled(keras.optimizers.SGD(1.0), virtual_embeddings=3)
+    images, labels = batch()
+    outputs = model(images)
+    embedding = outputs["embedding"].numpy()
+    before = model.virtual.numpy()
+    losses = association.association_losses(
+        np.concatenate([embedding[labels >= 0], before]),
+        embedding[labels < 0],
+        np.concatenate([labels[labels >= 0], [4, 5, 6]]),
+    )
+    logs = model.train_on_batch(images, labels, return_dict=True)
+    np.testing.assert_allclose(logs["walker_loss"], losses.walker, rtol=1e-5)
+    assert outputs["logits"].shape == (18, 4)
+    assert not np.allclose(model.virtual.numpy(), before)
+
+
+def test_separate_batches_normalise_each_by_itself():
+    keras.utils.set_random_seed(0)
+    inner = keras.Sequential(
+        [keras.Input((6, 6, 1)), keras.layers.BatchNormalization(), keras.layers.Flatten()]
+    )
+    model = AssociativeModel(inner, 4, separate_batches=True)
+    model.compile("sgd")
+    images, labels = batch()
+    images[labels < 0] = images[labels < 0] * 5 + 3
+    apart = model((tf.constant(images), tf.constant(labels)), training=True)["embedding"].numpy()
+    for rows in (labels >= 0, labels < 0):
+        values = images[rows]
+        wanted = (values - values.mean()) / np.sqrt(values.var() + 1e-3)
+        np.testing.assert_allclose(apart[rows], wanted.reshape(len(values), -1), atol=1e-4)
+    logs = model.train_on_batch(images, labels, return_dict=True)
+    together = association.association_losses(
+        apart[labels >= 0], apart[labels < 0], labels[labels >= 0]
+    )
+    np.testing.assert_allclose(logs["walker_loss"], together.walker, rtol=1e-4)
+
+
+@pytest.mark.parametrize("options", [{}, {"virtual_embeddings": 2, "visit_weight": 0.25}])
+def test_saved_model_loads_in_safe_mode_and_agrees(tmp_path, options):
+    model = compiled("adam", walker_weight=Envelope(1.0, "sigmoid", 10, 2), **options)
+    images, labels = batch()
+    model.train_on_batch(images, labels)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    one, other = model.predict(images, verbose=0), again.predict(images, verbose=0)
+    for name in ("embedding", "logits"):
+        np.testing.assert_array_equal(one[name], other[name])
+    # Training goes on as if nothing had happened. (Keras 3.5 does not begin a new mean by itself.)
+    model.reset_metrics()
+    assert model.train_on_batch(images, labels) == again.train_on_batch(images, labels)
+    for weight, other_weight in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other_weight)
+
+
+def test_network_without_input_shape_is_built_by_the_first_batch():
+    unbuilt = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(5)])
+    model = AssociativeModel(unbuilt, 4)
+    model.compile("adam")
+    model.train_on_batch(*batch())
+    assert model.predict(batch()[0], verbose=0)["embedding"].shape == (18, 5)
+
+
+def test_outputs_are_float32_under_mixed_precision():
+    inner = network(dtype="mixed_bfloat16")
+    model = AssociativeModel(inner, 4)
+    outputs = model(batch()[0])
+    assert outputs["embedding"].dtype == tf.float32
+    assert outputs["logits"].dtype == tf.float32
+
+
+def test_bad_use_is_refused():
+    with pytest.raises(InputError, match=r"must map images to embeddings \[batch, D\]"):
+        AssociativeModel(keras.Sequential([keras.Input((6, 6, 1)), keras.layers.ReLU()]), 4)
+    model = AssociativeModel(network(), 4)
+    model.compile("sgd", loss="mse")
+    with pytest.raises(InputError, match="has its own losses"):
+        model.train_on_batch(*batch())
+    model = compiled()
+    with pytest.raises(InputError, match="no sample weights"):
+        model.train_on_batch(*batch(), sample_weight=np.ones(18))
+    one_hot = np.eye(4)[np.arange(18) % 4]
+    with pytest.raises(InputError, match="one-hot labels into numbers with argmax"):
+        model.train_on_batch(batch()[0], one_hot)
+    with pytest.raises(InputError, match="weight -1"):
+        AssociativeModel(network(), 4, walker_weight=-1.0)
+    for smoothing in (-0.1, 1.0):
+        with pytest.raises(InputError, match=r"label_smoothing is .*; it must be in \[0, 1\)"):
+            AssociativeModel(network(), 4, label_smoothing=smoothing)
+    for apart in (False, True):
+        with pytest.raises(InputError, match="there are no labels"):
+            compiled(separate_batches=apart).fit(batch()[0], verbose=0)
+
+
+@pytest.mark.parametrize("similarity", ["dot", "euclidean"])
+def test_pseudo_labels_add_their_loss(similarity):
+    """The total grows by the weight, at this step, times the loss; without a weight by nothing."""
+    images = np.random.default_rng(0).normal(size=(30, 6)).astype("float32") * 9
+    labels = np.r_[np.arange(12) % 3, np.full(18, -1)]
+
+    def first_step(**options):
+        keras.utils.set_random_seed(0)
+        network = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4)])
+        model = AssociativeModel(network, 3, similarity=similarity, **options)
+        model.compile(keras.optimizers.SGD(0.0))
+        return model, model.train_on_batch(images, labels, return_dict=True)
+
+    _, plain = first_step()
+    model, logs = first_step(pseudo_label_weight=0.5)
+    assert "pseudo_label_loss" not in plain
+    assert logs["pseudo_label_loss"] > 0.01
+    total = plain["loss"] + 0.5 * logs["pseudo_label_loss"]
+    np.testing.assert_allclose(logs["loss"], total, rtol=1e-5)
+    A, B = model(images[:12])["embedding"], model(images[12:])
+    mass = pseudo_labels.class_mass(A, B["embedding"], labels[:12], 3, similarity)
+    expected = pseudo_labels.pseudo_label_loss(B["logits"], mass)
+    np.testing.assert_allclose(logs["pseudo_label_loss"], expected, rtol=1e-5)
+    assert "pseudo_label_loss" not in model.evaluate(images, labels, return_dict=True, verbose=0)
+
+    later = Envelope(1.0, "linear", steps=10, delay=5)
+    model, logs = first_step(pseudo_label_weight=later)
+    assert logs["loss"] == pytest.approx(plain["loss"])
+    assert model.uses_pseudo_labels

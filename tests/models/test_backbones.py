@@ -1,0 +1,135 @@
+"""Networks of keras.applications and saved models as embeddings."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+
+from semisup import AssociativeModel
+from semisup.errors import InputError
+from semisup.models import architectures, backbones
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+
+
+def test_an_application_scales_its_input_as_keras_says():
+    # ResNet50 wants BGR with ImageNet's means subtracted; MobileNetV2 wants [-1, 1].
+    for name, module in (
+        ("ResNet50", keras.applications.resnet50),
+        ("MobileNetV2", keras.applications.mobilenet_v2),
+    ):
+        keras.utils.set_random_seed(0)
+        network = architectures.build(f"keras:{name}", (32, 32, 3))
+        assert network.output_shape == (None, 128)
+        pixels = module.preprocess_input(IMAGES.astype(np.float32))
+        features = backbones_output(network, pixels)
+        wanted = features @ network.layers[-1].kernel + network.layers[-1].bias
+        np.testing.assert_allclose(network(IMAGES), wanted, rtol=1e-3, atol=1e-4)
+
+
+def backbones_output(network, pixels):
+    [backbone] = [layer for layer in network.layers if isinstance(layer, keras.Model)]
+    return backbone(pixels)
+
+
+def test_an_application_saves_and_loads_in_safe_mode(tmp_path):
+    network = architectures.build("keras:MobileNetV3Small", (32, 32, 1), emb_size=16)
+    model = AssociativeModel(network, 2)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    for name, value in model.predict_on_batch(IMAGES[..., :1]).items():
+        np.testing.assert_array_equal(again.predict_on_batch(IMAGES[..., :1])[name], value)
+
+
+def test_grey_images_are_rgb_to_an_application_and_statistics_follow_quickly():
+    network = architectures.build("keras:MobileNetV2", (32, 32, 1))
+    grey = IMAGES[..., :1]
+    pixels = keras.applications.mobilenet_v2.preprocess_input(np.repeat(grey, 3, axis=3) * 1.0)
+    wanted = network.layers[-1](backbones_output(network, pixels))
+    np.testing.assert_allclose(network(grey), wanted, rtol=1e-3, atol=1e-5)
+    norms = [
+        layer
+        for layer in network._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    assert {layer.momentum for layer in norms} == {0.9}
+
+
+def test_weights_of_a_file_are_loaded(tmp_path):
+    network = architectures.build("keras:MobileNetV3Small", (32, 32, 3))
+    [backbone] = [layer for layer in network.layers if isinstance(layer, keras.Model)]
+    path = tmp_path / "mine.weights.h5"
+    backbone.save_weights(path)
+    again = architectures.build("keras:MobileNetV3Small", (32, 32, 3), weights=str(path))
+    np.testing.assert_array_equal(backbones_output(again, IMAGES), backbone(IMAGES))
+
+
+def saved_model(path, *last, shape=(32, 32, 3)):
+    layers = [keras.Input(shape), keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), *last]
+    model = keras.Sequential(layers)
+    model.save(path)
+    return model
+
+
+def test_a_saved_model_is_the_embedding(tmp_path):
+    path = tmp_path / "mine.keras"
+    mine = saved_model(path, keras.layers.Dense(5))
+    network = architectures.build(str(path), (32, 32, 3))
+    np.testing.assert_allclose(network(IMAGES), mine(IMAGES), rtol=1e-6)
+    assert architectures.build(str(path), (32, 32, 3), emb_size=7).output_shape == (None, 7)
+    np.testing.assert_allclose(
+        architectures.build(str(path), (32, 32, 1))(IMAGES[..., :1]),
+        mine(np.repeat(IMAGES[..., :1], 3, axis=3)),
+        rtol=1e-6,
+    )
+    # A run's own model.keras gives its network.
+    AssociativeModel(mine, 2).save(tmp_path / "model.keras")
+    again = architectures.build(str(tmp_path / "model.keras"), (32, 32, 3))
+    np.testing.assert_allclose(again(IMAGES), mine(IMAGES), rtol=1e-6)
+
+
+def test_l2_weighs_on_the_layer_on_top(tmp_path):
+    path = tmp_path / "mine.keras"
+    saved_model(path, keras.layers.Dense(5))
+    assert not architectures.build(str(path), (32, 32, 3), emb_size=7).losses
+    network = architectures.build(str(path), (32, 32, 3), emb_size=7, l2_weight=0.1)
+    [loss] = network.losses
+    top = network.get_layer("embedding").kernel
+    np.testing.assert_allclose(loss, 0.05 * np.sum(np.square(top)), rtol=1e-5)
+
+
+def test_bad_requests_are_one_line(tmp_path):
+    path = tmp_path / "mine.keras"
+    saved_model(path, keras.layers.Dense(5))
+    one_channel = tmp_path / "grey.keras"
+    saved_model(one_channel, keras.layers.Dense(5), shape=(32, 32, 1))
+    unsafe = tmp_path / "unsafe.keras"
+    saved_model(unsafe, keras.layers.Lambda(lambda x: x + 1))
+    damaged = tmp_path / "damaged.keras"
+    damaged.write_bytes(path.read_bytes()[:500])
+    for name, shape, weights, message in (
+        ("keras:MobileNet9", (32, 32, 3), "none", "unknown keras.applications .*MobileNetV2"),
+        ("keras:MobileNetV2", (20, 20, 3), "none", "must be at least 32x32.*--new_size=N"),
+        ("keras:MobileNetV2", (32, 32, 3), "no.weights.h5", "MobileNetV2 with --weights=no"),
+        ("mnist_model", (28, 28, 1), "imagenet", "is for --architecture=keras:NAME"),
+        (str(path), (32, 32, 3), "imagenet", "brings its own weights"),
+        (str(path), (28, 28, 3), "none", "takes images of 32x32x3, but these are 28x28x3"),
+        (str(one_channel), (32, 32, 3), "none", "takes images of 1 channels, but these have 3"),
+        (str(unsafe), (32, 32, 3), "none", "cannot load the model .*unsafe"),
+        (str(damaged), (32, 32, 3), "none", "cannot load the model .*damaged"),
+        ("nowhere.keras", (32, 32, 3), "none", "there is no file nowhere.keras"),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            architectures.build(name, shape, weights=weights)
+        assert "\n" not in str(caught.value)
+
+
+def test_weights_that_cannot_be_downloaded_are_one_line(monkeypatch):
+    def no_connection(*_, **__):
+        raise Exception("URL fetch failure on https://x: None -- [Errno -2] Name not known")
+
+    module = inspect.getmodule(keras.applications.MobileNetV2)
+    monkeypatch.setattr(module.file_utils, "get_file", no_connection)
+    with pytest.raises(InputError, match=r"imagenet: URL fetch failure .*--weights=FILE"):
+        backbones.build("keras:MobileNetV2", (96, 96, 3), weights="imagenet")

@@ -1,0 +1,113 @@
+"""Muon's steps: orthogonal for hidden layers, Adam's for all else; a run goes on with them."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from semisup import AssociativeModel, Muon
+from semisup.optimizers import muon
+
+RANDOM = np.random.default_rng(0)
+
+
+def zeros(*shape):
+    return keras.Variable(np.zeros(shape, np.float32), name="kernel")
+
+
+def normal(*shape):
+    return RANDOM.normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", [(288, 32), (32, 288), (40, 40), (1, 7)])
+def test_orthogonal_keeps_directions_and_levels_singular_values(shape):
+    matrix = normal(*shape)
+    u, s, v = np.linalg.svd(matrix, full_matrices=False)
+    # In the same directions; the values around 1 but for small ones.
+    inside = u.T @ np.array(muon.orthogonal(tf.constant(matrix))) @ v.T
+    np.testing.assert_allclose(inside - np.diag(np.diag(inside)), 0, atol=1e-4)
+    levelled = np.diag(inside)[s > 0.01 * np.linalg.norm(s)]
+    assert levelled.min() > 0.6
+    assert levelled.max() < 1.3
+
+
+def steps(optimizer, variables, gradients):
+    optimizer.build(variables)
+    step = tf.function(lambda *gradient: optimizer.apply(list(gradient)))
+    for gradient in gradients:
+        step(*map(tf.constant, gradient))
+
+
+def test_a_kernel_moves_as_its_matrix_does():
+    kernel, matrix = (zeros(*s) for s in ((3, 3, 4, 8), (36, 8)))
+    gradients = normal(5, 36, 8)
+    steps(Muon(0.01), [kernel], [[g.reshape(3, 3, 4, 8)] for g in gradients])
+    steps(Muon(0.01), [matrix], [[g] for g in gradients])
+    np.testing.assert_allclose(np.reshape(kernel, (36, 8)), matrix, rtol=1e-5, atol=1e-8)
+
+
+def test_a_matrix_moves_as_the_formula_says():
+    matrix = zeros(20, 6)
+    gradients = normal(4, 20, 6)
+    steps(Muon(0.01, momentum=0.9), [matrix], [[g] for g in gradients])
+    wanted, moving = np.zeros((20, 6)), np.zeros((20, 6))
+    for gradient in gradients:
+        moving = 0.9 * moving + gradient
+        x = (gradient + 0.9 * moving).T
+        x /= np.linalg.norm(x)
+        for _ in range(5):
+            square = x @ x.T
+            x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+        wanted -= 0.01 * 0.2 * np.sqrt(20) * x.T
+    np.testing.assert_allclose(matrix, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_what_is_no_hidden_layer_moves_by_adam():
+    bias = zeros(5)
+    with keras.name_scope("classifier"):
+        named = zeros(6, 4)
+    same = [zeros(5), zeros(6, 4)]
+    gradients = [[normal(5), normal(6, 4)] for _ in range(4)]
+    steps(Muon(0.01), [bias, named], gradients)
+    steps(keras.optimizers.Adam(0.01), same, gradients)
+    for ours, adams in zip((bias, named), same, strict=True):
+        np.testing.assert_allclose(ours, adams, rtol=1e-5)
+
+
+def make_model():
+    network = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Conv2D(3, 3, name="conv"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(4, name="embedding"),
+        ]
+    )
+    return AssociativeModel(network, 2, virtual_embeddings=3)
+
+
+def test_of_a_model_the_networks_kernels_alone_are_muons():
+    model = make_model()
+    model.compile(Muon(0.01, use_ema=True))
+    variables = model.trainable_variables
+    model.optimizer.build(variables)
+    chosen = zip(variables, model.optimizer.of_hidden_layer, strict=True)
+    assert [variable.path.split("/")[-2:] for variable, is_muons in chosen if is_muons] == [
+        ["conv", "kernel"],
+        ["embedding", "kernel"],
+    ]
+    assert len(variables) == 7
+
+
+def test_it_saves_with_the_model_and_goes_on(tmp_path):
+    model = make_model()
+    model.compile(Muon(0.02, momentum=0.8))
+    images, labels = normal(6, 8, 8, 1), np.array([0, 1, 0, 1, -1, -1])
+    model.train_on_batch(images, labels)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert again.optimizer.momentum == 0.8
+    for each in (model, again):
+        each.train_on_batch(images, labels)
+    for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)

@@ -1,0 +1,77 @@
+"""semisup-eval on a run whose data has moved."""
+
+import csv
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from semisup.errors import InputError
+from semisup.runs import directory
+from semisup.training import loop
+
+
+def test_moved_data_is_found_and_a_run_can_be_read_only(tiny, tmp_path):
+    data, logdir, out = tmp_path / "data", tmp_path / "run", tmp_path / "some" / "where"
+    data.mkdir()
+    for name in ("source.npz", "target.npz"):
+        shutil.copy(tiny.data_dir, data / name)
+    recipe = dataclasses.replace(
+        tiny,
+        data_dir=str(data / "source.npz"),
+        target_dataset="npz",
+        target_data_dir=str(data / "target.npz"),
+    )
+    result = loop.train(recipe, logdir)
+    moved = data.rename(tmp_path / "moved")
+    before = contents(logdir)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "semisup.eval", f"--logdir={logdir}", "--suggest=3"),
+            *(f"--data_dir={moved}/source.npz", f"--target_data_dir={moved}/target.npz"),
+            f"--out={out}",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert contents(logdir) == before
+    assert sorted(contents(out)) == ["eval.json", "suggestions.csv", "suggestions.png"]
+    assert json.loads((out / directory.EVAL).read_text())["test_error"] == result["test_error"]
+    with (out / "suggestions.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 3
+
+
+def test_what_gave_a_run_its_first_weights_and_its_split_may_be_gone(tiny, tmp_path):
+    source, logdir = tmp_path / "source", tmp_path / "run"
+    loop.train(tiny, source)
+    recipe = dataclasses.replace(
+        tiny, init_from=str(source), split_file=str(source / directory.SPLIT), sup_seed=7
+    )
+    result = loop.train(recipe, logdir)
+    shutil.rmtree(source)
+    command = [sys.executable, "-m", "semisup.eval", f"--logdir={logdir}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((logdir / directory.EVAL).read_text())["test_error"] == result["test_error"]
+    # Figure 2 shows the first weights.
+    command.append("--figures")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert done.stderr.rstrip().endswith("--init_from must name the folder of a finished run")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_data_that_would_give_other_labelled_images_is_refused(tiny, tmp_path):
+    directory.claim(tmp_path, tiny, {"hash": "one"}, [])
+    directory.check_split(tmp_path, "one")
+    with pytest.raises(InputError, match=r"the data has changed since .* was trained"):
+        directory.check_split(tmp_path, "another")

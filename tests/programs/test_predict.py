@@ -1,0 +1,108 @@
+"""A finished run classifies images of people's own, from its folder alone."""
+
+import csv
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from semisup import experiment
+from semisup.errors import InputError
+from semisup.evaluation.metrics import predict
+from semisup.inference import saved_run
+from semisup.inference.predictor import COLUMNS, predict_images
+from semisup.runs import directory
+
+from tests.conftest import easy_digits
+
+
+def predict_process(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "semisup.predict", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_predictions_are_those_of_the_model_and_of_a_search_by_hand(finished_run):
+    run = saved_run.load(finished_run)
+    images, labels = easy_digits(30, seed=9)
+    rows = predict_images(run, [str(i) for i in range(30)], images[..., None])
+    outputs = predict(run.model, images[..., None])
+    right = [row.predicted_class == f"digit_{y}" for row, y in zip(rows, labels, strict=True)]
+    assert np.mean(right) > 0.8
+    for i, row in enumerate(rows):
+        shares = np.exp(outputs["logits"][i] - outputs["logits"][i].max())
+        shares /= shares.sum()
+        assert row.probability == pytest.approx(shares.max(), abs=1e-5)
+        e = outputs["embedding"][i]
+        cosines = [e @ a / np.linalg.norm(e) / np.linalg.norm(a) for a in run.labeled.embeddings]
+        assert row.cosine_similarity == pytest.approx(max(cosines), abs=1e-5)
+        assert row.nearest_labeled == run.labeled.names[int(np.argmax(cosines))]
+        assert f"/{row.nearest_class}/" in row.nearest_labeled
+
+
+def test_labelled_images_of_a_run_are_kept_and_find_themselves(finished_run):
+    run = saved_run.load(finished_run)
+    setup = experiment.build(directory.read_recipe(finished_run))
+    images = setup.dataset.train_images[setup.split.labeled]
+    rows = predict_images(run, list(run.labeled.names), images)
+    assert [row.nearest_labeled for row in rows] == list(run.labeled.names)
+    assert {image.tobytes() for image in run.labeled.images} == {i.tobytes() for i in images}
+
+
+def test_csv_is_whole_and_unreadable_files_are_counted(finished_run, digits_folder, tmp_path):
+    # The run's folder alone, elsewhere: no checkpoint and no data set.
+    run = tmp_path / "copied"
+    run.mkdir()
+    for name in (directory.RECIPE, directory.MODEL, directory.LABELED):
+        shutil.copy(finished_run / name, run)
+    photos = tmp_path / "photos"
+    shutil.copytree(digits_folder / "train" / "digit_3", photos)
+    (photos / "bad.png").write_bytes(b"<html>")
+    out = tmp_path / "classes.csv"
+    result = predict_process(photos, f"--logdir={run}", f"--out={out}")
+    assert result.returncode == 2
+    assert result.stdout == ""
+    first, last = result.stderr.strip().splitlines()
+    assert first.startswith(f"skipped: cannot read the image {photos}/bad.png (6 bytes)")
+    assert last == "1 of the files could not be read"
+    with out.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == list(COLUMNS)
+    assert [row["path"] for row in rows] == sorted(map(str, photos.glob("[0-9]*.png")))
+    assert sum(row["class"] == "digit_3" for row in rows) > 15
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["classes.csv", "copied", "photos"]
+
+
+def test_bad_requests_are_one_line(finished_run, tmp_path):
+    for arguments, words in (
+        ([tmp_path], "--logdir is missing"),
+        ([f"--logdir={finished_run}"], "no images are named"),
+        ([f"--logdir={finished_run}", "nowhere/*.png"], "there is no image nowhere"),
+    ):
+        result = predict_process(*arguments)
+        assert result.returncode == 1
+        [line] = result.stderr.strip().splitlines()
+        assert line.startswith("error: ")
+        assert words in line
+
+
+def test_unfinished_runs_predict_by_their_checkpoint_and_damage_is_named(finished_run, tmp_path):
+    whole = saved_run.load(finished_run)
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    (run / directory.LABELED).unlink()
+    again = saved_run.load(run)
+    np.testing.assert_allclose(again.labeled.embeddings, whole.labeled.embeddings, rtol=1e-5)
+    (run / directory.LABELED).write_bytes((finished_run / directory.LABELED).read_bytes()[:900])
+    with pytest.raises(InputError, match=r"labeled\.npz is .*damaged"):
+        saved_run.load(run)
+    (run / directory.MODEL).write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"cannot load the model .*model\.keras"):
+        saved_run.load(run)
+    with pytest.raises(InputError, match="holds no run"):
+        saved_run.load(tmp_path)

@@ -1,0 +1,258 @@
+"""semisup-train and semisup-eval as a person runs them: as processes."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SMALL = [
+    "--recipe=mnist",
+    "--sup_per_batch=2",
+    "--unsup_batch_size=20",
+    "--max_steps=20",
+    "--eval_interval=10",
+]
+
+
+def run(module, *arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", f"semisup.{module}", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=300,
+    )
+
+
+def assert_one_line_error(result, *words):
+    assert result.returncode == 1, result
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.fixture(scope="module")
+def trained(mnist_dir, tmp_path_factory):
+    cwd = tmp_path_factory.mktemp("cwd")
+    # A relative --data_dir: the evaluator must find the data from another folder.
+    shutil.copytree(mnist_dir, cwd / "data")
+    return cwd, run("train", *SMALL, "--data_dir=data", "--logdir=run", cwd=cwd)
+
+
+def test_trainer_prints_progress_and_the_error(trained):
+    cwd, result = trained
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    lines = result.stdout.splitlines()
+    assert re.fullmatch(
+        r"Training on .PU in \w+, in run; to watch: tensorboard --logdir=run", lines[0]
+    )
+    assert re.fullmatch(r"[\d,]+ labelled, [\d,]+ unlabelled, [\d,]+ test images", lines[1])
+    assert lines[2].startswith("step 0/20  test_error ")
+    assert "walker_loss" in lines[3]
+    assert "min left" in lines[3]
+    error = json.loads((cwd / "run" / "result.json").read_text())["test_error"]
+    assert lines[-1].startswith(f"test error {error:.2f} % after 20 steps")
+
+
+def test_folder_of_the_run_is_complete(trained):
+    folder = trained[0] / "run"
+    names = {path.name.split(".out.")[0] for path in folder.iterdir()}
+    wanted = [
+        "recipe.json",
+        "split.json",
+        "metrics.jsonl",
+        "result.json",
+        "model.keras",
+        "labeled.npz",
+        "projector",
+        "projector_config.pbtxt",
+        "checkpoints",
+        "events",
+        "lock",
+    ]
+    assert names == set(wanted)
+    recipe = json.loads((folder / "recipe.json").read_text())
+    assert recipe["recipe"]["max_steps"] == 20
+    assert recipe["command"].endswith(" ".join([*SMALL, "--data_dir=data", "--logdir=run"]))
+
+
+def test_evaluator_needs_the_folder_only(trained, tmp_path):
+    cwd, _ = trained
+    result = run("eval", f"--logdir={cwd / 'run'}", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    trainers = json.loads((cwd / "run" / "result.json").read_text())["test_error"]
+    evaluated = json.loads((cwd / "run" / "eval.json").read_text())
+    assert evaluated["test_error"] == trainers
+    assert evaluated["step"] == 20
+    assert sum(map(sum, evaluated["confusion"])) == 100
+    assert list(evaluated["error_per_class"]) == list("0123456789")
+    lines = result.stdout.strip().splitlines()
+    assert lines[0] == "step 20: mnist, 100 test images"
+    assert lines[1].split() == [*"0123456789", "error"]
+    assert lines[-1] == f"test error {trainers:.2f} %"
+
+
+def test_evaluator_watches_a_run_to_its_end(mnist_dir, tmp_path):
+    logdir = tmp_path / "run"
+    arguments = [*SMALL, "--max_steps=60", f"--data_dir={mnist_dir}", f"--logdir={logdir}"]
+    command = [sys.executable, "-m", "semisup.train", *arguments]
+    trainer = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # Begun before the run has written anything.
+    result = run("eval", "--watch", "--timeout=120", f"--logdir={logdir}")
+    output, _ = trainer.communicate(timeout=120)
+    assert trainer.returncode == 0, output
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    steps = [int(line.split(":")[0].split()[1]) for line in lines if line.startswith("step ")]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 60
+
+
+def test_the_same_command_twice_prints_the_same_result(trained):
+    cwd, first = trained
+    again = run("train", *SMALL, "--data_dir=data", "--logdir=run", cwd=cwd)
+    assert again.returncode == 0
+    assert again.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
+
+
+def test_flags_of_the_run_itself(trained):
+    """In the folder of another run: --overwrite; its checkpoints are those of --save_interval."""
+    cwd, _ = trained
+    copy = shutil.copytree(cwd / "run", cwd / "copy")
+    data = ["--data_dir=data", "--logdir=copy", "--seed=1", "--max_steps=8"]
+    result = run(
+        "train", *SMALL, *data, "--overwrite", "--save_interval=3", "--deterministic", cwd=cwd
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    saved = {path.stem for path in (copy / "checkpoints").glob("*.json")}
+    assert saved == {"step-3", "step-6", "step-8"}
+    assert json.loads((copy / "recipe.json").read_text())["recipe"]["seed"] == 1
+
+
+def test_sigterm_before_training_says_so(mnist_dir, tmp_path):
+    """It is held where it reads its split: from a pipe that says nothing."""
+    pipe = tmp_path / "split.json"
+    os.mkfifo(pipe)
+    arguments = [f"--data_dir={mnist_dir}", f"--split_file={pipe}", f"--logdir={tmp_path / 'run'}"]
+    command = [sys.executable, "-m", "semisup.train", *SMALL, *arguments]
+    trainer = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    writer = None
+    while writer is None:
+        assert trainer.poll() is None
+        time.sleep(0.1)
+        with contextlib.suppress(OSError):  # the trainer has not opened it yet
+            writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    trainer.terminate()
+    output, errors = trainer.communicate(timeout=60)
+    assert trainer.returncode == 130
+    assert output.strip() == (
+        "Stopped before training; nothing was changed. The same command begins, or goes on."
+    )
+    assert errors == ""
+    os.close(writer)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_save_and_say_how_to_go_on(mnist_dir, tmp_path, number):
+    steps = ["--max_steps=100000", "--eval_interval=100000", "--log_interval=3"]
+    arguments = [*SMALL, *steps, f"--data_dir={mnist_dir}"]
+    command = [sys.executable, "-m", "semisup.train", *arguments]
+    trainer = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for line in trainer.stdout:
+        if line.startswith("step 0/"):
+            break
+    time.sleep(1)
+    trainer.send_signal(number)
+    output, errors = trainer.communicate(timeout=60)
+    assert trainer.returncode == 130
+    assert errors == ""
+    [folder] = (tmp_path / "runs").iterdir()
+    saved = sorted(path.name for path in (folder / "checkpoints").glob("*.index"))
+    assert len(saved) == 2  # of step 0, and of the step it had come to
+    assert (
+        f"Stopped and saved. To go on: the same command with --logdir=runs/{folder.name}" in output
+    )
+
+
+@pytest.mark.parametrize("flag", ["--help", "--helpful", "--helpfull"])
+def test_help_lists_every_flag_with_its_default(flag):
+    result = run("train", flag)
+    assert result.returncode == 0
+    from dataclasses import fields
+
+    from semisup.config import Recipe
+
+    for name in [
+        "recipe",
+        "logdir",
+        "overwrite",
+        "save_interval",
+        "deterministic",
+        *(field.name for field in fields(Recipe)),
+    ]:
+        assert f"  --{name}\n" in result.stdout
+    assert "largest learning rate [0.003]" in result.stdout
+
+
+def damage(folder, name, content):
+    path = folder / name
+    path.write_bytes(content(path.read_bytes()))
+
+
+def test_bad_input_is_one_line(mnist_dir, trained, tmp_path):
+    """Every kind that ends before a model is made, so that a process each is cheap enough."""
+    data = f"--data_dir={mnist_dir}"
+    new = f"--logdir={tmp_path / 'new'}"
+    assert_one_line_error(run("train", "--recipe=cifar"), "unknown recipe 'cifar'", "mnist5k")
+    assert_one_line_error(run("train", "--no_such_flag"), "no_such_flag", "--help")
+    assert_one_line_error(run("train", "--max_steps=many"), "max_steps", "many")
+    assert_one_line_error(run("train", "stray"), "'stray'")
+    assert_one_line_error(run("train", "--teacher=", new), "--teacher is empty")
+    assert_one_line_error(run("train", "--teacher_share=0.5", new), "add --teacher=DIR")
+    assert_one_line_error(run("train", "--teacher=x", "--teacher_share=0", new), "must be above 0")
+    assert_one_line_error(run("train", "--dataset=cifar", new), "unknown data set", "mnist5k")
+    assert_one_line_error(
+        run("train", *SMALL, data, new, "--architecture=vgg"), "unknown architecture", "svhn_model"
+    )
+    assert_one_line_error(
+        run("train", *SMALL, data, new, "--sup_per_class=41"), "asked for 41 of the 40", "'0'"
+    )
+    assert_one_line_error(
+        run("train", *SMALL, "--data_dir=data", "--logdir=run", "--seed=3", cwd=trained[0]),
+        "holds another run (seed was 0, is 3)",
+    )
+    assert not (tmp_path / "new").exists()
+
+
+def test_damaged_data_is_one_line(mnist_dir, tmp_path):
+    folder = Path(shutil.copytree(mnist_dir, tmp_path / "data"))
+    (folder / "train-labels-idx1-ubyte.gz").rename(folder / "elsewhere")
+    run_it = lambda: run("train", *SMALL, f"--data_dir={folder}", f"--logdir={tmp_path / 'r'}")  # noqa: E731
+    assert_one_line_error(run_it(), "no train-labels-idx1-ubyte.gz", str(folder))
+    (folder / "elsewhere").rename(folder / "train-labels-idx1-ubyte.gz")
+    damage(folder, "train-images-idx3-ubyte.gz", lambda content: content[:-5000])
+    assert_one_line_error(run_it(), "train-images-idx3-ubyte.gz is damaged", "313616 bytes")
+    assert not (tmp_path / "r").exists()
+
+
+def test_evaluator_names_what_is_missing(tmp_path):
+    assert_one_line_error(run("eval"), "--logdir is missing")
+    assert_one_line_error(run("eval", f"--logdir={tmp_path}"), str(tmp_path), "holds no run")
+    assert_one_line_error(
+        run("eval", f"--logdir={tmp_path}", "--watch", "--timeout=1"), "no run has begun", "1 s"
+    )

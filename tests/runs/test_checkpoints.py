@@ -1,0 +1,153 @@
+import threading
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from semisup.runs import files
+from semisup.runs import checkpoints
+from semisup.runs import directory
+from semisup.runtime import workers
+from semisup.errors import InputError
+from semisup.models.associative_model import AssociativeModel
+from tests.runs.test_directory import RESULT
+
+
+def model(emb_size=4, seed=0):
+    keras.utils.set_random_seed(seed)
+    network = keras.Sequential(
+        [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(emb_size)]
+    )
+    made = AssociativeModel(network, 3)
+    made.compile("adam")
+    made.optimizer.build(made.trainable_variables)
+    return made
+
+
+IMAGES = np.random.default_rng(0).normal(size=(12, 4, 4, 1)).astype(np.float32)
+LABELS = np.array([0, 1, 2] * 2 + [-1] * 6)
+
+
+def test_weights_and_optimizer_come_back(tmp_path):
+    one = model()
+    for _ in range(3):
+        one.train_on_batch(IMAGES, LABELS)
+    checkpoints.save(tmp_path, 3, one)
+    other = model(seed=1)
+    assert checkpoints.restore(other, checkpoints.newest(tmp_path)) == 3
+    for made in (one, other):
+        made.reset_metrics()
+    assert one.train_on_batch(IMAGES, LABELS) == other.train_on_batch(IMAGES, LABELS)
+    for weight, other_weight in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other_weight)
+
+
+def test_every_variable_comes_back(tmp_path):
+    """Moving averages, seeds of dropout, virtual embeddings and metrics too."""
+    made = [everything(seed) for seed in (0, 1)]
+    for _ in range(3):
+        made[0].train_on_batch(IMAGES, LABELS)
+    checkpoints.save(tmp_path, 3, made[0])
+    checkpoints.restore(made[1], checkpoints.newest(tmp_path))
+    of_one, of_other = ([*m.variables, *m.optimizer.variables, *m.metrics_variables] for m in made)
+    assert {"moving_mean", "seed_generator_state", "virtual_embeddings", "total"} <= {
+        variable.name for variable in of_one
+    }
+    assert any("average" in variable.name for variable in of_one)
+    for one, other in zip(of_one, of_other, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
+
+
+def everything(seed):
+    keras.utils.set_random_seed(seed)
+    layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(4)]
+    layers += [keras.layers.BatchNormalization(), keras.layers.Dropout(0.5)]
+    made = AssociativeModel(keras.Sequential(layers), 3, virtual_embeddings=2)
+    made.compile(keras.optimizers.Adam(use_ema=True))
+    made.optimizer.build(made.trainable_variables)
+    return made
+
+
+def test_only_the_newest_are_kept(tmp_path):
+    made = model()
+    for step in (8, 9, 10, 11, 12):  # by number, not by name
+        checkpoints.save(tmp_path, step, made)
+    names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    endings = ("index", "data-00000-of-00001", "json")
+    assert names == {f"step-{step}.{ending}" for step in (10, 11, 12) for ending in endings}
+
+
+def test_files_that_are_not_ours_do_not_matter(tmp_path, capsys):
+    made = model()
+    checkpoints.save(tmp_path, 1, made)
+    folder = tmp_path / "checkpoints"
+    strangers = ("step-1.data-00000-of-00001.bak", "step-1.data-x", "step-best_temp", "notes")
+    for name in strangers:
+        (folder / name).write_text("mine")
+    (folder / "step-9.index").mkdir()
+    assert checkpoints.resume(tmp_path, made) == 0  # the model's own count; it took no step
+    for step in (2, 3, 4, 5):
+        checkpoints.save(tmp_path, step, made)
+    assert checkpoints.newest(tmp_path).endswith("step-5")
+    assert capsys.readouterr().out == ""
+    assert all((folder / name).read_text() == "mine" for name in strangers)
+
+
+def test_beginning_anew_for_want_of_a_whole_checkpoint_is_said(tmp_path, capsys):
+    checkpoints.save(tmp_path, 7, model())
+    (tmp_path / "checkpoints" / "step-7.json").unlink()
+    assert checkpoints.resume(tmp_path, model()) == 0
+    assert capsys.readouterr().out.endswith("step-7 is unfinished; beginning at step 0\n")
+
+
+def test_missing_damaged_and_foreign_checkpoints_are_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no checkpoint yet"):
+        checkpoints.newest(tmp_path)
+    path = checkpoints.save(tmp_path, 1, model())
+    with pytest.raises(InputError, match="cannot restore checkpoint"):
+        checkpoints.restore(model(emb_size=5), path)
+    (tmp_path / "checkpoints" / "step-1.index").write_bytes(b"rubbish")
+    with pytest.raises(InputError, match=r"cannot restore checkpoint .*step-1"):
+        checkpoints.restore(model(), path)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_worker_lost_while_saving_is_no_fault_of_the_disk(tmp_path, monkeypatch, several):
+    """Saving adds up the metrics of all workers first."""
+    error = tf.errors.UnavailableError(None, None, "Collective ops is aborted by: gone")
+
+    def write(self, prefix):
+        raise error
+
+    monkeypatch.setattr(tf.train.Checkpoint, "write", write)
+    monkeypatch.setattr(workers, "_several", lambda strategy: several)
+    line = "another worker has stopped" if several else "cannot write checkpoint"
+    with pytest.raises(InputError, match=line), workers.losses_named(None):
+        checkpoints.save(tmp_path, 1, model())
+
+
+def test_watch_yields_each_checkpoint_until_the_run_ends(tmp_path):
+    made = model()
+
+    def run():
+        for step in (1, 2):
+            checkpoints.save(tmp_path, step, made)
+            time.sleep(2.5)
+        checkpoints.save(tmp_path, 3, made)
+        files.write_json(tmp_path / directory.RESULT, RESULT)
+
+    trainer = threading.Thread(target=run)
+    trainer.start()
+    seen = [path.rsplit("-", 1)[1] for path in checkpoints.watch(tmp_path, timeout=30)]
+    trainer.join()
+    assert seen == ["1", "2", "3"]
+
+
+def test_watch_gives_up(tmp_path):
+    checkpoints.save(tmp_path, 1, model())
+    found = checkpoints.watch(tmp_path, timeout=0.1)
+    assert next(found).endswith("step-1")
+    with pytest.raises(InputError, match=r"no new checkpoint for 0\.1 s"):
+        next(found)

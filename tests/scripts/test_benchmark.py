@@ -1,0 +1,68 @@
+"""What scripts/benchmark.py compares is comparable."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from benchmarks import accuracy, naive, steps
+from machine import processor
+
+from semisup import experiment, recipes
+from semisup.models import architectures
+from semisup.models.associative_model import AssociativeModel
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark.py"
+
+
+@pytest.mark.parametrize(("name", "wanted"), [("mnist", 35), ("svhn", 79)])
+def test_arithmetic_of_a_step_is_that_of_its_layers(name, wanted):
+    model = experiment.build_model(recipes.get(name), steps.dataset(name))
+    assert steps.gflop(model) == pytest.approx(wanted, rel=0.03)  # counted by hand
+    dense = keras.Sequential([keras.Input((10,)), keras.layers.Dense(7), keras.layers.Dense(3)])
+    expected = 100 * 2 * (10 * 7 * 2 + 7 * 3 * 3) / 1e9
+    assert steps.gflop(AssociativeModel(dense, 2), images=100) == pytest.approx(expected)
+
+
+def test_naive_step_has_the_loss_of_ours():
+    network = architectures.build("mnist_model", (28, 28, 1))
+    plain = naive.NaiveModel(network)
+    plain.compile(keras.optimizers.SGD(0.0))
+    ours = AssociativeModel(network, 10)
+    ours.compile(keras.optimizers.SGD(0.0))
+    ours.classifier.set_weights(plain.classifier.get_weights())
+    images = np.random.default_rng(0).integers(0, 256, (40, 28, 28, 1)).astype("float32")
+    labels = np.arange(20) % 10
+    naive_loss = plain.train_step(((images[:20], images[20:]), labels))["loss"]
+    both = np.concatenate([labels, np.full(20, -1)])
+    loss = ours.train_on_batch(images, both, return_dict=True)["loss"]
+    np.testing.assert_allclose(naive_loss, loss, rtol=1e-4)
+
+
+def test_time_to_an_error_is_that_of_the_median():
+    seconds = [0, 10, 20, 30]
+    seeds = [[90, 3.0, 1.4, 1.2], [90, 1.2, 1.6, 1.1], [90, 2.0, 1.5, 1.0]]
+    curves = [list(zip(seconds, errors, strict=True)) for errors in seeds]
+    assert accuracy.seconds_to(curves, 1.5) == 20
+    assert accuracy.seconds_to(curves, 1.1) == 30
+    assert accuracy.seconds_to(curves, 1.0) is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "widest"), [("avx2 avx512f", " (AVX-512)"), ("fpu avx2", " (AVX2 only)"), ("fpu", "")]
+)
+def test_machine_says_its_widest_instructions(tmp_path, flags, widest):
+    (tmp_path / "cpuinfo").write_text(f"model name\t: An Abacus\nflags\t\t: {flags}\n")
+    assert processor(tmp_path / "cpuinfo") == f"An Abacus{widest}"
+
+
+def test_unknown_part_is_one_line():
+    words = [sys.executable, str(SCRIPT), "--parts=speed"]
+    result = subprocess.run(words, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.strip().endswith(
+        "--parts: unknown speed; known: steps, association, startup, checkpoints, accuracy"
+    )
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,440 @@
+"""The paper's tables: their cells against the paper's text, aggregation, rendering, one run."""
+
+import dataclasses
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from reproduction import page, report, running
+from reproduction.places import place_of
+from reproduction.running import Run
+from reproduction.scales import scaled
+from reproduction.tables import TABLES
+
+from semisup import recipes
+from semisup.data.npz import read_npz
+from semisup.errors import InputError
+from semisup.runs import directory, files
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "reproduce.py"
+
+
+def cells(table, recipe, prepare=recipes.get):
+    return TABLES[table].cells(recipe, prepare)
+
+
+def by_place(table, recipe):
+    return {(cell.row, cell.column): cell for cell in cells(table, recipe)}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_table_stands_on_its_recipes_and_at_every_scale(table):
+    names = [*TABLES[table].recipes, TABLES[table].smoke[0]]
+    for name in names:
+        for scale in ("full", "short", "smoke"):
+            made = cells(table, name, lambda n, scale=scale: scaled(recipes.get(n), scale))
+            places = [(cell.row, cell.column) for cell in made]
+            assert len(places) == len(set(places))
+            # Different settings have different folders, or runs would overwrite each other.
+            folders = {cell.folder: cell.recipe for cell in made}
+            assert all(folders[cell.folder] == cell.recipe for cell in made)
+
+
+def test_table_1_and_2_have_the_papers_label_counts():
+    assert [cell.recipe.sup_per_class for cell in cells("1", "mnist")] == [10, 100, -1]
+    assert [cell.recipe.sup_per_class for cell in cells("2", "svhn")] == [50, 100, 200]
+    assert by_place("1", "mnist")["100", ""].paper == (0.89, 0.08)
+    assert by_place("2", "svhn")["500", ""].paper == (6.25, 0.32)
+
+
+def test_table_3_is_the_papers_grid():
+    grid = by_place("3", "svhn")
+    assert len(grid) == 6 * 4
+    # Without unlabelled images only the classification loss is active (section 4.4).
+    assert not grid["500", "0"].recipe.associates
+    assert all(cell.recipe.associates for (_, column), cell in grid.items() if column != "0")
+    # Nor do pseudo-labels, where the recipe has them.
+    assert not by_place("3", "mnist_fast")["500", "0"].recipe.associates
+    cell = grid["20", "1000"]
+    assert (cell.recipe.sup_per_class, cell.recipe.unsup_samples) == (2, 1000)
+    assert cell.paper == (81.98, 2.58)
+    assert grid["100", "all"].paper == (23.18, 7.41)
+    # 500 labels, none to all unlabelled: the 64.8 % that the paper's text states.
+    worse, better = grid["500", "0"].paper[0], grid["500", "all"].paper[0]
+    assert round(100 * (worse - better) / worse, 1) == 64.8
+    assert by_place("3", "mnist")["all", "20000"].recipe.dataset == "mnist"
+    assert by_place("3", "mnist5k")["all", "2000"].paper is None
+
+
+def test_table_4_varies_the_visit_weight_alone():
+    made = cells("4", "svhn")
+    assert [cell.recipe.visit_weight for cell in made] == [0, 0.25, 0.5, 1]
+    settings = {dataclasses.replace(cell.recipe, visit_weight=1.0) for cell in made}
+    assert len(settings) == 1
+    assert made[0].recipe.sup_per_class == 100
+    assert made[1].paper == (6.31, 0.20)
+    assert cells("4", "mnist")[0].paper == (5.68, 0.53)
+
+
+@pytest.mark.parametrize("recipe", ["usps_to_mnist", "synth_digits_to_mnist5k"])
+def test_table_5_trains_on_the_source_on_both_and_on_the_target(recipe):
+    source, adapted, target = (cell.recipe for cell in cells("5", recipe))
+    assert not source.associates
+    assert source.target_dataset == adapted.target_dataset == target.dataset
+    assert adapted == recipes.get(recipe)
+    assert not target.associates
+    assert (target.target_dataset, target.sup_per_class) == (None, -1)
+
+
+def test_table_5_as_the_paper_did_it_begins_with_the_source(tmp_path):
+    first, source, adapted, target = every = cells("5", "svhn_to_mnist")
+    assert first.recipe.target_dataset is None
+    assert first.recipe.associates
+    assert (source.folder, source.start) == (adapted.folder, True)
+    assert (source.paper, adapted.paper) == ((18.56, None), (0.51, None))
+    run = running.runs_of(adapted, seeds=3, out=tmp_path)[2]
+    assert run.recipe.init_from == str(tmp_path / first.folder / "seed2")
+    assert (run.recipe.seed, run.recipe.sup_seed) == (2, 2)
+    said = [report.command_of(cell, every) for cell in (first, adapted, target)]
+    assert [" --logdir=SOURCE " in command for command in said] == [True, False, False]
+    assert [" --init_from=SOURCE " in command for command in said] == [False, True, False]
+    with pytest.raises(InputError, match="a target, which mnist has not"):
+        cells("5", "mnist")
+
+
+def test_table_1_of_students_makes_their_teachers_first(tmp_path):
+    every = cells("1", "mnist_student")
+    assert [cell.row for cell in every] == [
+        "100 (teacher)",
+        "100",
+        "1000 (teacher)",
+        "1000",
+        "all (no teacher)",
+    ]
+    teacher, student, *_, supervised = every
+    assert teacher.recipe == recipes.get("mnist_teacher")
+    assert (teacher.paper, student.paper) == (None, (0.89, 0.08))
+    assert every[3].recipe.sup_per_class == every[2].recipe.sup_per_class == 100
+    assert (supervised.recipe, supervised.teacher) == (recipes.get("mnist_all_labels"), None)
+    run = running.runs_of(student, seeds=3, out=tmp_path)[2]
+    assert run.recipe.teacher == str(tmp_path / teacher.folder / "seed2")
+    said = [report.command_of(cell, every) for cell in (teacher, student, supervised)]
+    assert [" --logdir=100_LABELS_TEACHER " in command for command in said] == [True, False, False]
+    assert [" --teacher=100_LABELS_TEACHER " in command for command in said] == [False, True, False]
+
+
+def test_short_keeps_the_course_of_the_learning_rate():
+    whole, short = recipes.get("mnist"), scaled(recipes.get("mnist"), "short")
+    assert short.max_steps / short.decay_steps == whole.max_steps / whole.decay_steps
+    assert (short.max_steps, short.eval_interval) == (2000, 50)
+    assert short.visit_weight_envelope_delay == -1  # "as the walker's", which is no count
+    assert scaled(whole, "full") == whole
+
+
+def test_words_say_the_recipe_again():
+    for table in TABLES:
+        for name in TABLES[table].recipes:
+            for cell in cells(table, name):
+                base, *words = running.words(cell.recipe)
+                said = dataclasses.asdict(recipes.get(base.removeprefix("--recipe=")))
+                for word in words:
+                    key, _, value = word.removeprefix("--").partition("=")
+                    said[key] = value if said[key] is None else type(said[key])(value)
+                assert said == dataclasses.asdict(cell.recipe)
+
+
+def test_one_folder_may_hold_a_folder_for_each_data_set(tmp_path):
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "stl10_binary.tar.gz").touch()
+    assert place_of("mnist3", str(tmp_path)) == str(tmp_path / "mnist")
+    assert place_of("stl10", str(tmp_path)) == str(tmp_path / "stl10_binary.tar.gz")
+    assert place_of("svhn", str(tmp_path)) == str(tmp_path)
+    assert place_of("mnist5k", str(tmp_path)) is None
+    assert place_of("mnist", None) is None
+
+
+def finish(run, last, median, least, start=90.0):
+    """Make the folder of a finished run."""
+    directory.claim(run.folder, run.recipe, {"hash": "abcd"}, [])
+    directory.append_metrics(run.folder, {"step": 0, "test_error": start})
+    directory.append_metrics(run.folder, {"step": 9, "test_error": last})
+    errors = {"test_error": last, "test_error_median": median, "test_error_min": least}
+    result = {**errors, "selected_step": 9, "steps": 9, "train_seconds": 1800.0}
+    files.write_json(run.folder / directory.RESULT, result)
+
+
+def table_report(table, recipe, made, seeds, out):
+    content = []
+    for cell in made:
+        ended = [report.read_run(r, cell.start) for r in running.runs_there(cell, seeds, out)]
+        content.append(report.cell_report(cell, ended, "semisup-train"))
+    return {
+        "table": table,
+        "recipe": recipe,
+        "scale": "full",
+        "commands": ["python scripts/reproduce.py"],
+        "hardware": "an abacus",
+        "cells": content,
+    }
+
+
+def test_report_sets_medians_and_deviations_beside_the_paper(tmp_path):
+    made = cells("1", "mnist")
+    lasts = [1.0, 1.5, 1.1]
+    for run, last in zip(running.runs_of(made[0], 3, tmp_path), lasts, strict=True):
+        finish(run, last, last + 0.2, last - 0.2)
+    content = table_report("1", "mnist", made, 4, tmp_path)  # the fourth seed is missing
+    first = content["cells"][0]
+    assert first["last"] == {"error": 1.1, "deviation": pytest.approx(statistics.stdev(lasts))}
+    assert first["median"]["error"] == pytest.approx(1.3)
+    assert first["min"]["error"] == pytest.approx(0.9)
+    text = report.render(content, TABLES["1"])
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    assert lines[2].split(" | ") == [
+        "| 100", "0.89 (0.08)", "1.10 (0.26)", "1.30 (0.26)", "0.90 (0.26)", "3", "9 |",
+    ]  # fmt: skip
+    assert lines[3].startswith("| 1000 | 0.74 (0.03) | not run here |")
+    assert "1.5 hours of training steps in all, evaluations in a run: 1." in text
+    report.write(content, TABLES["1"], tmp_path / "table")
+    read_again = json.loads((tmp_path / "table.json").read_text())
+    assert report.render(read_again, TABLES["1"]) == text
+    assert (tmp_path / "table.md").read_text().startswith(text)
+
+
+def test_report_keeps_the_commands_and_the_note_of_the_one_before(tmp_path):
+    path = tmp_path / "table"
+    assert report.carried_on(path, "first") == {"commands": ["first"]}
+    content = table_report("1", "mnist", cells("1", "mnist"), 1, tmp_path)
+    report.write({**content, "commands": ["first"], "note": "Half of it."}, TABLES["1"], path)
+    assert "\nHalf of it.\n" in (tmp_path / "table.md").read_text()
+    kept = {"commands": ["first", "second"], "note": "Half of it."}
+    assert report.carried_on(path, "second") == kept
+    assert report.carried_on(path, "first") == {**kept, "commands": ["first"]}
+
+
+def test_grid_is_laid_out_as_the_papers(tmp_path):
+    made = cells("3", "svhn")
+    for run in running.runs_of(made[5], 1, tmp_path):  # 100 labels, 1,000 unlabelled
+        finish(run, 40.5, 40.5, 40.5)
+    lines = report.render(table_report("3", "svhn", made, 1, tmp_path), TABLES["3"]).splitlines()
+    assert "| labelled images; unlabelled images: | 0 | 1000 | 20000 | all |" in lines
+    assert "| 100 | - [55.64] | 40.50 [39.85] | - [24.31] | - [23.18] |" in lines
+    assert "| 100 | 1000 | 39.85 (7.19) | 40.50 | 40.50 | 40.50 | 1 | 9 |" in lines
+
+
+def test_page_has_every_table_run_or_not(tmp_path):
+    made = cells("1", "mnist")
+    [run] = running.runs_of(made[2], 1, tmp_path / "runs")
+    finish(run, 0.5, 0.5, 0.5)
+    content = table_report("1", "mnist", made, 1, tmp_path / "runs")
+    report.write(content, TABLES["1"], tmp_path / "results" / "table1_mnist")
+    text = page.render_page(page.read_reports(tmp_path / "results"))
+    titles = [line for line in text.splitlines() if line.startswith("### ")]
+    assert len(titles) == sum(len(table.recipes) for table in TABLES.values())
+    assert "| all | 0.36 (0.03) | 0.50 |" in text
+    assert "| 500 | 6.25 (0.32) | not run here |" in text
+    assert "reproduce.py --table=4 --recipe=svhn --data_dir=DIR" in text
+    for damaged in ('{"table": "9"}', "{", "[]"):
+        (tmp_path / "results" / "table9.json").write_text(damaged)
+        with pytest.raises(
+            InputError, match=r"table9\.json is damaged|a table '9' that there is not"
+        ):
+            page.read_reports(tmp_path / "results")
+
+
+def test_page_of_the_docs_is_made_of_its_files():
+    docs = SCRIPT.parents[1] / "docs"
+    wanted = page.render_page(
+        page.read_reports(docs / "results"), page.read_ranks(docs / "results")
+    )
+    assert (docs / "results.md").read_text(encoding="utf-8") == wanted
+
+
+def test_page_has_a_dash_where_nothing_could_be_ranked():
+    ranks = {
+        "runs": 2,
+        "rank_correlation": {"label_free_score": {"between_runs": 0.5, "within_a_run": None}},
+        "median_error": {"last": 2.0, "chosen": 2.0, "best": 1.0},
+    }
+    assert "| score | 0.50 | - |" in page.render_page([], ranks)
+
+
+def test_the_gap_that_adapting_covers(tmp_path):
+    made = cells("5", "svhn_to_mnist")
+    for cell, last in ((made[0], 5.0), (made[2], 2.0), (made[3], 1.0)):
+        for run in running.runs_of(cell, 1, tmp_path):
+            finish(run, last, last, last, start=21.0)
+    content = table_report("5", "svhn_to_mnist", made, 1, tmp_path)
+    # Source only is the error before the first adapting step.
+    assert content["cells"][1]["last"] == {"error": 21.0, "deviation": None}
+    assert report.gap_covered(content["cells"], "last") == pytest.approx(95.0)
+    # The 99.3 % that the paper's table states.
+    assert round(report.gap_covered(content["cells"], "paper"), 1) == 99.3
+    assert "| share of the gap covered | 99.3 % | 95.0 % |" in report.render(content, TABLES["5"])
+
+
+def test_runs_are_skipped_only_where_they_are_the_same(tmp_path):
+    [run] = running.runs_of(cells("1", "mnist")[0], 1, tmp_path)
+    assert not running.is_done(run)
+    finish(run, 1.0, 1.0, 1.0)
+    assert running.is_done(run)
+    (run.folder / directory.RESULT).unlink()
+    assert not running.is_done(run)
+    other = Run(dataclasses.replace(run.recipe, max_steps=7), run.folder)
+    with pytest.raises(InputError, match=r"max_steps was 20000, is 7.*another --out"):
+        running.is_done(other)
+
+
+def test_runs_are_known_again_where_table_and_data_have_moved(tmp_path):
+    adapted = cells("5", "svhn_to_mnist")[2]
+    [run] = running.runs_of(adapted, 1, tmp_path / "here")
+    finish(run, 1.0, 1.0, 1.0)
+    (tmp_path / "here").rename(tmp_path / "there")
+    elsewhere = dataclasses.replace(adapted.recipe, data_dir="/new", target_data_dir="/newer")
+    [moved] = running.runs_of(dataclasses.replace(adapted, recipe=elsewhere), 1, tmp_path / "there")
+    assert moved.recipe.init_from != run.recipe.init_from
+    assert running.is_done(moved)
+
+
+def test_a_report_counts_every_seed_that_was_run_with_these_settings(tmp_path):
+    cell = cells("1", "mnist")[0]
+    four = running.runs_of(cell, 4, tmp_path)
+    for run in (four[0], four[3]):
+        finish(run, 1.0, 1.0, 1.0)
+    finish(Run(dataclasses.replace(four[1].recipe, max_steps=7), four[1].folder), 9.0, 9.0, 9.0)
+    assert running.runs_there(cell, 1, tmp_path) == [four[0], four[3]]
+
+
+def reproduce(out, *arguments, **options):
+    command = [sys.executable, SCRIPT, f"--out={out}", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+
+
+def test_script_makes_a_cell_and_not_twice(tmp_path):
+    arguments = ["--table=1", "--scale=smoke", "--rows=100", "--max_steps=4", "--eval_interval=2"]
+    result = reproduce(tmp_path, *arguments)
+    assert result.returncode == 0, result.stderr
+    assert "1/1  table1_mnist5k_smoke/100_labels/seed0  test error " in result.stdout
+    content = json.loads((tmp_path / "table1_mnist5k_smoke.json").read_text())
+    folder = tmp_path / "table1_mnist5k_smoke" / "100_labels" / "seed0"
+    errors = json.loads((folder / "result.json").read_text())
+    assert content["cells"][0]["last"]["error"] == errors["test_error"]
+    assert errors["steps"] == 4  # the flag goes before the scale
+    again = reproduce(tmp_path, *arguments)
+    assert again.stdout.startswith("1 runs, 1 of them made before")
+    # Another row joins what is there.
+    more = [*arguments[:2], "--rows=1000", *arguments[3:]]
+    assert reproduce(tmp_path, *more).returncode == 0
+    content = json.loads((tmp_path / "table1_mnist5k_smoke.json").read_text())
+    assert [len(cell["runs"]) for cell in content["cells"]] == [1, 1, 0]
+    assert len(content["commands"]) == 2
+    # Other settings in the same place are refused, and the table is left as it is.
+    before = (tmp_path / "table1_mnist5k_smoke.json").read_bytes()
+    other = reproduce(tmp_path, *arguments, "--max_steps=5")
+    assert other.returncode == 1
+    assert "holds a run with other settings (max_steps was 4, is 5)" in other.stderr
+    assert (tmp_path / "table1_mnist5k_smoke.json").read_bytes() == before
+
+
+def test_augmentation_may_be_true_or_false(tmp_path):
+    arguments = ["--table=1", "--scale=smoke", "--rows=100", "--max_steps=2", "--eval_interval=2"]
+    result = reproduce(tmp_path, *arguments, "--augmentation=true")
+    assert result.returncode == 0, result.stderr
+    content = json.loads((tmp_path / "table1_mnist5k_smoke.json").read_text())
+    assert len(content["cells"][0]["runs"]) == 1
+    assert "--augmentation=digits" in content["cells"][0]["command"]
+
+
+def test_students_come_after_their_teachers(mnist_dir, tmp_path):
+    arguments = ["--table=1", "--recipe=mnist_student", "--rows=100", "--seeds=1", "--max_steps=2"]
+    arguments += [f"--data_dir={mnist_dir}", "--unsup_batch_size=20", "--sup_per_batch=2"]
+    result = reproduce(tmp_path, *arguments)
+    assert result.returncode == 0, result.stderr
+    names = [line.split()[1] for line in result.stdout.splitlines() if "  test error " in line]
+    folders = [f"table1_mnist_student/100_labels{end}/seed0" for end in ("_teacher", "")]
+    assert names == folders
+    taught = read_npz(tmp_path / folders[1] / directory.TAUGHT)
+    assert len(taught["labels"]) == round(0.95 * (400 - 100))
+    # They are known again in another place.
+    (tmp_path / "new").mkdir()
+    (tmp_path / "table1_mnist_student").rename(tmp_path / "new" / "table1_mnist_student")
+    again = reproduce(tmp_path / "new", *arguments)
+    assert again.stdout.startswith("2 runs, 2 of them made before")
+
+
+def test_a_failing_run_is_told_and_the_table_still_written(tmp_path):
+    result = reproduce(tmp_path, "--table=2", f"--data_dir={tmp_path}", "--rows=500", "--seeds=1")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: 1 of 1 runs failed; the same command tries them again")
+    assert "there is no" in result.stderr.splitlines()[-1]
+    assert "not run here" in (tmp_path / "table2_svhn.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--table is missing"),
+        (["--table=1", "--rows=7"], "no row 7 in this table; its rows: 100, 1000, all"),
+        (["--table=1", "--dataset=svhn"], "--dataset can't be given here; --recipe chooses"),
+        (["--table=1", "--recipe=cifar"], "unknown recipe 'cifar'"),
+        (["--table=1", "--teacher=runs/1"], "--teacher can't be given here"),
+        (["--table=3", "--recipe=mnist_student"], "learns from a teacher, which only table 1"),
+        (["--table=1", "--backend=dask"], "needs one more package"),
+    ],
+)
+def test_bad_requests_are_one_line(tmp_path, arguments, message):
+    if "--backend=dask" in arguments:
+        try:
+            import distributed  # noqa: F401
+        except ImportError:
+            pass
+        else:
+            pytest.skip("dask is installed")
+    result = reproduce(tmp_path, *arguments)
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert message in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["loky", "dask"])
+def test_two_workers_make_the_runs(tmp_path, backend):
+    if backend == "dask":
+        pytest.importorskip("distributed")
+    arguments = [
+        "--table=1",
+        "--scale=smoke",
+        "--jobs=2",
+        f"--backend={backend}",
+        "--rows=100,1000",
+    ]
+    result = reproduce(tmp_path, *arguments)
+    assert result.returncode == 0, result.stderr
+    assert "2/2  table1_mnist5k_smoke/" in result.stdout
+    assert result.stderr == ""
+    content = json.loads((tmp_path / "table1_mnist5k_smoke.json").read_text())
+    assert all(cell["runs"] for cell in content["cells"])
+
+
+@pytest.mark.slow
+def test_interrupt_reaches_the_run_which_saves(tmp_path):
+    command = [sys.executable, SCRIPT, f"--out={tmp_path}", "--table=1", "--scale=smoke"]
+    command += ["--max_steps=100000", "--eval_interval=100000", "--jobs=2", "--rows=100,1000"]
+    script = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    folders = [tmp_path / "table1_mnist5k_smoke" / f"{n}_labels" / "seed0" for n in (100, 1000)]
+    for _ in range(1200):
+        if all((folder / "metrics.jsonl").exists() for folder in folders):
+            break
+        time.sleep(0.1)
+    time.sleep(1)
+    os.kill(script.pid, signal.SIGINT)  # to the script alone, not to its group
+    _, errors = script.communicate(timeout=60)
+    assert script.returncode == 130, errors
+    for folder in folders:
+        assert "Stopped and saved." in folder.with_suffix(".log").read_text()

@@ -1,0 +1,70 @@
+"""A loss that is no number: which one was the first, and when."""
+
+import dataclasses
+
+import pytest
+import tensorflow as tf
+
+from semisup.errors import InputError
+from semisup.losses import association, pseudo_labels
+from semisup.runs import checkpoints
+from semisup.training import finite, loop
+
+FINE = {"loss": 1.0, "walker_loss": 0.5, "p_correct": 0.1}
+
+
+def test_first_bad_loss_is_named_although_it_spoils_the_others(tmp_path):
+    watch = finite.LossWatch(tmp_path)
+    watch.add(1, FINE)
+    watch.look()
+    watch.add(2, FINE)
+    watch.add(3, {**FINE, "loss": float("inf"), "walker_loss": tf.constant(float("nan"))})
+    watch.add(4, dict.fromkeys(FINE, float("nan")))
+    with pytest.raises(InputError, match=r"^walker_loss no longer finite at step 3; the last good"):
+        watch.look()
+
+
+def test_what_is_no_loss_term_is_named_too(tmp_path):
+    watch = finite.LossWatch(tmp_path)
+    watch.add(7, {**FINE, "p_correct": float("nan")})
+    with pytest.raises(InputError, match=r"^p_correct no longer finite at step 7"):
+        watch.look()
+
+
+def test_watch_looks_by_itself_before_it_keeps_too_many(tmp_path):
+    watch = finite.LossWatch(tmp_path)
+    watch.add(1, {"loss": float("nan")})
+    with pytest.raises(InputError, match=r"^loss no longer finite at step 1"):
+        for step in range(2, 200):
+            watch.add(step, {"loss": float("nan")})
+    assert step < 150
+
+
+TERMS = {
+    "walker_loss": (association, "walker_loss"),
+    "visit_loss": (association, "visit_loss"),
+    "classification_loss": (association, "classification_loss"),
+    "pseudo_label_loss": (pseudo_labels, "pseudo_label_loss"),
+}
+
+
+@pytest.mark.parametrize(
+    ("term", "log_interval", "save_interval"),
+    [*((term, 20, 3) for term in TERMS), ("visit_loss", 6, 30)],
+)
+def test_run_stops_within_a_logging_interval_and_names_the_term(
+    tiny, tmp_path, monkeypatch, term, log_interval, save_interval
+):
+    """The term is infinite at step 5; the run looks at step 6, where it would save, or logs."""
+    step = tf.Variable(0)
+    right = getattr(*TERMS[term])
+
+    def bad_at_five(*arguments):
+        return tf.where(step.assign_add(1) == 5, float("inf"), right(*arguments))
+
+    monkeypatch.setattr(*TERMS[term], bad_at_five)
+    recipe = dataclasses.replace(tiny, log_interval=log_interval, pseudo_label_weight=0.5)
+    with pytest.raises(InputError, match=rf"^{term} no longer finite at step 5; the last good"):
+        loop.train(recipe, tmp_path, save_interval=save_interval)
+    assert int(step) == 6
+    assert checkpoints.newest(tmp_path).endswith("step-3" if save_interval == 3 else "step-0")

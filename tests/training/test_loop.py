@@ -1,0 +1,285 @@
+"""The loop, in this process, on easy digits."""
+
+import dataclasses
+import json
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from semisup import experiment, recipes
+from semisup.errors import InputError
+from semisup.evaluation import label_free
+from semisup.runs import checkpoints, directory, locks
+from semisup.runtime import signals
+from semisup.training import loop
+from tests import processes
+
+SMALL = {
+    "sup_per_batch": 2,
+    "unsup_batch_size": 20,
+    "max_steps": 30,
+    "eval_interval": 10,
+    "log_interval": 5,
+}
+
+
+def recipe(mnist_dir, **changes):
+    return recipes.get("mnist", data_dir=str(mnist_dir), **{**SMALL, **changes})
+
+
+@pytest.fixture(scope="module")
+def finished(mnist_dir, tmp_path_factory):
+    logdir = tmp_path_factory.mktemp("run")
+    result = loop.train(recipe(mnist_dir), logdir, ["semisup-train"])
+    return logdir, result
+
+
+def test_training_learns_and_reports(finished):
+    logdir, result = finished
+    records = [json.loads(line) for line in (logdir / "metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == [0, 10, 20, 30]
+    errors = [record["test_error"] for record in records]
+    assert errors[0] > 50
+    assert errors[-1] < 10
+    assert result["test_error"] == errors[-1]
+    assert result["test_error_min"] == min(errors[1:])  # the untrained model does not count
+    assert result["test_error_median"] == np.median(errors[1:])
+    assert result["steps"] == result["selected_step"] == 30
+    assert all(0 <= record[name] <= 1 for record in records for name in label_free.NAMES)
+    assert records[-1][label_free.SCORE] > records[0][label_free.SCORE]
+    seconds = [record["train_seconds"] for record in records]
+    assert seconds == sorted(seconds)
+    assert result["train_seconds"] == seconds[-1] > 0
+    assert result == json.loads((logdir / "result.json").read_text())
+    assert records[-1]["walker_loss"] > 0
+    # Of the steps since the last entry only, 6 to 10; the first step is wrong for sure.
+    assert records[1]["error"] == 0
+
+
+def test_saved_model_is_the_trained_one(finished, mnist_dir):
+    logdir, result = finished
+    model = keras.models.load_model(logdir / directory.MODEL)
+    dataset = experiment.build(recipe(mnist_dir)).dataset
+    logits = model.predict(dataset.test_images, verbose=0)["logits"]
+    error = 100 * np.mean(logits.argmax(axis=1) != dataset.test_labels)
+    assert error == pytest.approx(result["test_error"])
+
+
+def test_finished_run_is_not_run_again(finished, mnist_dir, capsys):
+    logdir, result = finished
+    before = {path: path.stat().st_mtime_ns for path in logdir.rglob("*") if path.name != "lock"}
+    assert loop.train(recipe(mnist_dir), logdir) == result
+    assert "finished" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_other_run_in_the_folder_is_refused(finished, mnist_dir):
+    with pytest.raises(InputError, match=r"holds another run .visit_weight was 1.0, is 0.5"):
+        loop.train(recipe(mnist_dir, visit_weight=0.5), finished[0])
+
+
+def test_an_interrupted_run_ends_as_if_it_had_not_been(finished, mnist_dir, tmp_path, monkeypatch):
+    """Stopped in the middle of a step after the second checkpoint, then started again."""
+    make = loop.make_train_step
+
+    def make_interrupted(model, spec):
+        train_step = make(model, spec)
+        steps = iter(range(24))
+
+        class Interrupted:
+            get_concrete_function = train_step.get_concrete_function
+
+            def __call__(self, *batch):
+                if next(steps, None) is None:
+                    raise KeyboardInterrupt
+                return train_step(*batch)
+
+        return Interrupted()
+
+    monkeypatch.setattr(loop, "make_train_step", make_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(recipe(mnist_dir), tmp_path)
+    assert not (tmp_path / "result.json").exists()
+    monkeypatch.undo()
+    loop.train(recipe(mnist_dir), tmp_path)
+    whole, resumed = (keras.models.load_model(d / directory.MODEL) for d in (finished[0], tmp_path))
+    for weight, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
+    steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").open()]
+    assert steps == [0, 10, 20, 30]
+
+
+def test_a_folder_in_use_is_refused(tiny, tmp_path):
+    refusal = rf"is in use by process {os.getpid()} on"
+    with locks.held(tmp_path):
+        with pytest.raises(InputError, match=refusal):
+            loop.train(tiny, tmp_path)
+        assert not (tmp_path / "recipe.json").exists()
+        directory.claim(tmp_path, tiny, {"hash": "0"}, [])
+        with pytest.raises(InputError, match=refusal):
+            loop.train(tiny, tmp_path, overwrite=True)
+        assert (tmp_path / "recipe.json").exists()
+
+
+def test_last_evaluation_is_made_again_if_its_line_was_damaged(tiny, tmp_path):
+    result = loop.train(tiny, tmp_path)
+    (tmp_path / directory.RESULT).unlink()
+    *lines, last = (tmp_path / directory.METRICS).read_text().splitlines(keepends=True)
+    (tmp_path / directory.METRICS).write_text("".join(lines) + last[:9])
+    assert loop.train(tiny, tmp_path) == result
+    assert [e["step"] for e in directory.read_evaluations(tmp_path)] == [0, 20, 30]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_before_the_first_step_saves_too(tiny, tmp_path, monkeypatch, number):
+    """While the step is traced, which takes seconds with a large network."""
+    make = loop.make_train_step
+
+    def make_and_signal(*arguments):
+        signal.raise_signal(number)
+        return make(*arguments)
+
+    monkeypatch.setattr(loop, "make_train_step", make_and_signal)
+    with pytest.raises(signals.Stopped):
+        loop.train(tiny, tmp_path)
+    assert checkpoints.newest(tmp_path).endswith("step-1")
+
+
+def test_bad_save_interval_is_refused(tiny, tmp_path):
+    with pytest.raises(InputError, match="--save_interval is 0; it must be at least 1"):
+        loop.train(tiny, tmp_path, save_interval=0)
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    ["digits", *(pytest.param(name, marks=pytest.mark.slow) for name in ("svhn", "stl10"))],
+)
+def test_deterministic_runs_are_identical(tiny, tmp_path, augmentation):
+    """And no operation of ours is one that TensorFlow refuses to make deterministic."""
+    recipe = dataclasses.replace(tiny, augmentation=augmentation, max_steps=8)
+    weights = []
+    for logdir in (tmp_path / "one", tmp_path / "other"):
+        process = processes.start(processes.train, recipe, logdir, True)
+        process.join()
+        assert process.exitcode == 0
+        weights.append(keras.models.load_model(logdir / directory.MODEL).get_weights())
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tiny, tmp_path, monkeypatch):
+    """The loss of a step is that of the weights before it: it may still be a number."""
+    monkeypatch.setattr(loop, "make_train_step", _spoiling(loop.make_train_step, step=5))
+    with pytest.raises(InputError, match=r"/kernel no longer finite at step 5; the last good"):
+        loop.train(tiny, tmp_path, save_interval=1)
+    assert checkpoints.newest(tmp_path).endswith("step-4")
+
+
+def _spoiling(make, step):
+    """`make`, but of a training step that at some step makes a weight infinite."""
+
+    def make_spoiling(model, spec):
+        train_step = make(model, spec)
+        steps = iter(range(1, step + 1))
+
+        class Spoiling:
+            get_concrete_function = train_step.get_concrete_function
+
+            def __call__(self, *batch):
+                logs = train_step(*batch)
+                if next(steps) == step:
+                    kernel = model.trainable_variables[0]
+                    kernel.assign(kernel + float("inf"))
+                return logs
+
+        return Spoiling()
+
+    return make_spoiling
+
+
+def test_a_run_that_is_frozen_to_its_end_keeps_its_first_weights(tiny, tmp_path):
+    recipe = dataclasses.replace(tiny, freeze_steps=tiny.max_steps)
+    loop.train(recipe, tmp_path)
+    first, last = (
+        experiment.build(recipe).model,
+        keras.models.load_model(tmp_path / directory.MODEL),
+    )
+    for before, after in zip(first.network.get_weights(), last.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert not np.array_equal(*(m.classifier.kernel for m in (first, last)))
+
+
+def test_the_label_free_score_selects_the_result(mnist_dir, tmp_path, monkeypatch):
+    """The score is best at step 20 of 30; the run is killed before it has saved that model.
+
+    Step 10 then loses its score, as in a file that somebody has edited.
+    """
+    scores = {0: 1.0, 10: 0.5, 20: 0.9, 30: 0.7}  # the untrained model is never chosen
+
+    def scored(model, probe):
+        return {name: scores[int(model.optimizer.iterations)] for name in label_free.NAMES}
+
+    monkeypatch.setattr(label_free, "scores", scored)
+    selecting = recipe(mnist_dir, select="label_free")
+    save = directory.save_model
+
+    def killed_at_20(logdir, model):
+        if int(model.optimizer.iterations) == 20:
+            raise KeyboardInterrupt
+        save(logdir, model)
+
+    monkeypatch.setattr(directory, "save_model", killed_at_20)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(selecting, tmp_path / "run")
+    monkeypatch.setattr(directory, "save_model", save)
+    metrics = tmp_path / "run" / directory.METRICS
+    metrics.write_text(metrics.read_text().replace(f', "{label_free.SCORE}": 0.5', ""))
+    assert metrics.read_text().count(label_free.SCORE) == 2
+    result = loop.train(selecting, tmp_path / "run")
+    evaluations = {e["step"]: e["test_error"] for e in directory.read_evaluations(tmp_path / "run")}
+    assert list(evaluations) == [0, 10, 20, 30]
+    assert (result["selected_step"], result["steps"]) == (20, 30)
+    assert result["test_error"] == evaluations[20]
+    loop.train(recipe(mnist_dir, max_steps=20), tmp_path / "to_20")
+    chosen, wanted = (
+        keras.models.load_model(tmp_path / name / directory.MODEL) for name in ("run", "to_20")
+    )
+    for weight, other in zip(chosen.get_weights(), wanted.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+
+def test_not_a_number_stops_the_run_and_names_the_loss(mnist_dir, tmp_path):
+    with pytest.raises(InputError, match=r"loss.* no longer finite at step \d+; the last good"):
+        loop.train(recipe(mnist_dir, learning_rate=1e30), tmp_path)
+    assert not (tmp_path / "result.json").exists()
+
+
+def test_the_step_is_traced_once_in_graph_mode(mnist_dir):
+    setup = experiment.build(recipe(mnist_dir))
+    traces = 0
+    original = setup.model.compute_loss
+
+    def counted(*args, **kwargs):
+        nonlocal traces
+        traces += 1
+        assert not tf.executing_eagerly()
+        return original(*args, **kwargs)
+
+    setup.model.compute_loss = counted
+    batches = setup.batches()
+    train_step = loop.make_train_step(setup.model, batches.element_spec)
+    graph = train_step.get_concrete_function().graph
+    for images, labels in batches.take(5):
+        train_step(images, labels)
+    assert traces == 1
+    assert train_step.experimental_get_tracing_count() == 1
+    names = [op.name for op in graph.get_operations()]
+    for scope in ("similarity", "p_ab", "p_ba", "p_aba", "walker_loss", "visit_loss"):
+        assert any(name.startswith(f"association/{scope}/") for name in names), scope
+    # One forward pass covers A and B: each of the six convolutions stands in the graph once.
+    assert sum(op.type == "Conv2D" for op in graph.get_operations()) == 6
+    assert not any(op.type in ("PyFunc", "EagerPyFunc") for op in graph.get_operations())

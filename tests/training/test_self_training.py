@@ -1,0 +1,241 @@
+"""A teacher whose opinion of each image is known: its pixels are the logits."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from semisup import experiment
+from semisup.data.dataset import Dataset
+from semisup.data.lazy_images import together
+from semisup.data.splits import Split
+from semisup.errors import InputError
+from semisup.models.associative_model import AssociativeModel
+from semisup.runs import checkpoints, directory
+from semisup.training.loop import train
+from semisup.training.self_training import Taught, joined, teach
+from tests.conftest import assert_stored_alike
+
+
+def write_teacher(folder, names=("a", "b", "c"), pixels=(1, 3, 1)):
+    classes = len(names)
+    network = keras.Sequential([keras.Input(pixels), keras.layers.Flatten()])
+    model = AssociativeModel(network, classes)
+    weights = np.eye(np.prod(pixels), classes) / 10
+    model.classifier.set_weights([weights, np.zeros(classes)])
+    folder.mkdir()
+    model.save(folder / directory.MODEL)
+    write_record(folder, names)
+    return folder
+
+
+def write_record(folder, names=("a", "b", "c")):
+    """What else makes a finished run."""
+    errors = dict.fromkeys(("test_error", "test_error_median", "test_error_min"), 1.0)
+    counts = dict.fromkeys(("train_seconds", "selected_step", "steps"), 1)
+    (folder / directory.RESULT).write_text(json.dumps(errors | counts))
+    np.savez(folder / directory.LABELED, class_names=np.array(names))
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    return write_teacher(tmp_path_factory.mktemp("teachers") / "run")
+
+
+def as_images(rows):
+    return np.array(rows, np.uint8).reshape(len(rows), 1, 3, 1)
+
+
+# Its class, as the teacher sees it, and the distance to the next one in logits.
+TRAIN = as_images(
+    [
+        (0, 0, 0),  # labelled
+        (9, 4, 0),  # 0 by 0.5
+        (0, 90, 0),  # 1 by 9
+        (0, 0, 40),  # 2 by 4
+        (200, 190, 180),  # 0 by 1, whatever the sum
+        (0, 0, 250),  # labelled
+        (0, 60, 0),  # 1 by 6
+    ]
+)
+
+
+def make_dataset(**changes):
+    labels = np.array([0, 1, 0, 0, 1, 2, 0])  # but for the labelled ones, not the teacher's
+    dataset = Dataset("points", TRAIN, labels, TRAIN[:1], labels[:1], ("a", "b", "c"))
+    return dataclasses.replace(dataset, **changes)
+
+
+SPLIT = Split(np.array([0, 5]), np.arange(7))
+
+
+@pytest.mark.parametrize(
+    ("labeled", "share", "indices", "labels"),
+    [
+        ([0, 5], 1.0, [3], [2]),
+        ([0, 1, 5], 1.0, [2, 3, 4, 6], [1, 2, 0, 1]),
+        ([0, 1, 5], 0.75, [2, 3, 6], [1, 2, 1]),
+        ([0, 1, 5], 0.5, [2, 6], [1, 1]),
+        ([0, 1, 5], 0.25, [2], [1]),
+    ],
+)
+def test_teaches_the_surest_images_the_teachers_classes(teacher, labeled, share, indices, labels):
+    dataset = make_dataset()
+    if len(labeled) == 2:  # no image of class 1 is labelled
+        dataset = make_dataset(train_labels=np.array([2, 1, 0, 0, 1, 2, 0]))
+    taught = teach(teacher, dataset, Split(np.array(labeled), np.arange(7)), share)
+    assert taught.indices.tolist() == indices
+    assert taught.labels.tolist() == labels
+    assert taught.labels.dtype == np.int64
+
+
+def test_teaches_only_unlabelled_images_of_the_split(teacher):
+    split = Split(np.array([0, 1, 5]), np.array([0, 3, 4, 5]))
+    taught = teach(teacher, make_dataset(), split, 1.0)
+    assert (taught.indices.tolist(), taught.labels.tolist()) == ([3, 4], [2, 0])
+
+
+def test_teaches_the_data_sets_own_unlabelled_images(teacher):
+    pool = TRAIN[::-1].copy()
+    split = Split(np.array([0, 1, 5]), np.arange(7))
+    taught = teach(teacher, make_dataset(unlabeled_images=pool), split, 0.3)
+    assert (taught.indices.tolist(), taught.labels.tolist()) == ([1, 4], [2, 1])
+
+
+def test_all_images_labelled_leave_none_to_teach(teacher):
+    everything = Split(np.arange(7), np.arange(7))
+    taught = teach(teacher, make_dataset(), everything, 0.95)
+    images, labels = joined(make_dataset(), everything, taught)
+    np.testing.assert_array_equal(images, TRAIN)
+    np.testing.assert_array_equal(labels, make_dataset().train_labels)
+
+
+def test_joined_has_the_own_labels_first():
+    taught = Taught(np.array([2, 6]), np.array([1, 1]))
+    images, labels = joined(make_dataset(), SPLIT, taught)
+    np.testing.assert_array_equal(images, TRAIN[[0, 5, 2, 6]])
+    assert labels.tolist() == [0, 2, 1, 1]
+    images, labels = joined(make_dataset(), SPLIT, None)
+    np.testing.assert_array_equal(images, TRAIN[[0, 5]])
+    assert labels.tolist() == [0, 2]
+
+
+def test_images_of_disk_and_memory_together(digits_folder):
+    from semisup.data.image_files import ImageFiles
+
+    paths = np.empty(4, object)
+    paths[:] = sorted((digits_folder / "unlabeled").iterdir())[:4]
+    stored = ImageFiles(paths, (28, 28, 1))
+    held = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8)
+    assert_stored_alike(together(stored, held), np.concatenate([stored, held]))
+    assert_stored_alike(together(held, stored), np.concatenate([held, stored]))
+    assert_stored_alike(together(held, stored)[1:], np.concatenate([held, stored])[1:])
+    assert isinstance(together(held, held), np.ndarray)
+
+
+@pytest.mark.parametrize("scale", [1, 1000])
+def test_very_sure_is_not_as_sure_as_surer_yet(tmp_path, scale):
+    """Probabilities that are 1 in float32 are told apart, whatever the order of the images."""
+    sharp = write_teacher(tmp_path / "sharp")
+    model = keras.models.load_model(sharp / directory.MODEL)
+    model.classifier.kernel.assign(model.classifier.kernel * scale)
+    model.save(sharp / directory.MODEL)
+    split = Split(np.array([0, 1, 5]), np.arange(7))
+    taught = teach(sharp, make_dataset(), split, 0.5)
+    assert taught.indices.tolist() == [2, 6]
+
+
+def test_refuses_a_teacher_that_does_not_fit(tmp_path):
+    with pytest.raises(InputError, match=r"no finished run in .*; --teacher must name the folder"):
+        teach(tmp_path, make_dataset(), SPLIT, 1.0)
+    for names in (("a", "b"), ("b", "a", "c")):
+        other = write_teacher(tmp_path / "-".join(names), names)
+        with pytest.raises(InputError, match="does not tell the 3 classes of points apart"):
+            teach(other, make_dataset(), SPLIT, 1.0)
+    other = write_teacher(tmp_path / "size", pixels=(2, 3, 1))
+    with pytest.raises(InputError, match="takes images of 2x3x1, not of 1x3x1"):
+        teach(other, make_dataset(), SPLIT, 1.0)
+    (other / directory.RESULT).unlink()  # with --select=label_free the model comes before the end
+    with pytest.raises(InputError, match="no finished run"):
+        teach(other, make_dataset(), SPLIT, 1.0)
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    keras.Sequential([keras.layers.Flatten()]).save(plain / directory.MODEL)
+    write_record(plain)
+    with pytest.raises(InputError, match="--teacher must name a run on the same data"):
+        teach(plain, make_dataset(), SPLIT, 1.0)
+
+
+@pytest.fixture
+def student(tiny, tmp_path):
+    """A recipe whose teacher is trained."""
+    few = dataclasses.replace(tiny, sup_per_class=2, max_steps=2, eval_interval=2)
+    train(few, tmp_path / "teacher")
+    return dataclasses.replace(
+        few, teacher=str(tmp_path / "teacher"), teacher_share=0.5, augmentation="none",
+        walker_weight=0.0, visit_weight=0.0,
+    )  # fmt: skip
+
+
+def test_batches_hold_the_taught_images_with_the_teachers_labels(student):
+    setup = experiment.build(student)
+    taught = teach(Path(student.teacher), setup.dataset, setup.split, student.teacher_share)
+    setup = dataclasses.replace(setup, taught=taught)
+    assert len(taught.indices) == round(0.5 * (60 - 6))
+    teacher = keras.models.load_model(Path(student.teacher) / directory.MODEL)
+    opinions = teacher.predict(setup.dataset.train_images, verbose=0)["logits"].argmax(axis=1)
+    np.testing.assert_array_equal(taught.labels, opinions[taught.indices])
+    labeled = setup.split.labeled
+    given = dict(zip(labeled, setup.dataset.train_labels[labeled], strict=True))
+    given |= dict(zip(taught.indices, taught.labels, strict=True))
+    drawn = set()
+    for images, labels in setup.batches().take(30):
+        for image, label in zip(images.numpy(), labels.numpy(), strict=True):
+            [place] = np.flatnonzero((setup.dataset.train_images == image).all(axis=(1, 2, 3)))
+            assert given[place] == label
+            drawn.add(place)
+    assert drawn == set(given)
+
+
+def test_a_run_keeps_what_it_was_taught(student, tmp_path, capsys, monkeypatch):
+    """It goes on with the same labels when its teacher has changed or is gone."""
+    whole = train(student, tmp_path / "whole")
+    said = capsys.readouterr().out
+    assert f"27 of the unlabelled ones have labels of {student.teacher}" in said
+    assert "count them in" not in said
+    saves = []
+    monkeypatch.setattr(
+        "semisup.runs.checkpoints.save",
+        lambda *args, save=checkpoints.save, **more: saves.append(args) or save(*args, **more),
+    )
+    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
+        patched.setattr("semisup.bad_numbers.LossWatch.add", lambda *_: 1 / 0)
+        train(student, tmp_path / "cut")
+    assert len(saves) == 1
+    Path(student.teacher).rename(tmp_path / "gone")
+    result = train(student, tmp_path / "cut")
+    errors = ("test_error", "test_error_median", "test_error_min")
+    assert [result[name] for name in errors] == [whole[name] for name in errors]
+    assert experiment.build_again(student, tmp_path / "cut").taught is None
+    assert train(student, tmp_path / "whole") == whole
+
+    path = tmp_path / "cut" / directory.TAUGHT
+    np.savez(path, indices=np.array([1, 60]), labels=np.array([0, 1]))
+    with pytest.raises(InputError, match=r"taught\.npz is damaged: its indices are not those of"):
+        train(student, tmp_path / "cut")
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(InputError, match=r"taught\.npz"):
+        train(student, tmp_path / "cut")
+
+
+def test_says_what_else_its_teacher_knew(student, tmp_path, capsys):
+    train(dataclasses.replace(student, sup_per_class=1), tmp_path / "student")
+    assert "Its own training knew 3 labels that this run has not" in capsys.readouterr().out
+
+
+def test_unused_images_are_said_to_be_so(student, tmp_path, capsys):
+    train(dataclasses.replace(student, teacher=None), tmp_path / "labels_only")
+    assert "The unlabelled ones are not used" in capsys.readouterr().out

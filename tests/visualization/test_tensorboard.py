@@ -1,0 +1,121 @@
+"""What the real TensorBoard server tells of a trained run, over HTTP."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+
+import matplotlib.image
+import pytest
+
+from semisup import recipes
+from semisup.training import loop
+
+
+@pytest.fixture(scope="module")
+def get(mnist_dir, tmp_path_factory):
+    """Asks a TensorBoard server on a run of 20 steps."""
+    logdir = tmp_path_factory.mktemp("tensorboard") / "run"
+    small = {"sup_per_batch": 2, "unsup_batch_size": 20, "max_steps": 20, "eval_interval": 10}
+    recipe = recipes.get("mnist", data_dir=str(mnist_dir), log_interval=5, **small)
+    loop.train(recipe, logdir)
+    command = [sys.executable, "-m", "tensorboard.main", f"--logdir={logdir.parent}"]
+    command += ["--port=0", "--host=127.0.0.1", "--load_fast=false", "--reload_multifile=true"]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        url = next(found for line in server.stderr if (found := re.search(r"http://\S+", line)))
+
+        def ask(path, **query):
+            address = f"{url.group()}data/{path}?{urllib.parse.urlencode(query)}"
+            with urllib.request.urlopen(address, timeout=60) as response:
+                return response.read()
+
+        # The server reads the events before it answers for the first time, but in a thread.
+        for _ in range(60):
+            if json.loads(ask("runs")):
+                break
+        yield ask
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def tags(get, plugin):
+    return set(json.loads(get(f"plugin/{plugin}/tags"))["run"])
+
+
+def test_scalars(get):
+    wanted = {"test/error", "test_error_per_class/7", "train/learning_rate", "train/error"}
+    wanted |= {f"weights/{name}_weight" for name in ("walker", "visit", "logit")}
+    losses = ("loss", "walker_loss", "visit_loss", "classification_loss", "l2_loss")
+    statistics = ("p_correct", "estimated_accuracy", "visit_entropy")
+    wanted |= {f"train/{name}" for name in (*losses, *statistics)}
+    names = ("p_correct", "visit_entropy", "agreement", "score")
+    wanted |= {f"label_free/{name}" for name in names}
+    assert wanted <= tags(get, "scalars")
+    series = json.loads(get("plugin/scalars/scalars", run="run", tag="test/error"))
+    assert [step for _, step, _ in series] == [0, 10, 20]
+    assert series[0][2] > series[-1][2]
+    series = json.loads(get("plugin/scalars/scalars", run="run", tag="train/walker_loss"))
+    assert [step for _, step, _ in series] == [5, 10, 15, 20]
+    series = json.loads(get("plugin/scalars/scalars", run="run", tag="train/learning_rate"))
+    assert [rate for _, _, rate in series] == pytest.approx([1e-3] * 4)
+
+
+def test_histograms(get):
+    wanted = {"walk/visit_probability", "embedding/labelled", "embedding/unlabelled"}
+    assert tags(get, "histograms") == wanted
+    series = json.loads(
+        get("plugin/histograms/histograms", run="run", tag="walk/visit_probability")
+    )
+    assert [step for _, step, _ in series] == [0, 10, 20]
+    assert sum(count for _, _, count in series[-1][2]) == pytest.approx(100)  # of 100 images
+
+
+def test_images(get):
+    at_the_end = {"mistakes", "neighbours"}
+    assert tags(get, "images") == {"confusion_matrix", "associations"} | at_the_end
+    for tag in at_the_end:
+        shown = json.loads(get("plugin/images/images", run="run", tag=tag, sample=0))
+        assert [image["step"] for image in shown] == [20]
+    shown = json.loads(get("plugin/images/images", run="run", tag="associations", sample=0))
+    assert [image["step"] for image in shown] == [0, 10, 20]
+    query = dict(urllib.parse.parse_qsl(shown[-1]["query"]))
+    pixels = matplotlib.image.imread(io.BytesIO(get("plugin/images/individualImage", **query)))
+    assert pixels.shape[1] > 1000
+    assert pixels.min() < 0.5 < pixels.max()
+
+
+def test_graph_shows_the_association_cycle(get):
+    assert json.loads(get("plugin/graphs/info"))["run"]["run_graph"]
+    graph = get("plugin/graphs/graph", run="run", conceptual="false").decode()
+    for scope in ("similarity", "p_ab", "p_ba", "p_aba", "walker_loss", "visit_loss"):
+        assert f'name: "association/{scope}/' in graph, scope
+
+
+def test_settings_that_tell_runs_apart_are_shown(tmp_path):
+    import tensorflow as tf
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    from semisup.config import Recipe
+    from semisup.visualization import tensorboard
+
+    with tf.summary.create_file_writer(str(tmp_path)).as_default():
+        tensorboard.write_settings(Recipe(similarity="cosine", visit_weight=0.25))
+    [path] = tmp_path.iterdir()
+    contents = [
+        value.metadata.plugin_data.content
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+    ]
+    shown = {}
+    for content in contents:
+        data = plugin_data_pb2.HParamsPluginData.FromString(content)
+        shown.update(data.session_start_info.hparams)
+    assert shown["similarity"].string_value == "cosine"
+    assert shown["visit_weight"].number_value == 0.25
+    assert shown["sup_per_class"].number_value == 10
+    assert "decay_steps" not in shown
