@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from semisup.data import lazy_images
+from semisup.data.dataset import Dataset
+from semisup.data.labeled_data import LabeledData, PseudoLabels
+from semisup.data.npz import NpzImages
+from semisup.data.registry import load_dataset
+from semisup.data.splits import Split
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (6, 20, 16, 1), dtype=np.uint8)
+LABELS = np.array([0, 0, 1, 1, 2, 2])
+POOL = IMAGES[::-1].copy()
+SPLIT = Split(np.array([0, 3]), np.array([1, 2, 4]))
+
+
+@pytest.fixture
+def dataset():
+    return Dataset("tiny", IMAGES, LABELS, IMAGES, LABELS, ("a", "b", "c"), unlabeled_images=POOL)
+
+
+def test_labeled_data_takes_the_images_of_the_split(dataset):
+    data = LabeledData(dataset, SPLIT)
+    np.testing.assert_array_equal(data.labeled_images, IMAGES[[0, 3]])
+    np.testing.assert_array_equal(data.labeled_labels, [0, 1])
+    np.testing.assert_array_equal(data.unlabeled_images, POOL[[1, 2, 4]])
+    assert data.classes_without_labels == ["c"]
+    images, labels = data.training_images_and_labels()
+    np.testing.assert_array_equal(images, data.labeled_images)
+    np.testing.assert_array_equal(labels, data.labeled_labels)
+
+
+def test_labeled_data_does_not_copy_a_pool_that_is_used_whole(dataset):
+    data = LabeledData(dataset, Split(np.array([0]), np.arange(len(POOL))))
+    assert data.unlabeled_images is POOL
+
+
+def test_labeled_data_trains_on_pseudo_labels_behind_the_labelled_images(dataset):
+    pseudo_labels = PseudoLabels(np.array([2, 4]), np.array([2, 2]))
+    data = LabeledData(dataset, SPLIT, pseudo_labels)
+    images, labels = data.training_images_and_labels()
+    np.testing.assert_array_equal(images, np.concatenate([IMAGES[[0, 3]], POOL[[2, 4]]]))
+    np.testing.assert_array_equal(labels, [0, 1, 2, 2])
+    assert labels.dtype == np.int64
+    assert len(data.labeled_images) == 2
+    assert data.classes_without_labels == ["c"]  # no image of it is labelled by a person
+
+
+def test_labeled_data_leaves_images_on_disk_there(tmp_path, monkeypatch):
+    arrays = {"train_images": IMAGES, "train_labels": LABELS, "unlabeled_images": POOL}
+    np.savez(tmp_path / "tiny.npz", test_images=IMAGES, test_labels=LABELS, **arrays)
+    monkeypatch.setattr(lazy_images, "memory_for_images", lambda: 1000)
+    stored = load_dataset("npz", tmp_path / "tiny.npz")
+    data = LabeledData(stored, SPLIT, PseudoLabels(np.array([2]), np.array([2])))
+    assert isinstance(data.unlabeled_images, NpzImages)
+    images, _ = data.training_images_and_labels()
+    assert not isinstance(images, np.ndarray)
+    np.testing.assert_array_equal(images, np.concatenate([IMAGES[[0, 3]], POOL[[2]]]))
