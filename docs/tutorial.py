@@ -53,7 +53,8 @@ sample = figures.choose_walk_sample(digits, split)
 before = semisup.AssociativeModel(untrained, num_classes=10)
 walks = figures.association_figure({"before training": before, "after training": model}, sample)
 figures.save(walks, folder / "walks.png")
-report = metrics.evaluate(model, digits.test_images, digits.test_labels, digits.class_names)
+evaluation = metrics.evaluate(model, digits.test_images, digits.test_labels, digits.class_names)
+report = evaluation.report
 figures.save(figures.confusion_figure(report), folder / "confusion.png")
 print(report.table())
 

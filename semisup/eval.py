@@ -87,7 +87,9 @@ def main() -> None:
     step = None
     for step in states():
         with averaged_weights(model):
-            report = evaluate(model, dataset.test_images, dataset.test_labels, dataset.class_names)
+            report = evaluate(
+                model, dataset.test_images, dataset.test_labels, dataset.class_names
+            ).report
         print(f"\nstep {step}: {dataset.name}, {len(dataset.test_labels)} test images")
         print(report.table())
         print(f"test error {report.error:.2f} %", flush=True)

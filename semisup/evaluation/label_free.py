@@ -62,14 +62,14 @@ def choose_probe(
 
 def scores(model: AssociativeModel, probe: Probe) -> dict[str, float]:
     """The model's label-free statistics on the probe, by their names in `NAMES`, in [0, 1]."""
-    A = predict(model, probe.A)["embedding"]
+    A = predict(model, probe.A).embeddings
     outputs = predict(model, probe.B)
-    walk = association.walk(A, outputs["embedding"], model.similarity)
+    walk = association.walk(A, outputs.embeddings, model.similarity)
     p_correct = float(association.p_correct(walk.P_aba, probe.labels))
     entropy = float(association.visit_entropy(association.p_visit(walk.P_ab)))
-    mass = class_mass(A, outputs["embedding"], probe.labels, model.num_classes, model.similarity)
+    mass = class_mass(A, outputs.embeddings, probe.labels, model.num_classes, model.similarity)
     given = np.argmax(mass, axis=1)
-    agreement = float(np.mean(given == outputs["logits"].argmax(axis=1)))
+    agreement = float(np.mean(given == outputs.logits.argmax(axis=1)))
     parts = [p_correct, entropy / math.log(max(len(probe.B), 2)), agreement]
     # Sums of many small float32 numbers, which may end a hair outside.
     parts = [min(max(part, 0.0), 1.0) for part in parts]

@@ -1,14 +1,33 @@
-"""How good a model is: test error, confusion matrix, error of each class."""
+"""How good a model is on labelled images: errors, confusion matrix, and what they come from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from semisup.data.dataset import Images
+from semisup.evaluation import names
 from semisup.models.associative_model import AssociativeModel
 
-_AT_ONCE = 500  # images, which bounds the memory
+_BATCH_SIZE = 500  # images, which bounds the memory
+
+# Columns: of a whole table, of the errors in it, and of names, to which long ones are cut.
+_TABLE_WIDTH, _ERROR_WIDTH = 100, 8
+_SHORTEST_NAME, _NAME_IN_MATRIX, _NAME_IN_LIST = 4, 10, 15
+_CONFUSIONS = 3  # in a row of the list: the most frequent ones
+
+
+class Predictions(NamedTuple):
+    """What a model makes of images.
+
+    Attributes:
+        embeddings: float32 [N, D].
+        logits: float32 [N, classes].
+    """
+
+    embeddings: np.ndarray
+    logits: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -38,14 +57,82 @@ class Report:
         nothing = np.full(len(images), np.nan)
         return np.divide(100.0 * wrong, images, out=nothing, where=images > 0)
 
+    @property
+    def balanced_error(self) -> float:
+        """The mean of the classes' errors, in percent: 100 less the balanced accuracy.
+
+        Every class counts the same, however many images it has; one without images is left out.
+        """
+        return float(np.nanmean(self.error_per_class))
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean of the classes' F1 scores, in [0, 1].
+
+        F1 is the harmonic mean of precision and recall, 0 for a class that is never predicted
+        rightly. A class without images that is never predicted is left out.
+        """
+        total = self.confusion.sum(axis=0) + self.confusion.sum(axis=1)
+        present = total > 0
+        return float(np.mean(2.0 * np.diag(self.confusion)[present] / total[present]))
+
     def table(self) -> str:
-        """The confusion matrix and the error of each class, as text to read."""
-        names = [name[:10] for name in self.class_names]
-        rows = [["", *names, "error"]]
-        for name, counts, error in zip(names, self.confusion, self.error_per_class, strict=True):
-            rows.append([name, *(str(n) if n else "." for n in counts), f"{error:.1f}%"])
-        width = 1 + max(len(cell) for row in rows for cell in row)
-        return "\n".join("".join(cell.rjust(width) for cell in row) for row in rows)
+        """The errors as text to read, at most 100 columns wide.
+
+        Of few classes the confusion matrix and the error of each class; of many a list, with
+        what each class is most often mistaken for.
+        """
+        count = max(len(str(self.confusion.max())), _SHORTEST_NAME)
+        widest = (_TABLE_WIDTH - _ERROR_WIDTH) // (len(self.class_names) + 1) - 1
+        if widest < count:
+            return self._list()
+        short = names.shorten(self.class_names, min(widest, _NAME_IN_MATRIX))
+        rows = [["", *short]]
+        for name, counts in zip(short, self.confusion, strict=True):
+            rows.append([name, *(str(n) if n else "." for n in counts)])
+        width = 1 + max(names.columns(cell) for row in rows for cell in row)
+        errors = ["error", *map(_percent, self.error_per_class)]
+        return "\n".join(
+            "".join(_right(cell, width) for cell in row) + error.rjust(_ERROR_WIDTH)
+            for row, error in zip(rows, errors, strict=True)
+        )
+
+    def _list(self) -> str:
+        short = names.shorten(self.class_names, _NAME_IN_LIST)
+        rows = [("class", "images", "error", "most often mistaken for")]
+        for c, (counts, error) in enumerate(zip(self.confusion, self.error_per_class, strict=True)):
+            wrong = np.where(np.arange(len(counts)) == c, 0, counts)
+            order = np.argsort(-wrong, kind="stable")[:_CONFUSIONS]
+            mistakes = ", ".join(f"{short[i]} ({wrong[i]})" for i in order if wrong[i])
+            rows.append((short[c], str(counts.sum()), _percent(error), mistakes))
+        width = max(names.columns(row[0]) for row in rows)
+        numbers = 2 + max(len(cell) for row in rows for cell in row[1:3])
+        left = 2 * numbers + 2 + width
+        return "\n".join(
+            (
+                row[0]
+                + " " * (width - names.columns(row[0]))
+                + "".join(cell.rjust(numbers) for cell in row[1:3])
+                + "  "
+                + _fit(row[3], _TABLE_WIDTH - left)
+            ).rstrip()
+            for row in rows
+        )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's predictions of labelled images, and how right they are.
+
+    Attributes:
+        embeddings: of the images, float32 [N, D].
+        logits: float32 [N, classes].
+        report: the mistakes.
+    """
+
+    embeddings: np.ndarray
+    logits: np.ndarray
+    report: Report
 
 
 def evaluate(
@@ -53,16 +140,23 @@ def evaluate(
     images: Images,
     labels: np.ndarray,
     class_names: Sequence[str],
-) -> Report:
+) -> Evaluation:
     """Classify labelled images and count the mistakes.
 
     Args:
         model: the model.
         images: [N, H, W, C], as the model takes them.
-        labels: integers [N].
+        labels: integers [N], in [0, classes).
         class_names: one for each class.
+
+    Example:
+        >>> found = evaluate(model, digits.test_images, digits.test_labels, digits.class_names)
+        >>> found.report.error, found.report.balanced_error, found.report.macro_f1
+        >>> print(found.report.table())
     """
-    return count_mistakes(labels, predict(model, images)["logits"].argmax(axis=1), class_names)
+    embeddings, logits = predict(model, images)
+    report = count_mistakes(labels, logits.argmax(axis=1), class_names)
+    return Evaluation(embeddings, logits, report)
 
 
 def count_mistakes(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]) -> Report:
@@ -73,10 +167,32 @@ def count_mistakes(labels: np.ndarray, predicted: np.ndarray, class_names: Seque
     return Report(confusion.astype(np.int64), tuple(class_names))
 
 
-def predict(model: AssociativeModel, images: Images) -> dict[str, np.ndarray]:
-    """Embeddings [N, D] and logits [N, classes] of the images, float32."""
+def predict(model: AssociativeModel, images: Images) -> Predictions:
+    """Embed and classify images, in batches.
+
+    Args:
+        model: the model.
+        images: [N, H, W, C], at least one, as the model takes them.
+    """
     parts = [
-        model.predict_on_batch(np.asarray(images[i : i + _AT_ONCE]))
-        for i in range(0, len(images), _AT_ONCE)
+        model.predict_on_batch(np.asarray(images[i : i + _BATCH_SIZE]))
+        for i in range(0, len(images), _BATCH_SIZE)
     ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return Predictions(
+        *(np.concatenate([part[name] for part in parts]) for name in ("embedding", "logits"))
+    )
+
+
+def _percent(error: float) -> str:
+    return f"{error:.1f}%" if np.isfinite(error) else "-"
+
+
+def _right(text: str, width: int) -> str:
+    return " " * (width - names.columns(text)) + text
+
+
+def _fit(mistakes: str, width: int) -> str:
+    """As many of the mistakes, separated by commas, as fit."""
+    while names.columns(mistakes) > width and ", " in mistakes:
+        mistakes = mistakes.rpartition(", ")[0]
+    return mistakes

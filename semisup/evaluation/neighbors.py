@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Neighbours(NamedTuple):
+class Neighbors(NamedTuple):
     """The nearest of some embeddings to each of others.
 
     Attributes:
@@ -17,7 +17,7 @@ class Neighbours(NamedTuple):
     similarity: np.ndarray
 
 
-def nearest(queries: np.ndarray, embeddings: np.ndarray, count: int) -> Neighbours:
+def nearest(queries: np.ndarray, embeddings: np.ndarray, count: int) -> Neighbors:
     """The `count` embeddings nearest to each query.
 
     Args:
@@ -29,4 +29,4 @@ def nearest(queries: np.ndarray, embeddings: np.ndarray, count: int) -> Neighbou
 
     search = NearestNeighbors(n_neighbors=min(count, len(embeddings)), metric="cosine")
     distance, indices = search.fit(embeddings).kneighbors(queries)
-    return Neighbours(indices, 1.0 - distance)
+    return Neighbors(indices, 1.0 - distance)

@@ -121,8 +121,8 @@ def write(folder: Path, setup: Experiment, count: int) -> np.ndarray:
         )
     spread = np.linspace(0, len(split.labeled) - 1, min(_LABELED, len(split.labeled)), dtype=int)
     labeled = split.labeled[spread]
-    A = predict(model, dataset.train_images[labeled])["embedding"]
-    B = predict(model, dataset.unlabeled_pool[pool])["embedding"]
+    A = predict(model, dataset.train_images[labeled]).embeddings
+    B = predict(model, dataset.unlabeled_pool[pool]).embeddings
     signs = walk_signs(A, B, dataset.train_labels[labeled], model.similarity)
     score = scores(signs)
     chosen = choose(score, B, min(count, len(pool)))

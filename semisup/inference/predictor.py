@@ -46,8 +46,8 @@ def predict_images(trained: Trained, names: list[str], images: Images) -> list[P
     """
     labeled = trained.labeled
     outputs = predict(trained.model, images)
-    P = softmax(outputs["logits"], axis=1)
-    indices, similarity = nearest(outputs["embedding"], labeled.embeddings, 1)
+    P = softmax(outputs.logits, axis=1)
+    indices, similarity = nearest(outputs.embeddings, labeled.embeddings, 1)
     return [
         Prediction(
             name,

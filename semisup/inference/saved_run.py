@@ -65,7 +65,7 @@ def collect_labeled(setup: Experiment) -> Labeled:
     count = min(_IMAGES_KEPT, len(by_class))
     spread = by_class[np.linspace(0, len(by_class) - 1, count, dtype=int)]
     return Labeled(
-        embeddings=predict(setup.model, dataset.train_images[indices])["embedding"],
+        embeddings=predict(setup.model, dataset.train_images[indices]).embeddings,
         labels=labels,
         names=np.array(dataset.train_names(indices)),
         class_names=np.array(dataset.class_names),

@@ -53,7 +53,9 @@ class Judge:
         """
         dataset = self._setup.dataset
         with self._judged() as model:
-            report = evaluate(model, dataset.test_images, dataset.test_labels, dataset.class_names)
+            report = evaluate(
+                model, dataset.test_images, dataset.test_labels, dataset.class_names
+            ).report
             scores = label_free.scores(model, self._label_free_probe)
             tensorboard.write_evaluation(step, report, model, self._sample, self._probe)
         tensorboard.write_label_free(step, scores)

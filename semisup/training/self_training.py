@@ -90,7 +90,7 @@ def teach(teacher: Path, dataset: Dataset, split: Split, share: float) -> Taught
         candidates = np.setdiff1d(candidates, split.labeled)
     if len(candidates) == 0:
         return Taught(candidates, candidates)
-    logits = predict(model, pool[candidates])["logits"]
+    logits = predict(model, pool[candidates]).logits
     labels = logits.argmax(axis=1)
     of_labelled = np.isin(labels, dataset.train_labels[split.labeled])
     sureness = np.where(of_labelled, _log_odds(logits), -np.inf)

@@ -133,7 +133,7 @@ def to_pixels(figure: Figure) -> np.ndarray:
 
 
 def _draw_walks(axes: matplotlib.axes.Axes, model: AssociativeModel, sample: WalkSample) -> None:
-    A, B = (predict(model, images)["embedding"] for images in sample)
+    A, B = (predict(model, images).embeddings for images in sample)
     walk = association.walk(A, B, model.similarity)
     x_a, x_b = ((np.arange(len(images)) + 0.5) * _WIDTH / len(images) for images in sample)
     size = 0.92 * _WIDTH / max(len(A), len(B), 16)

@@ -30,11 +30,11 @@ def neighbours_figure(model: AssociativeModel, dataset: Dataset, split: Split) -
     random = np.random.default_rng(0)
     count = min(_AT_MOST, len(split.unlabeled))
     pool = np.sort(random.choice(split.unlabeled, count, replace=False))
-    embeddings = predict(model, dataset.unlabeled_pool[pool])["embedding"]
+    embeddings = predict(model, dataset.unlabeled_pool[pool]).embeddings
     classes = np.unique(dataset.test_labels)[:_CLASSES]
     tests = [random.choice(np.flatnonzero(dataset.test_labels == c)) for c in classes]
     test_images = [np.asarray(dataset.test_images[i]) for i in tests]
-    found = nearest(predict(model, np.stack(test_images))["embedding"], embeddings, _NEIGHBOURS)
+    found = nearest(predict(model, np.stack(test_images)).embeddings, embeddings, _NEIGHBOURS)
     rows = [
         (image, dataset.class_names[c], *row)
         for image, c, *row in zip(test_images, classes, *found, strict=True)

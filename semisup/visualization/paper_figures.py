@@ -25,7 +25,7 @@ def write_figures(setup: Experiment, step: int, folder: Path) -> list[Path]:
     untrained = experiment.build_model(setup.recipe, setup.dataset)
     walked = {"at the start": untrained, f"after {step:,} steps": setup.model}
     sample = figures.choose_walk_sample(setup.dataset, setup.split)
-    logits = predict(setup.model, setup.dataset.test_images)["logits"]
+    logits = predict(setup.model, setup.dataset.test_images).logits
     drawn = {
         "figure2.png": figures.association_figure(walked, sample),
         "figure3.png": mistakes_figure(setup.dataset, setup.split, logits),

@@ -47,8 +47,8 @@ def write(logdir: Path, setup: Experiment) -> None:
         for i in range(0, len(chosen), _AT_ONCE):
             pixels = np.asarray(images[chosen[i : i + _AT_ONCE]])
             outputs = predict(setup.model, pixels)
-            embeddings.append(outputs["embedding"])
-            logits.append(outputs["logits"])
+            embeddings.append(outputs.embeddings)
+            logits.append(outputs.logits)
             thumbnails += [as_rgb(shaped(x, (side, side, x.shape[2]))) for x in pixels]
     predicted = np.concatenate(logits).argmax(axis=1)
     sets = ["labelled"] * len(labeled) + ["test"] * len(test)

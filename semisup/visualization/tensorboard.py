@@ -66,7 +66,7 @@ def write_label_free(step: int, scores: Mapping[str, float]) -> None:
 
 def write_end(step: int, setup: Experiment) -> None:
     """Figures 3 and 4, which cost some seconds: at the end of a run only."""
-    logits = predict(setup.model, setup.dataset.test_images)["logits"]
+    logits = predict(setup.model, setup.dataset.test_images).logits
     mistakes = mistakes_figure(setup.dataset, setup.split, logits)
     tf.summary.image("mistakes", figures.to_pixels(mistakes), step)
     neighbours = neighbours_figure(setup.model, setup.dataset, setup.split)
@@ -98,7 +98,7 @@ def write_evaluation(
     walks = figures.association_figure({f"associations at step {step}": model}, sample)
     tf.summary.image("associations", figures.to_pixels(walks), step)
 
-    A, B = (predict(model, images)["embedding"] for images in probe)
+    A, B = (predict(model, images).embeddings for images in probe)
     P_visit = association.p_visit(association.walk(A, B, model.similarity).P_ab)
     tf.summary.histogram("walk/visit_probability", P_visit, step)
     tf.summary.histogram("embedding/labelled", A, step)

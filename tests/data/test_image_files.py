@@ -91,7 +91,7 @@ def test_evaluation_and_pictures_read_files(folder, monkeypatch):
     expected, got = (
         predict(setup.model, setup.dataset.test_images) for setup in (in_memory, in_files)
     )
-    np.testing.assert_array_equal(got["logits"], expected["logits"])
+    np.testing.assert_array_equal(got.logits, expected.logits)
     samples = [choose_walk_sample(setup.dataset, setup.split) for setup in (in_memory, in_files)]
     for one, other in zip(*samples, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -136,7 +136,7 @@ def test_batches_and_evaluations_are_the_same_ones(path, monkeypatch, changes):
         np.testing.assert_array_equal(one[0], other[0])
         np.testing.assert_array_equal(one[1], other[1])
     wanted, got = (predict(s.model, s.dataset.test_images) for s in (in_memory, in_file))
-    np.testing.assert_array_equal(got["logits"], wanted["logits"])
+    np.testing.assert_array_equal(got.logits, wanted.logits)
 
 
 def test_target_in_a_file_joins_a_grey_source_in_memory(path, monkeypatch, tmp_path):

@@ -1,30 +1,77 @@
 import keras
 import numpy as np
 import pytest
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
-from semisup.evaluation.metrics import Report, evaluate, predict
+from semisup.evaluation.metrics import Report, count_mistakes, evaluate, predict
+from semisup.evaluation.names import columns
 from semisup.models.associative_model import AssociativeModel
 
 CONFUSION = np.array([[8, 2, 0], [0, 5, 0], [1, 1, 3]])
 
 
-def test_errors_are_counted_by_hand():
+def test_report_counts_errors():
     report = Report(CONFUSION, ("cat", "dog", "meerkat"))
     assert report.error == pytest.approx(100 * 4 / 20)
     np.testing.assert_allclose(report.error_per_class, [20.0, 0.0, 40.0])
+    assert report.balanced_error == pytest.approx(20.0)
 
 
-def test_class_without_images_has_no_error():
+def test_report_has_no_error_of_a_class_without_images():
     report = Report(np.array([[4, 0], [0, 0]]), ("a", "b"))
     assert report.error == 0.0
     np.testing.assert_array_equal(report.error_per_class, [0.0, np.nan])
+    assert report.balanced_error == 0.0
+    assert "-" in report.table().splitlines()[2].split()
 
 
-def test_table_shows_names_counts_and_errors():
+@pytest.mark.filterwarnings("ignore:y_pred contains classes")  # scikit-learn's, of class 5
+@pytest.mark.parametrize("missing", [[], [2], [2, 5]])
+def test_report_agrees_with_scikit_learn(missing):
+    """Unequal classes, one of which (5) is never predicted, some without images."""
+    random = np.random.default_rng(0)
+    labels = random.choice(6, 500, p=[0.4, 0.3, 0.1, 0.1, 0.07, 0.03])
+    labels = labels[~np.isin(labels, missing)]
+    predicted = np.where(random.random(len(labels)) < 0.6, labels, random.integers(0, 5, 1))
+    predicted[predicted == 5] = 0
+    report = count_mistakes(labels, predicted, "abcdef")
+    balanced = balanced_accuracy_score(labels, predicted)
+    assert report.balanced_error == pytest.approx(100 * (1 - balanced))
+    f1 = f1_score(labels, predicted, average="macro", zero_division=0)
+    assert report.macro_f1 == pytest.approx(f1)
+    assert report.error == pytest.approx(100 * (1 - accuracy_score(labels, predicted)))
+
+
+def test_report_table_shows_names_counts_and_errors():
     lines = Report(CONFUSION, ("cat", "dog", "a very long name")).table().splitlines()
-    assert lines[0].split() == ["cat", "dog", "a", "very", "lon", "error"]
+    assert lines[0].split() == ["cat", "dog", "a", "very", "lo…", "error"]
     assert lines[1].split() == ["cat", "8", "2", ".", "20.0%"]
     assert len({len(line) for line in lines}) == 1
+
+
+def test_report_table_of_many_classes_is_a_list():
+    confusion = 900 * np.eye(43, dtype=np.int64)
+    confusion[2, [5, 7, 8, 9]] = [10, 60, 20, 10]
+    class_names = tuple(f"{'speed limit ' * 9}{i}" for i in range(43))
+    lines = Report(confusion, class_names).table().splitlines()
+    assert len(lines) == 44
+    assert max(map(len, lines)) <= 100
+    assert lines[0].split() == ["class", "images", "error", "most", "often", "mistaken", "for"]
+    assert len({line[:15] for line in lines[1:]}) == 43
+    name = [line[:15].rstrip() for line in lines[1:]]
+    assert lines[3].split("  ")[-1] == f"{name[7]} (60), {name[8]} (20), {name[5]} (10)"
+    assert "1000" in lines[3]
+    assert "10.0%" in lines[3]
+    assert lines[1].split()[-1] == "0.0%"
+
+
+@pytest.mark.parametrize("classes", [2, 10, 16, 17, 20, 25, 43, 100])
+def test_report_table_fits_a_terminal(classes):
+    confusion = np.random.default_rng(0).integers(0, 1000, (classes, classes))
+    class_names = tuple("猫" * 40 + f"_$_{i}\t" for i in range(classes))
+    lines = Report(confusion, class_names).table().splitlines()
+    assert len(lines) == classes + 1
+    assert max(map(columns, lines)) <= 100
 
 
 def test_evaluate_equals_a_count_over_predictions():
@@ -32,16 +79,18 @@ def test_evaluate_equals_a_count_over_predictions():
     network = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
     model = AssociativeModel(network, 3)
     random = np.random.default_rng(0)
-    images = random.integers(
-        0, 256, (1203, 4, 4, 1), dtype=np.uint8
-    )  # not a whole number of batches
+    # Not a whole number of batches.
+    images = random.integers(0, 256, (1203, 4, 4, 1), dtype=np.uint8)
     labels = random.integers(0, 3, 1203)
-    report = evaluate(model, images, labels, ("a", "b", "c"))
+    found = evaluate(model, images, labels, ("a", "b", "c"))
+    report = found.report
     outputs = predict(model, images)
-    predicted = outputs["logits"].argmax(axis=1)
+    predicted = outputs.logits.argmax(axis=1)
     for true in range(3):
         for guess in range(3):
             count = np.sum((labels == true) & (predicted == guess))
             assert report.confusion[true, guess] == count
     assert report.error == pytest.approx(100 * np.mean(predicted != labels))
-    np.testing.assert_allclose(outputs["embedding"], images.reshape(1203, 16), rtol=1e-6)
+    np.testing.assert_allclose(outputs.embeddings, images.reshape(1203, 16), rtol=1e-6)
+    np.testing.assert_array_equal(found.embeddings, outputs.embeddings)
+    np.testing.assert_array_equal(found.logits, outputs.logits)

@@ -35,10 +35,10 @@ def test_predictions_are_those_of_the_model_and_of_a_search_by_hand(finished_run
     right = [row.predicted_class == f"digit_{y}" for row, y in zip(rows, labels, strict=True)]
     assert np.mean(right) > 0.8
     for i, row in enumerate(rows):
-        shares = np.exp(outputs["logits"][i] - outputs["logits"][i].max())
+        shares = np.exp(outputs.logits[i] - outputs.logits[i].max())
         shares /= shares.sum()
         assert row.probability == pytest.approx(shares.max(), abs=1e-5)
-        e = outputs["embedding"][i]
+        e = outputs.embeddings[i]
         cosines = [e @ a / np.linalg.norm(e) / np.linalg.norm(a) for a in run.labeled.embeddings]
         assert row.cosine_similarity == pytest.approx(max(cosines), abs=1e-5)
         assert row.nearest_labeled == run.labeled.names[int(np.argmax(cosines))]

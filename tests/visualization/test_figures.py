@@ -48,7 +48,7 @@ def test_sample_shows_labelled_images_by_class_and_unlabelled_in_order():
 
 def test_lines_are_as_dark_as_the_steps_are_likely(model):
     sample = figures.choose_walk_sample(DATASET, SPLIT, per_class=2, unlabeled=12)
-    A, B = (predict(model, images)["embedding"] for images in sample)
+    A, B = (predict(model, images).embeddings for images in sample)
     walk = association.walk(A, B)
     [axes] = figures.association_figure({"title": model}, sample).axes
     first, second = (item for item in axes.collections if isinstance(item, LineCollection))

@@ -30,8 +30,8 @@ def test_every_point_has_its_image_its_class_and_its_embedding(finished_run):
         images.append(sheet[row * height :, column * width :][:height, :width, :1])
     run = saved_run.load(finished_run)
     outputs = predict(run.model, np.stack(images))
-    np.testing.assert_allclose(outputs["embedding"], points, rtol=1e-3, atol=1e-4)
-    names = run.labeled.class_names[outputs["logits"].argmax(axis=1)]
+    np.testing.assert_allclose(outputs.embeddings, points, rtol=1e-3, atol=1e-4)
+    names = run.labeled.class_names[outputs.logits.argmax(axis=1)]
     assert [row["predicted"] for row in rows] == list(names)
     # The place of the bright block is the class, as `easy_digits` has it.
     setup = experiment.build(directory.read_recipe(finished_run))

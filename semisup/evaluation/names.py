@@ -1,0 +1,79 @@
+"""Class and file names as people read them: printable, short, and still distinct."""
+
+import bisect
+import itertools
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+
+_ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
+
+
+def printable(name: str) -> str:
+    """The name without control characters, and encodable as UTF-8.
+
+    Tabs, newlines and the like become escapes (`\\t`), as do the bytes of a file name that is
+    not UTF-8 (`\\xe8`).
+    """
+    return "".join(c if c.isprintable() else _escape(c) for c in name)
+
+
+def shorten(names: Sequence[str], width: int) -> list[str]:
+    """Names at most `width` columns wide, distinct where the given ones are.
+
+    A long name is cut at its end; those that would then look alike are cut in the middle, and
+    those that still do get their number.
+
+    Args:
+        names: any text; made `printable` first.
+        width: of each at most, in columns of a terminal; 4 or more.
+
+    Example:
+        >>> shorten(["cat", "german shepherd", "german pointer"], 10)
+        ['cat', 'germa…herd', 'germa…nter']
+    """
+    full = [printable(name) for name in names]
+
+    def at_end(number: int, name: str) -> str:
+        return _prefix(name, width - 1).rstrip() + _ELLIPSIS
+
+    def in_middle(number: int, name: str) -> str:
+        tail = (width - 1) // 2
+        return _prefix(name, width - 1 - tail) + _ELLIPSIS + _prefix(name[::-1], tail)[::-1]
+
+    def numbered(number: int, name: str) -> str:
+        end = _ELLIPSIS + str(number)
+        return _prefix(name, width - len(end)) + end
+
+    shown = full
+    too_long = [columns(name) > width for name in full]
+    for cut in (at_end, in_middle, numbered):
+        count = Counter(shown)
+        shown = [
+            cut(number, name) if long and (columns(short) > width or count[short] > 1) else short
+            for number, (name, short, long) in enumerate(zip(full, shown, too_long, strict=True))
+        ]
+    return shown
+
+
+def columns(text: str) -> int:
+    """The columns that text takes in a terminal: Chinese characters take two each."""
+    return sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _escape(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # a byte of a name that is not UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
+
+def _prefix(text: str, width: int) -> str:
+    """The beginning of the text that is at most `width` columns wide."""
+    ends = list(itertools.accumulate(map(_columns, text)))
+    return text[: bisect.bisect_right(ends, width)]

@@ -1,0 +1,44 @@
+import pytest
+
+from semisup.evaluation import names
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("from_$5_to_$10_", "from_$5_to_$10_"),
+        ("a\tb\nc", r"a\tb\nc"),
+        (b"ch\xe8vre".decode("utf-8", "surrogateescape"), r"ch\xe8vre"),
+        ("\ud800", r"\ud800"),
+        ("猫 und Hündin", "猫 und Hündin"),
+        ("right\u202eleft", r"right\u202eleft"),
+    ],
+)
+def test_printable_escapes_what_cannot_be_printed(name, shown):
+    assert names.printable(name) == shown
+    names.printable(name).encode("utf-8")
+
+
+def test_shorten_cuts_to_distinct_names():
+    assert names.shorten(["cat", "meerkat of the desert"], 10) == ["cat", "meerkat o…"]
+    # Cut in the middle, where the ends tell them apart.
+    breeds = ["german shepherd", "german sheep", "german shorthair"]
+    assert names.shorten(breeds, 10) == ["germa…herd", "germa…heep", "germa…hair"]
+    assert names.shorten(["猫" * 9], 6) == ["猫猫…"]
+    # By number, where nothing else does.
+    alike = ["x" * 30 + c + "y" * 30 for c in "ab"]
+    assert names.shorten(alike, 10) == ["xxxxxxxx…0", "xxxxxxxx…1"]
+
+
+@pytest.mark.parametrize("width", [4, 7, 12])
+def test_shorten_keeps_many_long_names_apart(width):
+    given = [f"{'road sign ' * 5}{i} {'of the motorway ' * 5}" for i in range(120)]
+    short = names.shorten(given, width)
+    assert len(set(short)) == 120
+    assert max(map(len, short)) <= width
+
+
+def test_columns_counts_wide_characters_twice():
+    assert names.columns("cat") == 3
+    assert names.columns("猫x") == 3
+    assert names.columns("e\u0301") == 1
