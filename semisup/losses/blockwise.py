@@ -1,13 +1,13 @@
 """The walk A -> B -> A without its [N, M] matrices, for thousands of classes.
 
-The losses read two things of a walk: the round trips that stay in their class, and how
-often each B_j is visited. Both are sums over steps that a block of B at a time can give:
+The losses need two results of a walk: the round trips within each class, and how often each
+B_j is visited. Both are sums over B, computed block by block:
 
     sum_j exp M_ij, sum_i exp M_ij       first pass over B: what (2) divides by
     P_ab, P_ba^T                         second pass: (2)
     P_aba within each class, P_visit     (3), (9)
 
-The gradient makes the blocks again instead of keeping them: with G and v the gradients of
+The gradient computes the blocks again instead of keeping them: with G and v the gradients of
 the round trips and (over N) of the visits, U = v + G P_ba^T and W = G^T P_ab,
 
     u_i = sum_j P_ab_ij U_ij                                   first pass over B
@@ -18,12 +18,13 @@ N times M. The result is exact: rounding apart, that of `association.walk`.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-# Classes of alike size (within a factor of four) lie in one bucket, where each has the room of
-# the largest; so there are at most four times as many rows as samples in A, and just as many
+# Classes of similar size (within a factor of four) lie in one bucket, where each is padded to the
+# largest; so there are at most four times as many rows as samples in A, and just as many
 # if all classes are of one size. The last bucket has all classes of 4**7 samples and more.
 _BUCKETS = 8
 
@@ -32,12 +33,12 @@ _NOWHERE = -1e30
 
 
 class ClassWalk(NamedTuple):
-    """What the losses read of a walk.
+    """What the losses need of a walk.
 
     Attributes:
         round_trips: for each bucket of classes, P_aba within each class, float32
             [classes, size, size]; meaningless where `present` is False.
-        present: for each bucket, which places hold a sample, bool [classes, size].
+        present: for each bucket, which positions hold a sample, bool [classes, size].
         P_visit: float32 [M], equation (9).
     """
 
@@ -59,16 +60,17 @@ def class_walk(A: tf.Tensor, B: tf.Tensor, labels: tf.Tensor, block_size: int) -
     """
     rows, present = _buckets(labels)
     row = tf.concat([tf.reshape(part, [-1]) for part in rows], axis=0)
-    there = tf.concat([tf.reshape(part, [-1]) for part in present], axis=0)
-    nowhere = tf.where(there, 0.0, _NOWHERE)
-    A = tf.concat([tf.gather(A, row) * tf.cast(there, A.dtype)[:, None], nowhere[:, None]], axis=1)
+    is_sample = tf.concat([tf.reshape(part, [-1]) for part in present], axis=0)
+    nowhere = tf.where(is_sample, 0.0, _NOWHERE)
+    samples = tf.gather(A, row) * tf.cast(is_sample, A.dtype)[:, None]
+    A = tf.concat([samples, nowhere[:, None]], axis=1)
     B = tf.concat([B, tf.ones_like(B[:, :1])], axis=1)
-    *round_trips, P_visit = _walk(A, B, there, [tf.shape(part) for part in rows], block_size)
+    *round_trips, P_visit = _walk(A, B, is_sample, [tf.shape(part) for part in rows], block_size)
     return ClassWalk(round_trips, present, P_visit)
 
 
 def _buckets(labels: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-    """For each bucket, the indices of its classes' samples [classes, size], and which are any."""
+    """For each bucket, indices of its classes' samples [classes, size], and which are samples."""
     _, number, counts = tf.unique_with_counts(tf.reshape(labels, [-1]))
     order = tf.argsort(number, stable=True)
     first = tf.cumsum(counts, exclusive=True)
@@ -87,96 +89,160 @@ def _buckets(labels: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
 
 
 def _walk(
-    A: tf.Tensor, B: tf.Tensor, there: tf.Tensor, shapes: list[tf.Tensor], block_size: int
+    A: tf.Tensor, B: tf.Tensor, present: tf.Tensor, shapes: list[tf.Tensor], block_size: int
 ) -> list[tf.Tensor]:
     """P_aba within each class of each bucket, and P_visit.
 
     Args:
         A: the samples of the buckets one after the other, [rows, D].
         B: [M, D].
-        there: which rows are a sample, bool [rows].
+        present: which rows are a sample, bool [rows].
         shapes: (classes, size) of each bucket.
         block_size: as many of B at a time.
     """
-    there = tf.cast(there, tf.float32)
-    share = (there / tf.maximum(tf.reduce_sum(there), 1.0))[None, :]  # of each row in P_visit
-
-    def normalisers(B_block, chosen, most, total):
-        M = tf.matmul(A, B_block, transpose_b=True)
-        # The running softmax: what was summed so far moves to the new maximum.
-        higher = tf.maximum(most, tf.reduce_max(M, axis=1, keepdims=True))
-        total *= tf.exp(most - higher)
-        total += tf.reduce_sum(tf.exp(M - higher), axis=1, keepdims=True)
-        most_of_column = tf.reduce_max(M, axis=0)
-        return (higher, total), [most_of_column, tf.reduce_sum(tf.exp(M - most_of_column), axis=0)]
+    samples = tf.cast(present, tf.float32)
+    share = (samples / tf.maximum(tf.reduce_sum(samples), 1.0))[None, :]  # of each row in P_visit
 
     @tf.custom_gradient
-    def walk(A_again, B_again):
-        del A_again, B_again  # the same tensors; a gradient function must not capture others
-        rows = tf.shape(A)[0]
-        start = (tf.fill([rows, 1], A.dtype.min), tf.zeros([rows, 1]))
-        (most, total), [column_most, column_total] = _over_blocks(
-            B, block_size, normalisers, start, [[], []]
-        )
-        row_scale, column_scale = 1.0 / total, 1.0 / column_total
+    def walk(A: tf.Tensor, B: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], Callable[..., Any]]:
+        steps = _normalised_steps(A, B, block_size)
+        round_trips, P_visit = _round_trips_and_visits(steps, share, shapes)
 
-        def probabilities(B_block, chosen):
-            # The maximum apart from the sum: their logarithm in one number would round off
-            # what large similarities differ by.
-            M = tf.matmul(A, B_block, transpose_b=True)
-            P_ab = tf.exp(M - most) * row_scale
-            return P_ab, tf.exp(M - column_most[chosen]) * column_scale[chosen]
-
-        def sums(B_block, chosen, round_trips):
-            P_ab, P_ba = probabilities(B_block, chosen)
-            round_trips = [
-                total + tf.matmul(ab, ba, transpose_b=True)
-                for total, ab, ba in zip(
-                    round_trips, _by_class(P_ab, shapes), _by_class(P_ba, shapes), strict=True
-                )
-            ]
-            return (round_trips,), [tf.matmul(share, P_ab)[0]]
-
-        nothing = [tf.zeros([shape[0], shape[1], shape[1]]) for shape in shapes]
-        (round_trips,), [P_visit] = _over_blocks(B, block_size, sums, (nothing,), [[]])
-
-        def gradient(*gradients):
+        def gradient(*gradients: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             *G, visits = gradients
-
-            def visit_part(B_block, chosen, u):
-                P_ab = tf.exp(tf.matmul(A, B_block, transpose_b=True) - most)
-                return (u + tf.matmul(P_ab, visits[chosen][:, None]),), []
-
-            (u,), _ = _over_blocks(B, block_size, visit_part, (tf.zeros([rows, 1]),), [])
-            u = u * row_scale * tf.transpose(share) + _together(
-                [
-                    tf.reduce_sum(g * P, axis=2, keepdims=True)
-                    for g, P in zip(G, round_trips, strict=True)
-                ]
-            )
-
-            def products(B_block, chosen, dA):
-                P_ab, P_ba = probabilities(B_block, chosen)
-                U = _together(
-                    [tf.matmul(g, x) for g, x in zip(G, _by_class(P_ba, shapes), strict=True)]
-                )
-                W = _together(
-                    [
-                        tf.matmul(g, x, transpose_a=True)
-                        for g, x in zip(G, _by_class(P_ab, shapes), strict=True)
-                    ]
-                )
-                U += tf.matmul(share, visits[chosen][None, :], transpose_a=True)
-                W *= P_ba
-                dM = P_ab * (U - u) + W - P_ba * tf.reduce_sum(W, axis=0)
-                return (dA + tf.matmul(dM, B_block),), [tf.matmul(dM, A, transpose_a=True)]
-
-            (dA,), [dB] = _over_blocks(B, block_size, products, (tf.zeros_like(A),), [[A.shape[1]]])
-            return dA, dB
+            u = _mean_of_U(steps, share, round_trips, G, visits)
+            return _gradients_of_A_and_B(steps, share, shapes, u, G, visits)
 
         return (*round_trips, P_visit), gradient
 
     return walk(A, B)
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """The steps A -> B and B -> A, equation (2), of which any block can be computed.
+
+    The maximum and the sum of a softmax are kept apart: their logarithm in one number would
+    round off what large similarities differ by.
+
+    Attributes:
+        A: [rows, D].
+        B: [M, D].
+        block_size: as many of B at a time.
+        row_max: the largest similarity of each row, [rows, 1].
+        row_scale: 1 / sum_j exp(M_ij - row_max_i), [rows, 1].
+        column_max: the largest similarity of each column, [M].
+        column_scale: 1 / sum_i exp(M_ij - column_max_j), [M].
+    """
+
+    A: tf.Tensor
+    B: tf.Tensor
+    block_size: int
+    row_max: tf.Tensor
+    row_scale: tf.Tensor
+    column_max: tf.Tensor
+    column_scale: tf.Tensor
+
+    def block(self, B_block: tf.Tensor, columns: slice) -> tuple[tf.Tensor, tf.Tensor]:
+        """P_ab and the transposed P_ba of these columns, each [rows, block]."""
+        M = tf.matmul(self.A, B_block, transpose_b=True)
+        P_ab = tf.exp(M - self.row_max) * self.row_scale
+        return P_ab, tf.exp(M - self.column_max[columns]) * self.column_scale[columns]
+
+
+def _normalised_steps(A: tf.Tensor, B: tf.Tensor, block_size: int) -> _Steps:
+    """First pass over B: what the softmaxes of equation (2) divide by."""
+
+    def add_block(B_block, columns, row_max, row_sum):
+        M = tf.matmul(A, B_block, transpose_b=True)
+        # The running softmax: what was summed so far moves to the new maximum.
+        higher = tf.maximum(row_max, tf.reduce_max(M, axis=1, keepdims=True))
+        row_sum *= tf.exp(row_max - higher)
+        row_sum += tf.reduce_sum(tf.exp(M - higher), axis=1, keepdims=True)
+        column_max = tf.reduce_max(M, axis=0)
+        column_sum = tf.reduce_sum(tf.exp(M - column_max), axis=0)
+        return (higher, row_sum), [column_max, column_sum]
+
+    rows = tf.shape(A)[0]
+    start = (tf.fill([rows, 1], A.dtype.min), tf.zeros([rows, 1]))
+    (row_max, row_sum), [column_max, column_sum] = _over_blocks(
+        B, block_size, add_block, start, [[], []]
+    )
+    return _Steps(A, B, block_size, row_max, 1.0 / row_sum, column_max, 1.0 / column_sum)
+
+
+def _round_trips_and_visits(
+    steps: _Steps, share: tf.Tensor, shapes: list[tf.Tensor]
+) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Second pass over B: equations (3), within each class, and (9)."""
+
+    def add_block(B_block, columns, round_trips):
+        P_ab, P_ba = steps.block(B_block, columns)
+        parts = zip(round_trips, _by_class(P_ab, shapes), _by_class(P_ba, shapes), strict=True)
+        round_trips = [total + tf.matmul(ab, ba, transpose_b=True) for total, ab, ba in parts]
+        return (round_trips,), [tf.matmul(share, P_ab)[0]]
+
+    start = [tf.zeros([shape[0], shape[1], shape[1]]) for shape in shapes]
+    (round_trips,), [P_visit] = _over_blocks(steps.B, steps.block_size, add_block, (start,), [[]])
+    return round_trips, P_visit
+
+
+def _mean_of_U(
+    steps: _Steps,
+    share: tf.Tensor,
+    round_trips: list[tf.Tensor],
+    G: list[tf.Tensor],
+    visits: tf.Tensor,
+) -> tf.Tensor:
+    """u_i = sum_j P_ab_ij U_ij, [rows, 1]: the gradient's first pass over B.
+
+    What G adds to U needs no pass: sum_j P_ab_ij (G P_ba^T)_ij = sum_k G_ik P_aba_ik.
+
+    Args:
+        steps: of the walk.
+        share: of each row in P_visit, [1, rows].
+        round_trips: P_aba within each class of each bucket, [classes, size, size].
+        G: their gradients.
+        visits: the gradient of P_visit, [M].
+    """
+
+    def add_block(B_block, columns, u):
+        M = tf.matmul(steps.A, B_block, transpose_b=True)
+        return (u + tf.matmul(tf.exp(M - steps.row_max), visits[columns][:, None]),), []
+
+    start = tf.zeros([tf.shape(steps.A)[0], 1])
+    (u,), _ = _over_blocks(steps.B, steps.block_size, add_block, (start,), [])
+    of_round_trips = _together(
+        [tf.reduce_sum(g * P, axis=2, keepdims=True) for g, P in zip(G, round_trips, strict=True)]
+    )
+    return u * steps.row_scale * tf.transpose(share) + of_round_trips
+
+
+def _gradients_of_A_and_B(
+    steps: _Steps,
+    share: tf.Tensor,
+    shapes: list[tf.Tensor],
+    u: tf.Tensor,
+    G: list[tf.Tensor],
+    visits: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """dM B and dM^T A: the gradient's second pass over B. Arguments as those of `_mean_of_U`."""
+
+    def add_block(B_block, columns, dA):
+        P_ab, P_ba = steps.block(B_block, columns)
+        of_ab, of_ba = _by_class(P_ab, shapes), _by_class(P_ba, shapes)
+        U = _together([tf.matmul(g, ba) for g, ba in zip(G, of_ba, strict=True)])
+        W = _together([tf.matmul(g, ab, transpose_a=True) for g, ab in zip(G, of_ab, strict=True)])
+        U += tf.matmul(share, visits[columns][None, :], transpose_a=True)
+        W *= P_ba
+        dM = P_ab * (U - u) + W - P_ba * tf.reduce_sum(W, axis=0)
+        return (dA + tf.matmul(dM, B_block),), [tf.matmul(dM, steps.A, transpose_a=True)]
+
+    width = steps.A.shape[1]
+    (dA,), [dB] = _over_blocks(
+        steps.B, steps.block_size, add_block, (tf.zeros_like(steps.A),), [[width]]
+    )
+    return dA, dB
 
 
 def _over_blocks(
@@ -186,40 +252,40 @@ def _over_blocks(
     state: tuple[Any, ...],
     per_column: list[list[int]],
 ) -> tuple[tuple[Any, ...], list[tf.Tensor]]:
-    """The state after body(block of B, where in B that is, *state) for each block of B in turn.
+    """Fold `body` over B, block by block: state = body(block of B, its slice of B, *state).
 
     Args:
         B: [M, D].
         block_size: as many of B at a time.
-        body: returns the next state, a tuple, and what it says of the block's samples, a list of
+        body: returns the next state, a tuple, and its outputs for the block, a list of
             tensors [block, ...].
         state: before the first block, a tuple of (lists of) tensors.
-        per_column: the shapes of what `body` says of one sample of B.
+        per_column: the shape of each output for one sample of B.
 
     Returns:
-        The state after the last block, and what `body` said, each as [M, ...].
+        The state after the last block, and the outputs for all of B, each [M, ...].
     """
     blocks = (tf.shape(B)[0] + block_size - 1) // block_size
-    columns = [
+    outputs = [
         tf.TensorArray(tf.float32, blocks, element_shape=[None, *shape], infer_shape=False)
         for shape in per_column
     ]
 
-    def step(i, state, columns):
-        chosen = slice(i * block_size, (i + 1) * block_size)
-        state, values = body(B[chosen], chosen, *state)
-        return i + 1, state, [c.write(i, v) for c, v in zip(columns, values, strict=True)]
+    def step(i, state, outputs):
+        columns = slice(i * block_size, (i + 1) * block_size)
+        state, values = body(B[columns], columns, *state)
+        return i + 1, state, [o.write(i, v) for o, v in zip(outputs, values, strict=True)]
 
     # TensorFlow may know more of a shape before the first block than after it.
     any_shape = tf.nest.map_structure(lambda x: tf.TensorShape([None] * x.shape.rank), state)
-    _, state, columns = tf.while_loop(
+    _, state, outputs = tf.while_loop(
         lambda i, *_: i < blocks,
         step,
-        (0, state, columns),
-        shape_invariants=(tf.TensorShape([]), any_shape, [tf.TensorShape(None)] * len(columns)),
+        (0, state, outputs),
+        shape_invariants=(tf.TensorShape([]), any_shape, [tf.TensorShape(None)] * len(outputs)),
         parallel_iterations=1,
     )
-    return state, [column.concat() for column in columns]
+    return state, [output.concat() for output in outputs]
 
 
 def _by_class(P: tf.Tensor, shapes: list[tf.Tensor]) -> list[tf.Tensor]:

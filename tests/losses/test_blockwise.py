@@ -133,7 +133,7 @@ def test_memory_holds_not_even_one_matrix():
     script = """
 import resource
 import numpy as np, tensorflow as tf
-from semisup import association
+from semisup.losses import association
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 labels = tf.constant(np.arange(8192) % 2048)
 
