@@ -1,1 +1,40 @@
-"""."""
+"""Losses on embeddings and logits: learning by association, and what goes with it.
+
+    losses = semisup.losses.association_losses(A, B, labels, metric="cosine", temperature=0.1)
+    loss = losses.walker + losses.visit
+
+A are labelled embeddings [N, D], B unlabelled ones [M, D]. All functions are pure.
+`association_losses` is what training needs; `walk`, `similarity`, `walker_loss` and `visit_loss`
+are its parts, one for each equation of the paper. Modules:
+
+    association      equations (1)-(10), classification loss, total loss
+    blockwise        the same walk without its [N, M] matrices, for large batches
+    pseudo_labels    labels that the walk gives to unlabelled samples
+"""
+
+from semisup.losses.association import (
+    AssociationLosses,
+    Walk,
+    association_losses,
+    classification_loss,
+    similarity,
+    total_loss,
+    visit_loss,
+    walk,
+    walker_loss,
+)
+from semisup.losses.pseudo_labels import class_mass, pseudo_label_loss
+
+__all__ = [
+    "AssociationLosses",
+    "Walk",
+    "association_losses",
+    "class_mass",
+    "classification_loss",
+    "pseudo_label_loss",
+    "similarity",
+    "total_loss",
+    "visit_loss",
+    "walk",
+    "walker_loss",
+]

@@ -21,6 +21,7 @@ order and number.
     loss = total_loss(losses.walker, losses.visit, classification_loss(logits, labels))
 """
 
+import numbers
 from typing import Any, NamedTuple
 
 import keras
@@ -56,7 +57,7 @@ class AssociationLosses(NamedTuple):
 
     Attributes:
         walker: walker loss, equation (6), in nats.
-        visit: visit loss, equation (8), in nats; its least value is log(M).
+        visit: visit loss, equation (8), in nats; its minimum is log(M).
         p_correct: probability of a correct walk, equation (4), in [0, 1].
         estimated_accuracy: see `estimated_accuracy`, in [0, 1].
         visit_entropy: see `visit_entropy`, in [0, log(M)] nats.
@@ -69,7 +70,9 @@ class AssociationLosses(NamedTuple):
     visit_entropy: Tensor
 
 
-def similarity(A: Tensor, B: Tensor, metric: str = "dot") -> Tensor:
+def similarity(
+    A: Tensor, B: Tensor, metric: str = "dot", temperature: float | Tensor = 1.0
+) -> Tensor:
     """M_ij, the similarity of A_i and B_j: equation (1).
 
     Args:
@@ -77,34 +80,50 @@ def similarity(A: Tensor, B: Tensor, metric: str = "dot") -> Tensor:
         B: unlabelled embeddings [M, D].
         metric: "dot" (the paper's choice), "cosine", or "euclidean" (the negative
             squared distance, so that near means similar).
+        temperature: what similarities are divided by, above 0: a number or a scalar tensor. The
+            smaller, the more certain are the steps of (2). The paper has none, which is 1. The
+            cosine, which lies in [-1, 1], needs one such as 0.1.
 
     Returns:
         M, float32 [N, M].
 
     Raises:
-        InputError: the metric is unknown.
+        InputError: the metric is unknown, or the temperature is not above 0.
+
+    Example:
+        >>> A, B = [[3.0, 4.0]], [[6.0, 8.0], [0.0, 2.0]]
+        >>> M = semisup.losses.similarity(A, B, "cosine", temperature=0.1)
+        >>> np.round(M, 3).tolist()
+        [[10.0, 8.0]]
     """
     with keras.name_scope("similarity"):
-        A, B = as_dot(A, B, metric)
+        A, B = as_dot(A, B, metric, temperature)
         return ops.matmul(A, ops.transpose(B))
 
 
-def as_dot(A: Tensor, B: Tensor, metric: str) -> tuple[Tensor, Tensor]:
-    """Vectors, float32 [N, D'] and [M, D'], whose dot products are the similarities of A and B.
+def as_dot(
+    A: Tensor, B: Tensor, metric: str, temperature: float | Tensor = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Vectors whose dot products are the similarities of A and B.
 
     Args:
         A: labelled embeddings [N, D].
         B: all unlabelled embeddings [M, D]: "euclidean" moves the origin to their mean.
         metric: see `similarity`.
+        temperature: see `similarity`.
+
+    Returns:
+        Those of A, float32 [N, D'], and those of B, float32 [M, D'].
 
     Raises:
-        InputError: the metric is unknown.
+        InputError: the metric is unknown, or the temperature is not above 0.
     """
     check_metric(metric)
+    check_temperature(temperature)
     A, B = _float32(A), _float32(B)
     if metric == "cosine":
-        return ops.normalize(A, axis=1), ops.normalize(B, axis=1)
-    if metric == "euclidean":
+        A, B = ops.normalize(A, axis=1), ops.normalize(B, axis=1)
+    elif metric == "euclidean":
         # -|a - b|^2 = 2 a.b - |a|^2 - |b|^2 needs no [N, M, D] tensor, and loses no digits
         # if the cloud of embeddings is first moved to the origin.
         centre = ops.stop_gradient(_mean_row(B))
@@ -113,13 +132,21 @@ def as_dot(A: Tensor, B: Tensor, metric: str) -> tuple[Tensor, Tensor]:
         squares_b = ops.sum(ops.square(B), axis=1, keepdims=True)
         A = ops.concatenate([2.0 * A, -squares_a, -ops.ones_like(squares_a)], axis=1)
         B = ops.concatenate([B, ops.ones_like(squares_b), squares_b], axis=1)
-    return A, B
+    if _is_number(temperature) and temperature == 1:
+        return A, B
+    return A / _float32(temperature), B  # M / temperature, without an [N, M] division
 
 
 def check_metric(metric: str) -> None:
     """Raises InputError if there is no such similarity."""
     if metric not in METRICS:
         raise InputError(f"unknown similarity {metric!r}; known: {', '.join(METRICS)}")
+
+
+def check_temperature(temperature: float | Tensor) -> None:
+    """Raises InputError if a temperature is a number, but not above 0. Tensors pass."""
+    if _is_number(temperature) and not temperature > 0:
+        raise InputError(f"`temperature` is {temperature}; it must be above 0")
 
 
 def p_ab(M: Tensor) -> Tensor:
@@ -140,13 +167,20 @@ def p_aba(P_ab: Tensor, P_ba: Tensor) -> Tensor:
         return ops.matmul(_float32(P_ab), _float32(P_ba))
 
 
-def walk(A: Tensor, B: Tensor, metric: str = "dot") -> Walk:
+def walk(A: Tensor, B: Tensor, metric: str = "dot", temperature: float | Tensor = 1.0) -> Walk:
     """All matrices of the walk A -> B -> A: equations (1)-(3).
 
     Args:
         A: labelled embeddings [N, D].
         B: unlabelled embeddings [M, D].
         metric: see `similarity`.
+        temperature: see `similarity`.
+
+    Returns:
+        M, P_ab, P_ba and P_aba, float32.
+
+    Raises:
+        InputError: the metric is unknown, or the temperature is not above 0.
 
     Example:
         >>> A, B = np.eye(2), 10 * np.eye(2)  # each A_i is like one B_j
@@ -154,7 +188,7 @@ def walk(A: Tensor, B: Tensor, metric: str = "dot") -> Walk:
         >>> np.round(steps.P_aba, 3).tolist()
         [[1.0, 0.0], [0.0, 1.0]]
     """
-    M = similarity(A, B, metric)
+    M = similarity(A, B, metric, temperature)
     P_ab, P_ba = p_ab(M), p_ba(M)
     return Walk(M, P_ab, P_ba, p_aba(P_ab, P_ba))
 
@@ -207,8 +241,7 @@ def walker_loss(P_aba: Tensor, labels: Tensor) -> Tensor:
         labels: classes of A [N].
 
     Returns:
-        float32 scalar, in nats. The least it can reach is the mean of
-        log(size of the class of A_i).
+        float32 scalar, in nats. Its minimum is the mean of log(size of the class of A_i).
     """
     with keras.name_scope("walker_loss"):
         P_aba = _float32(P_aba)
@@ -222,7 +255,7 @@ def visit_loss(P_ab: Tensor) -> Tensor:
         P_ab: step probabilities [N, M].
 
     Returns:
-        float32 scalar, in nats. The least it can reach is log(M).
+        float32 scalar, in nats. Its minimum is log(M).
     """
     return _visit_loss(p_visit(P_ab))
 
@@ -297,14 +330,19 @@ def estimated_accuracy(P_aba: Tensor, labels: Tensor) -> Tensor:
 
 
 def visit_entropy(P_visit: Tensor) -> Tensor:
-    """Entropy of the visits in nats: log(M) if all are visited alike, 0 if one only."""
+    """Entropy of the visits in nats: log(M) if all are visited equally, 0 if only one is."""
     with keras.name_scope("visit_entropy"):
         P_visit = _float32(P_visit)
         return -ops.sum(P_visit * ops.log(EPSILON + P_visit))
 
 
 def association_losses(
-    A: Tensor, B: Tensor, labels: Tensor, metric: str = "dot", block_size: int | None = None
+    A: Tensor,
+    B: Tensor,
+    labels: Tensor,
+    metric: str = "dot",
+    block_size: int | None = None,
+    temperature: float | Tensor = 1.0,
 ) -> AssociationLosses:
     """Walker loss, visit loss and walk statistics of one pair of batches.
 
@@ -313,12 +351,17 @@ def association_losses(
         B: unlabelled embeddings [M, D].
         labels: classes of A [N], any integers.
         metric: see `similarity`.
-        block_size: walk over so many of B at a time, and never hold an [N, M] matrix; see
+        block_size: walk over this many of B at a time, and never hold an [N, M] matrix; see
             `semisup.losses.blockwise`. 0 for the matrices. None chooses by N and M, where they
             are known before the graph runs.
+        temperature: see `similarity`.
+
+    Returns:
+        Losses and statistics, float32 scalars.
 
     Raises:
-        InputError: the metric is unknown, or the block size is negative.
+        InputError: the metric is unknown, the block size is negative, or the temperature is not
+            above 0.
 
     Example:
         >>> A, B = 10 * np.eye(2), np.eye(2)  # each A_i is like one B_j
@@ -329,12 +372,12 @@ def association_losses(
     if block_size is None:
         block_size = block_size_for(A.shape[0], B.shape[0])
     if block_size < 0:
-        raise InputError(f"block_size is {block_size}; it must be at least 0")
+        raise InputError(f"`block_size` is {block_size}; it must be at least 0")
     with keras.name_scope("association"):
         if block_size > 0:
-            A, B = as_dot(A, B, metric)
+            A, B = as_dot(A, B, metric, temperature)
             return _losses_of_blocks(blockwise.class_walk(A, B, labels, block_size))
-        steps = walk(A, B, metric)
+        steps = walk(A, B, metric, temperature)
         return AssociationLosses(
             walker=walker_loss(steps.P_aba, labels),
             visit=visit_loss(steps.P_ab),
@@ -353,14 +396,14 @@ def _losses_of_blocks(walk: blockwise.ClassWalk) -> AssociationLosses:
     """The same losses from the round trips within each class, in buckets of classes."""
     samples = walker = correct = root_correct = ops.zeros([], "float32")
     for P_aba, present in zip(walk.round_trips, walk.present, strict=True):
-        there = _float32(present)
-        same = there[:, :, None] * there[:, None, :]
+        is_sample = _float32(present)
+        same = is_sample[:, :, None] * is_sample[:, None, :]
         T = same / ops.maximum(ops.sum(same, axis=2, keepdims=True), 1.0)
         rows = ops.sum(same * P_aba, axis=2)
-        samples += ops.sum(there)
+        samples += ops.sum(is_sample)
         walker -= ops.sum(T * ops.log(EPSILON + ops.where(same > 0, P_aba, 1.0)))
         correct += ops.sum(rows)
-        root_correct += ops.sum(ops.sqrt(ops.where(present, rows, 1.0)) * there)
+        root_correct += ops.sum(ops.sqrt(ops.where(present, rows, 1.0)) * is_sample)
     samples = ops.maximum(samples, 1.0)
     return AssociationLosses(
         walker=walker / samples,
@@ -369,6 +412,10 @@ def _losses_of_blocks(walk: blockwise.ClassWalk) -> AssociationLosses:
         estimated_accuracy=root_correct / samples,
         visit_entropy=visit_entropy(walk.P_visit),
     )
+
+
+def _is_number(temperature: float | Tensor) -> bool:
+    return isinstance(temperature, numbers.Real)
 
 
 def _float32(x: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""Labels that the association itself gives to unlabelled images. Ours, not the paper's.
+"""Pseudo-labels: the classes to which unlabelled images are associated. Not in the paper.
 
-A walker that steps from an unlabelled B_j back to A ends in some class. Where it nearly always
+A walker that steps from an unlabelled B_j back to A ends in some class. If it nearly always
 ends in the same one, that class serves as a label of B_j for the classifier.
 """
 
@@ -13,7 +13,7 @@ from semisup.losses import association
 
 Tensor = Any
 
-# The least class mass that makes a label.
+# A class mass of at least this makes a label.
 CONFIDENT = 0.95
 
 
@@ -24,25 +24,30 @@ def class_mass(
     num_classes: int,
     metric: str = "dot",
     block_size: int | None = None,
+    temperature: float | Tensor = 1.0,
 ) -> Tensor:
-    """How likely the step from each B_j ends in each class, float32 [M, num_classes].
+    """Probability that the step from each B_j ends in each class, float32 [M, num_classes].
 
     No gradient flows through it: it serves as a target.
 
     Args:
         A: labelled embeddings [N, D].
         B: unlabelled embeddings [M, D].
-        labels: classes of A [N]. What steps to other classes than [0, num_classes), for
-            instance those of virtual embeddings, is lost: such rows sum to less than 1.
+        labels: classes of A [N]. Steps to classes outside [0, num_classes), for instance those
+            of virtual embeddings, count for no class: such rows sum to less than 1.
         num_classes: number of classes.
         metric: see `association.similarity`.
-        block_size: of so many of B at a time, so that P_ba, equation (2), is never whole;
+        block_size: take this many of B at a time, so that P_ba, equation (2), is never held whole;
             0 for all at once; None chooses as `association.association_losses` does.
+        temperature: see `association.similarity`.
+
+    Raises:
+        InputError: the metric is unknown, or the temperature is not above 0.
     """
     if block_size is None:
         block_size = association.block_size_for(A.shape[0], B.shape[0])
     with name_scope("class_mass"):
-        A, B = association.as_dot(ops.stop_gradient(A), ops.stop_gradient(B), metric)
+        A, B = association.as_dot(ops.stop_gradient(A), ops.stop_gradient(B), metric, temperature)
         labels = ops.cast(ops.reshape(labels, [-1]), "int32")
         of_class = ops.equal(labels[:, None], ops.arange(num_classes, dtype="int32")[None, :])
         of_class = ops.cast(of_class, "float32")
@@ -63,8 +68,8 @@ def class_mass(
 def pseudo_label_loss(logits: Tensor, mass: Tensor) -> Tensor:
     """Cross-entropy of unlabelled samples with the class that the association gives them.
 
-    A sample counts where `mass` is at least `CONFIDENT` for some class, which is then taken
-    for its label; the mean is over all samples, so that few confident ones weigh little. No
+    A sample counts if its `mass` is at least `CONFIDENT` for one class, which is then its
+    label; the mean is over all samples, so that few confident ones have little weight. No
     gradient flows into `mass`.
 
     Args:

@@ -38,8 +38,8 @@ def naive_softmax_rows(M):
     return P
 
 
-def naive_walk(A, B, metric="dot"):
-    M = naive_similarity(A, B, metric)
+def naive_walk(A, B, metric="dot", temperature=1.0):
+    M = naive_similarity(A, B, metric) / temperature
     P_ab, P_ba = naive_softmax_rows(M), naive_softmax_rows(M.T)
     P_aba = np.zeros((len(A), len(A)))
     for i in range(len(A)):
@@ -74,8 +74,8 @@ def naive_correct_rows(P_aba, labels):
     ]
 
 
-def naive_losses(A, B, labels, metric="dot"):
-    _, P_ab, _, P_aba = naive_walk(A, B, metric)
+def naive_losses(A, B, labels, metric="dot", temperature=1.0):
+    _, P_ab, _, P_aba = naive_walk(A, B, metric, temperature)
     return naive_walker_loss(P_aba, labels), naive_visit_loss(P_ab)
 
 
@@ -105,7 +105,7 @@ def run(function, mode):
 @pytest.mark.parametrize("mode", ["eager", "graph"])
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("case", CASES)
-def test_losses_and_statistics_equal_the_loops(case, metric, mode):
+def test_association_losses_equal_the_loops(case, metric, mode):
     A, B, labels = embeddings(case)
     losses = run(lambda *batch: association.association_losses(*batch, metric), mode)(A, B, labels)
 
@@ -124,7 +124,7 @@ def test_losses_and_statistics_equal_the_loops(case, metric, mode):
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("seed", range(8))
-def test_losses_and_gradients_equal_the_loops_for_random_sizes(seed, metric):
+def test_association_losses_and_gradients_equal_the_loops_for_random_sizes(seed, metric):
     random = np.random.default_rng(seed)
     N, M, D, classes = random.integers([1, 1, 1, 1], [24, 24, 12, 9])
     A, B = random.normal(size=(N, D)), random.normal(size=(M, D))
@@ -148,7 +148,7 @@ def test_losses_and_gradients_equal_the_loops_for_random_sizes(seed, metric):
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("case", CASES)
-def test_matrices_equal_the_loops(case, metric):
+def test_walk_equals_the_loops(case, metric):
     A, B, _ = embeddings(case)
     for got, wanted in zip(association.walk(A, B, metric), naive_walk(A, B, metric), strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-6)
@@ -157,7 +157,7 @@ def test_matrices_equal_the_loops(case, metric):
 @pytest.mark.parametrize("mode", ["eager", "graph"])
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("case", ["balanced", "unbalanced, any order", "a class of one"])
-def test_gradients_equal_numerical_ones(case, metric, mode):
+def test_association_losses_have_the_numerical_gradients(case, metric, mode):
     """The gradient of walker + 0.5 visit against central differences of the loops."""
     A, B, labels = embeddings(case)
 
@@ -184,7 +184,7 @@ def test_gradients_equal_numerical_ones(case, metric, mode):
 
 @pytest.mark.parametrize("largest", [1e-4, 1.0, 1e2, 1e4, 4e4])
 @pytest.mark.parametrize("case", CASES)
-def test_tiny_and_large_similarities(case, largest):
+def test_association_losses_of_tiny_and_large_similarities(case, largest):
     """Whole numbers times a power of two: M is exact in float32, so the loops must agree."""
     N, M, D, labels = CASES[case]
     random = np.random.default_rng(3)
@@ -205,7 +205,7 @@ def test_tiny_and_large_similarities(case, largest):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_extreme_embeddings_stay_finite(metric):
+def test_association_losses_of_extreme_embeddings_are_finite(metric):
     A = tf.constant([[1e2, 0.0], [-1e2, 0.0], [0.0, 0.0]])
     B = tf.constant([[1e2, 0.0], [0.0, 1e2], [0.0, 0.0], [-1e2, -1e2]])
     with tf.GradientTape() as tape:
@@ -216,8 +216,8 @@ def test_extreme_embeddings_stay_finite(metric):
         assert np.all(np.isfinite(part))
 
 
-def test_perfect_walks_reach_the_least_walker_loss():
-    """Two classes far apart: a walk can't leave its class, and is uniform inside it."""
+def test_walker_loss_of_perfect_walks_is_its_minimum():
+    """Two classes far apart: no walk leaves its class, and all are uniform inside it."""
     labels = np.array([0, 0, 0, 1])
     A = np.where(labels[:, None] == 0, [[20.0, 0.0]], [[0.0, 20.0]])
     B = np.array([[20.0, 0.0], [0.0, 20.0]])
@@ -227,7 +227,7 @@ def test_perfect_walks_reach_the_least_walker_loss():
     np.testing.assert_allclose(losses.estimated_accuracy, 1.0, atol=1e-6)
 
 
-def test_even_visits_reach_the_least_visit_loss():
+def test_visit_loss_of_even_visits_is_its_minimum():
     P_ab = np.full((3, 5), 0.2)
     np.testing.assert_allclose(association.visit_loss(P_ab), np.log(5), rtol=1e-6)
     np.testing.assert_allclose(
@@ -239,7 +239,7 @@ def test_even_visits_reach_the_least_visit_loss():
     )
 
 
-def test_order_of_rows_does_not_matter():
+def test_association_losses_do_not_depend_on_the_order_of_rows():
     A, B, labels = embeddings("unbalanced, any order")
     order_a, order_b = np.random.default_rng(0).permutation(9), np.arange(14)[::-1]
     one = association.association_losses(A, B, labels)
@@ -247,7 +247,7 @@ def test_order_of_rows_does_not_matter():
     np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
-def test_targets_are_distributions():
+def test_target_T_and_target_V_are_distributions():
     labels = np.array([4, 1, 4, 4])
     T = keras.ops.convert_to_numpy(association.target_T(labels))
     third = 1 / 3
@@ -257,7 +257,7 @@ def test_targets_are_distributions():
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64", "int32"])
-def test_any_dtype_is_computed_in_float32(dtype):
+def test_association_losses_are_computed_in_float32_for_any_dtype(dtype):
     A, B, labels = embeddings("balanced", scale=3.0)
     A, B = tf.cast(np.round(A), dtype), tf.cast(np.round(B), dtype)
     for part in (*association.walk(A, B), *association.association_losses(A, B, labels)):
@@ -291,31 +291,94 @@ def test_total_loss_takes_numbers_and_tensors():
     assert float(association.total_loss(1.0, 2.0, 3.0, *weights)) == 7.0
 
 
-def test_near_embeddings_far_from_the_origin_keep_their_distance():
+def test_similarity_keeps_the_distance_of_near_embeddings_far_from_the_origin():
     A = np.full((1, 64), 20.0) + np.random.default_rng(0).normal(scale=0.01, size=(2, 64))
     M = association.similarity(A[:1], A[1:], "euclidean")
     wanted = -np.sum((A[0].astype(np.float32) - A[1].astype(np.float32)) ** 2)
     np.testing.assert_allclose(M[0, 0], wanted, rtol=1e-3)
 
 
-def test_labels_outside_the_logits_make_the_loss_nan():
+def test_classification_loss_of_unknown_labels_is_nan():
     for label in (-1, 3):
         assert np.isnan(association.classification_loss(np.zeros((2, 3)), [0, label]))
 
 
-def test_empty_batches_give_no_nan():
+def test_association_losses_of_empty_batches_are_finite():
     losses = association.association_losses(np.zeros((0, 3)), np.zeros((4, 3)), np.zeros(0, int))
     assert np.all(np.isfinite(losses))
     losses = association.association_losses(np.zeros((2, 3)), np.zeros((0, 3)), [0, 1])
     assert np.all(np.isfinite(losses))
 
 
-def test_unknown_metric_is_named():
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+@pytest.mark.parametrize("block_size", [0, 4])
+@pytest.mark.parametrize("temperature", [0.1, 3.0])
+@pytest.mark.parametrize("metric", METRICS)
+def test_association_losses_with_a_temperature_equal_the_loops(
+    metric, temperature, block_size, mode
+):
+    A, B, labels = embeddings("unbalanced, any order", scale=0.5)
+    tensors = tf.constant(A), tf.constant(B)
+
+    def compute(A, B, temperature):
+        with tf.GradientTape() as tape:
+            tape.watch([A, B])
+            losses = association.association_losses(A, B, labels, metric, block_size, temperature)
+            loss = losses.walker + losses.visit
+        return losses, [tf.convert_to_tensor(g) for g in tape.gradient(loss, [A, B])]
+
+    losses, gradients = run(compute, mode)(*tensors, temperature)
+    wide = [part.astype(np.float64) for part in (A, B)]
+    wanted = naive_losses(*wide, labels, metric, temperature)
+    np.testing.assert_allclose(losses[:2], wanted, rtol=5e-5)
+    along = [np.random.default_rng(1).normal(size=part.shape) for part in wide]
+    got = sum(float(np.sum(g * d)) for g, d in zip(gradients, along, strict=True))
+    ends = []
+    for step in (1e-5, -1e-5):
+        moved = [part + step * d for part, d in zip(wide, along, strict=True)]
+        ends.append(sum(naive_losses(*moved, labels, metric, temperature)))
+    np.testing.assert_allclose(got, (ends[0] - ends[1]) / 2e-5, rtol=2e-3, atol=1e-3)
+    # As a tensor, for instance a schedule's value, it is the same number.
+    again, _ = run(compute, mode)(*tensors, tf.constant(temperature))
+    np.testing.assert_allclose(again, losses, rtol=1e-6)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_walk_with_a_temperature_equals_the_loops(metric):
+    A, B, _ = embeddings("balanced")
+    for got, wanted in zip(
+        association.walk(A, B, metric, 0.5), naive_walk(A, B, metric, 0.5), strict=True
+    ):
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_similarity_at_temperature_one_divides_nothing(metric):
+    A, B, _ = embeddings("balanced")
+    np.testing.assert_array_equal(
+        association.similarity(A, B, metric, 1.0), association.similarity(A, B, metric)
+    )
+
+    def operations(temperature):
+        function = tf.function(lambda A, B: association.similarity(A, B, metric, temperature))
+        graph = function.get_concrete_function(tf.constant(A), tf.constant(B)).graph
+        return [op.type for op in graph.get_operations()].count("RealDiv")
+
+    assert operations(1.0) == operations(1) == operations(2.0) - 1
+
+
+@pytest.mark.parametrize("temperature", [0, -0.5, float("nan"), np.float32(0)])
+def test_temperature_must_be_above_zero(temperature):
+    with pytest.raises(InputError, match=r"`temperature` is .*; it must be above 0"):
+        association.association_losses(np.ones((1, 2)), np.ones((1, 2)), [0], "dot", 0, temperature)
+
+
+def test_similarity_refuses_an_unknown_metric():
     with pytest.raises(InputError, match="unknown similarity 'hamming'; known: dot, cosine"):
         association.similarity(np.ones((1, 2)), np.ones((1, 2)), "hamming")
 
 
-def test_ops_stand_under_their_name_scopes():
+def test_association_losses_have_name_scopes():
     @tf.function
     def losses(A, B):
         return association.association_losses(A, B, [0, 1])

@@ -53,21 +53,21 @@ def check_alike(expected, got, atol=0.0):
 
 @pytest.mark.parametrize(("metric", "mode"), [*((m, "eager") for m in METRICS), ("dot", "graph")])
 @pytest.mark.parametrize("case", LABELS)
-def test_losses_and_gradients_equal_those_of_the_matrices(case, metric, mode):
+def test_blocks_and_matrices_give_the_same_losses_and_gradients(case, metric, mode):
     inputs = embeddings(LABELS[case])
     expected = losses_and_gradients(*inputs, metric, 0, mode)
     check_alike(expected, losses_and_gradients(*inputs, metric, 10, mode))
 
 
 @pytest.mark.parametrize("block_size", [1, 36, 37, 38])
-def test_every_block_size_gives_the_same(block_size):
+def test_block_size_changes_nothing(block_size):
     inputs = embeddings(LABELS["long tail"])
     expected = losses_and_gradients(*inputs, "dot", 0, "eager")
     check_alike(expected, losses_and_gradients(*inputs, "dot", block_size, "eager"))
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_losses_equal_the_loops_of_the_paper(metric):
+def test_blocks_give_the_losses_of_the_loops(metric):
     A, B, labels = embeddings(LABELS["long tail"][:20], 11)
     expected = naive_losses(*(np.float64(x) for x in (A, B)), labels.numpy(), metric)
     got = association.association_losses(A, B, labels, metric, block_size=4)
@@ -75,7 +75,7 @@ def test_losses_equal_the_loops_of_the_paper(metric):
 
 
 @pytest.mark.parametrize("scale", [1e-3, 10.0, 100.0])
-def test_tiny_and_large_similarities(scale):
+def test_blocks_of_tiny_and_large_similarities(scale):
     inputs = embeddings(LABELS["long tail"], scale=scale)
     # Without the square root, whose slope at 0 is infinite.
     expected, got = (
@@ -87,7 +87,7 @@ def test_tiny_and_large_similarities(scale):
     check_alike(expected, got, atol=1e-5)
 
 
-def test_classes_fall_into_buckets_without_loss():
+def test_buckets_hold_every_sample_once():
     rows, present = blockwise._buckets(tf.constant(LABELS["long tail"]))
     kept = np.concatenate([r.numpy()[p.numpy()] for r, p in zip(rows, present, strict=True)])
     assert sorted(kept) == list(range(len(LABELS["long tail"])))
@@ -97,7 +97,7 @@ def test_classes_fall_into_buckets_without_loss():
             assert len(set(LABELS["long tail"][row[places]])) == 1
 
 
-def test_large_batches_are_walked_in_blocks_by_themselves(monkeypatch):
+def test_association_losses_choose_blocks_for_large_batches(monkeypatch):
     seen = []
     walk = blockwise.class_walk
     monkeypatch.setattr(blockwise, "class_walk", lambda *a: seen.append(a[3]) or walk(*a))
@@ -110,7 +110,7 @@ def test_large_batches_are_walked_in_blocks_by_themselves(monkeypatch):
 
 
 @pytest.mark.parametrize("unlabelled", [40, 0])
-def test_model_walks_large_batches_in_blocks(monkeypatch, unlabelled):
+def test_associative_model_walks_large_batches_in_blocks(monkeypatch, unlabelled):
     images = RANDOM.normal(size=(60 + unlabelled, 4)).astype("float32")
     labels = np.r_[np.arange(60) % 5, np.full(unlabelled, -1)]
     walks, seen = blockwise.class_walk, []
@@ -128,7 +128,7 @@ def test_model_walks_large_batches_in_blocks(monkeypatch, unlabelled):
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
 
 
-def test_memory_holds_not_even_one_matrix():
+def test_blocks_need_less_memory_than_one_matrix():
     """Losses and gradients of 8,192 by 8,192 samples in less than one matrix of theirs."""
     script = """
 import resource
@@ -156,6 +156,6 @@ print(peak() - before)
     assert int(result.stdout) * 1024 < 4 * 8192**2
 
 
-def test_negative_block_size_is_refused():
-    with pytest.raises(InputError, match="block_size is -1; it must be at least 0"):
+def test_block_size_must_not_be_negative():
+    with pytest.raises(InputError, match="`block_size` is -1; it must be at least 0"):
         association.association_losses(*embeddings(LABELS["balanced"]), block_size=-1)

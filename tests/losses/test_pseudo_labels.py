@@ -23,15 +23,18 @@ def test_class_mass_adds_up_the_steps_into_each_class():
         np.testing.assert_allclose(mass, expected, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-def test_class_mass_in_blocks_is_the_same_for_every_similarity(metric):
+@pytest.mark.parametrize("block_size", [0, 2])
+@pytest.mark.parametrize("temperature", [1.0, 0.3])
+@pytest.mark.parametrize("metric", ["dot", "cosine", "euclidean"])
+def test_class_mass_of_every_similarity_and_temperature(metric, temperature, block_size):
     A, B, labels = embeddings("unbalanced, any order")
-    whole = pseudo_labels.class_mass(A, B, labels, 3, metric, block_size=0)
-    blocks = pseudo_labels.class_mass(A, B, labels, 3, metric, block_size=2)
-    np.testing.assert_allclose(blocks, whole, rtol=1e-5, atol=1e-7)
+    _, _, P_ba, _ = naive_walk(A, B, metric, temperature)
+    expected = P_ba @ (labels[:, None] == np.arange(3))
+    mass = pseudo_labels.class_mass(A, B, labels, 3, metric, block_size, temperature)
+    np.testing.assert_allclose(mass, expected, rtol=1e-4, atol=1e-7)
 
 
-def test_no_gradient_flows_through_the_class_mass():
+def test_class_mass_has_no_gradient():
     A, B, labels = embeddings("unbalanced, any order")
     A, B = tf.Variable(A), tf.Variable(B)
     with tf.GradientTape() as tape:
