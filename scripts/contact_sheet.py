@@ -24,10 +24,10 @@ def main() -> None:
     import numpy as np
     from PIL import Image
 
-    from semisup.data.augmentation import augmentation
+    from semisup.data.augmentation import get_augmentation
     from semisup.data.registry import load_dataset
 
-    augment = augmentation(_AUGMENTATION.value)
+    augment = get_augmentation(_AUGMENTATION.value)
     if augment is None:
         raise InputError("--augmentation=none changes nothing; there is nothing to draw")
     dataset = load_dataset(_DATASET.value, _DATA_DIR.value)

@@ -15,7 +15,8 @@ from absl import flags
 
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
-from semisup.runs import directory, files
+from semisup.runs import files
+from semisup.runs.directory import RunDirectory
 
 _RUNS = flags.DEFINE_string("runs", None, "folder with runs in it")
 _OUT = flags.DEFINE_string("out", None, "also write the figures to this JSON file")
@@ -30,8 +31,8 @@ def main() -> None:
 
     from semisup.evaluation.label_free import NAMES, SCORE
 
-    folders = sorted(path.parent for path in Path(_RUNS.value).rglob(directory.RESULT))
-    all_runs = [[e for e in directory.read_evaluations(f) if e["step"] > 0] for f in folders]
+    folders = sorted(path.parent for path in Path(_RUNS.value).rglob("result.json"))
+    all_runs = [[e for e in RunDirectory(f).read_evaluations() if e["step"] > 0] for f in folders]
     all_runs = [evaluations for evaluations in all_runs if evaluations and SCORE in evaluations[0]]
     if not all_runs:
         raise InputError(f"no finished run with label-free scores under {_RUNS.value}")

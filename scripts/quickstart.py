@@ -13,7 +13,7 @@ from absl import flags
 
 from semisup import recipes
 from semisup.cli.app import load_tensorflow, run_main
-from semisup.runs.directory import MODEL
+from semisup.runs.directory import RunDirectory
 
 _LOGDIR = flags.DEFINE_string(
     "logdir", None, "folder for the two runs; by default runs/quickstart-TIME"
@@ -35,7 +35,7 @@ def main() -> None:
 
     from semisup import experiment
     from semisup.training.loop import train
-    from semisup.visualization import figures
+    from semisup.visualization import paper_figures, plots
 
     results = {}
     for name, recipe in recipes_of_runs.items():
@@ -44,13 +44,13 @@ def main() -> None:
 
     # The first weights are a function of the recipe, so the untrained model can be had again.
     setup = experiment.build(recipes_of_runs["with association"])
-    trained = keras.models.load_model(logdir / "with_association" / MODEL)
-    sample = figures.choose_walk_sample(setup.dataset, setup.split)
+    trained = keras.models.load_model(RunDirectory(logdir / "with_association").model)
+    sample = paper_figures.choose_walk_sample(setup.data)
     models = {"before training": setup.model, "after training": trained}
     picture = logdir / "associations.png"
-    figures.save(figures.association_figure(models, sample), picture)
+    plots.save(paper_figures.association_figure(models, sample), picture)
 
-    print(f"\nTest error on {len(setup.dataset.test_labels)} digits, 100 labels, same seed:")
+    print(f"\nTest error on {len(setup.data.dataset.test_labels)} digits, 100 labels, same seed:")
     for name, result in results.items():
         print(f"  {name:17s} {result['test_error']:5.2f} %   ({result['train_seconds']:.0f} s)")
     print(f"\nAssociations before and after training (the paper's figure 2):\n  {picture}")

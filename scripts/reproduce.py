@@ -85,7 +85,7 @@ def main() -> None:
     folders = {name: out / report.file_name(_TABLE.value, name, scale) for name in names}
     # By folder, since two cells may read the same runs.
     every = {
-        run.folder: run
+        run.folder.path: run
         for name, cells in tables.items()
         for cell in _chosen_rows(cells)
         for run in running.runs_of(cell, seeds, folders[name])
@@ -138,7 +138,7 @@ def _make(missing: list[Run], out: Path) -> list[str]:
             else:
                 news = f"test error {report.read_run(run, start=False)['last']:.2f} %"
             left = (time.monotonic() - started) / done * (len(missing) - done) / 60
-            place = run.folder.relative_to(out)
+            place = run.folder.path.relative_to(out)
             bar.write(f"{done}/{len(missing)}  {place}  {news}  {left:.1f} min left", sys.stdout)
             sys.stdout.flush()
             bar.update()

@@ -5,14 +5,47 @@ imported here.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from semisup.errors import InputError
 
+_INT32 = 2**31  # TensorFlow keeps most counts in 32 bits
 
-def _setting(default: Any, help_text: str) -> Any:
-    return dataclasses.field(default=default, metadata={"help": help_text})
+
+def _setting(
+    default: Any,
+    help_text: str,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A field with its help text and its bounds; None is always allowed where it is a default."""
+    bounds = {"least": least, "above": above, "most": most, "below": below, "choices": choices}
+    return dataclasses.field(default=default, metadata={"help": help_text, **bounds})
+
+
+def _check(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
+    """Raise InputError if a setting is outside its bounds. NaN is outside of any."""
+    wanted = None
+    if bounds["choices"] and value not in bounds["choices"]:
+        raise InputError(f"unknown `{name}` {value!r}; known: {', '.join(bounds['choices'])}")
+    if bounds["least"] is not None and not value >= bounds["least"]:
+        wanted = f"at least {bounds['least']}"
+    elif bounds["above"] is not None and not value > bounds["above"]:
+        wanted = f"above {bounds['above']}"
+    elif bounds["most"] is not None and not value <= bounds["most"]:
+        wanted = f"at most {bounds['most']}"
+    elif bounds["below"] is not None and not value < bounds["below"]:
+        wanted = f"below {bounds['below']}"
+    elif type(value) is int and bounds["below"] is None and abs(value) >= _INT32:
+        wanted = f"below {_INT32}"
+    if wanted:
+        raise InputError(f"`{name}` is {value}; it must be {wanted}")
 
 
 @dataclass(frozen=True)
@@ -40,7 +73,9 @@ class Recipe:
         "domain adaptation: take the unlabelled and the test images from this data set instead",
     )
     target_data_dir: str | None = _setting(None, "folder with the target's files")
-    new_size: int = _setting(0, "resize all images to this height and width; 0 for no change")
+    new_size: int = _setting(
+        0, "resize all images to this height and width; 0 for no change", least=0
+    )
     skip_unreadable: bool = _setting(
         False, "of --dataset=folder, leave out and count images that can't be read"
     )
@@ -52,13 +87,17 @@ class Recipe:
     exclude_labeled: bool = _setting(
         False, "keep the labelled images out of the unlabelled ones; the paper lets them overlap"
     )
-    remove_classes: int = _setting(0, "label no image of this many classes, the highest ones")
+    remove_classes: int = _setting(
+        0, "label no image of this many classes, the highest ones", least=0
+    )
     split_file: str | None = _setting(
         None, "take the labelled and unlabelled images from a run's split.json"
     )
-    sup_seed: int = _setting(0, "seed that chooses the labelled and unlabelled images")
-    sup_per_batch: int = _setting(10, "labelled images per class in a batch")
-    unsup_batch_size: int = _setting(100, "unlabelled images in a batch")
+    sup_seed: int = _setting(
+        0, "seed that chooses the labelled and unlabelled images", least=0, below=2**32
+    )
+    sup_per_batch: int = _setting(10, "labelled images per class in a batch", least=1)
+    unsup_batch_size: int = _setting(100, "unlabelled images in a batch", least=1)
     augmentation: str = _setting(
         "none",
         "random changes of the images: none, digits (affine), digits_mild (half as much), svhn, "
@@ -79,15 +118,19 @@ class Recipe:
         0,
         "steps in which only the layers on top of keras:NAME or PATH.keras learn; of another "
         "network, only the classifier",
+        least=0,
     )
-    emb_size: int | None = _setting(None, "size of the embedding; by default the architecture's")
+    emb_size: int | None = _setting(
+        None, "size of the embedding; by default the architecture's", least=1
+    )
     l2_weight: float | None = _setting(
         None,
         "L2 weight of the network's layers; by default the architecture's (mnist_model 1e-3 as in "
         "the authors' code; the paper says 1e-4)",
+        least=0,
     )
     virtual_embeddings: int = _setting(
-        0, "trainable vectors that join the labelled embeddings, each a class of its own"
+        0, "trainable vectors that join the labelled embeddings, each a class of its own", least=0
     )
     separate_batches: bool = _setting(
         False,
@@ -102,15 +145,18 @@ class Recipe:
         "labelled ones; not in the paper",
     )
     teacher_share: float = _setting(
-        0.95, "share of the unlabelled images that the teacher labels: those it is surest of"
+        0.95,
+        "share of the unlabelled images that the teacher labels: those it is surest of",
+        above=0,
+        most=1,
     )
     # The losses.
     similarity: str = _setting("dot", "similarity of embeddings: dot, cosine or euclidean")
-    walker_weight: float = _setting(1.0, "weight of the walker loss")
+    walker_weight: float = _setting(1.0, "weight of the walker loss", least=0)
     walker_weight_envelope: str = _setting("none", "its growth: none, sigmoid or linear")
     walker_weight_envelope_steps: int = _setting(100, "steps it grows for, after the delay")
     walker_weight_envelope_delay: int = _setting(0, "steps before it begins to grow")
-    visit_weight: float = _setting(1.0, "weight of the visit loss")
+    visit_weight: float = _setting(1.0, "weight of the visit loss", least=0)
     visit_weight_envelope: str | None = _setting(None, "its growth; by default as the walker's")
     visit_weight_envelope_steps: int = _setting(
         -1, "steps it grows for, after the delay; -1 for as many as the walker's"
@@ -118,16 +164,20 @@ class Recipe:
     visit_weight_envelope_delay: int = _setting(
         -1, "steps before it begins to grow; -1 for as many as the walker's"
     )
-    logit_weight: float = _setting(1.0, "weight of the classification loss")
+    logit_weight: float = _setting(1.0, "weight of the classification loss", least=0)
     pseudo_label_weight: float = _setting(
         0.0,
         "weight of the loss on labels that the association gives to unlabelled images; not in "
         "the paper",
+        least=0,
     )
-    pseudo_label_weight_delay: int = _setting(0, "steps before it begins to grow")
-    pseudo_label_weight_steps: int = _setting(1, "steps it grows for, linearly")
+    pseudo_label_weight_delay: int = _setting(0, "steps before it begins to grow", least=0)
+    pseudo_label_weight_steps: int = _setting(1, "steps it grows for, linearly", least=1)
     label_smoothing: float = _setting(
-        0.0, "share of each label that is spread over all classes, at least 0 and below 1"
+        0.0,
+        "share of each label that is spread over all classes, at least 0 and below 1",
+        least=0,
+        below=1,
     )
     association_scope: str = _setting(
         "global",
@@ -136,59 +186,59 @@ class Recipe:
     )
     # The training.
     optimizer: str = _setting(
-        "adam", "adam as in the paper, or muon, which needs fewer steps; not in the paper"
+        "adam",
+        "adam as in the paper, or muon, which needs fewer steps; not in the paper",
+        choices=("adam", "muon"),
     )
-    learning_rate: float = _setting(3e-3, "largest learning rate")
+    learning_rate: float = _setting(3e-3, "largest learning rate", above=0, below=float("inf"))
     learning_rate_schedule: str = _setting(
         "cosine",
         "step: times --decay_factor every --decay_steps, as the authors have it; "
         "cosine: down to --minimum_learning_rate at the last step",
+        choices=("step", "cosine"),
     )
     warmup_share: float = _setting(
-        0.125, "share of the steps in which a cosine schedule rises from 0, below 1"
+        0.125,
+        "share of the steps in which a cosine schedule rises from 0, below 1",
+        least=0,
+        below=1,
     )
-    decay_factor: float = _setting(0.33, "factor of each drop of a step schedule")
-    decay_steps: int = _setting(5000, "steps between the drops of a step schedule")
-    minimum_learning_rate: float = _setting(1e-6, "the learning rate falls no lower than this")
+    decay_factor: float = _setting(0.33, "factor of each drop of a step schedule", least=0)
+    decay_steps: int = _setting(5000, "steps between the drops of a step schedule", least=1)
+    minimum_learning_rate: float = _setting(
+        1e-6, "the learning rate falls no lower than this", least=0
+    )
     ema: float = _setting(
         0.0,
         "momentum of a moving average of the weights, which is then what is evaluated and saved; "
         "0 for none, else below 1",
+        least=0,
+        below=1,
     )
     precision: str = _setting(
         "auto",
         "float32, mixed_bfloat16, or auto: the latter where the machine computes it faster; a "
         "network from PATH.keras keeps its own",
     )
-    max_steps: int = _setting(800, "training steps")
-    seed: int = _setting(0, "seed of the first weights and of the order of the images")
+    max_steps: int = _setting(800, "training steps", least=1)
+    seed: int = _setting(
+        0, "seed of the first weights and of the order of the images", least=0, below=2**32
+    )
     # The record.
-    eval_interval: int = _setting(100, "steps between evaluations on the test images")
-    log_interval: int = _setting(50, "steps between entries in TensorBoard")
+    eval_interval: int = _setting(100, "steps between evaluations on the test images", least=1)
+    log_interval: int = _setting(50, "steps between entries in TensorBoard", least=1)
     select: str = _setting(
         "last",
         "the evaluation whose weights become model.keras and whose error is the result: last, or "
         "label_free (the best label-free score, which needs no test label)",
+        choices=("last", "label_free"),
     )
 
     def __post_init__(self) -> None:
-        for name, least in _LEAST.items():
-            value = getattr(self, name)
-            if value is not None and not value >= least:  # "not >=" is true of NaN too
-                raise InputError(f"--{name} is {value}; it must be at least {least}")
-        for name in ("seed", "sup_seed"):
-            if getattr(self, name) >= 2**32:
-                raise InputError(f"--{name} is {getattr(self, name)}; it must be below {2**32}")
-        for name, value in vars(self).items():
-            if name not in ("seed", "sup_seed") and type(value) is int and abs(value) >= 2**31:
-                raise InputError(f"--{name} is {value}; it must be below {2**31}")
-        for name in ("label_smoothing", "warmup_share", "ema"):
-            if getattr(self, name) >= 1:
-                raise InputError(f"--{name} is {getattr(self, name)}; it must be below 1")
-        if not 0 < self.teacher_share <= 1:
-            raise InputError(
-                f"--teacher_share is {self.teacher_share}; it must be above 0 and at most 1"
-            )
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is not None:
+                _check(field.name, value, field.metadata)
         envelopes = {
             "walker": self.walker_weight_envelope,
             "visit": self.visit_weight_envelope or self.walker_weight_envelope,
@@ -197,53 +247,13 @@ class Recipe:
             delay = getattr(self, f"{loss}_weight_envelope_delay")
             if envelope == "none" and delay > 0:
                 raise InputError(
-                    f"--{loss}_weight_envelope_delay is {delay}, but there is no envelope to "
-                    f"delay; add --{loss}_weight_envelope=linear"
+                    f"`{loss}_weight_envelope_delay` is {delay}, but there is no envelope to "
+                    f"delay; add `{loss}_weight_envelope=linear`"
                 )
-        if not 0 < self.learning_rate < float("inf"):
-            raise InputError(f"--learning_rate is {self.learning_rate}; it must be above 0")
-        if self.optimizer not in ("adam", "muon"):
-            raise InputError(f"unknown optimizer {self.optimizer!r}; known: adam, muon")
         if self.optimizer != "adam" and self.freeze_steps > 0:
-            raise InputError("--freeze_steps needs --optimizer=adam: no other one thaws layers")
-        if self.learning_rate_schedule not in ("step", "cosine"):
-            raise InputError(
-                f"unknown learning rate schedule {self.learning_rate_schedule!r}; "
-                "known: step, cosine"
-            )
-        if self.select not in ("last", "label_free"):
-            raise InputError(f"unknown --select {self.select!r}; known: last, label_free")
+            raise InputError("`freeze_steps` needs `optimizer=adam`: no other one thaws layers")
 
     @property
     def associates(self) -> bool:
         """Whether unlabelled images take part: not if no loss on them counts."""
         return max(self.walker_weight, self.visit_weight, self.pseudo_label_weight) > 0
-
-
-_LEAST: dict[str, float] = {
-    "new_size": 0,
-    "remove_classes": 0,
-    "sup_seed": 0,
-    "sup_per_batch": 1,
-    "unsup_batch_size": 1,
-    "emb_size": 1,
-    "l2_weight": 0,
-    "freeze_steps": 0,
-    "virtual_embeddings": 0,
-    "walker_weight": 0,
-    "visit_weight": 0,
-    "logit_weight": 0,
-    "pseudo_label_weight": 0,
-    "pseudo_label_weight_delay": 0,
-    "pseudo_label_weight_steps": 1,
-    "ema": 0,
-    "label_smoothing": 0,
-    "warmup_share": 0,
-    "decay_factor": 0,
-    "decay_steps": 1,
-    "minimum_learning_rate": 0,
-    "max_steps": 1,
-    "seed": 0,
-    "eval_interval": 1,
-    "log_interval": 1,
-}

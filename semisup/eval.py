@@ -1,4 +1,4 @@
-"""Judge a trained run: test error, confusion matrix, error of each class.
+"""Evaluate a trained run: test error, confusion matrix, error of each class.
 
     semisup-eval --logdir=DIR             the newest checkpoint, once (after a run with
                                           --select=label_free: the selected weights)
@@ -6,20 +6,25 @@
     semisup-eval --logdir=DIR --figures   the paper's figures too: figure2.png to figure4.png
     semisup-eval --logdir=DIR --suggest=20    and 20 images whose labels would help most
 
-All else is read from the run's folder, and the last judgement is also written to eval.json
+All else is read from the run's folder, and the last evaluation is also written to eval.json
 there. --out=FOLDER writes this, figures and suggestions elsewhere; --data_dir and
 --target_data_dir say where the data is now, if it has moved since the training.
 """
 
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
-from semisup.runs import directory, files
+from semisup.runs import files
+from semisup.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from semisup.evaluation.metrics import Report
+    from semisup.experiment import Experiment
 
 _LOGDIR = flags.DEFINE_string("logdir", None, "the folder of the run, as semisup-train wrote it")
 _WATCH = flags.DEFINE_bool(
@@ -48,10 +53,10 @@ _TARGET_DATA_DIR = flags.DEFINE_string("target_data_dir", None, "the same of the
 def main() -> None:
     if not _LOGDIR.value:
         raise InputError("--logdir is missing; it names the folder of the run")
-    logdir = Path(_LOGDIR.value)
+    run = RunDirectory(_LOGDIR.value)
     if _WATCH.value:
-        directory.wait_for(logdir, _TIMEOUT.value)
-    recipe = directory.read_begun_recipe(logdir)
+        run.wait_for_start(_TIMEOUT.value)
+    recipe = run.read_begun_recipe()
     recipe = dataclasses.replace(
         recipe,
         data_dir=_DATA_DIR.value or recipe.data_dir,
@@ -62,62 +67,69 @@ def main() -> None:
     from semisup.evaluation.metrics import evaluate
     from semisup.inference import active_learning
     from semisup.optimizers.ema import averaged_weights
-    from semisup.runs import checkpoints
+    from semisup.visualization import paper_figures
 
-    # Figure 2 begins with them.
-    setup = experiment.build_again(recipe, logdir, first_weights=_FIGURES.value)
-    directory.check_split(logdir, setup.split.hash)
-    out = Path(_OUT.value or logdir)
-    out.mkdir(parents=True, exist_ok=True)
-    dataset, model = setup.dataset, setup.model
-
-    def states() -> Iterator[int]:
-        """Gives the model the weights to be judged, one state after the other."""
-        result = directory.read_result(logdir)
-        if result and recipe.select == "label_free" and not _WATCH.value:
-            experiment.load_weights(model, logdir / directory.MODEL)
-            yield int(result["selected_step"])
-            return
-        if _WATCH.value:
-            for checkpoint in checkpoints.watch(logdir, _TIMEOUT.value):
-                yield checkpoints.restore(model, checkpoint)
-        else:
-            yield checkpoints.restore(model, checkpoints.newest(logdir))
-
+    # Figure 2 begins with the first weights.
+    setup = experiment.rebuild(recipe, run, first_weights=_FIGURES.value)
+    run.check_split(setup.data.split.hash)
+    out = RunDirectory(_OUT.value or run.path)
+    out.path.mkdir(parents=True, exist_ok=True)
+    dataset, model = setup.data.dataset, setup.model
     step = None
-    for step in states():
+    for step in _weights_to_evaluate(run, setup):
         with averaged_weights(model):
-            report = evaluate(
+            evaluation = evaluate(
                 model, dataset.test_images, dataset.test_labels, dataset.class_names
-            ).report
+            )
         print(f"\nstep {step}: {dataset.name}, {len(dataset.test_labels)} test images")
-        print(report.table())
-        print(f"test error {report.error:.2f} %", flush=True)
-        content = {
-            "step": step,
-            "test_error": report.error,
-            # NaN for a class without test images.
-            "error_per_class": {
-                name: files.json_number(error)
-                for name, error in zip(report.class_names, report.error_per_class, strict=True)
-            },
-            "confusion": report.confusion.tolist(),
-        }
-        files.write_json(out / directory.EVAL, content)
+        print(evaluation.report.table())
+        print(f"test error {evaluation.report.error:.2f} %", flush=True)
+        files.write_json(out.eval, _as_json(step, evaluation.report))
     if step is None:
-        raise InputError(f"{logdir} holds no checkpoint that could be judged")
+        raise InputError(f"{run} holds no checkpoint that could be evaluated")
     with averaged_weights(model):
         if _FIGURES.value:
-            from semisup.visualization.paper_figures import write_figures
-
-            for path in write_figures(setup, step, out):
+            untrained = experiment.build_model(setup.recipe, dataset)
+            for path in paper_figures.write_figures(
+                out.path, setup.data, model, evaluation, untrained=untrained, step=step
+            ):
                 print(f"wrote {path}")
         if _SUGGEST.value:
-            chosen = active_learning.write(out, setup, _SUGGEST.value)
-            print(
-                f"{len(chosen)} images to label next: {out / active_learning.CSV}, "
-                f"{out / active_learning.PICTURE}"
-            )
+            chosen = active_learning.write(out, setup.data, model, _SUGGEST.value)
+            table, picture = out.suggestions
+            print(f"{len(chosen)} images to label next: {table}, {picture}")
+
+
+def _weights_to_evaluate(run: RunDirectory, setup: "Experiment") -> Iterator[int]:
+    """Give the model the weights to evaluate, one state after the other; yields their steps."""
+    from semisup import experiment
+    from semisup.runs import checkpoints
+
+    result, model = run.read_result(), setup.model
+    if result and setup.recipe.select == "label_free" and not _WATCH.value:
+        experiment.load_weights(model, run.model)
+        yield int(result["selected_step"])
+    elif _WATCH.value:
+        for checkpoint in checkpoints.watch(run, _TIMEOUT.value):
+            yield checkpoints.restore(model, checkpoint)
+    else:
+        yield checkpoints.restore(model, checkpoints.newest(run))
+
+
+def _as_json(step: int, report: "Report") -> dict[str, Any]:
+    """What eval.json holds."""
+    return {
+        "step": step,
+        "test_error": report.error,
+        "balanced_error": report.balanced_error,
+        "macro_f1": report.macro_f1,
+        # NaN for a class without test images.
+        "error_per_class": {
+            name: files.json_number(error)
+            for name, error in zip(report.class_names, report.error_per_class, strict=True)
+        },
+        "confusion": report.confusion.tolist(),
+    }
 
 
 def console_main() -> None:

@@ -9,57 +9,44 @@ import keras
 import tensorflow as tf
 
 from semisup.config import Recipe
-from semisup.data import augmentation, registry
-from semisup.data.adaptation import adapted
+from semisup.data import adaptation, augmentation, pipeline, registry, splits
 from semisup.data.dataset import Dataset
-from semisup.data.pipeline import association_batches
-from semisup.data.splits import Split, choose_split, read_split
+from semisup.data.labeled_data import LabeledData
 from semisup.errors import InputError, reason
 from semisup.models import architectures, backbones
 from semisup.models.associative_model import AssociativeModel
-from semisup.optimizers import muon, schedules
-from semisup.runs.directory import MODEL, SPLIT
+from semisup.optimizers import factory, schedules
+from semisup.runs.directory import RunDirectory
 from semisup.runtime import precision
-from semisup.training import self_training
 
 
 @dataclass(frozen=True)
 class Experiment:
     """What a run trains, on what. The same recipe gives the same one, bit for bit.
 
-    But for `taught`, what a teacher adds to the labels, which training alone needs and fills in.
+    Attributes:
+        recipe: the settings.
+        data: the data set, which of its images are labelled, and in training its pseudo-labels.
+        model: the model, compiled, with its first weights.
     """
 
     recipe: Recipe
-    dataset: Dataset
-    split: Split
+    data: LabeledData
     model: AssociativeModel
-    taught: self_training.Taught | None = None
 
     @property
-    def classes_without_labels(self) -> list[str]:
-        """Names of the classes of which no image is labelled."""
-        labelled = set(self.dataset.train_labels[self.split.labeled])
-        return [name for c, name in enumerate(self.dataset.class_names) if c not in labelled]
-
-    @property
-    def labelled_in_batch(self) -> int:
+    def labeled_in_batch(self) -> int:
         """Labelled images in a batch."""
-        classes = self.dataset.num_classes - len(self.classes_without_labels)
+        classes = self.data.dataset.num_classes - len(self.data.classes_without_labels)
         return classes * self.recipe.sup_per_batch
 
     def batches(self, start_step: int = 0, part: int = 0, parts: int = 1) -> tf.data.Dataset:
         """Endless training batches, or parts of them, from number `start_step` on."""
-        images, labels = self_training.joined(self.dataset, self.split, self.taught)
-        pool = self.dataset.unlabeled_pool
-        if len(self.split.unlabeled) < len(pool):
-            pool = pool[self.split.unlabeled]
         name = self.recipe.augmentation
-        augment = augmentation.augmentation(name)
-        return association_batches(
-            images,
-            labels,
-            pool if self.recipe.associates else None,
+        augment = augmentation.get_augmentation(name)
+        return pipeline.association_batches(
+            *self.data.training_images_and_labels(),
+            self.data.unlabeled_images if self.recipe.associates else None,
             sup_per_batch=self.recipe.sup_per_batch,
             unsup_batch_size=self.recipe.unsup_batch_size,
             seed=self.recipe.seed,
@@ -77,13 +64,13 @@ def build(recipe: Recipe) -> Experiment:
     Raises:
         InputError: the recipe names something unknown, or its data can't be read.
     """
-    augmentation.augmentation(recipe.augmentation)  # refuses an unknown one before any loading
+    augmentation.get_augmentation(recipe.augmentation)  # refuses an unknown one before any loading
     dataset = load_data(recipe)
     augmentation.check_images(recipe.augmentation, dataset.image_shape[2])
     if recipe.split_file:
-        split = read_split(recipe.split_file, dataset)
+        split = splits.read_split(recipe.split_file, dataset)
     else:
-        split = choose_split(
+        split = splits.choose_split(
             dataset,
             recipe.sup_per_class,
             recipe.unsup_samples,
@@ -92,15 +79,15 @@ def build(recipe: Recipe) -> Experiment:
             exclude_labeled=recipe.exclude_labeled,
             remove_classes=recipe.remove_classes,
         )
-    return Experiment(recipe, dataset, split, build_model(recipe, dataset))
+    return Experiment(recipe, LabeledData(dataset, split), build_model(recipe, dataset))
 
 
-def build_again(recipe: Recipe, logdir: Path, first_weights: bool = False) -> Experiment:
-    """The experiment of the run in `logdir`, whose weights are about to be restored.
+def rebuild(recipe: Recipe, run: RunDirectory, first_weights: bool = False) -> Experiment:
+    """Build the experiment of an earlier run, whose weights are about to be restored.
 
     Args:
         recipe: the run's settings.
-        logdir: its folder, from where a split that the run was given is taken.
+        run: its folder, from where a split that the run was given is taken.
         first_weights: give the model the run's first weights, too. What they came from, the
             run of `init_from` or a file of weights, must then still be there.
 
@@ -108,7 +95,7 @@ def build_again(recipe: Recipe, logdir: Path, first_weights: bool = False) -> Ex
         InputError: as `build`.
     """
     if recipe.split_file:
-        recipe = dataclasses.replace(recipe, split_file=str(logdir / SPLIT))
+        recipe = dataclasses.replace(recipe, split_file=str(run.split))
     if not first_weights:
         recipe = dataclasses.replace(recipe, init_from=None, weights="none")
     return build(recipe)
@@ -124,7 +111,7 @@ def load_data(recipe: Recipe) -> Dataset:
     if recipe.target_dataset is None:
         return source
     target = registry.load_dataset(recipe.target_dataset, recipe.target_data_dir, **options)
-    return adapted(source, target)
+    return adaptation.adapted(source, target)
 
 
 def build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
@@ -137,8 +124,8 @@ def build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
         return _build_model(recipe, dataset)
     except tf.errors.ResourceExhaustedError as error:
         raise InputError(
-            f"the model does not fit into the memory: {reason(error)}; try a smaller --emb_size, "
-            "--new_size or --architecture"
+            f"the model does not fit into the memory: {reason(error)}; try a smaller `emb_size`, "
+            "`new_size` or `architecture`"
         ) from None
 
 
@@ -173,11 +160,11 @@ def _build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
     averaging = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}
     rate = _learning_rate(recipe)
     model.compile(
-        muon.make_optimizer(recipe.optimizer, rate, model, recipe.freeze_steps, **averaging)
+        factory.make_optimizer(recipe.optimizer, rate, model, recipe.freeze_steps, **averaging)
     )
     model.optimizer.build(model.trainable_variables)
     if recipe.init_from:
-        load_weights(model, Path(recipe.init_from) / MODEL)
+        load_weights(model, RunDirectory(recipe.init_from).model)
     return model
 
 
@@ -188,7 +175,7 @@ def load_weights(model: AssociativeModel, path: Path) -> None:
         InputError: there is no such file, it is damaged, or of another network.
     """
     if not path.is_file():
-        raise InputError(f"there is no {path}; --init_from must name the folder of a finished run")
+        raise InputError(f"there is no {path}; `init_from` must name the folder of a finished run")
     weights = backbones.load_model(path).get_weights()
     try:
         model.set_weights(weights)  # not load_weights, which passes over what it does not find

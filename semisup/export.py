@@ -17,6 +17,8 @@ from absl import flags
 
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
+from semisup.runs.directory import CLASSES_ENDING, RunDirectory
+from semisup.runs.files import write_text
 
 _LOGDIR = flags.DEFINE_string("logdir", None, "the folder of the run, as semisup-train wrote it")
 _FORMAT = flags.DEFINE_enum(
@@ -33,25 +35,22 @@ _PIXELS = flags.DEFINE_enum(
 def main() -> None:
     if not _LOGDIR.value:
         raise InputError("--logdir is missing; it names the folder of the run")
-    logdir = Path(_LOGDIR.value)
+    run, kind = RunDirectory(_LOGDIR.value), _FORMAT.value
     load_tensorflow()  # which --help and bad flags do not need
     from semisup.inference import exporter, saved_run
-    from semisup.runs import directory
-    from semisup.runs.files import write_text
 
-    kind = _FORMAT.value
-    out = Path(_OUT.value or logdir / f"{directory.EXPORT}{directory.EXPORT_ENDINGS[kind]}")
-    if out.resolve() == (logdir / directory.MODEL).resolve():
+    out = Path(_OUT.value or run.export(kind))
+    if out.resolve() == run.model.resolve():
         raise InputError(f"{out} is the run's own model, and would be lost; choose another --out")
-    run = saved_run.load(logdir)
-    difference = exporter.export(run.model, kind, out, run.labeled.images, _PIXELS.value)
-    names = out.with_name(f"{out.stem}{directory.CLASSES_ENDING}")
-    write_text(names, "".join(f"{name}\n" for name in run.labeled.class_names))
-    shape = ", ".join(map(str, run.labeled.image_shape))
+    saved = saved_run.load(run)
+    difference = exporter.export(saved.model, kind, out, saved.labeled.images, _PIXELS.value)
+    names = out.with_name(f"{out.stem}{CLASSES_ENDING}")
+    write_text(names, "".join(f"{name}\n" for name in saved.labeled.class_names))
+    shape = ", ".join(map(str, saved.labeled.image_shape))
     print(f"wrote {out} (in: {_PIXELS.value} [N, {shape}]) and {names}")
     print(
-        f"on {len(run.labeled.images)} labelled images its probabilities differ from the run's by "
-        f"{difference:.1e} at most (accepted: {exporter.tolerance(run.model, kind):g})"
+        f"on {len(saved.labeled.images)} labelled images its probabilities differ from the run's "
+        f"by {difference:.1e} at most (accepted: {exporter.tolerance(saved.model, kind):g})"
     )
 
 

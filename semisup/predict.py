@@ -26,7 +26,8 @@ from absl import flags
 
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
-from semisup.runs import files
+from semisup.runs.directory import RunDirectory
+from semisup.runs.files import whole
 
 _LOGDIR = flags.DEFINE_string("logdir", None, "the folder of the run, as semisup-train wrote it")
 _OUT = flags.DEFINE_string("out", None, "file to write; by default standard output")
@@ -48,7 +49,7 @@ def main(*words: str) -> int:
     from semisup.inference import saved_run
     from semisup.inference.predictor import COLUMNS, predict_images
 
-    run = saved_run.load(Path(_LOGDIR.value))
+    run = saved_run.load(RunDirectory(_LOGDIR.value))
     # How many images a .npz holds shows when it is read; on a terminal only.
     count = None if any(file.suffix == inputs.NPZ for file in files) else len(files)
     bar = tqdm(total=count, unit=" images", disable=None)
@@ -84,7 +85,7 @@ def _csv_file(out: str | None) -> Iterator[TextIO]:
         yield sys.stdout
         return
     with (
-        files.whole(Path(out)) as temporary,
+        whole(Path(out)) as temporary,
         # Names of files may be no UTF-8.
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):

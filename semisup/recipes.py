@@ -342,7 +342,7 @@ def changed(recipe: Recipe, **changes: Any) -> Recipe:
 def _augmentation_of(dataset: str) -> str:
     if dataset not in AUGMENTATION_OF_DATASET:
         raise InputError(
-            f"--augmentation=true: which one suits the data set {dataset!r} is not known; name "
-            "one, such as --augmentation=digits"
+            f"`augmentation=true`: which one suits the data set {dataset!r} is not known; name "
+            "one, such as `augmentation=digits`"
         )
     return AUGMENTATION_OF_DATASET[dataset]

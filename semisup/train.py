@@ -5,7 +5,7 @@
     semisup-train --help                              every flag
 
 Ends with one line that states the test error. The run's folder (--logdir) holds all else;
-look at it with `tensorboard --logdir=DIR`, judge it again with `semisup-eval --logdir=DIR`.
+look at it with `tensorboard --logdir=DIR`, evaluate it again with `semisup-eval --logdir=DIR`.
 """
 
 import os
@@ -71,7 +71,7 @@ def main() -> None:
     print(
         f"test error {result['test_error']:.2f} % after {result['selected_step']} steps{chosen} "
         f"({result['train_seconds']:.0f} s of training; median of the last evaluations "
-        f"{result['test_error_median']:.2f} %, least {result['test_error_min']:.2f} %)"
+        f"{result['test_error_median']:.2f} %, lowest {result['test_error_min']:.2f} %)"
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from semisup import recipes
 from semisup.errors import InputError
-from semisup.runs import directory
+from semisup.runs.directory import RunDirectory
 
 # Percent, on MNIST's 10,000 test digits.
 TARGETS = (1.5, 1.1)
@@ -60,7 +60,7 @@ def measure(data_dir: Path, out: Path, seeds: int, rounds: int) -> dict[str, Any
         for name in PROTOCOLS:
             logdir = out / name / f"seed{seed}"
             _train(name, data_dir, logdir, seed)
-            records = directory.read_evaluations(logdir)
+            records = RunDirectory(logdir).read_evaluations()
             evaluations[name].append([(int(r["step"]), r["test_error"]) for r in records])
     step_ms = _measure_steps(rounds)
     curves: dict[str, list[Curve]] = {

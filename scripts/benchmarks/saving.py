@@ -1,7 +1,6 @@
 """What a checkpoint every 500 steps costs, as a share of those steps."""
 
 import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import tensorflow as tf
 from benchmarks.timing import timed
 from semisup import experiment, recipes
 from semisup.runs import checkpoints
+from semisup.runs.directory import RunDirectory
 from semisup.training.loop import make_train_step
 
 INTERVAL = 500
@@ -31,7 +31,7 @@ def measure(repeats: int) -> dict[str, Any]:
                 with timed(steps):
                     train_step(*next(iterator))["loss"].numpy()
             with timed(saves):
-                checkpoints.save(Path(logdir), i, setup.model, train_seconds=seconds)
+                checkpoints.save(RunDirectory(logdir), i, setup.model, train_seconds=seconds)
     step, save = float(np.median(steps)), float(np.median(saves))
     return {
         "step_ms": round(step, 1),

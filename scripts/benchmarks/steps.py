@@ -17,6 +17,7 @@ from benchmarks.timing import timed
 from semisup import experiment, recipes
 from semisup.config import Recipe
 from semisup.data.dataset import Dataset
+from semisup.data.labeled_data import LabeledData
 from semisup.data.splits import choose_split
 from semisup.runtime import precision
 from semisup.training.loop import make_train_step
@@ -98,7 +99,7 @@ def through_pipeline(recipe: Recipe, data: Dataset) -> Turn:
     on a batch that is already there."""
     model = experiment.build_model(recipe, data)
     split = choose_split(data, recipe.sup_per_class)
-    batches = experiment.Experiment(recipe, data, split, model).batches()
+    batches = experiment.Experiment(recipe, LabeledData(data, split), model).batches()
     train_step = make_train_step(model, batches.element_spec)
     iterator = iter(batches)
     ready = next(iterator)

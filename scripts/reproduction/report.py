@@ -12,7 +12,7 @@ from typing import Any
 from reproduction import running
 from reproduction.running import Run
 from reproduction.tables import ADAPTED, SOURCE_ONLY, TARGET_ONLY, Cell, Table
-from semisup.runs import directory, files
+from semisup.runs import files
 
 # The three figures of a run, and the heads of their columns.
 FIGURES = {
@@ -42,14 +42,14 @@ def read_run(run: Run, start: bool) -> dict[str, Any]:
         `evaluations` (after the first step), `train_seconds`, `precision` and the `date` on which
         it ended.
     """
-    result = files.read_json(run.folder / directory.RESULT)
+    result = files.read_json(run.folder.result)
     errors = dict(
         zip(FIGURES, (result[f"test_error{end}"] for end in ("", "_median", "_min")), strict=True)
     )
-    evaluations = directory.read_evaluations(run.folder)
+    evaluations = run.folder.read_evaluations()
     if start:
         errors = dict.fromkeys(FIGURES, evaluations[0]["test_error"])
-    ended = datetime.fromtimestamp((run.folder / directory.RESULT).stat().st_mtime, timezone.utc)
+    ended = datetime.fromtimestamp(run.folder.result.stat().st_mtime, timezone.utc)
     return {
         "seed": run.recipe.seed,
         **errors,
@@ -57,7 +57,7 @@ def read_run(run: Run, start: bool) -> dict[str, Any]:
         "selected_step": result["selected_step"],
         "evaluations": sum(record["step"] > 0 for record in evaluations),
         "train_seconds": round(result["train_seconds"], 1),
-        "precision": directory.read_precision(run.folder),
+        "precision": run.folder.read_precision(),
         "date": ended.date().isoformat(),
     }
 

@@ -16,7 +16,7 @@ from reproduction.tables import Cell
 from semisup import recipes
 from semisup.config import Recipe
 from semisup.errors import InputError
-from semisup.runs import directory
+from semisup.runs.directory import RunDirectory
 
 BACKENDS = ("threading", "loky", "dask")
 
@@ -32,7 +32,7 @@ class Run:
     """One run to be made: `recipe`, in `folder`."""
 
     recipe: Recipe
-    folder: Path
+    folder: RunDirectory
 
 
 def runs_of(cell: Cell, seeds: int, out: Path) -> list[Run]:
@@ -45,7 +45,7 @@ def runs_of(cell: Cell, seeds: int, out: Path) -> list[Run]:
         if cell.teacher:
             changes["teacher"] = str((out / cell.teacher / f"seed{seed}").resolve())
         recipe = dataclasses.replace(cell.recipe, **changes)
-        found.append(Run(recipe, out / cell.folder / f"seed{seed}"))
+        found.append(Run(recipe, RunDirectory(out / cell.folder / f"seed{seed}")))
     return found
 
 
@@ -53,7 +53,7 @@ def runs_there(cell: Cell, seeds: int, out: Path) -> list[Run]:
     """The cell's runs with the same settings that have ended, of `seeds` seeds or of more."""
     found = [int(path.name[4:]) for path in (out / cell.folder).glob("seed*[0-9]")]
     every = runs_of(cell, max([seeds, *(seed + 1 for seed in found)]), out)
-    return [run for run in every if not _differences(run) and directory.read_result(run.folder)]
+    return [run for run in every if not _differences(run) and run.folder.read_result()]
 
 
 def is_done(run: Run) -> bool:
@@ -67,14 +67,14 @@ def is_done(run: Run) -> bool:
             f"{run.folder} holds a run with other settings ({'; '.join(differences)}); "
             "choose another --out"
         )
-    return directory.read_result(run.folder) is not None
+    return run.folder.read_result() is not None
 
 
 def _differences(run: Run) -> list[str]:
     """Settings in which the run that its folder holds, if any, is another."""
-    if not (run.folder / directory.RECIPE).exists():
+    if not run.folder.recipe.exists():
         return []
-    there, wanted = (dataclasses.asdict(r) for r in (directory.read_recipe(run.folder), run.recipe))
+    there, wanted = (dataclasses.asdict(r) for r in (run.folder.read_recipe(), run.recipe))
     return [
         f"{name} was {there[name]!r}, is {wanted[name]!r}"
         for name in wanted
@@ -144,14 +144,14 @@ def words(recipe: Recipe) -> list[str]:
 
 def _run(run: Run, threads: int | None) -> tuple[Run, str]:
     """Make one run in a process of its own; what it prints goes to a file beside its folder."""
-    run.folder.parent.mkdir(parents=True, exist_ok=True)
+    run.folder.path.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "semisup.train", *words(run.recipe), f"--logdir={run.folder}"]
     environment = dict(os.environ)
     if threads:
         # Side by side, each takes its share of the cores, and of the GPU what it needs.
         environment |= {"TF_NUM_INTRAOP_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
         environment |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-    log = run.folder.with_suffix(".log")
+    log = run.folder.path.with_suffix(".log")
     with log.open("w", encoding="utf-8") as file:
         child = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
         _children.add(child)

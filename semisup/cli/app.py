@@ -1,7 +1,9 @@
-"""How the binaries begin and end."""
+"""How the programs begin and end: flags, help, warnings, errors, the import of TensorFlow."""
 
+import logging as python_logging
 import os
 import platform
+import re
 import signal
 import sys
 import tempfile
@@ -42,14 +44,35 @@ def run_main(main: Callable[..., int | None], description: str, takes_files: boo
 
     def guarded(argv: Sequence[str]) -> int | None:
         logging.set_verbosity(logging.WARNING)
+        logging.get_absl_handler().setFormatter(_Warnings())
+        logging.get_absl_handler().python_handler.stream = sys.stdout
         try:
             return main(*argv[1:])
         except (InputError, OSError, MemoryError) as error:
-            sys.exit(f"error: {' '.join(str(error).split()) or 'out of memory'}")
+            sys.exit(f"error: {with_flags(' '.join(str(error).split())) or 'out of memory'}")
         except KeyboardInterrupt:
             sys.exit(130)
 
     app.run(guarded, flags_parser=parse)
+
+
+class _Warnings(python_logging.Formatter):
+    """What the library logs, as a person who gave flags reads it."""
+
+    def format(self, record: python_logging.LogRecord) -> str:
+        return f"{record.levelname.lower()}: {with_flags(record.getMessage())}"
+
+
+def with_flags(message: str) -> str:
+    """Name the arguments in a message of the library as this program's flags.
+
+    `` `new_size=N` `` becomes --new_size=N, if there is such a flag.
+    """
+
+    def as_flag(match: re.Match[str]) -> str:
+        return f"--{match[1]}{match[2]}" if match[1] in flags.FLAGS else match[0]
+
+    return re.sub(r"`(\w+)((?:=[^`]*)?)`", as_flag, message)
 
 
 def load_tensorflow() -> None:

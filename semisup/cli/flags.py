@@ -51,9 +51,9 @@ def recipe_from_flags() -> Recipe:
     """
     given = given_settings()
     if given.get("split_file") and (both := sorted(_OF_THE_SPLIT & given.keys())):
-        raise InputError(f"--split_file says which images are labelled; leave out --{both[0]}")
+        raise InputError(f"`split_file` says which images are labelled; leave out `{both[0]}`")
     if "teacher_share" in given and not given.get("teacher"):
-        raise InputError("--teacher_share is given, but no teacher; add --teacher=DIR")
+        raise InputError("`teacher_share` is given, but no teacher; add `teacher=DIR`")
     return recipes.get(flags.FLAGS.recipe, **given)
 
 
@@ -66,7 +66,7 @@ def given_settings() -> dict[str, Any]:
     }
     for name in ("data_dir", "target_data_dir", "split_file", "init_from", "teacher"):
         if given.get(name) == "":  # of a variable that was not set, say
-            raise InputError(f"--{name} is empty; it must name a place, or be left out")
+            raise InputError(f"`{name}` is empty; it must name a place, or be left out")
         if given.get(name):
             # The evaluator may run in another folder.
             given[name] = str(Path(given[name]).expanduser().resolve())

@@ -13,18 +13,19 @@ clusters as images are wanted, and the best of each cluster is taken.
 
 import csv
 import io
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import entropy, rankdata
 
+from semisup.data.labeled_data import LabeledData
 from semisup.errors import InputError
 from semisup.evaluation.metrics import predict
-from semisup.experiment import Experiment
 from semisup.losses import association, blockwise
 from semisup.losses.pseudo_labels import class_mass
-from semisup.runs import directory, files
+from semisup.models.associative_model import AssociativeModel
+from semisup.runs import files
+from semisup.runs.directory import RunDirectory
 from semisup.visualization.figures import contact_sheet, save
 
 # The clusters are made of the best candidates, this many for each image wanted.
@@ -32,8 +33,6 @@ _CANDIDATES = 10
 
 # Of more labelled images, this many are drawn evenly: P_ab has a row for each.
 _LABELED = 1000
-
-CSV, PICTURE = directory.SUGGESTIONS
 
 COLUMNS = ("path", "score", "visit_probability", "uncertainty", "back_to")
 
@@ -96,28 +95,31 @@ def choose(score: np.ndarray, B: np.ndarray, count: int) -> np.ndarray:
     return best[np.sort(first)]
 
 
-def write(folder: Path, setup: Experiment, count: int) -> np.ndarray:
-    """Suggest images of an experiment to label, as two files in a folder.
+def write(
+    folder: RunDirectory, data: LabeledData, model: AssociativeModel, count: int
+) -> np.ndarray:
+    """Suggest images to label, as two files in a folder.
 
     Writes suggestions.csv (the image, its score and signs, the class that the walker
     steps back to) and suggestions.png, a contact sheet of the images.
 
     Args:
         folder: where to.
-        setup: the experiment, its model restored.
+        data: the images, and which of them are labelled and unlabelled.
+        model: the trained model.
         count: how many to suggest, at most.
 
     Returns:
         Their places in the data set's unlabelled pool, the most useful first.
     """
-    dataset, split, model = setup.dataset, setup.split, setup.model
+    dataset, split = data.dataset, data.split
     pool = split.unlabeled
     if dataset.unlabeled_images is None:
         pool = np.setdiff1d(pool, split.labeled)  # these have their labels already
     if len(pool) == 0:
         raise InputError(
             f"every image of {dataset.name} has a label already: there is none to suggest; train "
-            "with images in unlabeled/ or with a smaller --sup_per_class"
+            "with images in unlabeled/ or with a smaller `sup_per_class`"
         )
     spread = np.linspace(0, len(split.labeled) - 1, min(_LABELED, len(split.labeled)), dtype=int)
     labeled = split.labeled[spread]
@@ -139,9 +141,10 @@ def write(folder: Path, setup: Experiment, count: int) -> np.ndarray:
     ]
     text = io.StringIO(newline="")
     csv.writer(text).writerows([COLUMNS, *rows])
-    files.write_text(folder / CSV, text.getvalue())
+    table, picture = folder.suggestions
+    files.write_text(table, text.getvalue())
     images = np.asarray(dataset.unlabeled_pool[pool[chosen]])
     captions = [f"{rank}: {row[4]}? {row[3][:4]}" for rank, row in enumerate(rows, start=1)]
     title = "label these next: number, likeliest class, uncertainty"
-    save(contact_sheet(images, captions, title), folder / PICTURE)
+    save(contact_sheet(images, captions, title), picture)
     return pool[chosen]

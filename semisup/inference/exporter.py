@@ -74,7 +74,7 @@ def export(
     if kind not in ENDINGS:
         raise InputError(f"unknown format {kind!r}; known: {', '.join(ENDINGS)}")
     if out.is_dir() and not (kind == "saved_model" and (out / "saved_model.pb").is_file()):
-        raise InputError(f"{out} is a folder, and no SavedModel to replace; choose another --out")
+        raise InputError(f"{out} is a folder, and no SavedModel to replace; choose another `out`")
     if not out.resolve().parent.is_dir():
         raise InputError(f"there is no folder {out.parent} to write {out.name} in")
     wanted = softmax(model.predict_on_batch(images)["logits"], axis=1)

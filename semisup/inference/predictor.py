@@ -7,7 +7,7 @@ from scipy.special import softmax
 from semisup.data.dataset import Images
 from semisup.evaluation.metrics import predict
 from semisup.evaluation.neighbors import nearest
-from semisup.inference.saved_run import Trained
+from semisup.inference.saved_run import SavedRun
 
 # Of semisup-predict's CSV: the fields of a `Prediction`.
 COLUMNS = ("path", "class", "probability", "nearest_labeled", "nearest_class", "cosine_similarity")
@@ -33,19 +33,19 @@ class Prediction(NamedTuple):
     cosine_similarity: float
 
 
-def predict_images(trained: Trained, names: list[str], images: Images) -> list[Prediction]:
+def predict_images(run: SavedRun, names: list[str], images: Images) -> list[Prediction]:
     """Classify images and find their nearest labelled ones, as in the paper's figure 4.
 
     Where `predicted_class` and `nearest_class` differ, classifier and association
     disagree: such an image is worth a look.
 
     Args:
-        trained: a run, from `semisup.inference.saved_run.load`.
+        run: from `semisup.inference.saved_run.load`.
         names: of the images.
         images: uint8 or float in [0, 255], [N, H, W, C] of the run's shape.
     """
-    labeled = trained.labeled
-    outputs = predict(trained.model, images)
+    labeled = run.labeled
+    outputs = predict(run.model, images)
     P = softmax(outputs.logits, axis=1)
     indices, similarity = nearest(outputs.embeddings, labeled.embeddings, 1)
     return [

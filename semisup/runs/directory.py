@@ -1,15 +1,15 @@
-"""The folder of a run, which tells all about it.
+"""The folder of a run, which tells all about it. `RunDirectory` alone knows what it holds.
 
-    split.json      which images are labelled and unlabelled; --split_file takes it
-    taught.npz      with --teacher: the unlabelled images that it labelled, and their labels
+    split.json      which images are labelled and unlabelled; `split_file` takes it
+    taught.npz      of a run with a teacher: its pseudo-labels
     recipe.json     the settings, the split's hash, the versions, the command
     checkpoints/    the newest weights and optimizer states
     metrics.jsonl   a line for each evaluation
     result.json     at the end: errors in percent, seconds, steps
-    model.keras     at the end: the trained model (with --select=label_free the best so far)
+    model.keras     at the end: the trained model (with `select=label_free` the best so far)
     labeled.npz     at the end: the embeddings of the labelled images, the class names
     events.out.*    for TensorBoard; so are projector/ and projector_config.pbtxt, at the end
-    lock            the process that trains there; see `semisup.runs.locks`
+    lock            the process that trains there
 
 Files are written whole or not at all; see `semisup.runs.files`.
 """
@@ -17,63 +17,135 @@ Files are written whole or not at all; see `semisup.runs.files`.
 import dataclasses
 import json
 import platform
+import re
 import shlex
+import shutil
 import time
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from semisup.runs import files
-from semisup.errors import InputError
 from semisup.config import Recipe
+from semisup.errors import InputError
+from semisup.runs import files
 
-RECIPE, SPLIT, METRICS = "recipe.json", "split.json", "metrics.jsonl"
-RESULT, EVAL = "result.json", "eval.json"
-EVENTS = ".semisup"  # ends the names of the event files
-MODEL, CHECKPOINTS = "model.keras", "checkpoints"
-LABELED = "labeled.npz"
-TAUGHT = "taught.npz"
-PROJECTOR, PROJECTOR_CONFIG = "projector", "projector_config.pbtxt"
-FIGURES = ("figure2.png", "figure3.png", "figure4.png")
-SUGGESTIONS = ("suggestions.csv", "suggestions.png")
-# What semisup-export writes, unless told otherwise: a file or folder, and its classes.
-EXPORT, CLASSES_ENDING = "classifier", ".classes.txt"
+# What `semisup-export` writes unless told otherwise: a file or folder, and its class names.
 EXPORT_ENDINGS = {"keras": ".keras", "saved_model": "", "tflite": ".tflite", "onnx": ".onnx"}
+CLASSES_ENDING = ".classes.txt"
+
+EVENTS_ENDING = ".semisup"  # ends the names of the event files
 
 # What a result consists of.
-_ERRORS = ("test_error", "test_error_median", "test_error_min")
-_RESULTS = (*_ERRORS, "train_seconds", "selected_step", "steps")
+_RESULT = (
+    *("test_error", "test_error_median", "test_error_min"),
+    *("train_seconds", "selected_step", "steps"),
+)
+
+_CHECKPOINT_FILE = re.compile(r"step-([0-9]+)\.(?:index|data-[0-9]{5}-of-[0-9]{5}|json)")
+
+# A folder whose name ends so is TensorFlow's while it writes, and stays if that is cut short.
+_UNFINISHED = "_temp"
+
+# Settings that name files which a run may need from another run's folder.
+_NEEDED = ("init_from", "teacher", "architecture", "weights", "split_file")
 
 
-def claim(
-    logdir: Path,
-    recipe: Recipe,
-    split: Mapping[str, Any],
-    command: Sequence[str],
-    precision: str = "",
-) -> None:
-    """Make `logdir` the folder of this run, or find that it is so already.
+class RunDirectory:
+    """A run's folder: the paths in it, and all reading and writing of its records.
+
+    Making one reads and writes nothing.
 
     Args:
-        logdir: the folder; made if need be.
-        recipe: the run's settings.
-        split: the labelled and unlabelled images chosen, and their "hash".
-        command: the words of the command line, for the record.
-        precision: what the recipe's precision stands for on this machine.
+        path: the folder.
 
-    Raises:
-        InputError: the folder holds a run with other settings; they are listed. Or its
-            record is damaged, or gone.
+    Example:
+        >>> run = RunDirectory("runs/digits")
+        >>> run.model.name, run.read_result()
+        ('model.keras', None)
     """
-    settings = dataclasses.asdict(recipe)
-    if (logdir / RECIPE).exists():
-        there = files.read_json(logdir / RECIPE)
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.recipe = self.path / "recipe.json"
+        self.split = self.path / "split.json"
+        self.pseudo_labels = self.path / "taught.npz"
+        self.metrics = self.path / "metrics.jsonl"
+        self.result = self.path / "result.json"
+        self.eval = self.path / "eval.json"
+        self.model = self.path / "model.keras"
+        self.labeled = self.path / "labeled.npz"
+        self.checkpoints = self.path / "checkpoints"
+        self.projector = self.path / "projector"
+        self.projector_config = self.path / "projector_config.pbtxt"
+        self.figures = tuple(self.path / f"figure{number}.png" for number in (2, 3, 4))
+        self.suggestions = (self.path / "suggestions.csv", self.path / "suggestions.png")
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def export(self, kind: str) -> Path:
+        """Return the path of an export in one of the formats of `EXPORT_ENDINGS`."""
+        return self.path / f"classifier{EXPORT_ENDINGS[kind]}"
+
+    # Beginning a run.
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Keep the folder to this process while inside; see `files.locked`."""
+        return files.locked(self.path)
+
+    def claim(
+        self,
+        recipe: Recipe,
+        split: Mapping[str, Any],
+        command: Sequence[str],
+        precision: str = "",
+    ) -> None:
+        """Make the folder that of this run, or find that it is so already.
+
+        Args:
+            recipe: the run's settings.
+            split: the labelled and unlabelled images chosen, and their "hash".
+            command: the words of the command line, for the record.
+            precision: what the recipe's precision stands for on this machine.
+
+        Raises:
+            InputError: the folder holds a run with other settings; they are listed. Or its
+                record is damaged, or missing.
+        """
+        settings = dataclasses.asdict(recipe)
+        if self.recipe.exists():
+            self._check_settings({**settings, "split_hash": split["hash"]})
+            return
+        # Else a run could go on from the checkpoints of another, or take its result for its own.
+        candidates = (self.result, self.metrics, self.model, self.pseudo_labels)
+        remains = [path for path in candidates if path.exists()]
+        if remains := remains or list(self.checkpoints.glob("step-*.json")):
+            raise InputError(
+                f"{self} has no {self.recipe.name}, but holds {remains[0].relative_to(self.path)} "
+                "of an unknown run; choose another `logdir`"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        record = {
+            "recipe": settings,
+            "split_hash": split["hash"],
+            "precision": precision,
+            "versions": {
+                "python": platform.python_version(),
+                **{name: metadata.version(name) for name in ("semisup", "tensorflow", "keras")},
+            },
+            "command": shlex.join(command),
+        }
+        files.write_json(self.split, split)
+        files.write_json(self.recipe, record)
+
+    def _check_settings(self, now: Mapping[str, Any]) -> None:
+        there = files.read_json(self.recipe)
         if not isinstance(there.get("recipe"), dict):
-            raise InputError(f"{logdir / RECIPE} is damaged: it holds no settings")
+            raise InputError(f"{self.recipe} is damaged: it holds no settings")
         before = {**there["recipe"], "split_hash": there.get("split_hash")}
-        now = {**settings, "split_hash": split["hash"]}
         differences = [
             f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
             for name in sorted(before.keys() | now.keys())
@@ -81,174 +153,229 @@ def claim(
         ]
         if differences:
             raise InputError(
-                f"{logdir} holds another run ({'; '.join(differences)}); "
-                "choose another --logdir, or --overwrite starts anew in this one"
+                f"{self} holds another run ({'; '.join(differences)}); "
+                "choose another `logdir`, or `overwrite` starts anew in this one"
             )
-        return
-    # Else a run could go on from the checkpoints of another, or pass its result for its own.
-    remains = [
-        logdir / name for name in (RESULT, METRICS, MODEL, TAUGHT) if (logdir / name).exists()
-    ]
-    if remains := remains or list((logdir / CHECKPOINTS).glob("step-*.json")):
-        raise InputError(
-            f"{logdir} has no {RECIPE}, but holds {remains[0].relative_to(logdir)} of an unknown "
-            "run; choose another --logdir"
-        )
-    logdir.mkdir(parents=True, exist_ok=True)
-    record = {
-        "recipe": settings,
-        "split_hash": split["hash"],
-        "precision": precision,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in ("semisup", "tensorflow", "keras")},
-        },
-        "command": shlex.join(command),
-    }
-    files.write_json(logdir / SPLIT, split)
-    files.write_json(logdir / RECIPE, record)
+
+    def wait_for_start(self, timeout: float) -> None:
+        """Wait until a run has begun in the folder.
+
+        Raises:
+            InputError: none has, for `timeout` seconds.
+        """
+        give_up = time.monotonic() + timeout
+        while not self.recipe.exists():
+            if time.monotonic() > give_up:
+                raise InputError(f"no run has begun in {self} for {timeout:g} s (`timeout`)")
+            time.sleep(0.2)
+
+    # Removing a run.
+
+    def clear(self) -> None:
+        """Remove what semisup wrote to the folder, and nothing else.
+
+        Where no run was ever recorded, nothing is removed. The lock stays.
+
+        Raises:
+            InputError: one of the names is a link. Nothing has been removed then.
+        """
+        if not self.recipe.exists():
+            return
+        self.refuse_links()
+        for path in list(self._written()):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    def refuse_needed(self, recipe: Recipe) -> None:
+        """Raise InputError if the recipe begins with files of the run that is to be removed."""
+        inside = (self.path.resolve(), self.model.resolve(), self.split.resolve())
+        for name in _NEEDED:
+            needed = getattr(recipe, name)
+            if needed and Path(needed).resolve() in inside:
+                raise InputError(
+                    f"`overwrite` would remove the run in {self}, which `{name}` needs; choose "
+                    "another `logdir`"
+                )
+
+    def refuse_links(self) -> None:
+        """Raise InputError if a file or folder that semisup writes to is a link elsewhere."""
+        lock = self.path / files.LOCK
+        for path in (lock, self.checkpoints, self.projector, *self._written()):
+            if path.is_symlink():
+                raise InputError(
+                    f"{path} is a link, which semisup did not make; remove it yourself"
+                )
+
+    def _written(self) -> Iterator[Path]:
+        """All that semisup wrote to the folder, but for the lock, in the order to remove it."""
+        # The result goes first, for without it no half-removed run can pass for a finished
+        # one; the recipe goes last, for it says that this is a run's folder.
+        yield from _present(self.result, self.eval, self.labeled, self.model, self.metrics)
+        yield from _present(self.pseudo_labels, *self.figures, *self.suggestions)
+        yield from _present(self.projector_config)
+        for kind, ending in EXPORT_ENDINGS.items():
+            path = self.export(kind)
+            if ending:
+                yield from _present(path)
+            elif path.is_symlink() or (path / "saved_model.pb").is_file():
+                yield path
+        yield from _present(self.path / f"classifier{CLASSES_ENDING}")
+        for paths in self.checkpoints_by_step().values():
+            yield from paths
+        yield from self.unfinished_checkpoints()
+        yield from self.path.glob(f"events.out.tfevents.*{EVENTS_ENDING}")
+        names = ("embeddings.tsv", "metadata.tsv", "thumbnails.png")
+        yield from _present(*(self.projector / name for name in names))
+        yield from _present(self.split, self.recipe)
+
+    # Checkpoints; `semisup.runs.checkpoints` writes and reads them.
+
+    def checkpoints_by_step(self) -> dict[int, list[Path]]:
+        """Return the files of each checkpoint, whole or not, by its step."""
+        found: dict[int, list[Path]] = {}
+        for path in self.checkpoints.glob("step-*"):
+            match = _CHECKPOINT_FILE.fullmatch(path.name)
+            if match and not path.is_dir():
+                found.setdefault(int(match[1]), []).append(path)
+        return found
+
+    def unfinished_checkpoints(self) -> list[Path]:
+        """Return the files and folders that a write that was cut short leaves."""
+        found = self.checkpoints.glob(f"step-[0-9]*{_UNFINISHED}")
+        folders = (path for path in found if path.is_dir() or path.is_symlink())
+        return [*folders, *self.checkpoints.glob(f"{files.TEMPORARY}step-*.json")]
+
+    # The settings of the run.
+
+    def read_recipe(self) -> Recipe:
+        """Return the settings of the run.
+
+        Raises:
+            InputError: there is no run, or its record is damaged or of another version.
+        """
+        if not self.recipe.is_file():
+            raise InputError(
+                f"{self} holds no run: there is no {self.recipe.name}; `logdir` must name the "
+                "folder that semisup-train wrote"
+            )
+        settings = files.read_json(self.recipe).get("recipe")
+        kinds = typing.get_type_hints(Recipe)
+        if not isinstance(settings, dict) or settings.keys() != kinds.keys():
+            raise InputError(f"{self.recipe} is damaged, or of another version of semisup")
+        for name, value in settings.items():
+            if not _fits(value, kinds[name]):
+                raise InputError(f"{self.recipe} is damaged: {name} is {value!r}")
+        return Recipe(**settings)
+
+    def read_precision(self) -> str | None:
+        """Return the precision that the run was begun in, if any was; it keeps to it.
+
+        The recipe may say "auto", which is not the same on every machine.
+        """
+        if not self.recipe.is_file():
+            return None
+        return files.read_json(self.recipe).get("precision") or None
+
+    def read_begun_recipe(self) -> Recipe:
+        """Return the settings of the run, in the precision that it was begun in.
+
+        Raises:
+            InputError: as `read_recipe`.
+        """
+        recipe = self.read_recipe()
+        return dataclasses.replace(recipe, precision=self.read_precision() or recipe.precision)
+
+    def check_split(self, split_hash: str) -> None:
+        """Make sure that the data is still what the run was trained on.
+
+        Args:
+            split_hash: of the labelled and unlabelled images, as the data gives them now.
+
+        Raises:
+            InputError: other images would be labelled, so test images may have been trained on.
+        """
+        if files.read_json(self.recipe).get("split_hash") != split_hash:
+            raise InputError(
+                f"the data has changed since {self} was trained: it would choose other images to "
+                "label; `data_dir` names a folder with the files as they were"
+            )
+
+    # What the run records.
+
+    def read_result(self) -> dict[str, float] | None:
+        """Return what the run ended with; None if it has not ended.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        if not self.result.exists():
+            return None
+        result = files.read_json(self.result)
+        if not all(_fits(result.get(name), float) for name in _RESULT):
+            raise InputError(
+                f"{self.result} is damaged; delete it, and the same command writes it again"
+            )
+        return result
+
+    def read_evaluations(self) -> list[dict[str, float]]:
+        """Return the run's evaluations in the order of their steps.
+
+        Raises:
+            InputError: a line other than the last is damaged.
+        """
+        lines = self.metrics.read_bytes().splitlines() if self.metrics.exists() else []
+        records = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                record = json.loads(line)
+                if type(record["step"]) is not int or not _fits(record["test_error"], float):
+                    raise ValueError
+                if record["step"] >= 0 and record["test_error"] >= 0:
+                    records.append(record)
+            except (ValueError, KeyError, TypeError, RecursionError):
+                if number == len(lines):
+                    break  # the run was killed while it wrote this line
+                raise InputError(
+                    f"{self.metrics} is damaged at line {number}; mend or delete that line, or "
+                    "start the run anew with `overwrite`"
+                ) from None
+        return records
+
+    def truncate_evaluations(self, last_step: int) -> list[dict[str, float]]:
+        """Return the evaluations up to `last_step`; later ones are struck from the file.
+
+        A run that resumes at a step has yet to make the evaluations after it.
+
+        Raises:
+            InputError: a line other than the last is damaged.
+        """
+        kept = [record for record in self.read_evaluations() if record["step"] <= last_step]
+        if self.metrics.exists():
+            files.write_text(self.metrics, "".join(json.dumps(record) + "\n" for record in kept))
+        return kept
+
+    def append_evaluation(self, record: Mapping[str, float]) -> None:
+        """Add one evaluation."""
+        with self.metrics.open("a", encoding="utf-8") as file:
+            files.write_through(file, json.dumps(record) + "\n")
+
+    def save_model(self, model: Any) -> None:
+        """Write model.keras, whole or not at all."""
+        with files.whole(self.model) as temporary:
+            model.save(temporary)
 
 
-def wait_for(logdir: Path, timeout: float) -> None:
-    """Wait until a run has begun in `logdir`.
-
-    Raises:
-        InputError: none has, for `timeout` seconds.
-    """
-    give_up = time.monotonic() + timeout
-    while not (logdir / RECIPE).exists():
-        if time.monotonic() > give_up:
-            raise InputError(f"no run has begun in {logdir} for {timeout:g} s (--timeout)")
-        time.sleep(0.2)
-
-
-def read_recipe(logdir: Path) -> Recipe:
-    """The settings of the run in `logdir`.
-
-    Raises:
-        InputError: there is no run, or its record is damaged or of another version.
-    """
-    if not (logdir / RECIPE).is_file():
-        raise InputError(
-            f"{logdir} holds no run: there is no {RECIPE}; --logdir must name the folder that "
-            "semisup-train wrote"
-        )
-    settings = files.read_json(logdir / RECIPE).get("recipe")
-    kinds = typing.get_type_hints(Recipe)
-    if not isinstance(settings, dict) or settings.keys() != kinds.keys():
-        raise InputError(f"{logdir / RECIPE} is damaged, or of another version of semisup")
-    for name, value in settings.items():
-        if not _fits(value, kinds[name]):
-            raise InputError(f"{logdir / RECIPE} is damaged: {name} is {value!r}")
-    return Recipe(**settings)
-
-
-def read_precision(logdir: Path) -> str | None:
-    """The precision that the run in `logdir` was begun in, if any was; it keeps to it.
-
-    The recipe may say "auto", which is not the same on every machine.
-    """
-    if not (logdir / RECIPE).is_file():
-        return None
-    return files.read_json(logdir / RECIPE).get("precision") or None
-
-
-def read_begun_recipe(logdir: Path) -> Recipe:
-    """The settings of the run in `logdir`, in the precision that it was begun in.
-
-    Raises:
-        InputError: as `read_recipe`.
-    """
-    recipe = read_recipe(logdir)
-    return dataclasses.replace(recipe, precision=read_precision(logdir) or recipe.precision)
-
-
-def check_split(logdir: Path, split_hash: str) -> None:
-    """Make sure that the data is still what the run in `logdir` was trained on.
-
-    Args:
-        logdir: the run's folder.
-        split_hash: of the labelled and unlabelled images, as the data gives them now.
-
-    Raises:
-        InputError: other images would be labelled, and so test images may have been trained on.
-    """
-    if files.read_json(logdir / RECIPE).get("split_hash") != split_hash:
-        raise InputError(
-            f"the data has changed since {logdir} was trained: it would choose other images to "
-            "label; --data_dir names a folder with the files as they were"
-        )
+def _present(*paths: Path) -> Iterator[Path]:
+    """Yield those of the files that are there, under their own names or temporary ones."""
+    for path in paths:
+        for name in (path.with_name(f"{files.TEMPORARY}{path.name}"), path):
+            if name.is_symlink() or name.is_file():
+                yield name
 
 
 def _fits(value: Any, kind: Any) -> bool:
-    """Whether a value out of JSON, where 1 may stand for 1.0, is of a setting's type."""
+    """Return whether a value out of JSON, where 1 may stand for 1.0, is of a setting's type."""
     kinds = typing.get_args(kind) or (kind,)  # of `int | None`, both
     return type(value) in kinds or (type(value) is int and float in kinds)
-
-
-def read_result(logdir: Path) -> dict[str, float] | None:
-    """What the run in `logdir` ended with; None if it has not ended.
-
-    Raises:
-        InputError: the file is damaged.
-    """
-    if not (logdir / RESULT).exists():
-        return None
-    result = files.read_json(logdir / RESULT)
-    if not all(_fits(result.get(name), float) for name in _RESULTS):
-        raise InputError(
-            f"{logdir / RESULT} is damaged; delete it, and the same command writes it again"
-        )
-    return result
-
-
-def read_evaluations(logdir: Path) -> list[dict[str, float]]:
-    """What the evaluations of the run in `logdir` found, by their step.
-
-    Raises:
-        InputError: a line other than the last is damaged.
-    """
-    path = logdir / METRICS
-    lines = path.read_bytes().splitlines() if path.exists() else []
-    records = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-            if type(record["step"]) is not int or not _fits(record["test_error"], float):
-                raise ValueError
-            if record["step"] >= 0 and record["test_error"] >= 0:
-                records.append(record)
-        except (ValueError, KeyError, TypeError, RecursionError):
-            if number == len(lines):
-                break  # the run was killed while it wrote this line
-            raise InputError(
-                f"{path} is damaged at line {number}; mend or delete that line, or start the run "
-                "anew with --overwrite"
-            ) from None
-    return records
-
-
-def read_metrics(logdir: Path, last_step: int) -> list[dict[str, float]]:
-    """The evaluations up to `last_step`; later ones are struck from the file.
-
-    A run that resumes at a step has yet to make the evaluations after it.
-
-    Raises:
-        InputError: a line other than the last is damaged.
-    """
-    kept = [record for record in read_evaluations(logdir) if record["step"] <= last_step]
-    if (logdir / METRICS).exists():
-        files.write_text(logdir / METRICS, "".join(json.dumps(record) + "\n" for record in kept))
-    return kept
-
-
-def append_metrics(logdir: Path, record: Mapping[str, float]) -> None:
-    """Add one evaluation."""
-    with (logdir / METRICS).open("a", encoding="utf-8") as file:
-        files.write_through(file, json.dumps(record) + "\n")
-
-
-def save_model(logdir: Path, model: Any) -> None:
-    """Write the run's model.keras, whole or not at all."""
-    with files.whole(logdir / MODEL) as temporary:
-        model.save(temporary)

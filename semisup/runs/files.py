@@ -1,8 +1,10 @@
-"""Files that are written whole or not at all: under another name first, then renamed."""
+"""Files written whole or not at all, and the lock that keeps a folder to one process."""
 
+import fcntl
 import json
 import math
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +14,11 @@ from semisup.errors import InputError
 
 TEMPORARY = ".tmp."  # begins the name of a file that is being written
 
+LOCK = "lock"
+
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
+    """Read the object in a JSON file.
 
     Raises:
         InputError: it holds something else, or is damaged.
@@ -39,12 +43,12 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def json_number(value: float) -> float | None:
-    """A number as JSON can have it: None for NaN and infinity."""
+    """Return a number as JSON can have it: None for NaN and infinity."""
     return float(value) if math.isfinite(value) else None
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
+    """Write a text file, whole or not at all."""
     with (
         whole(path) as temporary,
         # Names of files may be no UTF-8.
@@ -55,7 +59,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Another name to write a file under; at the end it gets its own, if all went well.
+    """Yield another name to write a file under; at the end it is renamed, if all went well.
 
     If not, it is deleted. Neither name is followed if it is a link, which may lead out of the
     run's folder.
@@ -74,3 +78,39 @@ def write_through(file: TextIO, text: str) -> None:
     file.write(text)
     file.flush()
     os.fsync(file.fileno())
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep a folder, which is made if need be, to this process.
+
+    The kernel holds the lock and drops it with the process, however that ends, so no
+    stale one can be left behind. The file stays: whoever deleted it at the end could
+    delete the next process's. It names the holder, for people.
+
+    Raises:
+        InputError: another process holds the folder; it is named. Or there can be no such
+            folder, or it can't be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # "a+" makes the file, and does not empty it before the lock is ours.
+        opened = (folder / LOCK).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"cannot use {folder} as the run's folder: {error.strerror} ({error.filename}); mend "
+            "that, or choose another `logdir`"
+        ) from None
+    with opened as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise InputError(
+                f"{folder} is in use by {holder}; wait for it, stop it, or choose another `logdir`"
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield

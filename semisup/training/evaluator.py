@@ -1,96 +1,108 @@
-"""A run's evaluations: made on one device, written down, and one of them taken as the result."""
+"""A run's evaluations: made on one device, recorded, and one of them taken as the result."""
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import logging
 
 from semisup import experiment
 from semisup.config import Recipe
 from semisup.evaluation import label_free
-from semisup.evaluation.metrics import evaluate
-from semisup.inference import saved_run
+from semisup.evaluation.metrics import Evaluation, Predictions, evaluate, predict
 from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers.ema import averaged_weights, take_averages
-from semisup.runs import directory, files
+from semisup.runs import files, labeled_embeddings
+from semisup.runs.directory import RunDirectory
 from semisup.runtime import distribution
-from semisup.visualization import figures, projector, tensorboard
+from semisup.visualization import paper_figures, projector, tensorboard
 
 # `test_error_median` is the median of this many evaluations at the end of a run.
 MEDIAN_OVER = 5
 
+# Labelled images whose embeddings are kept, and of these the ones that are kept as pixels.
+_EMBEDDINGS_KEPT, _IMAGES_KEPT = 10_000, 64
 
-class Judge:
-    """Judges a model in training. In a run of several workers only the chief has one.
 
-    Its methods write to TensorBoard too: call them inside `with writer.as_default()`.
+class Evaluator:
+    """Evaluates a model in training. In a run of several workers only the chief has one.
+
+    The test images are embedded once for each evaluation; the record, TensorBoard, figures and
+    projector all read that. Its methods write to TensorBoard: call them inside
+    `with writer.as_default()`.
 
     Args:
-        setup: the run. Its own model takes over the weights to be judged or saved: one
+        setup: the run. Its own model takes over the weights to be evaluated or saved: one
             device, averaged weights.
         model: the model that learns; `setup.model`, or its like on many devices.
-        logdir: the run's folder.
+        run: the run's folder.
         step: where the run stands. Evaluations of later steps are forgotten; the run goes
             on from a checkpoint before them.
     """
 
     def __init__(
-        self, setup: experiment.Experiment, model: AssociativeModel, logdir: Path, step: int
+        self, setup: experiment.Experiment, model: AssociativeModel, run: RunDirectory, step: int
     ) -> None:
-        self._setup, self._learning, self._logdir = setup, model, logdir
-        self.evaluations = directory.read_metrics(logdir, last_step=step)
-        self._sample = figures.choose_walk_sample(setup.dataset, setup.split)
-        self._probe = figures.choose_walk_sample(
-            setup.dataset, setup.split, per_class=10, unlabeled=100
-        )
-        self._label_free_probe = label_free.choose_probe(setup.dataset, setup.split)
+        self._setup, self._learning, self._run = setup, model, run
+        self.evaluations = run.truncate_evaluations(step)
+        self._newest: tuple[int, Evaluation] | None = None
+        self._sample = paper_figures.choose_walk_sample(setup.data)
+        self._histograms = paper_figures.choose_walk_sample(setup.data, per_class=10, unlabeled=100)
+        self._probe = label_free.choose_probe(setup.data)
 
     def evaluate(self, step: int, train_seconds: float, logs: Mapping[str, float]) -> float:
-        """Evaluate the model, and write that down with the training's `logs`.
+        """Evaluate the model, and record that with the training's `logs`.
 
         Returns:
             The error on the test images, in percent.
         """
-        dataset = self._setup.dataset
-        with self._judged() as model:
-            report = evaluate(
-                model, dataset.test_images, dataset.test_labels, dataset.class_names
-            ).report
-            scores = label_free.scores(model, self._label_free_probe)
-            tensorboard.write_evaluation(step, report, model, self._sample, self._probe)
+        with self._evaluated() as model:
+            evaluation = self._evaluate_on_test_images(step)
+            scores = label_free.scores(model, self._probe)
+            _draw(
+                tensorboard.write_evaluation,
+                *(step, evaluation, model, self._sample, self._histograms),
+            )
         tensorboard.write_label_free(step, scores)
         record = {
             "step": step,
             "train_seconds": train_seconds,
-            "test_error": report.error,
+            "test_error": evaluation.report.error,
             **scores,
             **logs,
         }
         self.evaluations.append(record)
-        directory.append_metrics(self._logdir, record)
-        return report.error
+        self._run.append_evaluation(record)
+        return evaluation.report.error
 
-    def save_if_chosen(self, step: int) -> None:
-        """With --select=label_free, the best model so far is on disk at any time."""
+    def save_if_selected(self, step: int) -> None:
+        """With `select=label_free`, keep the best model so far on disk at any time."""
         recipe = self._setup.recipe
         if recipe.select == "label_free" and step == _selected(self.evaluations, recipe)["step"]:
-            with self._judged() as model:
-                directory.save_model(self._logdir, model)
+            with self._evaluated() as model:
+                self._run.save_model(model)
 
-    def take_selected(self, step: int) -> None:
-        """After the last step, give `setup.model` the weights that are the result."""
-        if self._setup.recipe.select == "last":
+    def finish(self, step: int, train_seconds: float) -> None:
+        """Write all that a finished run's folder holds; see `semisup.training.loop.train`.
+
+        What can't be had again is written before any picture is drawn.
+        """
+        setup, run = self._setup, self._run
+        if setup.recipe.select == "last":
             take_averages(self._learning)
-            distribution.take_over(self._learning, self._setup.model)
+            distribution.take_over(self._learning, setup.model)
+            run.save_model(setup.model)
         else:
-            experiment.load_weights(self._setup.model, self._logdir / directory.MODEL)
-        tensorboard.write_end(step, self._setup)
-
-    def write_result(self, step: int, train_seconds: float) -> dict[str, float]:
-        """Write all that a finished run's folder holds; see `semisup.training.loop.train`."""
-        recipe = self._setup.recipe
+            experiment.load_weights(setup.model, run.model)
+        labeled = embed_labeled(setup)
+        labeled.record.save(run.labeled)
+        selected = _selected(self.evaluations, setup.recipe)
+        evaluation = self._evaluate_on_test_images(int(selected["step"]))
+        _draw(tensorboard.write_end, step, setup.data, setup.model, evaluation)
+        _draw(projector.write, *(run, setup.data, evaluation, labeled.indices, labeled.predictions))
         errors = [record["test_error"] for record in self.evaluations if record["step"] > 0]
-        selected = _selected(self.evaluations, recipe)
         result = {
             "test_error": selected["test_error"],
             "selected_step": selected["step"],
@@ -99,20 +111,70 @@ class Judge:
             "train_seconds": train_seconds,
             "steps": step,
         }
-        if recipe.select == "last":
-            directory.save_model(self._logdir, self._setup.model)
-        saved_run.save_labeled(self._logdir, saved_run.collect_labeled(self._setup))
-        projector.write(self._logdir, self._setup)
-        # The last: with it, the run has ended.
-        files.write_json(self._logdir / directory.RESULT, result)
-        return result
+        files.write_json(run.result, result)  # the last: with it, the run has ended
+
+    def _evaluate_on_test_images(self, step: int) -> Evaluation:
+        """Evaluate `setup.model`, whose weights are those of `step`; once for each step."""
+        if self._newest is None or self._newest[0] != step:
+            dataset = self._setup.data.dataset
+            images, labels = dataset.test_images, dataset.test_labels
+            evaluation = evaluate(self._setup.model, images, labels, dataset.class_names)
+            self._newest = step, evaluation
+        return self._newest[1]
 
     @contextmanager
-    def _judged(self) -> Iterator[AssociativeModel]:
-        """Inside, the model to judge and to save."""
+    def _evaluated(self) -> Iterator[AssociativeModel]:
+        """Inside, the model to evaluate and to save."""
         with averaged_weights(self._learning):
             distribution.take_over(self._learning, self._setup.model)
             yield self._setup.model
+
+
+def _draw(write: Callable[..., Any], *arguments: Any) -> None:
+    """Draw something; a picture that can't be drawn is a warning, for it must not cost a run."""
+    try:
+        write(*arguments)
+    except Exception as error:  # matplotlib and TensorBoard fail in many ways
+        logging.warning("%s.%s failed: %s", write.__module__, write.__name__, error)
+
+
+class EmbeddedLabels(NamedTuple):
+    """The labelled images of a run as its model embeds them.
+
+    Attributes:
+        indices: into the training images, int64 [n], ascending: the split's labelled images, or
+            10,000 of them, spread evenly.
+        predictions: embeddings and logits of these.
+        record: what the run keeps of them.
+    """
+
+    indices: np.ndarray
+    predictions: Predictions
+    record: labeled_embeddings.LabeledEmbeddings
+
+
+def embed_labeled(setup: experiment.Experiment) -> EmbeddedLabels:
+    """Embed the labelled images of an experiment with its model as it is now."""
+    dataset, labeled = setup.data.dataset, setup.data.split.labeled
+    if len(labeled) > _EMBEDDINGS_KEPT:
+        labeled = labeled[_spread(len(labeled), _EMBEDDINGS_KEPT)]
+    labels = dataset.train_labels[labeled]
+    by_class = labeled[np.argsort(labels, kind="stable")]
+    shown = by_class[_spread(len(by_class), min(_IMAGES_KEPT, len(by_class)))]
+    predictions = predict(setup.model, dataset.train_images[labeled])
+    record = labeled_embeddings.LabeledEmbeddings(
+        embeddings=predictions.embeddings,
+        labels=labels,
+        names=np.array(dataset.train_names(labeled)),
+        class_names=np.array(dataset.class_names),
+        images=np.asarray(dataset.train_images[shown]),
+    )
+    return EmbeddedLabels(labeled, predictions, record)
+
+
+def _spread(length: int, count: int) -> np.ndarray:
+    """`count` places from the first to the last of `length`, evenly."""
+    return np.linspace(0, length - 1, count, dtype=int)
 
 
 def _selected(evaluations: Sequence[Mapping[str, float]], recipe: Recipe) -> Mapping[str, float]:

@@ -1,12 +1,12 @@
-"""The training loop: steps, checkpoints, progress, resume."""
+"""The training loop: steps, evaluations, checkpoints, resume."""
 
 import dataclasses
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -15,12 +15,10 @@ from semisup.config import Recipe
 from semisup.errors import InputError, reason
 from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers import freezing
-from semisup.runs import checkpoints, directory, locks
-from semisup.runs.overwrite import clear, refuse_links, refuse_needed
+from semisup.runs import checkpoints
+from semisup.runs.directory import EVENTS_ENDING, RunDirectory
 from semisup.runtime import distribution, precision, signals, workers
-from semisup.training import finite, monitoring, self_training
-from semisup.training.evaluator import Judge
-from semisup.training.progress import Progress
+from semisup.training import evaluator, monitoring, progress, self_training
 from semisup.visualization import tensorboard
 
 _SHOWN = ("loss", "walker_loss", "visit_loss", "classification_loss")
@@ -28,7 +26,7 @@ _SHOWN = ("loss", "walker_loss", "visit_loss", "classification_loss")
 
 def train(
     recipe: Recipe,
-    logdir: Path,
+    logdir: str | Path,
     command: Sequence[str] = (),
     *,
     overwrite: bool = False,
@@ -41,7 +39,7 @@ def train(
         recipe: all settings.
         logdir: the run's folder; see `semisup.runs.directory`.
         command: the words of the command line, for the record.
-        overwrite: begin anew, whatever run is in `logdir`; see `semisup.runs.overwrite`.
+        overwrite: begin anew, whatever run is in `logdir`.
         save_interval: steps between checkpoints; by default one at each evaluation.
         strategy: the devices that share each batch, from `distribution.strategy`; None for
             one device.
@@ -49,229 +47,277 @@ def train(
     Returns:
         What result.json holds: `test_error` (of the last evaluation, or of the one that
         the recipe's `select` chose; `selected_step` is its step), `test_error_median` (of
-        the last 5), `test_error_min` (the least of all; it was chosen on the test images,
+        the last 5), `test_error_min` (the lowest of all; it was chosen on the test images,
         so quote it as such), all in percent; `train_seconds` (the training steps alone,
         without loading, tracing, evaluating and saving); `steps`.
 
     Raises:
         InputError: the recipe or its data is bad, its batches can't be shared out, the
             folder holds another run, is in use or has links in it, its checkpoints are damaged,
-            a loss is no longer a finite number, or another worker is gone or began otherwise.
+            a loss is not finite, or another worker is gone or began otherwise.
         signals.Stopped: SIGINT or SIGTERM came; the last step is saved.
     """
     if save_interval is not None and save_interval < 1:
-        raise InputError(f"--save_interval is {save_interval}; it must be at least 1")
-    refuse_links(logdir)
+        raise InputError(f"`save_interval` is {save_interval}; it must be at least 1")
+    run, chief = RunDirectory(logdir), workers.is_chief(strategy)
+    run.refuse_links()
     if overwrite:
-        refuse_needed(logdir, recipe)
-    begun = None if overwrite else directory.read_precision(logdir)
-    numbers = begun or precision.resolve(recipe.precision)
-    setup = experiment.build(dataclasses.replace(recipe, precision=numbers))
-    model = setup.model
-    if strategy:
-        distribution.check_shares(
-            strategy.num_replicas_in_sync,
-            setup.labelled_in_batch,
-            recipe.unsup_batch_size if recipe.associates else 0,
-        )
-        with workers.losses_named(strategy), strategy.scope():
-            model = experiment.build_model(setup.recipe, setup.dataset)
-        # With A and B apart it can't: TensorFlow has no collectives inside a condition.
-        if recipe.association_scope == "global" and not recipe.separate_batches:
-            distribution.synchronize_batch_norm(model.network)
-    chief = workers.is_chief(strategy)
+        run.refuse_needed(recipe)
+    # A run keeps to the precision that it was begun in.
+    begun_in = None if overwrite else run.read_precision()
+    resolved = begun_in or precision.resolve(recipe.precision)
+    setup = experiment.build(dataclasses.replace(recipe, precision=resolved))
+    model = _model_on_devices(setup, strategy)
     with (
         workers.losses_named(strategy),
-        locks.held(logdir) if chief else nullcontext(),
+        run.hold() if chief else nullcontext(),
         signals.deferred() as interrupted,
     ):
         with workers.chief_first(strategy):
             if overwrite and chief:
-                clear(logdir)
-            if not chief and not (logdir / directory.RECIPE).exists():
-                raise InputError(
-                    f"this worker does not see the run that the chief began in {logdir}; --logdir "
-                    "must be a folder that all workers share"
-                )
-            taught = self_training.taught_to(logdir, recipe, setup.dataset, setup.split)
-            directory.claim(logdir, recipe, setup.split.as_json(), command, numbers)
-            if taught and chief and not (logdir / directory.TAUGHT).exists():
-                self_training.keep(logdir, taught)
-            setup = dataclasses.replace(setup, taught=taught)
-        if result := directory.read_result(logdir):
-            print(f"{logdir} holds this run already, finished.")
+                run.clear()
+            setup = _claim(run, setup, recipe, command, chief)
+        if result := run.read_result():
+            print(f"{run} holds this run already, finished.")
             return result
         try:
-            return _train(setup, model, logdir, save_interval or recipe.eval_interval, interrupted)
+            trainer = Trainer(setup, model, run, save_interval or recipe.eval_interval)
+            return trainer.train(interrupted)
         except tf.errors.ResourceExhaustedError as error:
             raise InputError(
                 f"no room left: {reason(error)}; the last checkpoint is intact: make room (for "
-                "memory, a smaller batch in another --logdir) and give the same command again"
+                "memory, a smaller batch in another `logdir`) and give the same command again"
             ) from None
 
 
-def _train(
+def _model_on_devices(
+    setup: experiment.Experiment, strategy: tf.distribute.Strategy | None
+) -> AssociativeModel:
+    """The model that learns: the experiment's own, or its like on the devices of a strategy."""
+    if strategy is None:
+        return setup.model
+    recipe = setup.recipe
+    distribution.check_shares(
+        strategy.num_replicas_in_sync,
+        setup.labeled_in_batch,
+        recipe.unsup_batch_size if recipe.associates else 0,
+    )
+    with workers.losses_named(strategy), strategy.scope():
+        model = experiment.build_model(recipe, setup.data.dataset)
+    # With A and B apart it can't: TensorFlow has no collectives inside a condition.
+    if recipe.association_scope == "global" and not recipe.separate_batches:
+        distribution.synchronize_batch_norm(model.network)
+    return model
+
+
+def _claim(
+    run: RunDirectory,
     setup: experiment.Experiment,
-    model: AssociativeModel,
-    logdir: Path,
-    save_interval: int,
-    interrupted: Callable[[], bool],
-) -> dict[str, float]:
-    """Train in a folder that is ours, from its newest checkpoint on, until `interrupted`.
-
-    `model` learns. It is `setup.model`, or its like on many devices.
-    """
-    recipe, strategy = setup.recipe, model.distribute_strategy
-    _announce(setup, strategy, logdir)
-    seconds = tf.Variable(0.0, dtype="float64")
-    step = checkpoints.resume(logdir, model, train_seconds=seconds)
-    workers.check_alike(
-        strategy,
-        {
-            "--save_interval": save_interval,
-            "precision": recipe.precision,
-            "the step begun at": step,
-        },
-    )
-    judge = Judge(setup, model, logdir, step) if workers.is_chief(strategy) else None
-    begun = workers.any_of(strategy, bool(judge and judge.evaluations))
-    if step > 0:
-        print(f"Resuming at step {step} of {recipe.max_steps}.")
-
-    batches = setup.batches(step, *workers.place(strategy))
-    train_step = make_train_step(model, batches.element_spec)
-    frozen_step = make_train_step(model, batches.element_spec)
-    if step < recipe.freeze_steps:
-        with freezing.frozen(model.network):
-            frozen_step.get_concrete_function()
-    writer = tf.summary.create_noop_writer()
-    if judge:
-        writer = tf.summary.create_file_writer(str(logdir), filename_suffix=directory.EVENTS)
-    progress = Progress(step, recipe.max_steps, ("test_error", *_SHOWN))
-
-    def evaluates(step: int) -> bool:
-        return step == recipe.max_steps or step % recipe.eval_interval == 0
-
-    def evaluate_now(logs: Mapping[str, float]) -> None:
-        if judge:
-            progress.update(step, {"test_error": judge.evaluate(step, float(seconds), logs)})
-            progress.write_line(step)
-
-    def save() -> None:
-        _check_weights(model, step, logdir)  # the losses are those of the weights before it
-        with workers.folder_to_write(strategy, logdir) as folder:
-            checkpoints.save(folder, step, model, train_seconds=seconds)
-
-    warned: set[str] = set()
-
-    def diagnose(logs: Mapping[str, float]) -> None:
-        for sign, line in _signs(setup, model, step, logs):
-            if sign not in warned:
-                progress.warn(line)
-            warned.add(sign)
-
-    missing = setup.classes_without_labels
-    if missing and recipe.visit_weight > 0 and recipe.virtual_embeddings == 0:
-        progress.warn(monitoring.missing_classes(missing))
-
-    losses = finite.LossWatch(logdir)
-    graph = train_step.get_concrete_function().graph  # traces it, before the clock starts
-    with writer.as_default():
-        if not begun:
-            tensorboard.write_graph(graph)
-            tensorboard.write_settings(recipe)
-            evaluate_now({})
-            save()
-        elif judge:
-            if evaluates(step) and judge.evaluations[-1]["step"] < step:
-                evaluate_now({})  # its line in the file was damaged since, and left out
-            judge.save_if_chosen(step)  # the run may have been killed before it could be
-        iterator = iter(batches)
-        started = time.monotonic()
-        while step < recipe.max_steps:
-            take_step = frozen_step if step < recipe.freeze_steps else train_step
-            logs = take_step(*_next(iterator))
-            step += 1
-            losses.add(step, logs)
-            stopping, evaluating = workers.any_of(strategy, interrupted()), evaluates(step)
-            saving = step == recipe.max_steps or stopping or step % save_interval == 0
-            logging = evaluating or step % recipe.log_interval == 0
-            if logging or saving:
-                losses.look()  # if one is no number, nothing of this step is worth keeping
-            if logging:
-                logs = {name: float(value) for name, value in logs.items()}
-                tensorboard.write_training(step, logs, model)
-                model.reset_metrics()
-                progress.update(step, {name: logs[name] for name in _SHOWN})
-                diagnose(logs)
-            else:
-                progress.update(step)
-            if evaluating or saving:
-                seconds.assign_add(time.monotonic() - started)
-                if evaluating:
-                    evaluate_now(logs)
-                if saving:
-                    save()
-                if evaluating and judge:
-                    judge.save_if_chosen(step)
-                if stopping:
-                    workers.wait_for_all(strategy)  # while the chief writes
-                    raise signals.Stopped
-                started = time.monotonic()
-        if judge:
-            judge.take_selected(step)
-    writer.close()
-    if judge is None:
-        workers.wait_for_all(strategy)
-        return directory.read_result(logdir) or {}
-    result = judge.write_result(step, float(seconds))
-    workers.wait_for_all(strategy)
-    return result
-
-
-def _announce(setup: experiment.Experiment, strategy: tf.distribute.Strategy, logdir: Path) -> None:
-    device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
-    if strategy.num_replicas_in_sync > 1:
-        device = f"{strategy.num_replicas_in_sync} {device}s"
-    watch = f"tensorboard --logdir={shlex.quote(str(logdir))}"
-    print(f"Training on {device} in {setup.recipe.precision}, in {logdir}; to watch: {watch}")
-    counts = (len(setup.split.labeled), len(setup.split.unlabeled), len(setup.dataset.test_labels))
-    print("{:,} labelled, {:,} unlabelled, {:,} test images".format(*counts))
-    if setup.taught:
-        count, teacher = len(setup.taught.indices), setup.recipe.teacher
-        print(
-            f"{count:,} of the unlabelled ones have labels of {teacher}, which was surest of them"
+    recipe: Recipe,
+    command: Sequence[str],
+    chief: bool,
+) -> experiment.Experiment:
+    """Make the folder that of this run; returns the experiment with its pseudo-labels."""
+    if not chief and not run.recipe.exists():
+        raise InputError(
+            f"this worker does not see the run that the chief began in {run}; `logdir` "
+            "must be a folder that all workers share"
         )
-        if beyond := self_training.labels_beyond(setup.recipe, setup.dataset, setup.split):
-            print(f"Its own training knew {beyond:,} labels that this run has not: count them in")
-    elif not setup.recipe.associates:
-        print("The unlabelled ones are not used: no loss on them has a weight")
+    pseudo_labels = self_training.pseudo_labels_of(run, recipe, setup.data)
+    run.claim(recipe, setup.data.split.as_json(), command, setup.recipe.precision)
+    if pseudo_labels and chief and not run.pseudo_labels.exists():
+        self_training.keep(run, pseudo_labels)
+    data = dataclasses.replace(setup.data, pseudo_labels=pseudo_labels)
+    return dataclasses.replace(setup, data=data)
 
 
-def _check_weights(model: AssociativeModel, step: int, logdir: Path) -> None:
-    sizes = {
-        weight.path: tf.reduce_sum(tf.abs(weight.value)) for weight in model.trainable_variables
-    }
-    finite.check_finite(sizes, step, logdir)
+class Due(NamedTuple):
+    """What is to be done after a step."""
+
+    log: bool
+    evaluate: bool
+    save: bool
+    stop: bool
 
 
-def _signs(
-    setup: experiment.Experiment, model: AssociativeModel, step: int, logs: Mapping[str, float]
-) -> Iterator[tuple[str, str]]:
-    """What `monitoring.signs` says of the walks; nothing where the losses on them have no weight."""
-    recipe, weights = setup.recipe, model.loss_weights_now()
-    if min(weights["walker_weight"], weights["visit_weight"]) == 0:
-        return  # not trained to walk, or not yet
-    # A walk is over the embeddings of all devices, or of each alone.
-    replicas = model.distribute_strategy.num_replicas_in_sync
-    walks = replicas if recipe.association_scope == "replica" else 1
-    yield from monitoring.signs(
-        logs,
-        setup.labelled_in_batch // walks + recipe.virtual_embeddings,
-        recipe.unsup_batch_size // walks,
-        progress=step / recipe.max_steps,
-        classes=setup.labelled_in_batch // recipe.sup_per_batch + recipe.virtual_embeddings,
-    )
+class Clock:
+    """The seconds that training steps took, kept in the checkpoints.
+
+    Loading, tracing, evaluating and saving do not count.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = tf.Variable(0.0, dtype="float64")
+        self._started = 0.0
+
+    def start(self) -> None:
+        """Begin to count."""
+        self._started = time.monotonic()
+
+    def stop(self) -> None:
+        """Add the seconds since `start`."""
+        self.seconds.assign_add(time.monotonic() - self._started)
+
+
+class Trainer:
+    """Trains a run in its folder, from the newest checkpoint on.
+
+    Args:
+        setup: the run.
+        model: the model that learns: `setup.model`, or its like on many devices.
+        run: the run's folder, which is ours.
+        save_interval: steps between checkpoints.
+    """
+
+    def __init__(
+        self,
+        setup: experiment.Experiment,
+        model: AssociativeModel,
+        run: RunDirectory,
+        save_interval: int,
+    ) -> None:
+        self.setup, self.model, self.run = setup, model, run
+        self.recipe, self.strategy = setup.recipe, model.distribute_strategy
+        self.save_interval = save_interval
+        self._announce()
+        self.clock = Clock()
+        self.first_step = checkpoints.resume(run, model, train_seconds=self.clock.seconds)
+        agreed = {"`save_interval`": save_interval, "`precision`": self.recipe.precision}
+        workers.check_alike(self.strategy, {**agreed, "the step begun at": self.first_step})
+        self.evaluator = None
+        if workers.is_chief(self.strategy):
+            self.evaluator = evaluator.Evaluator(setup, model, run, self.first_step)
+        if self.first_step > 0:
+            print(f"Resuming at step {self.first_step} of {self.recipe.max_steps}.")
+        self.progress = progress.Progress(self.first_step, self.recipe.max_steps)
+        self.losses = monitoring.LossMonitor(run.path)
+        self.collapse = monitoring.CollapseMonitor(setup, model)
+
+    def train(self, interrupted: Callable[[], bool]) -> dict[str, float]:
+        """Take all steps; returns the run's result.
+
+        Args:
+            interrupted: whether the run is to stop after this step.
+        """
+        batches = self.setup.batches(self.first_step, *workers.place(self.strategy))
+        train_step = self._make_train_steps(batches.element_spec)
+        with self._writer():
+            self._begin(train_step)
+            iterator = iter(batches)
+            self.clock.start()
+            for step in range(self.first_step + 1, self.recipe.max_steps + 1):
+                logs = train_step(step)(*_next(iterator))
+                self.losses.add(step, logs)
+                due = self._due(step, interrupted)
+                if due.log or due.save:
+                    self.losses.check()  # of a step with a non-finite loss nothing is kept
+                if due.log:
+                    logs = self._log(step, logs)
+                self.progress.update(step)
+                if due.evaluate or due.save:
+                    self.clock.stop()
+                    if due.evaluate:
+                        self._evaluate(step, logs)
+                    if due.save:
+                        self._save(step)
+                    if due.evaluate and self.evaluator:
+                        self.evaluator.save_if_selected(step)
+                    if due.stop:
+                        workers.wait_for_all(self.strategy)  # while the chief writes
+                        raise signals.Stopped
+                    self.clock.start()
+            self.progress.close()
+            if self.evaluator:
+                self.evaluator.finish(self.recipe.max_steps, float(self.clock.seconds))
+        workers.wait_for_all(self.strategy)
+        return self.run.read_result() or {}
+
+    def _due(self, step: int, interrupted: Callable[[], bool]) -> Due:
+        last = step == self.recipe.max_steps
+        stop = workers.any_of(self.strategy, interrupted())
+        evaluate = last or step % self.recipe.eval_interval == 0
+        log = evaluate or step % self.recipe.log_interval == 0
+        save = last or stop or step % self.save_interval == 0
+        return Due(log, evaluate, save, stop)
+
+    def _begin(self, train_step: Callable[[int], Any]) -> None:
+        """Write what a run begins with, or what was lost when it was cut short."""
+        graph = train_step(self.recipe.max_steps).get_concrete_function().graph  # traces it
+        missing = self.setup.data.classes_without_labels
+        if missing and self.recipe.visit_weight > 0 and self.recipe.virtual_embeddings == 0:
+            self.progress.warn(monitoring.missing_classes(missing))
+        step = self.first_step
+        begun = bool(self.evaluator and self.evaluator.evaluations)
+        if not workers.any_of(self.strategy, begun):
+            tensorboard.write_graph(graph)
+            tensorboard.write_settings(self.recipe)
+            self._evaluate(step, {})
+            self._save(step)
+        elif self.evaluator:
+            evaluates = step == self.recipe.max_steps or step % self.recipe.eval_interval == 0
+            if evaluates and self.evaluator.evaluations[-1]["step"] < step:
+                self._evaluate(step, {})  # its line in the file was damaged since, and left out
+            self.evaluator.save_if_selected(step)  # the run may have been killed before it could be
+
+    def _log(self, step: int, logs: Mapping[str, Any]) -> dict[str, float]:
+        """Write the means since the last entry to TensorBoard and show them."""
+        means = {name: float(value) for name, value in logs.items()}
+        tensorboard.write_training(step, means, self.model)
+        self.model.reset_metrics()
+        self.progress.update(step, {name: means[name] for name in _SHOWN})
+        for line in self.collapse.new_signs(step, means):
+            self.progress.warn(line)
+        return means
+
+    def _evaluate(self, step: int, logs: Mapping[str, float]) -> None:
+        if self.evaluator:
+            error = self.evaluator.evaluate(step, float(self.clock.seconds), logs)
+            self.progress.update(step, {"test_error": error})
+            self.progress.write_line(step)
+
+    def _save(self, step: int) -> None:
+        # The losses are those of the weights before the step.
+        monitoring.check_weights(self.model, step, self.run.path)
+        with workers.folder_to_write(self.strategy, self.run.path) as folder:
+            checkpoints.save(
+                RunDirectory(folder), step, self.model, train_seconds=self.clock.seconds
+            )
+
+    def _make_train_steps(self, batch_spec: Any) -> Callable[[int], Any]:
+        """A function from a step's number to what takes it: with a frozen backbone, or without."""
+        train_step = make_train_step(self.model, batch_spec)
+        frozen_steps = self.recipe.freeze_steps
+        if self.first_step >= frozen_steps:
+            return lambda step: train_step
+        frozen_step = make_train_step(self.model, batch_spec)
+        with freezing.frozen(self.model.network):
+            frozen_step.get_concrete_function()
+        return lambda step: frozen_step if step <= frozen_steps else train_step
+
+    @contextmanager
+    def _writer(self) -> Iterator[None]:
+        """Inside, TensorBoard's entries are written to the run's folder, by the chief only."""
+        writer = tf.summary.create_noop_writer()
+        if self.evaluator:
+            writer = tf.summary.create_file_writer(str(self.run), filename_suffix=EVENTS_ENDING)
+        with writer.as_default():
+            yield
+        writer.close()
+
+    def _announce(self) -> None:
+        device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+        if self.strategy.num_replicas_in_sync > 1:
+            device = f"{self.strategy.num_replicas_in_sync} {device}s"
+        watch = f"tensorboard --logdir={shlex.quote(str(self.run))}"
+        print(f"Training on {device} in {self.recipe.precision}, in {self.run}; to watch: {watch}")
+        split, test_labels = self.setup.data.split, self.setup.data.dataset.test_labels
+        counts = (len(split.labeled), len(split.unlabeled), len(test_labels))
+        print("{:,} labelled, {:,} unlabelled, {:,} test images".format(*counts))
+        if self.setup.data.pseudo_labels:
+            for line in self_training.describe(self.recipe, self.setup.data):
+                print(line)
+        elif not self.recipe.associates:
+            print("The unlabelled ones are not used: no loss on them has a weight")
 
 
 def make_train_step(

@@ -1,49 +1,64 @@
-"""How far a run is: Keras's progress bar on a terminal, plain lines in a log file."""
+"""How far a run is: a progress bar on a terminal, plain lines in a log file."""
 
 import sys
 import time
 from collections.abc import Mapping
 
-import keras
+from absl import logging
+from tqdm import tqdm
+
+# In a log file, a line is written after this many seconds at the latest.
+_SECONDS = 10.0
 
 
 class Progress:
-    """Shows the step, the newest values and the time left.
+    """Show the step, the newest values and the time left.
 
     Args:
         first_step: the step at which the run begins or resumes.
         last_step: the step at which it will end.
-        names: of the values that will be shown.
     """
 
-    def __init__(self, first_step: int, last_step: int, names: tuple[str, ...]):
+    def __init__(self, first_step: int, last_step: int):
         self.first_step, self.last_step = first_step, last_step
         self.values: dict[str, float] = {}
-        self.started = time.monotonic()
+        self.started = self.written = time.monotonic()
         self.bar = None
         if sys.stdout.isatty():
-            self.bar = keras.utils.Progbar(
-                last_step - first_step, unit_name="step", stateful_metrics=names
-            )
+            self.bar = tqdm(total=last_step, initial=first_step, unit="step", file=sys.stdout)
 
     def update(self, step: int, values: Mapping[str, float] | None = None) -> None:
-        """Note a finished step and, now and then, new values; moves the bar."""
+        """Note a finished step and, now and then, new values."""
         self.values.update(values or {})
-        if self.bar:
-            self.bar.update(step - self.first_step, list(self.values.items()))
+        if self.bar is not None:
+            self.bar.set_postfix(self._words(), refresh=False)
+            self.bar.update(step - self.bar.n)
+        elif time.monotonic() - self.written > _SECONDS:
+            self.write_line(step)
 
-    def warn(self, line: str) -> None:
-        """A line of its own, in a log file as on a terminal."""
-        print(f"{chr(10) if self.bar else ''}warning: {line}", flush=True)
+    def warn(self, message: str) -> None:
+        """Log a warning on a line of its own."""
+        if self.bar is not None:
+            self.bar.clear()
+        logging.warning("%s", message)
 
     def write_line(self, step: int) -> None:
-        """Where there is no bar: a line with the step, the values and the time left."""
-        if self.bar:
+        """Where there is no bar, print the step, the values and the time left."""
+        if self.bar is not None:
             return
         words = [f"step {step}/{self.last_step}"]
-        words += [f"{name} {value:.4g}" for name, value in self.values.items()]
+        words += [f"{name} {value}" for name, value in self._words().items()]
         if step > self.first_step:
             elapsed = time.monotonic() - self.started
             left = elapsed / (step - self.first_step) * (self.last_step - step)
             words.append(f"{left / 60:.1f} min left")
         print("  ".join(words), flush=True)
+        self.written = time.monotonic()
+
+    def close(self) -> None:
+        """End the bar."""
+        if self.bar is not None:
+            self.bar.close()
+
+    def _words(self) -> dict[str, str]:
+        return {name: f"{value:.4g}" for name, value in self.values.items()}

@@ -6,51 +6,37 @@ image, with a walk or without. (Xie et al., "Self-training with Noisy Student im
 classification", CVPR 2020, is the same idea.) BUILD_NOTES.md has what it brings on MNIST.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 
 from semisup.config import Recipe
-from semisup.data.dataset import Dataset, Images
-from semisup.data.lazy_images import together
-from semisup.data.npz import read_npz
-from semisup.data.splits import Split, read_split
+from semisup.data import npz, splits
+from semisup.data.dataset import Dataset
+from semisup.data.labeled_data import LabeledData, PseudoLabels
 from semisup.errors import InputError
 from semisup.evaluation.metrics import predict
 from semisup.models.associative_model import AssociativeModel
 from semisup.models.backbones import load_model
-from semisup.runs import directory, files
+from semisup.runs import files
+from semisup.runs.directory import RunDirectory
 
 
-@dataclass(frozen=True)
-class Taught:
-    """Images of the unlabelled pool, and the classes that a teacher gave them.
+def pseudo_labels_of(run: RunDirectory, recipe: Recipe, data: LabeledData) -> PseudoLabels | None:
+    """Return the pseudo-labels that a run learns, if it has a teacher.
 
-    Attributes:
-        indices: into the data set's `unlabeled_pool`, int64 [n], ascending.
-        labels: their classes, int64 [n].
-    """
-
-    indices: np.ndarray
-    labels: np.ndarray
-
-
-def taught_to(logdir: Path, recipe: Recipe, dataset: Dataset, split: Split) -> Taught | None:
-    """What the run in `logdir` learns from its teacher, if it has one.
-
-    A run that has begun keeps this, so that it goes on with the same labels whatever became of
+    A run that has begun keeps them, so that it goes on with the same ones whatever became of
     its teacher.
 
     Raises:
-        InputError: as `teach`, or what the run has kept is damaged.
+        InputError: as `predict_pseudo_labels`, or what the run has kept is damaged.
     """
     if not recipe.teacher:
         return None
-    path = logdir / directory.TAUGHT
+    path, dataset = run.pseudo_labels, data.dataset
     if not path.exists():
-        return teach(Path(recipe.teacher), dataset, split, recipe.teacher_share)
-    arrays = read_npz(path)
+        return predict_pseudo_labels(RunDirectory(recipe.teacher), data, recipe.teacher_share)
+    arrays = npz.read_npz(path)
     indices, labels = (arrays.get(name, np.empty(0)) for name in ("indices", "labels"))
     sizes = {"indices": len(dataset.unlabeled_pool), "labels": dataset.num_classes}
     for name, values in (("indices", indices), ("labels", labels)):
@@ -60,68 +46,72 @@ def taught_to(logdir: Path, recipe: Recipe, dataset: Dataset, split: Split) -> T
             or np.any((values < 0) | (values >= sizes[name]))
         ):
             raise InputError(f"{path} is damaged: its {name} are not those of {dataset.name}")
-    return Taught(indices, labels)
+    return PseudoLabels(indices, labels)
 
 
-def keep(logdir: Path, taught: Taught) -> None:
-    """Write what a teacher said to the run's folder, whole or not at all."""
-    with files.whole(logdir / directory.TAUGHT) as temporary:
-        np.savez_compressed(temporary, **vars(taught))
+def keep(run: RunDirectory, pseudo_labels: PseudoLabels) -> None:
+    """Write the pseudo-labels to the run's folder, whole or not at all."""
+    with files.whole(run.pseudo_labels) as temporary:
+        np.savez_compressed(temporary, **vars(pseudo_labels))
 
 
-def teach(teacher: Path, dataset: Dataset, split: Split, share: float) -> Taught:
-    """Labels of the unlabelled images that the run in `teacher` is surest of.
+def predict_pseudo_labels(teacher: RunDirectory, data: LabeledData, share: float) -> PseudoLabels:
+    """Predict labels for the unlabelled images of which a finished run is most confident.
 
-    The surest are those of the greatest probability of any class. Labelled images are left out,
-    and so are classes of which no image is labelled.
+    Confidence is the probability of the predicted class. Labelled images are left out, and so
+    are classes of which no image is labelled.
 
     Args:
         teacher: the folder of a finished run.
-        dataset: where the images are.
-        split: which of them are labelled, and which unlabelled.
+        data: the images, and which of them are labelled and unlabelled.
         share: how many of the unlabelled ones get a label, in (0, 1].
 
     Raises:
         InputError: the folder holds no finished run, or one of other classes or images.
     """
+    dataset, split = data.dataset, data.split
     model = _load(teacher, dataset)
-    pool, candidates = dataset.unlabeled_pool, split.unlabeled
+    candidates = split.unlabeled
     if dataset.unlabeled_images is None:
         candidates = np.setdiff1d(candidates, split.labeled)
     if len(candidates) == 0:
-        return Taught(candidates, candidates)
-    logits = predict(model, pool[candidates]).logits
+        return PseudoLabels(candidates, candidates)
+    logits = predict(model, dataset.unlabeled_pool[candidates]).logits
     labels = logits.argmax(axis=1)
-    of_labelled = np.isin(labels, dataset.train_labels[split.labeled])
-    sureness = np.where(of_labelled, _log_odds(logits), -np.inf)
-    wanted = min(round(share * len(candidates)), int(of_labelled.sum()))
-    surest = np.sort(np.argsort(-sureness, kind="stable")[:wanted])
-    return Taught(candidates[surest], labels[surest].astype(np.int64))
+    of_labeled_class = np.isin(labels, data.labeled_labels)
+    confidence = np.where(of_labeled_class, _log_odds(logits), -np.inf)
+    wanted = min(round(share * len(candidates)), int(of_labeled_class.sum()))
+    chosen = np.sort(np.argsort(-confidence, kind="stable")[:wanted])
+    return PseudoLabels(candidates[chosen], labels[chosen].astype(np.int64))
 
 
-def joined(dataset: Dataset, split: Split, taught: Taught | None) -> tuple[Images, np.ndarray]:
-    """All images to learn the labels of, and these labels: the split's own, then the taught."""
-    images, labels = dataset.train_images[split.labeled], dataset.train_labels[split.labeled]
-    if taught is None:
-        return images, labels
-    more = dataset.unlabeled_pool[taught.indices]
-    return together(images, more), np.concatenate([labels, taught.labels])
+def describe(recipe: Recipe, data: LabeledData) -> Iterator[str]:
+    """Yield the lines that say where a run's pseudo-labels are from."""
+    if data.pseudo_labels is None:
+        return
+    count = len(data.pseudo_labels.indices)
+    yield (
+        f"{count:,} of the unlabelled ones have pseudo-labels: those of which {recipe.teacher} "
+        "is most confident"
+    )
+    if beyond := labels_beyond(recipe, data):
+        yield f"Its own training knew {beyond:,} labels that this run has not: count them in"
 
 
-def labels_beyond(recipe: Recipe, dataset: Dataset, split: Split) -> int:
-    """How many labels the teacher learned from that are not among the run's own.
+def labels_beyond(recipe: Recipe, data: LabeledData) -> int:
+    """Count the labels that the teacher learned from and that are not among the run's own.
 
     0 where they can't be compared: of another data set, or when the teacher is gone.
     """
-    teacher = Path(recipe.teacher or "")
+    teacher = RunDirectory(recipe.teacher or "")
     try:
-        before = directory.read_recipe(teacher)
-        known = read_split(teacher / directory.SPLIT, dataset)
+        before = teacher.read_recipe()
+        known = splits.read_split(teacher.split, data.dataset)
     except InputError:
         return 0
     if (before.dataset, before.data_dir) != (recipe.dataset, recipe.data_dir):
         return 0
-    return len(np.setdiff1d(known.labeled, split.labeled))
+    return len(np.setdiff1d(known.labeled, data.split.labeled))
 
 
 def _log_odds(logits: np.ndarray) -> np.ndarray:
@@ -133,23 +123,23 @@ def _log_odds(logits: np.ndarray) -> np.ndarray:
     return ascending[:, -1] - np.logaddexp.reduce(ascending[:, :-1], axis=1)
 
 
-def _load(teacher: Path, dataset: Dataset) -> AssociativeModel:
-    path = teacher / directory.MODEL
-    if not path.is_file() or directory.read_result(teacher) is None:
+def _load(teacher: RunDirectory, dataset: Dataset) -> AssociativeModel:
+    path = teacher.model
+    if not path.is_file() or teacher.read_result() is None:
         raise InputError(
-            f"there is no finished run in {teacher}; --teacher must name the folder of one"
+            f"there is no finished run in {teacher}; `teacher` must name the folder of one"
         )
     model = load_model(path)
-    names = tuple(read_npz(teacher / directory.LABELED).get("class_names", ()))
+    names = tuple(npz.read_npz(teacher.labeled).get("class_names", ()))
     if not isinstance(model, AssociativeModel) or names != dataset.class_names:
         raise InputError(
             f"the run in {teacher} does not tell the {dataset.num_classes} classes of "
-            f"{dataset.name} apart; --teacher must name a run on the same data"
+            f"{dataset.name} apart; `teacher` must name a run on the same data"
         )
     shape = getattr(model.network, "input_shape", (None, *dataset.image_shape))[1:]
     if shape != dataset.image_shape:
         raise InputError(
             f"the run in {teacher} takes images of {'x'.join(map(str, shape))}, not of "
-            f"{'x'.join(map(str, dataset.image_shape))}; --teacher must name a run on such images"
+            f"{'x'.join(map(str, dataset.image_shape))}; `teacher` must name a run on such images"
         )
     return model

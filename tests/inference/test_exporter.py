@@ -12,8 +12,6 @@ from scipy.special import softmax
 
 from semisup.errors import InputError
 from semisup.inference import exporter, saved_run
-from semisup.runs import directory
-
 from tests.conftest import easy_digits
 
 IMAGES = easy_digits(20, seed=9)[0][..., None]
@@ -103,6 +101,6 @@ def test_half_precision_is_exported_in_float32(tmp_path):
 
 
 def test_unfinished_folders_are_named(tmp_path, finished_run):
-    shutil.copy(finished_run / directory.RECIPE, tmp_path)
+    shutil.copy(finished_run / "recipe.json", tmp_path)
     with pytest.raises(InputError, match="no checkpoint yet"):
         saved_run.load(tmp_path)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from semisup.errors import InputError
-from semisup.runs import directory
+from semisup.runs.directory import RunDirectory
 from semisup.training import loop
 
 
@@ -42,7 +42,7 @@ def test_moved_data_is_found_and_a_run_can_be_read_only(tiny, tmp_path):
     assert done.returncode == 0, done.stderr
     assert contents(logdir) == before
     assert sorted(contents(out)) == ["eval.json", "suggestions.csv", "suggestions.png"]
-    assert json.loads((out / directory.EVAL).read_text())["test_error"] == result["test_error"]
+    assert json.loads((out / "eval.json").read_text())["test_error"] == result["test_error"]
     with (out / "suggestions.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 3
 
@@ -51,14 +51,14 @@ def test_what_gave_a_run_its_first_weights_and_its_split_may_be_gone(tiny, tmp_p
     source, logdir = tmp_path / "source", tmp_path / "run"
     loop.train(tiny, source)
     recipe = dataclasses.replace(
-        tiny, init_from=str(source), split_file=str(source / directory.SPLIT), sup_seed=7
+        tiny, init_from=str(source), split_file=str(source / "split.json"), sup_seed=7
     )
     result = loop.train(recipe, logdir)
     shutil.rmtree(source)
     command = [sys.executable, "-m", "semisup.eval", f"--logdir={logdir}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert json.loads((logdir / directory.EVAL).read_text())["test_error"] == result["test_error"]
+    assert json.loads((logdir / "eval.json").read_text())["test_error"] == result["test_error"]
     # Figure 2 shows the first weights.
     command.append("--figures")
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
@@ -71,7 +71,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_data_that_would_give_other_labelled_images_is_refused(tiny, tmp_path):
-    directory.claim(tmp_path, tiny, {"hash": "one"}, [])
-    directory.check_split(tmp_path, "one")
+    RunDirectory(tmp_path).claim(tiny, {"hash": "one"}, [])
+    RunDirectory(tmp_path).check_split("one")
     with pytest.raises(InputError, match=r"the data has changed since .* was trained"):
-        directory.check_split(tmp_path, "another")
+        RunDirectory(tmp_path).check_split("another")

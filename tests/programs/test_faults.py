@@ -18,7 +18,8 @@ import pytest
 import tensorflow as tf
 
 from semisup.errors import InputError
-from semisup.runs import checkpoints, directory, files
+from semisup.runs import checkpoints, files
+from semisup.runs.directory import RunDirectory
 from semisup.training import loop
 from tests import processes
 from tests.runs.test_checkpoints import IMAGES, LABELS, model
@@ -26,13 +27,13 @@ from tests.runs.test_checkpoints import IMAGES, LABELS, model
 
 def state(logdir):
     """All a run ends with: every variable of its last checkpoint, and its evaluations."""
-    reader = tf.train.load_checkpoint(checkpoints.newest(logdir))
+    reader = tf.train.load_checkpoint(checkpoints.newest(RunDirectory(logdir)))
     tensors = {
         name: reader.get_tensor(name).tobytes()
         for name, dtype in reader.get_variable_to_dtype_map().items()
         if dtype != tf.string and not name.startswith("train_seconds")
     }
-    records = [json.loads(line) for line in (logdir / directory.METRICS).read_text().splitlines()]
+    records = [json.loads(line) for line in (logdir / "metrics.jsonl").read_text().splitlines()]
     for record in records:
         del record["train_seconds"]
     return tensors, records
@@ -104,7 +105,7 @@ def test_every_kind_of_state_survives_kills(tiny, tmp_path):
             time.sleep(0.01)
         process.kill()
         process.join()
-    assert not (tmp_path / "killed" / directory.RESULT).exists()
+    assert not (tmp_path / "killed" / "result.json").exists()
     loop.train(recipe, tmp_path / "killed")
     tensors, records = state(tmp_path / "killed")
     wanted_tensors, wanted_records = state(tmp_path / "whole")
@@ -130,7 +131,7 @@ def three(tmp_path_factory):
     made, weights = model(), {}
     for step in (1, 2, 3):
         made.train_on_batch(IMAGES, LABELS)
-        checkpoints.save(logdir, step, made)
+        checkpoints.save(RunDirectory(logdir), step, made)
         weights[step] = made.get_weights()
     return logdir, weights
 
@@ -181,7 +182,7 @@ def test_damaged_checkpoints_are_passed_over_or_refused(three, tmp_path, capsys)
         ]
         made.set_weights(start)
         try:
-            found = checkpoints.resume(copy, made)
+            found = checkpoints.resume(RunDirectory(copy), made)
         except InputError as error:
             assert not intact
             assert "\n" not in str(error)
@@ -211,7 +212,7 @@ def test_damaged_checkpoints_are_passed_over_or_refused(three, tmp_path, capsys)
 def test_fallen_back_run_ends_as_the_undamaged_one(tiny, whole, tmp_path, capsys):
     logdir = tmp_path / "run"
     shutil.copytree(whole, logdir)
-    for name in (directory.RESULT, directory.MODEL):
+    for name in ("result.json", "model.keras"):
         (logdir / name).unlink()
     newest = logdir / "checkpoints" / "step-30.data-00000-of-00001"
     content = bytearray(newest.read_bytes())
@@ -247,7 +248,7 @@ def test_full_disk_leaves_the_older_checkpoint(tiny, whole, tmp_path, monkeypatc
     with pytest.raises(InputError, match=r"cannot write .*step-20: File too large; the earlier"):
         loop.train(tiny, tmp_path / "run", save_interval=10)
     monkeypatch.undo()
-    assert checkpoints.newest(tmp_path / "run").endswith("step-10")
+    assert checkpoints.newest(RunDirectory(tmp_path / "run")).endswith("step-10")
     loop.train(tiny, tmp_path / "run")
     assert state(tmp_path / "run") == state(whole)
 

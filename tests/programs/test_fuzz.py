@@ -34,15 +34,17 @@ from semisup.data import image_io as images_module
 from semisup.data import lazy_images
 from semisup.data.dataset import Dataset
 from semisup.data.npz import NpzImages
-from semisup.data.sources.digits import load_svhn, load_usps
+from semisup.data.sources.folder import load_folder
 from semisup.data.sources.mnist import load_mnist
 from semisup.data.sources.mnistm import load_mnistm
-from semisup.data.sources.own import load_folder, load_npz
+from semisup.data.sources.npz import load_npz
 from semisup.data.sources.stl10 import load_stl10
+from semisup.data.sources.svhn import load_svhn
 from semisup.data.sources.traffic_signs import load_gtsrb, load_synth_signs
+from semisup.data.sources.usps import load_usps
 from semisup.data.splits import Split, read_split
 from semisup.errors import InputError
-from semisup.runs import directory
+from semisup.runs.directory import RunDirectory
 from tests.conftest import idx_bytes
 from tests.runs.test_checkpoints import model
 
@@ -266,11 +268,11 @@ def split_file():
 
 def recipe_file():
     with tempfile.TemporaryDirectory() as place:
-        directory.claim(Path(place), Recipe(), {"hash": "0"}, ["semisup-train"])
+        RunDirectory(Path(place)).claim(Recipe(), {"hash": "0"}, ["semisup-train"])
         files = {"recipe.json": (Path(place) / "recipe.json").read_bytes()}
 
     def load(folder):
-        assert isinstance(directory.read_recipe(folder), Recipe)
+        assert isinstance(RunDirectory(folder).read_recipe(), Recipe)
 
     return Format(files, "recipe.json", load)
 
@@ -280,7 +282,7 @@ def metrics_file():
     files = {"metrics.jsonl": "".join(json.dumps(line) + "\n" for line in lines).encode()}
 
     def load(folder):
-        for record in directory.read_evaluations(folder):
+        for record in RunDirectory(folder).read_evaluations():
             assert record["step"] >= 0
             assert record["test_error"] >= 0
 

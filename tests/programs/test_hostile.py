@@ -12,12 +12,12 @@ import pytest
 
 from semisup import experiment
 from semisup.config import Recipe
-from semisup.data.sources.own import load_npz
+from semisup.data.sources.npz import load_npz
 from semisup.errors import InputError
 from semisup.inference import saved_run
 from semisup.inference.inputs import batches
 from semisup.models import architectures
-from semisup.runs import directory
+from semisup.runs.directory import RunDirectory
 from tests.runs.test_checkpoints import model
 
 ROOT = Path(__file__).parents[2]
@@ -88,16 +88,16 @@ def with_saved_model(path, sprung):
 
 @pytest.mark.parametrize("craft", [with_lambda, with_other_module, with_function, with_saved_model])
 def test_code_in_models_does_not_run(tmp_path, craft):
-    sprung, path = tmp_path / "sprung", tmp_path / directory.MODEL
-    directory.claim(tmp_path, Recipe(), {"hash": "0"}, [])
+    sprung, path = tmp_path / "sprung", tmp_path / "model.keras"
+    RunDirectory(tmp_path).claim(Recipe(), {"hash": "0"}, [])
     craft(path, sprung)
-    (tmp_path / directory.LABELED).touch()
+    (tmp_path / "labeled.npz").touch()
     for load in (
         lambda: architectures.build(str(path), (4, 4, 1)),
         lambda: experiment.load_weights(model(), path),
         lambda: saved_run.load(tmp_path),
     ):
-        with pytest.raises(InputError, match=re.escape(directory.MODEL)) as refusal:
+        with pytest.raises(InputError, match=re.escape("model.keras")) as refusal:
             load()
         assert "\n" not in str(refusal.value)
     assert not sprung.exists()

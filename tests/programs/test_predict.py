@@ -13,8 +13,7 @@ from semisup.errors import InputError
 from semisup.evaluation.metrics import predict
 from semisup.inference import saved_run
 from semisup.inference.predictor import COLUMNS, predict_images
-from semisup.runs import directory
-
+from semisup.runs.directory import RunDirectory
 from tests.conftest import easy_digits
 
 
@@ -47,7 +46,7 @@ def test_predictions_are_those_of_the_model_and_of_a_search_by_hand(finished_run
 
 def test_labelled_images_of_a_run_are_kept_and_find_themselves(finished_run):
     run = saved_run.load(finished_run)
-    setup = experiment.build(directory.read_recipe(finished_run))
+    setup = experiment.build(RunDirectory(finished_run).read_recipe())
     images = setup.dataset.train_images[setup.split.labeled]
     rows = predict_images(run, list(run.labeled.names), images)
     assert [row.nearest_labeled for row in rows] == list(run.labeled.names)
@@ -58,7 +57,7 @@ def test_csv_is_whole_and_unreadable_files_are_counted(finished_run, digits_fold
     # The run's folder alone, elsewhere: no checkpoint and no data set.
     run = tmp_path / "copied"
     run.mkdir()
-    for name in (directory.RECIPE, directory.MODEL, directory.LABELED):
+    for name in ("recipe.json", "model.keras", "labeled.npz"):
         shutil.copy(finished_run / name, run)
     photos = tmp_path / "photos"
     shutil.copytree(digits_folder / "train" / "digit_3", photos)
@@ -95,13 +94,13 @@ def test_unfinished_runs_predict_by_their_checkpoint_and_damage_is_named(finishe
     whole = saved_run.load(finished_run)
     run = tmp_path / "run"
     shutil.copytree(finished_run, run)
-    (run / directory.LABELED).unlink()
+    (run / "labeled.npz").unlink()
     again = saved_run.load(run)
     np.testing.assert_allclose(again.labeled.embeddings, whole.labeled.embeddings, rtol=1e-5)
-    (run / directory.LABELED).write_bytes((finished_run / directory.LABELED).read_bytes()[:900])
+    (run / "labeled.npz").write_bytes((finished_run / "labeled.npz").read_bytes()[:900])
     with pytest.raises(InputError, match=r"labeled\.npz is .*damaged"):
         saved_run.load(run)
-    (run / directory.MODEL).write_bytes(b"PK")
+    (run / "model.keras").write_bytes(b"PK")
     with pytest.raises(InputError, match=r"cannot load the model .*model\.keras"):
         saved_run.load(run)
     with pytest.raises(InputError, match="holds no run"):

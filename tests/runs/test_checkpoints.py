@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from semisup.runs import files
-from semisup.runs import checkpoints
-from semisup.runs import directory
-from semisup.runtime import workers
 from semisup.errors import InputError
 from semisup.models.associative_model import AssociativeModel
+from semisup.runs import checkpoints, files
+from semisup.runs.directory import RunDirectory
+from semisup.runtime import workers
 from tests.runs.test_directory import RESULT
 
 
@@ -34,9 +33,9 @@ def test_weights_and_optimizer_come_back(tmp_path):
     one = model()
     for _ in range(3):
         one.train_on_batch(IMAGES, LABELS)
-    checkpoints.save(tmp_path, 3, one)
+    checkpoints.save(RunDirectory(tmp_path), 3, one)
     other = model(seed=1)
-    assert checkpoints.restore(other, checkpoints.newest(tmp_path)) == 3
+    assert checkpoints.restore(other, checkpoints.newest(RunDirectory(tmp_path))) == 3
     for made in (one, other):
         made.reset_metrics()
     assert one.train_on_batch(IMAGES, LABELS) == other.train_on_batch(IMAGES, LABELS)
@@ -49,8 +48,8 @@ def test_every_variable_comes_back(tmp_path):
     made = [everything(seed) for seed in (0, 1)]
     for _ in range(3):
         made[0].train_on_batch(IMAGES, LABELS)
-    checkpoints.save(tmp_path, 3, made[0])
-    checkpoints.restore(made[1], checkpoints.newest(tmp_path))
+    checkpoints.save(RunDirectory(tmp_path), 3, made[0])
+    checkpoints.restore(made[1], checkpoints.newest(RunDirectory(tmp_path)))
     of_one, of_other = ([*m.variables, *m.optimizer.variables, *m.metrics_variables] for m in made)
     assert {"moving_mean", "seed_generator_state", "virtual_embeddings", "total"} <= {
         variable.name for variable in of_one
@@ -73,7 +72,7 @@ def everything(seed):
 def test_only_the_newest_are_kept(tmp_path):
     made = model()
     for step in (8, 9, 10, 11, 12):  # by number, not by name
-        checkpoints.save(tmp_path, step, made)
+        checkpoints.save(RunDirectory(tmp_path), step, made)
     names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
     endings = ("index", "data-00000-of-00001", "json")
     assert names == {f"step-{step}.{ending}" for step in (10, 11, 12) for ending in endings}
@@ -81,31 +80,32 @@ def test_only_the_newest_are_kept(tmp_path):
 
 def test_files_that_are_not_ours_do_not_matter(tmp_path, capsys):
     made = model()
-    checkpoints.save(tmp_path, 1, made)
+    checkpoints.save(RunDirectory(tmp_path), 1, made)
     folder = tmp_path / "checkpoints"
     strangers = ("step-1.data-00000-of-00001.bak", "step-1.data-x", "step-best_temp", "notes")
     for name in strangers:
         (folder / name).write_text("mine")
     (folder / "step-9.index").mkdir()
-    assert checkpoints.resume(tmp_path, made) == 0  # the model's own count; it took no step
+    # The model's own count; it took no step.
+    assert checkpoints.resume(RunDirectory(tmp_path), made) == 0
     for step in (2, 3, 4, 5):
-        checkpoints.save(tmp_path, step, made)
-    assert checkpoints.newest(tmp_path).endswith("step-5")
+        checkpoints.save(RunDirectory(tmp_path), step, made)
+    assert checkpoints.newest(RunDirectory(tmp_path)).endswith("step-5")
     assert capsys.readouterr().out == ""
     assert all((folder / name).read_text() == "mine" for name in strangers)
 
 
 def test_beginning_anew_for_want_of_a_whole_checkpoint_is_said(tmp_path, capsys):
-    checkpoints.save(tmp_path, 7, model())
+    checkpoints.save(RunDirectory(tmp_path), 7, model())
     (tmp_path / "checkpoints" / "step-7.json").unlink()
-    assert checkpoints.resume(tmp_path, model()) == 0
+    assert checkpoints.resume(RunDirectory(tmp_path), model()) == 0
     assert capsys.readouterr().out.endswith("step-7 is unfinished; beginning at step 0\n")
 
 
 def test_missing_damaged_and_foreign_checkpoints_are_refused(tmp_path):
     with pytest.raises(InputError, match="holds no checkpoint yet"):
-        checkpoints.newest(tmp_path)
-    path = checkpoints.save(tmp_path, 1, model())
+        checkpoints.newest(RunDirectory(tmp_path))
+    path = checkpoints.save(RunDirectory(tmp_path), 1, model())
     with pytest.raises(InputError, match="cannot restore checkpoint"):
         checkpoints.restore(model(emb_size=5), path)
     (tmp_path / "checkpoints" / "step-1.index").write_bytes(b"rubbish")
@@ -125,7 +125,7 @@ def test_worker_lost_while_saving_is_no_fault_of_the_disk(tmp_path, monkeypatch,
     monkeypatch.setattr(workers, "_several", lambda strategy: several)
     line = "another worker has stopped" if several else "cannot write checkpoint"
     with pytest.raises(InputError, match=line), workers.losses_named(None):
-        checkpoints.save(tmp_path, 1, model())
+        checkpoints.save(RunDirectory(tmp_path), 1, model())
 
 
 def test_watch_yields_each_checkpoint_until_the_run_ends(tmp_path):
@@ -133,21 +133,22 @@ def test_watch_yields_each_checkpoint_until_the_run_ends(tmp_path):
 
     def run():
         for step in (1, 2):
-            checkpoints.save(tmp_path, step, made)
+            checkpoints.save(RunDirectory(tmp_path), step, made)
             time.sleep(2.5)
-        checkpoints.save(tmp_path, 3, made)
-        files.write_json(tmp_path / directory.RESULT, RESULT)
+        checkpoints.save(RunDirectory(tmp_path), 3, made)
+        files.write_json(tmp_path / "result.json", RESULT)
 
     trainer = threading.Thread(target=run)
     trainer.start()
-    seen = [path.rsplit("-", 1)[1] for path in checkpoints.watch(tmp_path, timeout=30)]
+    watched = checkpoints.watch(RunDirectory(tmp_path), timeout=30)
+    seen = [path.rsplit("-", 1)[1] for path in watched]
     trainer.join()
     assert seen == ["1", "2", "3"]
 
 
 def test_watch_gives_up(tmp_path):
-    checkpoints.save(tmp_path, 1, model())
-    found = checkpoints.watch(tmp_path, timeout=0.1)
+    checkpoints.save(RunDirectory(tmp_path), 1, model())
+    found = checkpoints.watch(RunDirectory(tmp_path), timeout=0.1)
     assert next(found).endswith("step-1")
     with pytest.raises(InputError, match=r"no new checkpoint for 0\.1 s"):
         next(found)

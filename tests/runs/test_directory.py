@@ -2,36 +2,36 @@ import json
 
 import pytest
 
-from semisup.runs import files
 from semisup import recipes
-from semisup.runs import directory
 from semisup.errors import InputError
+from semisup.runs import files
+from semisup.runs.directory import RunDirectory
 
 RECIPE = recipes.get("mnist5k")
 
 
 def test_a_claimed_folder_tells_all(tmp_path):
     folder = tmp_path / "new" / "run"
-    directory.claim(folder, RECIPE, {"hash": "abcd"}, ["semisup-train", "--logdir=x"])
+    RunDirectory(folder).claim(RECIPE, {"hash": "abcd"}, ["semisup-train", "--logdir=x"])
     record = json.loads((folder / "recipe.json").read_text())
     assert record["recipe"]["dataset"] == "mnist5k"
     assert record["split_hash"] == "abcd"
     assert json.loads((folder / "split.json").read_text()) == {"hash": "abcd"}
     assert record["command"] == "semisup-train --logdir=x"
     assert set(record["versions"]) == {"python", "semisup", "tensorflow", "keras"}
-    assert directory.read_recipe(folder) == RECIPE
+    assert RunDirectory(folder).read_recipe() == RECIPE
 
 
 def test_the_same_run_may_claim_again_another_may_not(tmp_path):
-    directory.claim(tmp_path, RECIPE, {"hash": "abcd"}, [])
+    RunDirectory(tmp_path).claim(RECIPE, {"hash": "abcd"}, [])
     before = (tmp_path / "recipe.json").read_bytes()
-    directory.claim(tmp_path, RECIPE, {"hash": "abcd"}, ["again"])
+    RunDirectory(tmp_path).claim(RECIPE, {"hash": "abcd"}, ["again"])
     other = recipes.get("mnist5k", max_steps=9, visit_weight=0.5)
     wanted = r"holds another run \(max_steps was 800, is 9; visit_weight was 1.0, is 0.5\); choose"
     with pytest.raises(InputError, match=wanted):
-        directory.claim(tmp_path, other, {"hash": "abcd"}, [])
+        RunDirectory(tmp_path).claim(other, {"hash": "abcd"}, [])
     with pytest.raises(InputError, match="split_hash was 'abcd', is 'ef'"):
-        directory.claim(tmp_path, RECIPE, {"hash": "ef"}, [])
+        RunDirectory(tmp_path).claim(RECIPE, {"hash": "ef"}, [])
     assert (tmp_path / "recipe.json").read_bytes() == before
 
 
@@ -39,14 +39,14 @@ def test_the_same_run_may_claim_again_another_may_not(tmp_path):
 def test_damaged_records_are_named(tmp_path, content):
     (tmp_path / "recipe.json").write_bytes(content.encode("latin-1"))
     with pytest.raises(InputError, match=r"recipe\.json is damaged"):
-        directory.read_recipe(tmp_path)
+        RunDirectory(tmp_path).read_recipe()
 
 
 @pytest.mark.parametrize("settings", [None, 3, []])
 def test_damaged_settings_are_not_compared(tmp_path, settings):
     files.write_json(tmp_path / "recipe.json", {"recipe": settings, "split_hash": "abcd"})
     with pytest.raises(InputError, match=r"recipe\.json is damaged"):
-        directory.claim(tmp_path, RECIPE, {"hash": "abcd"}, [])
+        RunDirectory(tmp_path).claim(RECIPE, {"hash": "abcd"}, [])
 
 
 @pytest.mark.parametrize("name", ["result.json", "metrics.jsonl", "checkpoints/step-9.json"])
@@ -54,7 +54,7 @@ def test_remains_of_an_unknown_run_are_not_taken_for_this_ones(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("{}")
     with pytest.raises(InputError, match=rf"has no recipe\.json, but holds {name} of an unknown"):
-        directory.claim(tmp_path, RECIPE, {"hash": "abcd"}, [])
+        RunDirectory(tmp_path).claim(RECIPE, {"hash": "abcd"}, [])
     assert not (tmp_path / "recipe.json").exists()
 
 
@@ -66,7 +66,7 @@ RESULT |= {"train_seconds": 2.5, "selected_step": 9, "steps": 9}
 def test_damaged_results_are_named(tmp_path, change):
     files.write_json(tmp_path / "result.json", {**RESULT, **change})
     with pytest.raises(InputError, match=r"result\.json is damaged; delete it"):
-        directory.read_result(tmp_path)
+        RunDirectory(tmp_path).read_result()
 
 
 @pytest.mark.parametrize(
@@ -75,24 +75,25 @@ def test_damaged_results_are_named(tmp_path, change):
 def test_damaged_evaluations_are_named(tmp_path, line):
     (tmp_path / "metrics.jsonl").write_text(line + '\n{"step": 9, "test_error": 2}\n')
     with pytest.raises(InputError, match=r"metrics\.jsonl is damaged at line 1"):
-        directory.read_evaluations(tmp_path)
+        RunDirectory(tmp_path).read_evaluations()
 
 
 def test_folder_without_a_run_is_named(tmp_path):
     with pytest.raises(InputError, match=r"holds no run: there is no recipe\.json"):
-        directory.read_recipe(tmp_path)
-    assert directory.read_result(tmp_path) is None
+        RunDirectory(tmp_path).read_recipe()
+    assert RunDirectory(tmp_path).read_result() is None
 
 
 def test_metrics_after_the_resumed_step_are_struck(tmp_path):
+    run = RunDirectory(tmp_path)
     for step in (0, 10, 20, 30):
-        directory.append_metrics(tmp_path, {"step": step, "test_error": 1.5})
+        run.append_evaluation({"step": step, "test_error": 1.5})
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 40, "test_er')  # killed while writing
-    assert [record["step"] for record in directory.read_metrics(tmp_path, 20)] == [0, 10, 20]
+    assert [record["step"] for record in run.truncate_evaluations(20)] == [0, 10, 20]
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 3
-    directory.append_metrics(tmp_path, {"step": 30, "test_error": 1.0})
-    assert [record["step"] for record in directory.read_metrics(tmp_path, 99)] == [0, 10, 20, 30]
+    run.append_evaluation({"step": 30, "test_error": 1.0})
+    assert [record["step"] for record in run.truncate_evaluations(99)] == [0, 10, 20, 30]
 
 
 def test_failed_write_leaves_the_old_file(tmp_path):
@@ -100,16 +101,16 @@ def test_failed_write_leaves_the_old_file(tmp_path):
     files.write_json(path, RESULT)
     with pytest.raises(TypeError):
         files.write_json(path, {"test_error": object()})
-    assert directory.read_result(tmp_path) == RESULT
+    assert RunDirectory(tmp_path).read_result() == RESULT
     assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
 
 
 def test_a_run_keeps_the_precision_that_it_was_begun_in(tmp_path):
     recipe = recipes.get("mnist5k")
-    assert directory.read_precision(tmp_path) is None
-    directory.claim(tmp_path, recipe, {"hash": "x"}, [], "mixed_bfloat16")
-    directory.claim(tmp_path, recipe, {"hash": "x"}, [], "float32")  # resumed on another machine
-    assert directory.read_precision(tmp_path) == "mixed_bfloat16"
-    assert directory.read_recipe(tmp_path) == recipe
-    begun = directory.read_begun_recipe(tmp_path)
+    assert RunDirectory(tmp_path).read_precision() is None
+    RunDirectory(tmp_path).claim(recipe, {"hash": "x"}, [], "mixed_bfloat16")
+    RunDirectory(tmp_path).claim(recipe, {"hash": "x"}, [], "float32")  # resumed on another machine
+    assert RunDirectory(tmp_path).read_precision() == "mixed_bfloat16"
+    assert RunDirectory(tmp_path).read_recipe() == recipe
+    begun = RunDirectory(tmp_path).read_begun_recipe()
     assert begun == recipes.get("mnist5k", precision="mixed_bfloat16")

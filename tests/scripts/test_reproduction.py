@@ -20,7 +20,8 @@ from reproduction.tables import TABLES
 from semisup import recipes
 from semisup.data.npz import read_npz
 from semisup.errors import InputError
-from semisup.runs import directory, files
+from semisup.runs import files
+from semisup.runs.directory import RunDirectory
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "reproduce.py"
 
@@ -161,12 +162,12 @@ def test_one_folder_may_hold_a_folder_for_each_data_set(tmp_path):
 
 def finish(run, last, median, least, start=90.0):
     """Make the folder of a finished run."""
-    directory.claim(run.folder, run.recipe, {"hash": "abcd"}, [])
-    directory.append_metrics(run.folder, {"step": 0, "test_error": start})
-    directory.append_metrics(run.folder, {"step": 9, "test_error": last})
+    RunDirectory(run.folder).claim(run.recipe, {"hash": "abcd"}, [])
+    RunDirectory(run.folder).append_evaluation({"step": 0, "test_error": start})
+    RunDirectory(run.folder).append_evaluation({"step": 9, "test_error": last})
     errors = {"test_error": last, "test_error_median": median, "test_error_min": least}
     result = {**errors, "selected_step": 9, "steps": 9, "train_seconds": 1800.0}
-    files.write_json(run.folder / directory.RESULT, result)
+    files.write_json(run.folder / "result.json", result)
 
 
 def table_report(table, recipe, made, seeds, out):
@@ -284,7 +285,7 @@ def test_runs_are_skipped_only_where_they_are_the_same(tmp_path):
     assert not running.is_done(run)
     finish(run, 1.0, 1.0, 1.0)
     assert running.is_done(run)
-    (run.folder / directory.RESULT).unlink()
+    (run.folder / "result.json").unlink()
     assert not running.is_done(run)
     other = Run(dataclasses.replace(run.recipe, max_steps=7), run.folder)
     with pytest.raises(InputError, match=r"max_steps was 20000, is 7.*another --out"):
@@ -359,7 +360,7 @@ def test_students_come_after_their_teachers(mnist_dir, tmp_path):
     names = [line.split()[1] for line in result.stdout.splitlines() if "  test error " in line]
     folders = [f"table1_mnist_student/100_labels{end}/seed0" for end in ("_teacher", "")]
     assert names == folders
-    taught = read_npz(tmp_path / folders[1] / directory.TAUGHT)
+    taught = read_npz(tmp_path / folders[1] / "taught.npz")
     assert len(taught["labels"]) == round(0.95 * (400 - 100))
     # They are known again in another place.
     (tmp_path / "new").mkdir()

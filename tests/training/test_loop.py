@@ -13,7 +13,8 @@ import tensorflow as tf
 from semisup import experiment, recipes
 from semisup.errors import InputError
 from semisup.evaluation import label_free
-from semisup.runs import checkpoints, directory, locks
+from semisup.runs import checkpoints, directory, files
+from semisup.runs.directory import RunDirectory
 from semisup.runtime import signals
 from semisup.training import loop
 from tests import processes
@@ -62,7 +63,7 @@ def test_training_learns_and_reports(finished):
 
 def test_saved_model_is_the_trained_one(finished, mnist_dir):
     logdir, result = finished
-    model = keras.models.load_model(logdir / directory.MODEL)
+    model = keras.models.load_model(logdir / "model.keras")
     dataset = experiment.build(recipe(mnist_dir)).dataset
     logits = model.predict(dataset.test_images, verbose=0)["logits"]
     error = 100 * np.mean(logits.argmax(axis=1) != dataset.test_labels)
@@ -106,7 +107,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(finished, mnist_dir, tmp_
     assert not (tmp_path / "result.json").exists()
     monkeypatch.undo()
     loop.train(recipe(mnist_dir), tmp_path)
-    whole, resumed = (keras.models.load_model(d / directory.MODEL) for d in (finished[0], tmp_path))
+    whole, resumed = (keras.models.load_model(d / "model.keras") for d in (finished[0], tmp_path))
     for weight, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, other)
     steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").open()]
@@ -115,11 +116,11 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(finished, mnist_dir, tmp_
 
 def test_a_folder_in_use_is_refused(tiny, tmp_path):
     refusal = rf"is in use by process {os.getpid()} on"
-    with locks.held(tmp_path):
+    with files.locked(tmp_path):
         with pytest.raises(InputError, match=refusal):
             loop.train(tiny, tmp_path)
         assert not (tmp_path / "recipe.json").exists()
-        directory.claim(tmp_path, tiny, {"hash": "0"}, [])
+        RunDirectory(tmp_path).claim(tiny, {"hash": "0"}, [])
         with pytest.raises(InputError, match=refusal):
             loop.train(tiny, tmp_path, overwrite=True)
         assert (tmp_path / "recipe.json").exists()
@@ -127,11 +128,11 @@ def test_a_folder_in_use_is_refused(tiny, tmp_path):
 
 def test_last_evaluation_is_made_again_if_its_line_was_damaged(tiny, tmp_path):
     result = loop.train(tiny, tmp_path)
-    (tmp_path / directory.RESULT).unlink()
-    *lines, last = (tmp_path / directory.METRICS).read_text().splitlines(keepends=True)
-    (tmp_path / directory.METRICS).write_text("".join(lines) + last[:9])
+    (tmp_path / "result.json").unlink()
+    *lines, last = (tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "metrics.jsonl").write_text("".join(lines) + last[:9])
     assert loop.train(tiny, tmp_path) == result
-    assert [e["step"] for e in directory.read_evaluations(tmp_path)] == [0, 20, 30]
+    assert [e["step"] for e in RunDirectory(tmp_path).read_evaluations()] == [0, 20, 30]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -146,7 +147,7 @@ def test_signal_before_the_first_step_saves_too(tiny, tmp_path, monkeypatch, num
     monkeypatch.setattr(loop, "make_train_step", make_and_signal)
     with pytest.raises(signals.Stopped):
         loop.train(tiny, tmp_path)
-    assert checkpoints.newest(tmp_path).endswith("step-1")
+    assert checkpoints.newest(RunDirectory(tmp_path)).endswith("step-1")
 
 
 def test_bad_save_interval_is_refused(tiny, tmp_path):
@@ -166,7 +167,7 @@ def test_deterministic_runs_are_identical(tiny, tmp_path, augmentation):
         process = processes.start(processes.train, recipe, logdir, True)
         process.join()
         assert process.exitcode == 0
-        weights.append(keras.models.load_model(logdir / directory.MODEL).get_weights())
+        weights.append(keras.models.load_model(logdir / "model.keras").get_weights())
     for one, other in zip(*weights, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -176,7 +177,7 @@ def test_weights_that_are_no_numbers_are_not_saved(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "make_train_step", _spoiling(loop.make_train_step, step=5))
     with pytest.raises(InputError, match=r"/kernel no longer finite at step 5; the last good"):
         loop.train(tiny, tmp_path, save_interval=1)
-    assert checkpoints.newest(tmp_path).endswith("step-4")
+    assert checkpoints.newest(RunDirectory(tmp_path)).endswith("step-4")
 
 
 def _spoiling(make, step):
@@ -206,7 +207,7 @@ def test_a_run_that_is_frozen_to_its_end_keeps_its_first_weights(tiny, tmp_path)
     loop.train(recipe, tmp_path)
     first, last = (
         experiment.build(recipe).model,
-        keras.models.load_model(tmp_path / directory.MODEL),
+        keras.models.load_model(tmp_path / "model.keras"),
     )
     for before, after in zip(first.network.get_weights(), last.network.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
@@ -236,17 +237,18 @@ def test_the_label_free_score_selects_the_result(mnist_dir, tmp_path, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         loop.train(selecting, tmp_path / "run")
     monkeypatch.setattr(directory, "save_model", save)
-    metrics = tmp_path / "run" / directory.METRICS
+    metrics = tmp_path / "run" / "metrics.jsonl"
     metrics.write_text(metrics.read_text().replace(f', "{label_free.SCORE}": 0.5', ""))
     assert metrics.read_text().count(label_free.SCORE) == 2
     result = loop.train(selecting, tmp_path / "run")
-    evaluations = {e["step"]: e["test_error"] for e in directory.read_evaluations(tmp_path / "run")}
+    records = RunDirectory(tmp_path / "run").read_evaluations()
+    evaluations = {record["step"]: record["test_error"] for record in records}
     assert list(evaluations) == [0, 10, 20, 30]
     assert (result["selected_step"], result["steps"]) == (20, 30)
     assert result["test_error"] == evaluations[20]
     loop.train(recipe(mnist_dir, max_steps=20), tmp_path / "to_20")
     chosen, wanted = (
-        keras.models.load_model(tmp_path / name / directory.MODEL) for name in ("run", "to_20")
+        keras.models.load_model(tmp_path / name / "model.keras") for name in ("run", "to_20")
     )
     for weight, other in zip(chosen.get_weights(), wanted.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, other)

@@ -10,13 +10,15 @@ import pytest
 
 from semisup import experiment
 from semisup.data.dataset import Dataset
-from semisup.data.lazy_images import together
+from semisup.data.labeled_data import LabeledData, PseudoLabels
+from semisup.data.lazy_images import concatenate
 from semisup.data.splits import Split
 from semisup.errors import InputError
 from semisup.models.associative_model import AssociativeModel
-from semisup.runs import checkpoints, directory
+from semisup.runs import checkpoints
+from semisup.runs.directory import RunDirectory
 from semisup.training.loop import train
-from semisup.training.self_training import Taught, joined, teach
+from semisup.training.self_training import predict_pseudo_labels
 from tests.conftest import assert_stored_alike
 
 
@@ -27,7 +29,7 @@ def write_teacher(folder, names=("a", "b", "c"), pixels=(1, 3, 1)):
     weights = np.eye(np.prod(pixels), classes) / 10
     model.classifier.set_weights([weights, np.zeros(classes)])
     folder.mkdir()
-    model.save(folder / directory.MODEL)
+    model.save(folder / "model.keras")
     write_record(folder, names)
     return folder
 
@@ -36,8 +38,8 @@ def write_record(folder, names=("a", "b", "c")):
     """What else makes a finished run."""
     errors = dict.fromkeys(("test_error", "test_error_median", "test_error_min"), 1.0)
     counts = dict.fromkeys(("train_seconds", "selected_step", "steps"), 1)
-    (folder / directory.RESULT).write_text(json.dumps(errors | counts))
-    np.savez(folder / directory.LABELED, class_names=np.array(names))
+    (folder / "result.json").write_text(json.dumps(errors | counts))
+    np.savez(folder / "labeled.npz", class_names=np.array(names))
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +74,10 @@ def make_dataset(**changes):
 SPLIT = Split(np.array([0, 5]), np.arange(7))
 
 
+def pseudo_labels(teacher, dataset, split, share):
+    return predict_pseudo_labels(RunDirectory(teacher), LabeledData(dataset, split), share)
+
+
 @pytest.mark.parametrize(
     ("labeled", "share", "indices", "labels"),
     [
@@ -82,11 +88,13 @@ SPLIT = Split(np.array([0, 5]), np.arange(7))
         ([0, 1, 5], 0.25, [2], [1]),
     ],
 )
-def test_teaches_the_surest_images_the_teachers_classes(teacher, labeled, share, indices, labels):
+def test_pseudo_labels_are_those_of_the_most_confident_images(
+    teacher, labeled, share, indices, labels
+):
     dataset = make_dataset()
     if len(labeled) == 2:  # no image of class 1 is labelled
         dataset = make_dataset(train_labels=np.array([2, 1, 0, 0, 1, 2, 0]))
-    taught = teach(teacher, dataset, Split(np.array(labeled), np.arange(7)), share)
+    taught = pseudo_labels(teacher, dataset, Split(np.array(labeled), np.arange(7)), share)
     assert taught.indices.tolist() == indices
     assert taught.labels.tolist() == labels
     assert taught.labels.dtype == np.int64
@@ -94,79 +102,79 @@ def test_teaches_the_surest_images_the_teachers_classes(teacher, labeled, share,
 
 def test_teaches_only_unlabelled_images_of_the_split(teacher):
     split = Split(np.array([0, 1, 5]), np.array([0, 3, 4, 5]))
-    taught = teach(teacher, make_dataset(), split, 1.0)
+    taught = pseudo_labels(teacher, make_dataset(), split, 1.0)
     assert (taught.indices.tolist(), taught.labels.tolist()) == ([3, 4], [2, 0])
 
 
 def test_teaches_the_data_sets_own_unlabelled_images(teacher):
     pool = TRAIN[::-1].copy()
     split = Split(np.array([0, 1, 5]), np.arange(7))
-    taught = teach(teacher, make_dataset(unlabeled_images=pool), split, 0.3)
+    taught = pseudo_labels(teacher, make_dataset(unlabeled_images=pool), split, 0.3)
     assert (taught.indices.tolist(), taught.labels.tolist()) == ([1, 4], [2, 1])
 
 
 def test_all_images_labelled_leave_none_to_teach(teacher):
     everything = Split(np.arange(7), np.arange(7))
-    taught = teach(teacher, make_dataset(), everything, 0.95)
-    images, labels = joined(make_dataset(), everything, taught)
+    taught = pseudo_labels(teacher, make_dataset(), everything, 0.95)
+    images, labels = LabeledData(make_dataset(), everything, taught).training_images_and_labels()
     np.testing.assert_array_equal(images, TRAIN)
     np.testing.assert_array_equal(labels, make_dataset().train_labels)
 
 
 def test_joined_has_the_own_labels_first():
-    taught = Taught(np.array([2, 6]), np.array([1, 1]))
-    images, labels = joined(make_dataset(), SPLIT, taught)
+    taught = PseudoLabels(np.array([2, 6]), np.array([1, 1]))
+    images, labels = LabeledData(make_dataset(), SPLIT, taught).training_images_and_labels()
     np.testing.assert_array_equal(images, TRAIN[[0, 5, 2, 6]])
     assert labels.tolist() == [0, 2, 1, 1]
-    images, labels = joined(make_dataset(), SPLIT, None)
+    images, labels = LabeledData(make_dataset(), SPLIT, None).training_images_and_labels()
     np.testing.assert_array_equal(images, TRAIN[[0, 5]])
     assert labels.tolist() == [0, 2]
 
 
 def test_images_of_disk_and_memory_together(digits_folder):
-    from semisup.data.image_files import ImageFiles
+    from semisup.data.lazy_images import ImageFiles
 
     paths = np.empty(4, object)
     paths[:] = sorted((digits_folder / "unlabeled").iterdir())[:4]
     stored = ImageFiles(paths, (28, 28, 1))
     held = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8)
-    assert_stored_alike(together(stored, held), np.concatenate([stored, held]))
-    assert_stored_alike(together(held, stored), np.concatenate([held, stored]))
-    assert_stored_alike(together(held, stored)[1:], np.concatenate([held, stored])[1:])
-    assert isinstance(together(held, held), np.ndarray)
+    assert_stored_alike(concatenate(stored, held), np.concatenate([stored, held]))
+    assert_stored_alike(concatenate(held, stored), np.concatenate([held, stored]))
+    assert_stored_alike(concatenate(held, stored)[1:], np.concatenate([held, stored])[1:])
+    assert isinstance(concatenate(held, held), np.ndarray)
 
 
 @pytest.mark.parametrize("scale", [1, 1000])
 def test_very_sure_is_not_as_sure_as_surer_yet(tmp_path, scale):
     """Probabilities that are 1 in float32 are told apart, whatever the order of the images."""
     sharp = write_teacher(tmp_path / "sharp")
-    model = keras.models.load_model(sharp / directory.MODEL)
+    model = keras.models.load_model(sharp / "model.keras")
     model.classifier.kernel.assign(model.classifier.kernel * scale)
-    model.save(sharp / directory.MODEL)
+    model.save(sharp / "model.keras")
     split = Split(np.array([0, 1, 5]), np.arange(7))
-    taught = teach(sharp, make_dataset(), split, 0.5)
+    taught = pseudo_labels(sharp, make_dataset(), split, 0.5)
     assert taught.indices.tolist() == [2, 6]
 
 
 def test_refuses_a_teacher_that_does_not_fit(tmp_path):
-    with pytest.raises(InputError, match=r"no finished run in .*; --teacher must name the folder"):
-        teach(tmp_path, make_dataset(), SPLIT, 1.0)
+    with pytest.raises(InputError, match=r"no finished run in .*; `teacher` must name the folder"):
+        pseudo_labels(tmp_path, make_dataset(), SPLIT, 1.0)
     for names in (("a", "b"), ("b", "a", "c")):
         other = write_teacher(tmp_path / "-".join(names), names)
         with pytest.raises(InputError, match="does not tell the 3 classes of points apart"):
-            teach(other, make_dataset(), SPLIT, 1.0)
+            pseudo_labels(other, make_dataset(), SPLIT, 1.0)
     other = write_teacher(tmp_path / "size", pixels=(2, 3, 1))
     with pytest.raises(InputError, match="takes images of 2x3x1, not of 1x3x1"):
-        teach(other, make_dataset(), SPLIT, 1.0)
-    (other / directory.RESULT).unlink()  # with --select=label_free the model comes before the end
+        pseudo_labels(other, make_dataset(), SPLIT, 1.0)
+    (other / "result.json").unlink()  # with --select=label_free the model comes before the end
     with pytest.raises(InputError, match="no finished run"):
-        teach(other, make_dataset(), SPLIT, 1.0)
+        pseudo_labels(other, make_dataset(), SPLIT, 1.0)
     plain = tmp_path / "plain"
     plain.mkdir()
-    keras.Sequential([keras.layers.Flatten()]).save(plain / directory.MODEL)
+    keras.Sequential([keras.layers.Flatten()]).save(plain / "model.keras")
     write_record(plain)
-    with pytest.raises(InputError, match="--teacher must name a run on the same data"):
-        teach(plain, make_dataset(), SPLIT, 1.0)
+    with pytest.raises(InputError, match="`teacher` must name a run on the same data"):
+        pseudo_labels(plain, make_dataset(), SPLIT, 1.0)
 
 
 @pytest.fixture
@@ -182,19 +190,21 @@ def student(tiny, tmp_path):
 
 def test_batches_hold_the_taught_images_with_the_teachers_labels(student):
     setup = experiment.build(student)
-    taught = teach(Path(student.teacher), setup.dataset, setup.split, student.teacher_share)
-    setup = dataclasses.replace(setup, taught=taught)
+    teacher = RunDirectory(student.teacher)
+    taught = predict_pseudo_labels(teacher, setup.data, student.teacher_share)
+    setup = dataclasses.replace(setup, data=dataclasses.replace(setup.data, pseudo_labels=taught))
+    dataset = setup.data.dataset
     assert len(taught.indices) == round(0.5 * (60 - 6))
-    teacher = keras.models.load_model(Path(student.teacher) / directory.MODEL)
-    opinions = teacher.predict(setup.dataset.train_images, verbose=0)["logits"].argmax(axis=1)
+    model = keras.models.load_model(teacher.model)
+    opinions = model.predict(dataset.train_images, verbose=0)["logits"].argmax(axis=1)
     np.testing.assert_array_equal(taught.labels, opinions[taught.indices])
-    labeled = setup.split.labeled
-    given = dict(zip(labeled, setup.dataset.train_labels[labeled], strict=True))
+    labeled = setup.data.split.labeled
+    given = dict(zip(labeled, dataset.train_labels[labeled], strict=True))
     given |= dict(zip(taught.indices, taught.labels, strict=True))
     drawn = set()
     for images, labels in setup.batches().take(30):
         for image, label in zip(images.numpy(), labels.numpy(), strict=True):
-            [place] = np.flatnonzero((setup.dataset.train_images == image).all(axis=(1, 2, 3)))
+            [place] = np.flatnonzero((dataset.train_images == image).all(axis=(1, 2, 3)))
             assert given[place] == label
             drawn.add(place)
     assert drawn == set(given)
@@ -204,7 +214,7 @@ def test_a_run_keeps_what_it_was_taught(student, tmp_path, capsys, monkeypatch):
     """It goes on with the same labels when its teacher has changed or is gone."""
     whole = train(student, tmp_path / "whole")
     said = capsys.readouterr().out
-    assert f"27 of the unlabelled ones have labels of {student.teacher}" in said
+    assert f"27 of the unlabelled ones have pseudo-labels: those of which {student.teacher}" in said
     assert "count them in" not in said
     saves = []
     monkeypatch.setattr(
@@ -212,17 +222,17 @@ def test_a_run_keeps_what_it_was_taught(student, tmp_path, capsys, monkeypatch):
         lambda *args, save=checkpoints.save, **more: saves.append(args) or save(*args, **more),
     )
     with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
-        patched.setattr("semisup.bad_numbers.LossWatch.add", lambda *_: 1 / 0)
+        patched.setattr("semisup.training.monitoring.LossMonitor.add", lambda *_: 1 / 0)
         train(student, tmp_path / "cut")
     assert len(saves) == 1
     Path(student.teacher).rename(tmp_path / "gone")
     result = train(student, tmp_path / "cut")
     errors = ("test_error", "test_error_median", "test_error_min")
     assert [result[name] for name in errors] == [whole[name] for name in errors]
-    assert experiment.build_again(student, tmp_path / "cut").taught is None
+    assert experiment.rebuild(student, RunDirectory(tmp_path / "cut")).data.pseudo_labels is None
     assert train(student, tmp_path / "whole") == whole
 
-    path = tmp_path / "cut" / directory.TAUGHT
+    path = tmp_path / "cut" / "taught.npz"
     np.savez(path, indices=np.array([1, 60]), labels=np.array([0, 1]))
     with pytest.raises(InputError, match=r"taught\.npz is damaged: its indices are not those of"):
         train(student, tmp_path / "cut")

@@ -5,17 +5,17 @@ import re
 
 import pytest
 
-from semisup.runs import locks
 from semisup.errors import InputError
+from semisup.runs import files
 from tests import processes
 
 
 def test_second_holder_is_refused_and_told_of_the_first(tmp_path):
     logdir = tmp_path / "new" / "run"
     refusal = rf"run is in use by process {os.getpid()} on \S+; wait for it"
-    with locks.held(logdir), pytest.raises(InputError, match=refusal), locks.held(logdir):
+    with files.locked(logdir), pytest.raises(InputError, match=refusal), files.locked(logdir):
         pass
-    with locks.held(logdir):  # free again
+    with files.locked(logdir):  # free again
         pass
 
 
@@ -23,8 +23,8 @@ def test_second_holder_is_refused_and_told_of_the_first(tmp_path):
 def test_folder_that_can_not_be_used_is_named(tmp_path, name):
     (tmp_path / "file").touch()
     (tmp_path / "run" / "lock").mkdir(parents=True)
-    refusal = rf"^cannot use .*{name} as the run's folder: .*choose another --logdir$"
-    with pytest.raises(InputError, match=refusal), locks.held(tmp_path / name):
+    refusal = rf"^cannot use .*{name} as the run's folder: .*choose another `logdir`$"
+    with pytest.raises(InputError, match=refusal), files.locked(tmp_path / name):
         pass
 
 
@@ -34,17 +34,17 @@ def test_lock_of_a_killed_process_is_taken_over(tmp_path):
     assert held.wait(60)
     with (
         pytest.raises(InputError, match=rf"in use by process {process.pid} on"),
-        locks.held(tmp_path),
+        files.locked(tmp_path),
     ):
         pass
     process.kill()
     process.join()
     assert re.match(rf"process {process.pid} on", (tmp_path / "lock").read_text())
-    with locks.held(tmp_path):
+    with files.locked(tmp_path):
         assert re.match(rf"process {os.getpid()} on", (tmp_path / "lock").read_text())
 
 
 def _hold(logdir, held, stay):
-    with locks.held(logdir):
+    with files.locked(logdir):
         held.set()
         stay.wait()

@@ -1,16 +1,14 @@
-"""--overwrite removes what semisup wrote, and nothing else."""
+"""RunDirectory.clear removes what semisup wrote, and nothing else."""
 
 import dataclasses
 from pathlib import Path
 
 import pytest
 
-from semisup.runs import files
-from semisup.runs import checkpoints
-from semisup.runs import overwrite
-from semisup.runs import directory
-from semisup.training import loop
 from semisup.errors import InputError
+from semisup.runs import checkpoints, files
+from semisup.runs.directory import RunDirectory
+from semisup.training import loop
 from tests.runs.test_checkpoints import model
 
 
@@ -19,14 +17,15 @@ def run(tmp_path):
     """A folder with all that a run writes, and files of the user's own."""
     logdir = tmp_path / "run"
     logdir.mkdir()
-    (logdir / directory.PROJECTOR).mkdir()
-    written = (directory.RECIPE, directory.SPLIT, directory.METRICS, directory.RESULT, directory.EVAL, directory.MODEL)
-    written += (directory.LABELED, directory.TAUGHT, directory.PROJECTOR_CONFIG, *directory.FIGURES, *directory.SUGGESTIONS)
+    (logdir / "projector").mkdir()
+    written = ("recipe.json", "split.json", "metrics.jsonl", "result.json", "eval.json")
+    written += ("model.keras", "labeled.npz", "taught.npz", "projector_config.pbtxt")
+    written += ("figure2.png", "figure3.png", "figure4.png", "suggestions.csv", "suggestions.png")
     for name in (*written, "projector/embeddings.tsv", "projector/thumbnails.png"):
         (logdir / name).write_text("{}")
         (logdir / name).with_name(f".tmp.{Path(name).name}").write_text("{}")
     for step in (1, 2):
-        checkpoints.save(logdir, step, model())
+        checkpoints.save(RunDirectory(logdir), step, model())
     (logdir / "checkpoints" / "step-3_temp").mkdir()
     (logdir / "checkpoints" / "step-3_temp" / "part").touch()
     (logdir / "events.out.tfevents.1.host.2.3.semisup").touch()
@@ -53,13 +52,13 @@ OWN = (
 )
 
 
-def files(folder):
+def contents(folder):
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
 
 
 def test_what_semisup_wrote_goes_and_all_else_stays(run):
-    overwrite.clear(run)
-    assert files(run) == {"lock", *OWN}
+    RunDirectory(run).clear()
+    assert contents(run) == {"lock", *OWN}
 
 
 @pytest.mark.parametrize(
@@ -73,18 +72,18 @@ def test_what_semisup_wrote_goes_and_all_else_stays(run):
     ],
 )
 def test_what_a_run_begins_with_is_not_removed(tiny, run, name, what):
-    before = files(run)
+    before = contents(run)
     needing = dataclasses.replace(tiny, **{name: str(run / what)})
-    with pytest.raises(InputError, match=f"would remove the run in .*, which --{name} needs"):
+    with pytest.raises(InputError, match=f"would remove the run in .*, which `{name}` needs"):
         loop.train(needing, run / ".." / run.name, overwrite=True)
-    assert files(run) == before
+    assert contents(run) == before
 
 
 def test_folder_without_a_run_is_left_alone(run):
-    (run / directory.RECIPE).unlink()
-    before = files(run)
-    overwrite.clear(run)
-    assert files(run) == before
+    (run / "recipe.json").unlink()
+    before = contents(run)
+    RunDirectory(run).clear()
+    assert contents(run) == before
 
 
 LINKS = ["model.keras", "checkpoints", "recipe.json", "projector", "checkpoints/step-1.index"]
@@ -94,10 +93,10 @@ LINKS = ["model.keras", "checkpoints", "recipe.json", "projector", "checkpoints/
 def test_links_are_refused_before_anything_is_removed(run, tmp_path, name):
     (run / name).rename(tmp_path / Path(name).name)
     (run / name).symlink_to(tmp_path / Path(name).name)
-    before = files(tmp_path)
+    before = contents(tmp_path)
     with pytest.raises(InputError, match=rf"{name} is a link"):
-        overwrite.clear(run)
-    assert files(tmp_path) == before
+        RunDirectory(run).clear()
+    assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize(
@@ -126,9 +125,9 @@ def test_overwritten_run_is_the_new_one(tiny, tmp_path):
 
     loop.train(tiny, tmp_path)
     other = dataclasses.replace(tiny, max_steps=2, seed=3)
-    with pytest.raises(InputError, match="--overwrite starts anew"):
+    with pytest.raises(InputError, match="`overwrite` starts anew"):
         loop.train(other, tmp_path)
     assert loop.train(other, tmp_path, overwrite=True)["steps"] == 2
-    assert directory.read_recipe(tmp_path) == other
-    assert checkpoints.newest(tmp_path).endswith("step-2")
-    assert [record["step"] for record in directory.read_metrics(tmp_path, 99)] == [0, 2]
+    assert RunDirectory(tmp_path).read_recipe() == other
+    assert checkpoints.newest(RunDirectory(tmp_path)).endswith("step-2")
+    assert [record["step"] for record in RunDirectory(tmp_path).truncate_evaluations(99)] == [0, 2]

@@ -8,31 +8,32 @@ import tensorflow as tf
 from semisup.errors import InputError
 from semisup.losses import association, pseudo_labels
 from semisup.runs import checkpoints
-from semisup.training import finite, loop
+from semisup.runs.directory import RunDirectory
+from semisup.training import loop, monitoring
 
 FINE = {"loss": 1.0, "walker_loss": 0.5, "p_correct": 0.1}
 
 
 def test_first_bad_loss_is_named_although_it_spoils_the_others(tmp_path):
-    watch = finite.LossWatch(tmp_path)
+    watch = monitoring.LossMonitor(tmp_path)
     watch.add(1, FINE)
-    watch.look()
+    watch.check()
     watch.add(2, FINE)
     watch.add(3, {**FINE, "loss": float("inf"), "walker_loss": tf.constant(float("nan"))})
     watch.add(4, dict.fromkeys(FINE, float("nan")))
     with pytest.raises(InputError, match=r"^walker_loss no longer finite at step 3; the last good"):
-        watch.look()
+        watch.check()
 
 
 def test_what_is_no_loss_term_is_named_too(tmp_path):
-    watch = finite.LossWatch(tmp_path)
+    watch = monitoring.LossMonitor(tmp_path)
     watch.add(7, {**FINE, "p_correct": float("nan")})
     with pytest.raises(InputError, match=r"^p_correct no longer finite at step 7"):
-        watch.look()
+        watch.check()
 
 
 def test_watch_looks_by_itself_before_it_keeps_too_many(tmp_path):
-    watch = finite.LossWatch(tmp_path)
+    watch = monitoring.LossMonitor(tmp_path)
     watch.add(1, {"loss": float("nan")})
     with pytest.raises(InputError, match=r"^loss no longer finite at step 1"):
         for step in range(2, 200):
@@ -67,4 +68,5 @@ def test_run_stops_within_a_logging_interval_and_names_the_term(
     with pytest.raises(InputError, match=rf"^{term} no longer finite at step 5; the last good"):
         loop.train(recipe, tmp_path, save_interval=save_interval)
     assert int(step) == 6
-    assert checkpoints.newest(tmp_path).endswith("step-3" if save_interval == 3 else "step-0")
+    newest = checkpoints.newest(RunDirectory(tmp_path))
+    assert newest.endswith("step-3" if save_interval == 3 else "step-0")

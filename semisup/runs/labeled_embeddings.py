@@ -1,0 +1,57 @@
+"""What a finished run keeps of its labelled images: labeled.npz.
+
+With it beside the model, prediction and export need neither the data set nor another pass over
+it: a folder of a few megabytes can be copied to another machine. Embeddings rather than images,
+since they are what is compared, and smaller; but a few images too, to check exports on.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from semisup.data.npz import read_npz
+from semisup.errors import InputError
+from semisup.runs import files
+
+
+@dataclass(frozen=True)
+class LabeledEmbeddings:
+    """A run's labelled images as its model embeds them.
+
+    Attributes:
+        embeddings: of each labelled image, float32 [N, D].
+        labels: int64 [N].
+        names: of each labelled image, its file or its place in the data set, str [N].
+        class_names: of all classes, str [classes].
+        images: a few of the labelled images, uint8 [n, H, W, C], spread over the classes.
+    """
+
+    embeddings: np.ndarray
+    labels: np.ndarray
+    names: np.ndarray
+    class_names: np.ndarray
+    images: np.ndarray
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the images that the model takes."""
+        return self.images.shape[1:]
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+        with files.whole(path) as temporary:
+            np.savez_compressed(temporary, **vars(self))
+
+
+def load(path: Path) -> LabeledEmbeddings:
+    """Read the file.
+
+    Raises:
+        InputError: it is missing, damaged or of another version.
+    """
+    arrays = read_npz(path)
+    wanted = LabeledEmbeddings.__dataclass_fields__
+    if not wanted.keys() <= arrays.keys():
+        raise InputError(f"{path} is damaged or of another version; delete it to do without")
+    return LabeledEmbeddings(**{name: arrays[name] for name in wanted})
