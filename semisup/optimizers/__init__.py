@@ -1,1 +1,18 @@
-"""."""
+"""Optimizers, learning rates, and loss weights that change with the training step.
+
+    model.compile(semisup.optimizers.Muon(cosine_with_warmup(3e-3, total_steps=1000)))
+
+All are Keras optimizers and schedules, and are saved with a model. Modules:
+
+    muon         Muon, for the matrices of hidden layers
+    freezing     a backbone that is trained from a later step on, and Adam for it
+    factory      the optimizer of a run, by name
+    schedules    values of the step: Envelope (loss weights), StepDecay, cosine_with_warmup
+    ema          the moving average of the weights
+"""
+
+from semisup.optimizers.freezing import LateAdam
+from semisup.optimizers.muon import Muon
+from semisup.optimizers.schedules import Envelope, StepDecay, cosine_with_warmup
+
+__all__ = ["Envelope", "LateAdam", "Muon", "StepDecay", "cosine_with_warmup"]

@@ -7,17 +7,17 @@ import keras
 
 
 def take_averages(model: keras.Model) -> None:
-    """Give the model the moving averages of its weights for good, if its optimizer keeps those."""
+    """Replace the model's weights by their moving averages, if its optimizer keeps those."""
     if model.optimizer.use_ema and int(model.optimizer.iterations.numpy()) > 0:
         model.optimizer.finalize_variable_values(model.trainable_variables)
 
 
 @contextmanager
 def averaged_weights(model: keras.Model) -> Iterator[None]:
-    """Inside, the model's weights are their moving averages, as after `take_averages`.
+    """A context in which the model's weights are their moving averages.
 
-    Unlike Keras's SwapEMAWeights, which swaps by adding and subtracting, this gives back
-    the very same bits.
+    Unlike Keras's SwapEMAWeights, which swaps by adding and subtracting, this restores the
+    weights bit for bit.
     """
     before = [weight.numpy() for weight in model.trainable_variables]
     take_averages(model)

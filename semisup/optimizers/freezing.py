@@ -1,7 +1,11 @@
-"""A frozen backbone: for the first steps of a run, only what is new on top of it learns.
+"""A frozen backbone: for the first steps of a run, only the layers on top of it are trained.
 
-The classifier and the embedding layer begin at random. Their first gradients would spoil a
-pretrained network below them; so it waits until they make sense.
+The classifier and the embedding layer have random first weights. Their first gradients would
+spoil a pretrained network below them.
+
+    frozen         trains without the backbone, for as long as a step is traced
+    LateAdam       Adam for variables that are trained from a later step on
+    `make_optimizer(..., freeze_steps=N)` in `semisup.optimizers.factory` gives a run's optimizer
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +24,7 @@ def backbone_of(network: keras.Model) -> keras.Model:
 
 @contextmanager
 def frozen(network: keras.Model) -> Iterator[None]:
-    """Inside, no weight of the network's backbone is trained.
+    """A context in which no weight of the network's backbone is trained.
 
     Its batch norm layers normalise by their moving averages, which stay as they are.
     A `tf.function` that is traced inside stays so for good.
@@ -35,24 +39,32 @@ def frozen(network: keras.Model) -> Iterator[None]:
             layer.trainable = trainable
 
 
+def late_variables(model: keras.Model) -> list[int]:
+    """Which of an `AssociativeModel`'s trainable variables belong to the backbone, by index."""
+    backbone = {id(variable) for variable in backbone_of(model.network).trainable_variables}
+    variables = enumerate(model.trainable_variables)
+    return [index for index, variable in variables if id(variable) in backbone]
+
+
 @keras.saving.register_keras_serializable(package="semisup")
 class LateAdam(keras.optimizers.Adam):
-    """Adam for variables of which some begin to learn later than the others.
+    """Adam for variables of which some are trained from a later step on.
 
     Adam divides its averages by 1 - beta^t, since they begin at zero. For a late variable
-    they begin at zero when it is thawed, so t must count from there: with the steps of the
-    whole run, its first steps would be several times too large.
+    they begin at zero when its training begins, so t must count from there: with the steps of
+    the whole run, its first steps would be several times too large.
 
     Args:
-        learning_rate: as Adam's.
-        late: places of the late variables among those that the optimizer is built with.
-        late_by: the step from which they learn.
+        learning_rate: a number or a schedule, as Adam's.
+        late: indices of the late variables among those that the optimizer is built with.
+        late_by: the step from which they are trained.
+        options: as those of keras.optimizers.Adam.
     """
 
     def __init__(
-        self, learning_rate: Any, late: Sequence[int] = (), late_by: int = 0, **kwargs: Any
+        self, learning_rate: Any, late: Sequence[int] = (), late_by: int = 0, **options: Any
     ):
-        super().__init__(learning_rate, **kwargs)
+        super().__init__(learning_rate, **options)
         self.late, self.late_by = tuple(late), late_by
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -67,15 +79,3 @@ class LateAdam(keras.optimizers.Adam):
 
     def _correction(self, step: Any) -> Any:
         return ops.sqrt(1.0 - ops.power(self.beta_2, step)) / (1.0 - ops.power(self.beta_1, step))
-
-
-def optimizer(
-    learning_rate: Any, model: keras.Model, network: keras.Model, freeze_steps: int, **options: Any
-) -> keras.optimizers.Optimizer:
-    """Adam, with any of its options, for a backbone that is frozen for `freeze_steps` steps."""
-    if freeze_steps == 0:
-        return keras.optimizers.Adam(learning_rate, **options)
-    waiting = {id(variable) for variable in backbone_of(network).trainable_variables}
-    variables = enumerate(model.trainable_variables)
-    late = [place for place, variable in variables if id(variable) in waiting]
-    return LateAdam(learning_rate, late, freeze_steps, **options)

@@ -1,18 +1,18 @@
-"""The optimizer of a run: Adam, or Muon, which needs fewer steps."""
+"""Muon: orthogonal steps for the matrices of hidden layers. Fewer steps than with Adam."""
 
 from typing import Any
 
 import keras
 from keras import ops
 
-from semisup.optimizers import freezing
+from semisup.optimizers.freezing import LateAdam
 
 Tensor = Any
 
-# What belongs to no hidden layer of an `AssociativeModel` is Adam's, as Jordan et al. have it.
+# Variables of an `AssociativeModel` outside its hidden layers: by Adam, as in Jordan et al.
 _OUTSIDE = ("classifier", "virtual_embeddings")
 
-# The quintic of Jordan et al.: five times over, it brings singular values from 0 to 1 near to 1.
+# The quintic of Jordan et al.: applied five times, it brings singular values in (0, 1] near 1.
 _QUINTIC, _TIMES = (3.4445, -4.7750, 2.0315), 5
 
 # The root mean square of Adam's step over its learning rate, roughly (Liu et al., "Muon is
@@ -21,13 +21,13 @@ _STEP = 0.2
 
 
 @keras.saving.register_keras_serializable(package="semisup")
-class Muon(keras.optimizers.Adam):
+class Muon(LateAdam):
     """Muon for the hidden layers, convolutions too; Adam for all else.
 
     Muon makes the step of a weight matrix orthogonal: equally far along every direction in which
     there is a gradient, not mostly along the few that dominate it (Jordan et al., "Muon: An
     optimizer for hidden layers in neural networks", 2024). The kernel of a convolution [height,
-    width, in, out] is a matrix [height * width * in, out]. Adam has the biases, the scales of
+    width, in, out] is a matrix [height * width * in, out]. Adam updates the biases, the scales of
     batch norm, and the model's classifier and virtual embeddings.
 
     Keras's own Muon leaves convolutions to Adam, and Keras 3.12, the last one for Python 3.10,
@@ -36,7 +36,8 @@ class Muon(keras.optimizers.Adam):
     Args:
         learning_rate: a number or a schedule. On MNIST the walk collapsed at 1e-2.
         momentum: of the matrices, in [0, 1).
-        options: as those of keras.optimizers.Adam.
+        options: as those of `LateAdam`, thus of keras.optimizers.Adam too. Late matrices need no
+            correction: their momentum is zero until they are trained.
 
     Example:
         >>> model = semisup.AssociativeModel(semisup.mnist_model(), num_classes=10)
@@ -55,11 +56,11 @@ class Muon(keras.optimizers.Adam):
         )
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Any) -> None:
-        place = self._get_variable_index(variable)
-        if not self.of_hidden_layer[place]:
+        index = self._get_variable_index(variable)
+        if not self.of_hidden_layer[index]:
             super().update_step(gradient, variable, learning_rate)
             return
-        moving = self._momentums[place]
+        moving = self._momentums[index]
         self.assign(moving, self.momentum * moving + gradient)
         ahead = ops.reshape(gradient + self.momentum * moving, [-1, variable.shape[-1]])
         step = _STEP * max(ahead.shape) ** 0.5 * orthogonal(ahead)
@@ -70,13 +71,17 @@ class Muon(keras.optimizers.Adam):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """Nearly U V^T, where U S V^T is the matrix: all its singular values brought near to 1.
+    """The nearly orthogonal matrix U V^T of a matrix U S V^T: singular values brought near 1.
 
-    By Newton and Schulz's iteration, with products of matrices alone. Singular values come out
-    between 0.7 and 1.2, but for those below a thousandth or so of the norm.
+    By Newton and Schulz's iteration, which needs matrix products only. The singular values of
+    the result are between 0.7 and 1.2, except those that were below about a thousandth of the
+    norm.
 
     Args:
         matrix: float32 [rows, columns].
+
+    Returns:
+        float32 [rows, columns].
     """
     a, b, c = _QUINTIC
     tall = matrix.shape[0] > matrix.shape[1]
@@ -86,19 +91,3 @@ def orthogonal(matrix: Tensor) -> Tensor:
         square = ops.matmul(x, ops.transpose(x))
         x = a * x + ops.matmul(b * square + c * ops.matmul(square, square), x)
     return ops.transpose(x) if tall else x
-
-
-def make_optimizer(
-    name: str, learning_rate: Any, model: keras.Model, freeze_steps: int, **options: Any
-) -> keras.optimizers.Optimizer:
-    """The optimizer called `name`, with any options of Keras's Adam.
-
-    Args:
-        name: "adam" or "muon".
-        learning_rate: a number or a schedule.
-        model: an `AssociativeModel`.
-        freeze_steps: steps for which its backbone is frozen; with Adam only, as `Recipe` sees to.
-    """
-    if name == "muon":
-        return Muon(learning_rate, **options)
-    return freezing.optimizer(learning_rate, model, model.network, freeze_steps, **options)

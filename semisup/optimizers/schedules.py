@@ -1,8 +1,8 @@
 """Values that change with the training step: loss weights and learning rates.
 
-Both are Keras schedules: call one with a step, save it with a model. Loss weights
-grow by an `Envelope`, learning rates fall by `StepDecay` or by Keras's own
-`CosineDecay` with warm-up.
+Both are Keras schedules: they are called with a step, and saved with a model. A loss weight
+grows by an `Envelope`; a learning rate falls by `StepDecay`, or by Keras's `CosineDecay` after
+a warm-up.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
 
     With t = step - delay, the value is final_weight times
         none:     1, from the first step on
-        linear:   t / steps, held within [0, 1]
+        linear:   t / steps, clipped to [0, 1]
         sigmoid:  (1 + tanh(5 (t / steps - 1/2))) / 2: 0.7 % at t = 0, 99.3 % at t = steps
 
     The authors' code counts the delay twice in both envelopes; here it counts once.
@@ -29,8 +29,8 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
     Args:
         final_weight: the value at the end, at least 0.
         kind: "none", "sigmoid" or "linear".
-        steps: training steps from `delay` until the weight is grown, at least 1.
-        delay: training steps before it begins to grow, at least 0.
+        steps: training steps of the growth, after the delay, at least 1.
+        delay: training steps before the growth, at least 0.
 
     Raises:
         InputError: an argument is outside its range.
@@ -75,13 +75,13 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable(package="semisup")
 class StepDecay(keras.optimizers.schedules.ExponentialDecay):
-    """The authors' learning rate: times `decay_rate` every `decay_steps`, with a floor.
+    """The authors' learning rate: times `decay_rate` every `decay_steps`, down to a minimum.
 
     Args:
         initial_learning_rate: the rate at step 0.
         decay_steps: steps between two drops.
         decay_rate: the factor of each drop.
-        minimum: the rate never falls below this.
+        minimum: the lowest rate.
     """
 
     def __init__(

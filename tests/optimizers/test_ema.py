@@ -15,7 +15,7 @@ def make(**averages):
     return model
 
 
-def test_average_is_that_of_the_weights_so_far_and_leaves_no_trace():
+def test_averaged_weights_are_the_average_so_far_and_leave_no_trace():
     model = make(use_ema=True, ema_momentum=0.9)
     images, targets = np.ones((4, 2), "float32"), np.ones((4, 1), "float32")
     expected = None
@@ -29,14 +29,14 @@ def test_average_is_that_of_the_weights_so_far_and_leaves_no_trace():
     assert model.get_weights()[0].tobytes() == before
 
 
-def test_without_average_or_steps_the_weights_are_their_own():
+def test_averaged_weights_without_average_or_steps_are_the_weights():
     for model in (make(), make(use_ema=True)):
         weights = model.get_weights()[0]
         with ema.averaged_weights(model):
             np.testing.assert_array_equal(model.get_weights()[0], weights)
 
 
-def test_run_is_judged_and_saved_with_averages(mnist_dir, tmp_path):
+def test_ema_run_is_evaluated_and_saved_with_averages(mnist_dir, tmp_path):
     small = dict(sup_per_batch=2, unsup_batch_size=20, max_steps=20, eval_interval=10)
     plain, averaged = (
         recipes.get("mnist", data_dir=str(mnist_dir), ema=ema, **small) for ema in (0.0, 0.9)

@@ -1,4 +1,4 @@
-"""For the first steps the backbone stays as it is, to the bit; then it learns as if new."""
+"""For the first steps the backbone stays the same bit for bit; then it is trained as if new."""
 
 import keras
 import numpy as np
@@ -6,7 +6,10 @@ import pytest
 import tensorflow as tf
 
 from semisup import AssociativeModel, association_batches
+from semisup.errors import InputError
 from semisup.optimizers import freezing
+from semisup.optimizers.factory import make_optimizer
+from semisup.optimizers.muon import Muon
 from semisup.training.loop import make_train_step
 
 RANDOM = np.random.default_rng(0)
@@ -14,7 +17,7 @@ IMAGES = RANDOM.integers(0, 256, (40, 8, 8, 1), dtype=np.uint8)
 LABELS = np.arange(40) % 2
 
 
-def make_model(freeze_steps):
+def make_model(freeze_steps, optimizer="adam"):
     keras.utils.set_random_seed(0)
     fixed = keras.layers.Dense(6, trainable=False, name="fixed")
     backbone = keras.Sequential(
@@ -23,14 +26,14 @@ def make_model(freeze_steps):
             keras.layers.Rescaling(1 / 255),
             keras.layers.Flatten(),
             fixed,
-            keras.layers.Dense(6, name="learns"),
+            keras.layers.Dense(6, name="late"),
             keras.layers.BatchNormalization(momentum=0.5, name="norm"),
         ]
     )
     images = keras.Input((8, 8, 1))
     network = keras.Model(images, keras.layers.Dense(4, name="embedding")(backbone(images)))
     model = AssociativeModel(network, 2)
-    model.compile(freezing.optimizer(0.01, model, network, freeze_steps))
+    model.compile(make_optimizer(optimizer, 0.01, model, freeze_steps))
     model.optimizer.build(model.trainable_variables)
     return model, backbone
 
@@ -39,8 +42,9 @@ def values(model):
     return [np.array(variable) for variable in model.variables]
 
 
-def test_backbone_and_its_statistics_stay_for_n_traced_steps_then_move():
-    model, backbone = make_model(freeze_steps=3)
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_frozen_keeps_backbone_statistics_and_momentums_for_n_traced_steps(optimizer):
+    model, backbone = make_model(freeze_steps=3, optimizer=optimizer)
     batches = association_batches(IMAGES, LABELS, IMAGES, sup_per_batch=5, unsup_batch_size=10)
     step = make_train_step(model, batches.element_spec)
     frozen_step = make_train_step(model, batches.element_spec)
@@ -53,6 +57,8 @@ def test_backbone_and_its_statistics_stay_for_n_traced_steps_then_move():
     for before, after in zip(first, values(backbone), strict=True):
         np.testing.assert_array_equal(before, after)
     assert np.any(top[0] != values(model.network.get_layer("embedding"))[0])
+    for index, momentum in enumerate(model.optimizer._momentums):
+        assert np.any(momentum) == (index not in model.optimizer.late)
     step(*next(batch))
     moved = [bool(np.any(a != b)) for a, b in zip(first, values(backbone), strict=True)]
     paths = [variable.path.split("/")[-2:] for variable in backbone.variables]
@@ -60,7 +66,7 @@ def test_backbone_and_its_statistics_stay_for_n_traced_steps_then_move():
         assert has_moved == (layer != "fixed"), (layer, name)
 
 
-def test_what_was_frozen_before_is_frozen_after():
+def test_frozen_restores_what_was_trainable_before():
     model, backbone = make_model(freeze_steps=3)
     before = [layer.trainable for layer in backbone.layers]
     with pytest.raises(RuntimeError), freezing.frozen(model.network):
@@ -71,13 +77,16 @@ def test_what_was_frozen_before_is_frozen_after():
     assert False in before
 
 
-def test_a_late_variable_moves_as_under_a_new_adam():
-    gradients = [tf.constant(g) for g in RANDOM.normal(size=(30, 3)).astype(np.float32)]
-    early, late, fresh = (keras.Variable(np.zeros(3, np.float32)) for _ in range(3))
-    optimizer = freezing.LateAdam(0.01, late=[1], late_by=20)
+@pytest.mark.parametrize("shape", [(3,), (4, 3)])
+@pytest.mark.parametrize(
+    ("late_optimizer", "its_like"), [(freezing.LateAdam, keras.optimizers.Adam), (Muon, Muon)]
+)
+def test_late_variable_moves_as_under_a_new_optimizer(late_optimizer, its_like, shape):
+    gradients = [tf.constant(g) for g in RANDOM.normal(size=(30, *shape)).astype(np.float32)]
+    early, late, fresh, other = (keras.Variable(np.zeros(shape, np.float32)) for _ in range(4))
+    optimizer = late_optimizer(0.01, late=[1], late_by=20)
     optimizer.build([early, late])
-    reference = keras.optimizers.Adam(0.01)
-    plain, other = keras.optimizers.Adam(0.01), keras.Variable(np.zeros(3, np.float32))
+    reference, plain = its_like(0.01), its_like(0.01)
     for step, gradient in enumerate(gradients):
         plain.apply([gradient], [other])
         if step < 20:
@@ -85,14 +94,22 @@ def test_a_late_variable_moves_as_under_a_new_adam():
         else:
             optimizer.apply([gradient, gradient], [early, late])
             reference.apply([gradient], [fresh])
-            np.testing.assert_allclose(late, fresh, rtol=1e-4)
+            np.testing.assert_allclose(late, fresh, rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(early, other, rtol=1e-6)
 
 
-def test_the_optimizer_saves_with_the_model(tmp_path):
-    model, _ = make_model(freeze_steps=3)
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_make_optimizer_saves_with_the_model(tmp_path, optimizer):
+    model, _ = make_model(freeze_steps=3, optimizer=optimizer)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras").optimizer
     assert (again.late, again.late_by) == (model.optimizer.late, 3)
     names = [model.trainable_variables[place].path.split("/")[-2] for place in again.late]
-    assert names == ["learns", "learns", "norm", "norm"]
+    assert names == ["late", "late", "norm", "norm"]
+    assert type(again) is type(model.optimizer)
+
+
+def test_make_optimizer_without_frozen_steps_is_kerass_adam():
+    assert type(make_model(freeze_steps=0)[0].optimizer) is keras.optimizers.Adam
+    with pytest.raises(InputError, match="unknown `optimizer` 'sgd'; known: adam, muon"):
+        make_model(freeze_steps=0, optimizer="sgd")

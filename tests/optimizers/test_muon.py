@@ -38,7 +38,7 @@ def steps(optimizer, variables, gradients):
         step(*map(tf.constant, gradient))
 
 
-def test_a_kernel_moves_as_its_matrix_does():
+def test_muon_moves_a_kernel_as_its_matrix():
     kernel, matrix = (zeros(*s) for s in ((3, 3, 4, 8), (36, 8)))
     gradients = normal(5, 36, 8)
     steps(Muon(0.01), [kernel], [[g.reshape(3, 3, 4, 8)] for g in gradients])
@@ -46,7 +46,7 @@ def test_a_kernel_moves_as_its_matrix_does():
     np.testing.assert_allclose(np.reshape(kernel, (36, 8)), matrix, rtol=1e-5, atol=1e-8)
 
 
-def test_a_matrix_moves_as_the_formula_says():
+def test_muon_moves_a_matrix_by_the_formula():
     matrix = zeros(20, 6)
     gradients = normal(4, 20, 6)
     steps(Muon(0.01, momentum=0.9), [matrix], [[g] for g in gradients])
@@ -62,7 +62,7 @@ def test_a_matrix_moves_as_the_formula_says():
     np.testing.assert_allclose(matrix, wanted, rtol=1e-4, atol=1e-6)
 
 
-def test_what_is_no_hidden_layer_moves_by_adam():
+def test_muon_moves_all_but_hidden_layers_by_adam():
     bias = zeros(5)
     with keras.name_scope("classifier"):
         named = zeros(6, 4)
@@ -86,7 +86,7 @@ def make_model():
     return AssociativeModel(network, 2, virtual_embeddings=3)
 
 
-def test_of_a_model_the_networks_kernels_alone_are_muons():
+def test_muon_takes_only_the_kernels_of_the_network():
     model = make_model()
     model.compile(Muon(0.01, use_ema=True))
     variables = model.trainable_variables
@@ -99,7 +99,7 @@ def test_of_a_model_the_networks_kernels_alone_are_muons():
     assert len(variables) == 7
 
 
-def test_it_saves_with_the_model_and_goes_on(tmp_path):
+def test_muon_saves_with_the_model_and_goes_on(tmp_path):
     model = make_model()
     model.compile(Muon(0.02, momentum=0.8))
     images, labels = normal(6, 8, 8, 1), np.array([0, 1, 0, 1, -1, -1])

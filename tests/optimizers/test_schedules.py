@@ -13,17 +13,17 @@ def values(schedule, steps):
     return [float(schedule(step)) for step in steps]
 
 
-def test_no_envelope_is_constant():
+def test_envelope_none_is_constant():
     assert values(Envelope(0.5), [0, 1, 10_000]) == [0.5, 0.5, 0.5]
 
 
-def test_linear_envelope_counts_the_delay_once():
+def test_envelope_linear_counts_the_delay_once():
     envelope = Envelope(2.0, "linear", steps=100, delay=500)
     got = values(envelope, [0, 500, 525, 600, 601, 10_000])
     np.testing.assert_allclose(got, [0.0, 0.0, 0.5, 2.0, 2.0, 2.0])
 
 
-def test_sigmoid_envelope_counts_the_delay_once():
+def test_envelope_sigmoid_counts_the_delay_once():
     envelope = Envelope(2.0, "sigmoid", steps=100, delay=500)
     wanted = [1 + math.tanh(5 * (t / 100 - 0.5)) for t in (-500, 0, 30, 50, 100, 300)]
     got = values(envelope, [0, 500, 530, 550, 600, 800])
@@ -32,7 +32,7 @@ def test_sigmoid_envelope_counts_the_delay_once():
     assert got[4] == pytest.approx(2.0 * 0.99331, rel=1e-4)
 
 
-def test_step_decay_drops_and_stops_at_the_floor():
+def test_step_decay_falls_to_its_minimum():
     schedule = StepDecay(1e-3, decay_steps=5000, decay_rate=0.33, minimum=1e-4)
     got = values(schedule, [0, 4999, 5000, 9999, 10_000, 15_000, 1_000_000])
     np.testing.assert_allclose(got, [1e-3, 1e-3, 3.3e-4, 3.3e-4, 1.089e-4, 1e-4, 1e-4], rtol=1e-5)
@@ -68,12 +68,12 @@ def test_schedules_survive_serialisation_and_graphs(schedule):
         ({"delay": -1}, "delay -1"),
     ],
 )
-def test_bad_envelopes_are_refused(arguments, message):
+def test_envelope_refuses_bad_arguments(arguments, message):
     with pytest.raises(InputError, match=message):
         Envelope(1.0, **arguments)
 
 
-def test_bad_envelope_weight_and_warmup_are_refused():
+def test_envelope_and_cosine_refuse_bad_numbers():
     with pytest.raises(InputError, match="weight -1"):
         Envelope(-1.0)
     with pytest.raises(InputError, match="warm-up of 10 steps must end before the last step, 10"):
