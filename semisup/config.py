@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from semisup.data import registry
 from semisup.errors import InputError
 
 _INT32 = 2**31  # TensorFlow keeps most counts in 32 bits
@@ -57,17 +58,8 @@ class Recipe:
     """
 
     # The data.
-    dataset: str = _setting(
-        "mnist5k",
-        "data set: mnist5k, mnist, mnist3 (as RGB), mnistm, mnistm_local, svhn, svhn_extra, "
-        "stl10, usps, synth, synth_digits, gtsrb, synth_signs, tfds:NAME; of your own: folder, npz",
-    )
-    data_dir: str | None = _setting(
-        None,
-        "folder (or .tar.gz, .npz) with the data set's files; not needed for mnist5k, "
-        "mnistm_local and synth_digits; without it mnist, svhn and stl10 come through "
-        "tensorflow-datasets",
-    )
+    dataset: str = _setting("mnist5k", registry.dataset_help())
+    data_dir: str | None = _setting(None, registry.data_dir_help())
     target_dataset: str | None = _setting(
         None,
         "domain adaptation: take the unlabelled and the test images from this data set instead",

@@ -10,6 +10,7 @@ import dataclasses
 from typing import Any
 
 from semisup.config import Recipe
+from semisup.data import registry
 from semisup.errors import InputError
 
 DEFAULT_RECIPE = "mnist5k"
@@ -292,20 +293,6 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-# What --augmentation=true stands for where the recipe itself has no augmentation.
-AUGMENTATION_OF_DATASET = {
-    "mnist": "digits",
-    "mnist3": "digits",
-    "mnist5k": "digits",
-    "usps": "digits",
-    "svhn": "svhn",
-    "svhn_extra": "svhn",
-    "synth": "svhn",
-    "synth_digits": "svhn",
-    "stl10": "stl10",
-}
-
-
 def get(name: str, **changes: Any) -> Recipe:
     """The recipe called `name`, with some settings changed as by `changed`.
 
@@ -340,9 +327,10 @@ def changed(recipe: Recipe, **changes: Any) -> Recipe:
 
 
 def _augmentation_of(dataset: str) -> str:
-    if dataset not in AUGMENTATION_OF_DATASET:
+    suitable = registry.augmentation_of(dataset)
+    if suitable is None:
         raise InputError(
             f"`augmentation=true`: which one suits the data set {dataset!r} is not known; name "
             "one, such as `augmentation=digits`"
         )
-    return AUGMENTATION_OF_DATASET[dataset]
+    return suitable

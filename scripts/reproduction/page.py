@@ -107,7 +107,7 @@ def _render_ranks(ranks: Mapping[str, Any]) -> str:
         f"Spearman's rank correlation with the accuracy on the test images, over {ranks['runs']} "
         "runs: of their last evaluations, and within a run over its checkpoints (the median over "
         "the runs; - where no run has three of them). 1 is a perfect order, 0 none. "
-        "`semisup/label_free.py` says what they are.",
+        "`semisup/evaluation/label_free.py` says what they are.",
         "",
         "| statistic | between runs | within a run |",
         "| --- | --- | --- |",

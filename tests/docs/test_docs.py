@@ -58,24 +58,24 @@ def flags_of(program):
     return defined | {"help"}
 
 
-def test_imports_go_down_the_floors_of_the_design_page():
+def test_imports_go_down_the_layers_of_the_design_page():
     text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
     [picture] = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
     rows = [re.split(r"\s{2,}", line)[1:] for line in picture.splitlines()]
-    floor_of = {room.strip("/"): -row for row, rooms in enumerate(rows) for room in rooms}
-    assert len(floor_of) == sum(map(len, rows))  # each room once
+    layer_of = {name.strip("/"): -row for row, names in enumerate(rows) for name in names}
+    assert len(layer_of) == sum(map(len, rows))  # each once
     package = ROOT / "semisup"
     files = [path for path in package.rglob("*.py") if path != package / "__init__.py"]
-    rooms = {path: path.relative_to(package).parts[0].removesuffix(".py") for path in files}
-    assert set(rooms.values()) == set(floor_of)
-    for path, room in rooms.items():
+    packages = {path: path.relative_to(package).parts[0].removesuffix(".py") for path in files}
+    assert set(packages.values()) == set(layer_of)
+    for path, package in packages.items():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            for imported in imported_rooms(node):
-                assert floor_of[imported] <= floor_of[room], f"{path.name} imports {imported}"
+            for imported in imported_packages(node):
+                assert layer_of[imported] <= layer_of[package], f"{path.name} imports {imported}"
 
 
-def imported_rooms(node):
-    """The rooms of ours that an import statement names; none for any other node."""
+def imported_packages(node):
+    """The packages of ours that an import statement names; none for any other node."""
     if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "semisup":
         _, *inside = node.module.split(".")
         return inside[:1] or [alias.name for alias in node.names]

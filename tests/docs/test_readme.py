@@ -30,7 +30,7 @@ def test_pictures_and_links_of_the_pages_are_there():
 
 
 def test_every_data_set_is_in_the_docs():
-    from semisup.data.registry import NAMES
+    from semisup.data.registry import DATASETS
 
     text = (README.parent / "docs" / "datasets.md").read_text(encoding="utf-8")
-    assert all(f"`{name}`" in text for name in NAMES)
+    assert all(f"`{name}`" in text for name in DATASETS)

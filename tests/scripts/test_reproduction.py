@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 from reproduction import page, report, running
-from reproduction.places import place_of
 from reproduction.running import Run
 from reproduction.scales import scaled
 from reproduction.tables import TABLES
 
 from semisup import recipes
 from semisup.data.npz import read_npz
+from semisup.data.registry import place_of
 from semisup.errors import InputError
 from semisup.runs import files
 from semisup.runs.directory import RunDirectory
