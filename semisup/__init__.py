@@ -6,17 +6,27 @@
     model.compile("adam")
     model.fit(semisup.association_batches(images, labels, unlabeled_images), steps_per_epoch=500)
 
-The names below are loaded when they are first used: `semisup-train --help` must not wait
+More is in the namespaces `semisup.losses`, `models`, `optimizers`, `data`, `evaluation` and
+`visualization`. After `import semisup`, in any order with `import keras`,
+`keras.models.load_model` loads what was saved with our classes.
+
+All names are imported when they are first used: `semisup-train --help` must not wait
 for TensorFlow.
 """
 
 import importlib
-import sys
 from typing import TYPE_CHECKING, Any
 
 from semisup.errors import InputError
+from semisup.runtime import keras_registration
 
 if TYPE_CHECKING:
+    from semisup import data as data
+    from semisup import evaluation as evaluation
+    from semisup import losses as losses
+    from semisup import models as models
+    from semisup import optimizers as optimizers
+    from semisup import visualization as visualization
     from semisup.data.pipeline import association_batches
     from semisup.data.registry import load_dataset
     from semisup.data.splits import choose_split
@@ -43,7 +53,9 @@ __all__ = [
     "walk",
 ]
 
-_HOME = {
+_NAMESPACES = ("data", "evaluation", "losses", "models", "optimizers", "visualization")
+
+_MODULE_OF = {
     "AssociativeModel": "models.associative_model",
     "Envelope": "optimizers.schedules",
     "Muon": "optimizers.muon",
@@ -61,12 +73,15 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'semisup' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"semisup.{_HOME[name]}"), name)
+    if name in _NAMESPACES:
+        return importlib.import_module(f"semisup.{name}")
+    if name in _MODULE_OF:
+        return getattr(importlib.import_module(f"semisup.{_MODULE_OF[name]}"), name)
+    raise AttributeError(f"module 'semisup' has no attribute {name!r}")
 
 
-# `import keras, semisup` is enough for keras.models.load_model to know our classes.
-if "keras" in sys.modules:
-    importlib.import_module("semisup.models.associative_model")
-    importlib.import_module("semisup.optimizers.muon")
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_NAMESPACES})
+
+
+keras_registration.register()

@@ -1,1 +1,31 @@
-"""."""
+"""Networks from images to embeddings, and `AssociativeModel`, which trains any of them.
+
+    network = semisup.models.build("svhn_model", image_shape=(32, 32, 3))
+    model = semisup.models.AssociativeModel(network, num_classes=10)
+
+All are Keras models. Modules:
+
+    associative_model    a network, a classifier on top, and the paper's losses
+    architectures        the paper's networks and the authors'; `build` takes one by name
+    backbones            keras.applications, and saved Keras models, as networks
+"""
+
+from semisup.models.architectures import (
+    build,
+    dann_model,
+    mnist_model,
+    stl10_batch_norm_model,
+    stl10_model,
+    svhn_model,
+)
+from semisup.models.associative_model import AssociativeModel
+
+__all__ = [
+    "AssociativeModel",
+    "build",
+    "dann_model",
+    "mnist_model",
+    "stl10_batch_norm_model",
+    "stl10_model",
+    "svhn_model",
+]
