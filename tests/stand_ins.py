@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.conftest import easy_digits, write_mnist
-from tests.data.sources import test_digits, test_mnistm, test_stl10, test_tfds
+from tests.data.sources import test_mnistm, test_stl10, test_svhn, test_tfds, test_usps
 from tests.data.sources import test_traffic_signs as test_signs
 
 # The paper's tables label up to 200 images of a class, beside 20,000 unlabelled ones of SVHN.
@@ -21,11 +21,11 @@ def write_all(folder: Path, photos: Path) -> None:
     for name in ("MNIST", "SVHN", "SYNTH", "USPS", "MNISTM", "SIGNS", "GTSRB", "DIR"):
         (folder / name).mkdir()
     write_mnist(folder / "MNIST", _MNIST, 100)
-    test_digits.write_mat(folder / "SVHN" / "train_32x32.mat", _SVHN, seed=0)
-    test_digits.write_mat(folder / "SVHN" / "test_32x32.mat", _TEST, seed=1)
+    test_svhn.write_mat(folder / "SVHN" / "train_32x32.mat", _SVHN, seed=0)
+    test_svhn.write_mat(folder / "SVHN" / "test_32x32.mat", _TEST, seed=1)
     for split, count in (("train", 40), ("test", _TEST)):
-        test_digits.write_mat(folder / "SYNTH" / f"synth_{split}_32x32.mat", count, seed=2)
-        test_digits.write_usps(folder / "USPS" / f"zip.{split}.gz", count)
+        test_svhn.write_mat(folder / "SYNTH" / f"synth_{split}_32x32.mat", count, seed=2)
+        test_usps.write_usps(folder / "USPS" / f"zip.{split}.gz", count)
         test_mnistm.write_split(folder / "MNISTM", split, count)
     test_signs.write_synth_signs(folder / "SIGNS", 430)
     test_signs.write_gtsrb(folder / "GTSRB")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from semisup.data.dataset import Dataset, Images
-from semisup.data.lazy_images import StoredImages, resize
+from semisup.data.lazy_images import LazyImages, resize
 from semisup.errors import InputError
 
 _IMAGES = ("train_images", "test_images", "unlabeled_images")
@@ -22,7 +22,7 @@ def as_rgb(dataset: Dataset) -> Dataset:
     """The data set with three equal channels where it had one."""
 
     def to_rgb(images: Images) -> Images:
-        if isinstance(images, StoredImages):
+        if isinstance(images, LazyImages):
             return dataclasses.replace(images, image_shape=(*images.image_shape[:2], 3))
         return np.repeat(images, 3 // images.shape[3], axis=3)
 
@@ -58,7 +58,7 @@ def adapted(source: Dataset, target: Dataset) -> Dataset:
         sizes = ("x".join(map(str, each.image_shape[:2])) for each in (source, target))
         raise InputError(
             f"{source.name} and {target.name} differ in size, {' and '.join(sizes)} pixels; "
-            "--new_size=N makes both NxN"
+            "`new_size=N` makes both NxN"
         )
     return dataclasses.replace(
         source,

@@ -13,6 +13,7 @@ import tensorflow as tf
 from semisup.errors import InputError
 
 Seed = tf.Tensor  # integers [2]
+Augmentation = Callable[[tf.Tensor, Seed], tf.Tensor]
 
 
 # Geometry. A transform maps a place in the result to the place in the image to read:
@@ -240,7 +241,7 @@ def augment_inversion(images: tf.Tensor, seed: Seed) -> tf.Tensor:
     return invert(images, _Draw(seed, tf.shape(images)[0]).chance(0.5))
 
 
-AUGMENTATIONS: dict[str, Callable[[tf.Tensor, Seed], tf.Tensor]] = {
+AUGMENTATIONS: dict[str, Augmentation] = {
     "digits": augment_digits,
     "digits_mild": augment_digits_mild,
     "svhn": augment_svhn,
@@ -253,7 +254,7 @@ AUGMENTATIONS: dict[str, Callable[[tf.Tensor, Seed], tf.Tensor]] = {
 LABELED_ONLY = frozenset(("inversion",))
 
 
-def augmentation(name: str) -> Callable[[tf.Tensor, Seed], tf.Tensor] | None:
+def get_augmentation(name: str) -> Augmentation | None:
     """The augmentation called `name`: from (uint8 images, seed integers [2]) to uint8 images.
 
     "none" gives None.
@@ -279,7 +280,7 @@ def check_images(name: str, channels: int) -> None:
     if name == "stl10" and channels != 3:
         raise InputError(
             f"the augmentation stl10 changes colours, but the images have {channels} channel; "
-            "try --augmentation=digits or svhn"
+            "try `augmentation=digits` or svhn"
         )
 
 

@@ -4,20 +4,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semisup.data.lazy_images import StoredImages
+from semisup.data.lazy_images import LazyImages
 from semisup.errors import InputError
 
-Images = np.ndarray | StoredImages
+Images = np.ndarray | LazyImages
 
 
 @dataclass(frozen=True)
 class Dataset:
     """A data set. Pixels stay as they are on disk: uint8 in [0, 255].
 
-    Its images are arrays in memory, or `StoredImages`, which index alike.
+    Its images are arrays in memory, or `LazyImages`, which index alike.
 
     Attributes:
-        name: as in the catalogue.
+        name: as in `registry.DATASETS`.
         train_images: uint8 [N, H, W, C].
         train_labels: int64 [N], in [0, number of classes).
         test_images: uint8 [T, H, W, C].

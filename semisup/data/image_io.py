@@ -175,5 +175,5 @@ def _opened(path: Path, to_decode: bool = True) -> Iterator[Image.Image]:
         size_on_disk = f"{path.stat().st_size} bytes" if path.is_file() else "no file"
         raise InputError(
             f"cannot read the image {path} ({size_on_disk}): {error}; mend or remove it "
-            "(semisup-train --skip_unreadable leaves such files out)"
+            "(`skip_unreadable` leaves such files out of a data set)"
         ) from None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from semisup.data.dataset import Dataset, Images
-from semisup.data.lazy_images import together
+from semisup.data.lazy_images import concatenate
 from semisup.data.splits import Split
 
 
@@ -75,4 +75,4 @@ class LabeledData:
             return self.labeled_images, self.labeled_labels
         added = self.dataset.unlabeled_pool[self.pseudo_labels.indices]
         labels = np.concatenate([self.labeled_labels, self.pseudo_labels.labels])
-        return together(self.labeled_images, added), labels
+        return concatenate(self.labeled_images, added), labels

@@ -3,24 +3,27 @@
 import dataclasses
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from semisup.data.image_io import as_rgb
+from semisup.data.image_io import as_rgb, read_header, read_image
+from semisup.errors import InputError
 
 
 @dataclass(frozen=True)
-class StoredImages(ABC):
+class LazyImages(ABC):
     """Images of one shape, uint8 [N, H, W, C], that stay where they are stored.
 
     Taking some of them (`images[3:5]`, `images[indices]`) reads nothing; `images[3]`
     reads one, `numpy.asarray(images)` all of them, `gather` some within a graph.
 
     Attributes:
-        places: where each image is, an array [N]: see the kinds of stored images.
+        places: where each image is, an array [N]; what of, the subclasses say.
         image_shape: (H, W, C). Where C is 3, grey images become RGB.
         new_size: if above 0, each image is resized to this height and width.
     """
@@ -34,7 +37,7 @@ class StoredImages(ABC):
 
     @abstractmethod
     def _read(self, place: Any) -> np.ndarray:
-        """The image there, uint8 [H, W, 1 or C]."""
+        """Read the image at `place`, uint8 [H, W, 1 or C]."""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -42,13 +45,13 @@ class StoredImages(ABC):
 
     @property
     def nbytes(self) -> int:
-        """What the images would take in memory."""
+        """Bytes that the images would take in memory."""
         return int(np.prod(self.shape, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, index: int | slice | np.ndarray) -> "np.ndarray | StoredImages":
+    def __getitem__(self, index: int | slice | np.ndarray) -> "np.ndarray | LazyImages":
         chosen = self.places[index]
         if isinstance(chosen, np.ndarray):
             return dataclasses.replace(self, places=chosen)
@@ -69,32 +72,71 @@ class StoredImages(ABC):
 
 
 @dataclass(frozen=True)
-class _Both(StoredImages):
-    """Images of two arrays or stores, those of the second after those of the first.
+class ImageFiles(LazyImages):
+    """Images in files of their own. `places` are their paths, an array of objects [N]."""
+
+    def _read(self, place: Path) -> np.ndarray:
+        image = read_image(place, self.new_size)
+        if image.shape[:2] != self.image_shape[:2]:
+            raise InputError(f"{place} has changed its size since the run began")
+        return image
+
+
+@dataclass(frozen=True)
+class ConcatenatedImages(LazyImages):
+    """Images of two arrays or files, those of the second after those of the first.
 
     `places` are their numbers in this order, integers [N].
     """
 
-    both: "tuple[np.ndarray | StoredImages, ...]" = ()
+    parts: "tuple[np.ndarray | LazyImages, ...]" = ()
 
     def _read(self, place: np.integer) -> np.ndarray:
-        first, second = self.both
+        first, second = self.parts
         number = int(place)
         images, number = (first, number) if number < len(first) else (second, number - len(first))
         return np.asarray(images[number])
 
 
-def together(
-    first: "np.ndarray | StoredImages", second: "np.ndarray | StoredImages"
-) -> "np.ndarray | StoredImages":
-    """The images of both, [N, H, W, C] and [M, H, W, C], in this order, [N + M, H, W, C].
+def concatenate(
+    first: "np.ndarray | LazyImages", second: "np.ndarray | LazyImages"
+) -> "np.ndarray | LazyImages":
+    """Join images [N, H, W, C] and [M, H, W, C] to [N + M, H, W, C].
 
     In memory if both are, else they stay where they are.
     """
     if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
         return np.concatenate([first, second])
     numbers = np.arange(len(first) + len(second))
-    return _Both(numbers, first.shape[1:], both=(first, second))
+    return ConcatenatedImages(numbers, first.shape[1:], parts=(first, second))
+
+
+def common_shape(paths: Sequence[Path], new_size: int, what: str) -> tuple[int, int, int]:
+    """The shape that all these images have, from their headers; RGB if any is in colour.
+
+    Args:
+        paths: image files, at least one.
+        new_size: if above 0, they will be resized to this height and width.
+        what: names them in the error.
+
+    Returns:
+        (height, width, channels).
+
+    Raises:
+        InputError: a file is no image, or they differ in size and are not to be resized.
+    """
+    headers = {read_header(path) for path in paths}
+    sizes = sorted({header[:2] for header in headers})
+    channels = max(header[2] for header in headers)
+    if new_size > 0:
+        return (new_size, new_size, channels)
+    if len(sizes) > 1:
+        (h1, w1), (h2, w2) = sizes[0], sizes[-1]
+        raise InputError(
+            f"{what} differ in size, from {h1}x{w1} to {h2}x{w2} pixels; `new_size=N` makes "
+            "them all NxN"
+        )
+    return (*sizes[0], channels)
 
 
 def memory_for_images() -> int:
@@ -103,6 +145,6 @@ def memory_for_images() -> int:
 
 
 def resize(images: np.ndarray, size: int) -> np.ndarray:
-    """Images [N, H, W, C] with `size` x `size` pixels: bilinear, smoothed when smaller."""
+    """Resize images [N, H, W, C] to `size` x `size` pixels: bilinear, smoothed when smaller."""
     floats = tf.image.resize(images, (size, size), antialias=True).numpy()
     return np.round(floats).clip(0, 255).astype(np.uint8)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from semisup.data import lazy_images
-from semisup.data.lazy_images import StoredImages
+from semisup.data.lazy_images import LazyImages
 from semisup.errors import InputError
 
 # Arrays whose names end so may stay in the file.
@@ -28,7 +28,7 @@ _HEADER_READERS = {
 
 
 @dataclass(frozen=True)
-class NpzImages(StoredImages):
+class NpzImages(LazyImages):
     """Images in an array of a .npz file. `places` are their numbers in it, integers [N].
 
     They are read, not mapped into memory: a file that is cut short while it is mapped ends the
@@ -118,7 +118,7 @@ def _open_large(
     if damaged := archive.testzip():  # reads all of it once, piece by piece
         raise InputError(f"{path} is damaged: the checksum of {damaged} is another")
     opened: dict[str, np.ndarray | NpzImages] = {
-        key: _stored(path, archive, key, member, new_size) for key, member in images.items()
+        key: _in_file(path, archive, key, member, new_size) for key, member in images.items()
     }
     if sum(each.nbytes for each in opened.values()) <= lazy_images.memory_for_images():
         opened = {key: np.asarray(each) for key, each in opened.items()}
@@ -127,7 +127,7 @@ def _open_large(
     return {key: a for key, a in others.items() if isinstance(a, np.ndarray)} | opened
 
 
-def _stored(
+def _in_file(
     path: Path, archive: zipfile.ZipFile, key: str, member: zipfile.ZipInfo, new_size: int
 ) -> NpzImages:
     """The images of a member that is not compressed, where they lie in the file."""

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from semisup.data.dataset import Images
-from semisup.data.lazy_images import StoredImages
+from semisup.data.lazy_images import LazyImages
 from semisup.errors import InputError
 
 Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -78,34 +78,17 @@ def association_batches(
         >>> images.shape, labels.numpy().tolist()
         (TensorShape([7, 28, 28, 1]), [0, 0, 1, 1, -1, -1, -1])
     """
-    images, labels = _array_or_stored(images), np.asarray(labels)
-    if labels.shape != (len(images),) or len(images) == 0:
-        raise InputError(
-            f"wanted images [N, ...] and labels [N], at least one, got {images.shape} and "
-            f"{labels.shape}"
-        )
-    if labels.dtype.kind not in "iu" or labels.min() < 0:
-        raise InputError(
-            f"labels must be integers from 0 on, but are {labels.dtype} from {labels.min()}; give "
-            "the images without labels as unlabeled_images"
-        )
+    images, labels = _array_or_lazy(images), np.asarray(labels)
+    _check_labeled(images, labels)
     if sup_per_batch < 1 or unsup_batch_size < 0:
         raise InputError(
-            f"a batch can't hold {sup_per_batch} labelled images of each class (sup_per_batch) and "
-            f"{unsup_batch_size} unlabelled ones (unsup_batch_size)"
+            f"a batch can't hold {sup_per_batch} labelled images of each class (`sup_per_batch`) "
+            f"and {unsup_batch_size} unlabelled ones (`unsup_batch_size`)"
         )
     if unlabeled_images is None:
         unlabeled_images, unsup_batch_size = images[:1], 0
-    unlabeled_images = _array_or_stored(unlabeled_images)
-    if (
-        unlabeled_images.shape[1:] != images.shape[1:]
-        or unlabeled_images.dtype != images.dtype
-        or len(unlabeled_images) == 0
-    ):
-        raise InputError(
-            f"the unlabelled images {unlabeled_images.shape} {unlabeled_images.dtype} do not fit "
-            f"the labelled ones {images.shape} {images.dtype}"
-        )
+    unlabeled_images = _array_or_lazy(unlabeled_images)
+    _check_unlabeled(unlabeled_images, images)
     # Sorted by class, the images of a class are a run: first[c] ... first[c] + sizes[c] - 1.
     by_class = np.argsort(labels, kind="stable")
     classes, first, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
@@ -140,12 +123,39 @@ def association_batches(
     return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def _array_or_stored(images: Images) -> Images:
-    return images if isinstance(images, StoredImages) else np.asarray(images)
+def _check_labeled(images: Images, labels: np.ndarray) -> None:
+    """Raise InputError if these are not images [N, ...] with a class each."""
+    if labels.shape != (len(images),) or len(images) == 0:
+        raise InputError(
+            f"wanted images [N, ...] and labels [N], at least one, got {images.shape} and "
+            f"{labels.shape}"
+        )
+    if labels.dtype.kind not in "iu" or labels.min() < 0:
+        raise InputError(
+            f"labels must be integers from 0 on, but are {labels.dtype} from {labels.min()}; give "
+            "the images without labels as `unlabeled_images`"
+        )
+
+
+def _check_unlabeled(unlabeled: Images, labeled: Images) -> None:
+    """Raise InputError if there are no unlabelled images, or they are unlike the labelled ones."""
+    if (
+        unlabeled.shape[1:] != labeled.shape[1:]
+        or unlabeled.dtype != labeled.dtype
+        or len(unlabeled) == 0
+    ):
+        raise InputError(
+            f"the unlabelled images {unlabeled.shape} {unlabeled.dtype} do not fit "
+            f"the labelled ones {labeled.shape} {labeled.dtype}"
+        )
+
+
+def _array_or_lazy(images: Images) -> Images:
+    return images if isinstance(images, LazyImages) else np.asarray(images)
 
 
 def _taker(images: Images) -> Take:
-    if isinstance(images, StoredImages):
+    if isinstance(images, LazyImages):
         return images.gather
     held = tf.constant(images)  # once, outside the graph, which captures it
     return lambda indices: tf.gather(held, indices)

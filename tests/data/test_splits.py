@@ -21,14 +21,14 @@ LABELS = np.random.default_rng(0).permutation([0] * 50 + [1] * 20 + [2] * 30)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_as_many_of_each_class(seed):
+def test_choose_split_draws_as_many_of_each_class(seed):
     split = choose_split(dataset(LABELS), sup_per_class=7, unsup_samples=-1, seed=seed)
     np.testing.assert_array_equal(np.bincount(LABELS[split.labeled]), [7, 7, 7])
     assert len(np.unique(split.labeled)) == 21
     np.testing.assert_array_equal(split.unlabeled, np.arange(100))
 
 
-def test_the_seed_names_the_split():
+def test_choose_split_is_named_by_its_seed():
     one, same, other = (choose_split(dataset(LABELS), 7, 40, seed) for seed in (1, 1, 2))
     assert one.hash == same.hash != other.hash
     np.testing.assert_array_equal(one.labeled, same.labeled)
@@ -38,14 +38,14 @@ def test_the_seed_names_the_split():
     assert one.hash == "7035b981ba792b6a"
 
 
-def test_all_labels_and_some_unlabelled():
+def test_choose_split_takes_all_labels_and_some_unlabelled():
     split = choose_split(dataset(LABELS, unlabeled=500), -1, 40, seed=0)
     np.testing.assert_array_equal(split.labeled, np.arange(100))
     assert len(np.unique(split.unlabeled)) == 40
     assert split.unlabeled.max() > 100  # drawn from the images without labels
 
 
-def test_every_image_is_chosen_equally_often():
+def test_choose_split_chooses_every_image_equally_often():
     counts = np.zeros(100)
     for seed in range(2000):
         counts[choose_split(dataset(LABELS), 5, -1, seed).labeled] += 1
@@ -57,23 +57,23 @@ def test_every_image_is_chosen_equally_often():
 @pytest.mark.parametrize(
     ("per_class", "unlabelled", "message"),
     [
-        (21, -1, r"asked for 21 of the 20 labelled images of class 'class1' in toy \(--sup_per"),
+        (21, -1, r"21 of the 20 .*'class1' in toy \(`sup_per_class`\); `sup_per_class=-1` takes"),
         (0, -1, "asked for 0 of the 50"),
         (-2, -1, "asked for -2 of"),
-        (5, 101, r"asked for 101 of the 100 unlabelled images in toy \(--unsup_samples\)"),
+        (5, 101, r"asked for 101 of the 100 unlabelled images in toy \(`unsup_samples`\)"),
     ],
 )
-def test_impossible_requests_are_refused(per_class, unlabelled, message):
+def test_choose_split_refuses_impossible_requests(per_class, unlabelled, message):
     with pytest.raises(InputError, match=message):
         choose_split(dataset(LABELS), per_class, unlabelled, seed=0)
 
 
-def test_a_class_without_images_is_named():
+def test_choose_split_names_a_class_without_images():
     with pytest.raises(InputError, match="of the 0 labelled images of class 'class1'"):
         choose_split(dataset([0, 0, 2, 2]), -1, -1, seed=0)
 
 
-def test_the_choice_is_the_authors():
+def test_choose_split_makes_the_authors_choice():
     """RandomState(seed).choice for one class after the other, and anew for the unlabelled."""
     split = choose_split(dataset(LABELS, unlabeled=500), 7, 40, seed=5)
     random = np.random.RandomState(5)
@@ -85,7 +85,7 @@ def test_the_choice_is_the_authors():
     np.testing.assert_array_equal(split.unlabeled, np.sort(unlabeled))
 
 
-def test_labelled_images_can_be_kept_out_of_the_unlabelled():
+def test_choose_split_can_keep_labelled_images_out_of_the_unlabelled():
     overlapping = choose_split(dataset(LABELS), 7, seed=0)
     assert set(overlapping.labeled) <= set(overlapping.unlabeled)
     apart = choose_split(dataset(LABELS), 7, seed=0, exclude_labeled=True)
@@ -97,24 +97,24 @@ def test_labelled_images_can_be_kept_out_of_the_unlabelled():
         choose_split(dataset(LABELS), 7, 80, seed=0, exclude_labeled=True)
 
 
-def test_removed_classes_are_the_highest():
+def test_choose_split_removes_the_highest_classes():
     split = choose_split(dataset(LABELS), 7, remove_classes=1)
     np.testing.assert_array_equal(np.bincount(LABELS[split.labeled]), [7, 7])
     np.testing.assert_array_equal(split.unlabeled, np.arange(100))
-    with pytest.raises(InputError, match="--remove_classes=3 leaves none of the 3 classes"):
+    with pytest.raises(InputError, match="`remove_classes=3` leaves none of the 3 classes"):
         choose_split(dataset(LABELS), 7, remove_classes=3)
 
 
-def test_folds_hold_the_labelled_images():
+def test_choose_split_labels_images_of_the_fold():
     fold = np.array([int(np.flatnonzero(c == LABELS)[i]) for c in (2, 1, 0) for i in (5, 2)])
     folded = dataclasses.replace(dataset(LABELS), folds=(np.arange(9), fold))
     split = choose_split(folded, -1, fold=1)
     np.testing.assert_array_equal(split.labeled, np.sort(fold))
-    with pytest.raises(InputError, match="toy has 2 folds, counted from 0; --fold is 2"):
+    with pytest.raises(InputError, match="toy has 2 folds, counted from 0; `fold` is 2"):
         choose_split(folded, 1, fold=2)
 
 
-def test_split_files_replay_the_choice(tmp_path):
+def test_read_split_replays_the_choice(tmp_path):
     split = choose_split(dataset(LABELS), 7, 40, seed=1)
     path = tmp_path / "split.json"
     path.write_text(json.dumps(split.as_json()))
@@ -133,14 +133,14 @@ def test_split_files_replay_the_choice(tmp_path):
         ({"unlabeled": None}, "is no split file, or is damaged"),
     ],
 )
-def test_damaged_split_files_are_refused(tmp_path, change, message):
+def test_read_split_refuses_damaged_files(tmp_path, change, message):
     path = tmp_path / "split.json"
     path.write_text(json.dumps({**choose_split(dataset(LABELS), 7).as_json(), **change}))
     with pytest.raises(InputError, match=message):
         read_split(path, dataset(LABELS))
 
 
-def test_split_files_of_another_data_set_are_refused(tmp_path):
+def test_read_split_refuses_files_of_another_data_set(tmp_path):
     path = tmp_path / "split.json"
     path.write_text(json.dumps(choose_split(dataset(LABELS), 7).as_json()))
     with pytest.raises(InputError, match="names images that toy has not"):

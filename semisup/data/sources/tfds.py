@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+from absl import logging as absl_logging
 
 from semisup.data.dataset import Dataset
 from semisup.errors import InputError
@@ -31,7 +32,7 @@ def load_tfds(name: str, data_dir: Path | None) -> Dataset:
     try:
         builder = tfds.builder(name, data_dir=data_dir)
         if not builder.data_path.exists():
-            print(f"Fetching {name} through tensorflow-datasets ...", flush=True)
+            absl_logging.warning("Fetching %s through tensorflow-datasets ...", name)
         builder.download_and_prepare()
     except tfds.core.registered.DatasetNotFoundError:
         raise InputError(
@@ -42,7 +43,7 @@ def load_tfds(name: str, data_dir: Path | None) -> Dataset:
         reason = str(error).strip().split("\n")[0]
         raise InputError(
             f"tensorflow-datasets could not prepare {name!r} ({type(error).__name__}: {reason}); "
-            "without a network, name the data set itself, not tfds:, with --data_dir for its files"
+            "without a network, name the data set itself, not tfds:, with `data_dir` for its files"
         ) from None
     features = dict(builder.info.features)
     if "image" not in features or not isinstance(features.get("label"), tfds.features.ClassLabel):

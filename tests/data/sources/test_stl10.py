@@ -56,7 +56,7 @@ def write_archive(path, content, prefix="stl10_binary/"):
 
 
 @pytest.mark.parametrize("form", ["folder", "folder around it", "archive"])
-def test_images_are_read_exactly(tmp_path, form):
+def test_load_stl10_reads_images_exactly(tmp_path, form):
     if form == "archive":
         place = tmp_path / "stl10_binary.tar.gz"
         write_archive(place, CONTENT)
@@ -73,16 +73,16 @@ def test_images_are_read_exactly(tmp_path, form):
     assert [fold.tolist() for fold in dataset.folds] == FOLDS
 
 
-def test_fold_chooses_the_labelled_images(tmp_path):
+def test_load_stl10_reads_folds_that_choose_split_takes(tmp_path):
     write_folder(tmp_path / "stl10_binary", CONTENT)
     dataset = load_dataset("stl10", tmp_path)
     split = choose_split(dataset, -1, fold=1)
     assert split.labeled.tolist() == FOLDS[1]
-    with pytest.raises(InputError, match="stl10 has 2 folds, counted from 0; --fold is 2"):
+    with pytest.raises(InputError, match="stl10 has 2 folds, counted from 0; `fold` is 2"):
         choose_split(dataset, 1, fold=2)
 
 
-def test_archive_without_folds_has_none(tmp_path):
+def test_load_stl10_does_without_folds(tmp_path):
     write_archive(tmp_path / "stl10.tar.gz", files(folds=False))
     dataset = load_dataset("stl10", tmp_path / "stl10.tar.gz")
     assert dataset.folds is None
@@ -90,7 +90,7 @@ def test_archive_without_folds_has_none(tmp_path):
         choose_split(dataset, 1, fold=0)
 
 
-def test_damaged_files_are_named(tmp_path):
+def test_load_stl10_names_damaged_files(tmp_path):
     path = tmp_path / "stl10.tar.gz"
     write_archive(path, {**CONTENT, "test_X.bin": CONTENT["test_X.bin"][:-1]})
     with pytest.raises(InputError, match=r"test_X\.bin is damaged: 276479 bytes are no whole"):
@@ -106,7 +106,7 @@ def test_damaged_files_are_named(tmp_path):
         load_dataset("stl10", path)
 
 
-def test_cut_archive_is_named(tmp_path):
+def test_read_members_names_a_cut_archive(tmp_path):
     path = tmp_path / "stl10.tar.gz"
     write_archive(path, CONTENT)
     content = path.read_bytes()
@@ -117,7 +117,7 @@ def test_cut_archive_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("prefix", ["../", "/etc/", "stl10_binary/../../"])
-def test_archive_entry_outside_its_folder_is_refused(tmp_path, prefix):
+def test_read_members_refuses_an_entry_outside_its_folder(tmp_path, prefix):
     path = tmp_path / "stl10.tar.gz"
     write_archive(path, CONTENT, prefix)
     with pytest.raises(InputError, match="has an entry outside its folder"):

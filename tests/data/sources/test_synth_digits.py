@@ -8,7 +8,7 @@ from semisup.data.registry import load_dataset
 from semisup.data.sources import synth_digits
 
 
-def test_digits_are_functions_of_seed_and_number():
+def test_render_is_a_function_of_seed_and_number():
     images, labels = synth_digits.render(60, seed=3)
     again, _ = synth_digits.render(20, seed=3)
     np.testing.assert_array_equal(images[:20], again)
@@ -19,9 +19,9 @@ def test_digits_are_functions_of_seed_and_number():
     assert len(np.unique(images.reshape(60, -1), axis=0)) == 60
 
 
-def test_another_process_renders_the_same_bytes():
+def test_render_gives_the_same_bytes_in_another_process():
     program = (
-        "import hashlib; from semisup.data.synth_digits import render; "
+        "import hashlib; from semisup.data.sources.synth_digits import render; "
         "print(hashlib.sha256(render(30, seed=5)[0].tobytes()).hexdigest())"
     )
     runs = [
@@ -31,7 +31,7 @@ def test_another_process_renders_the_same_bytes():
     assert runs[0].stdout == runs[1].stdout != ""
 
 
-def test_every_font_draws_ten_different_digits():
+def test_fonts_draw_ten_different_digits():
     for name in synth_digits._FONTS:
         font = synth_digits._font(name, 24)
         assert isinstance(font, ImageFont.FreeTypeFont)
@@ -40,13 +40,13 @@ def test_every_font_draws_ten_different_digits():
         assert all(20 < np.count_nonzero(mask) < 500 for mask in masks)
 
 
-def test_digits_stand_out_from_their_ground():
+def test_colours_make_digits_stand_out_from_their_ground():
     for i in range(200):
         ink, ground, _ = synth_digits._colours(np.random.default_rng(i))
         assert abs(np.mean(ink) - np.mean(ground)) >= synth_digits._CONTRAST
 
 
-def test_the_set_is_in_the_catalogue(monkeypatch):
+def test_load_synth_digits_renders_two_different_sets(monkeypatch):
     monkeypatch.setattr(synth_digits, "TRAIN", 40)
     monkeypatch.setattr(synth_digits, "TEST", 20)
     dataset = load_dataset("synth_digits")

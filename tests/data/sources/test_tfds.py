@@ -62,7 +62,7 @@ def as_set(images, labels):
     )
 
 
-def test_a_prepared_set_is_read_exactly(prepared):
+def test_load_tfds_reads_a_prepared_set_exactly(prepared):
     dataset = load_dataset("tfds:mnist", prepared)
     for split in ("train", "test"):
         images, labels = easy_digits(SIZES[split], seed=len(split))
@@ -74,13 +74,13 @@ def test_a_prepared_set_is_read_exactly(prepared):
     np.testing.assert_array_equal(again.train_images, dataset.train_images)
 
 
-def test_images_without_labels_come_along(prepared):
+def test_load_tfds_brings_images_without_labels(prepared):
     dataset = load_dataset("tfds:stl10", prepared)
     got = {image.tobytes() for image in dataset.unlabeled_pool}
     assert got == {image.tobytes() for image in POOL}
 
 
-def test_sets_that_do_not_fit_are_refused(prepared):
+def test_load_tfds_refuses_sets_that_do_not_fit(prepared):
     with pytest.raises(InputError, match="'trainonly' has no split 'test', but train"):
         load_dataset("tfds:trainonly", prepared)
     with pytest.raises(InputError, match=r"'numbers' is no image classification set.*value"):
@@ -89,7 +89,7 @@ def test_sets_that_do_not_fit_are_refused(prepared):
         load_dataset("tfds:nonsense_set", prepared)
 
 
-def test_failed_download_says_what_to_do(tmp_path, monkeypatch):
+def test_load_tfds_says_what_to_do_when_a_download_fails(tmp_path, monkeypatch):
     def no_network(*args, **kwargs):
         raise ConnectionError("no route to host\nmore")
 

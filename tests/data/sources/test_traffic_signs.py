@@ -42,7 +42,7 @@ def gtsrb(tmp_path):
     return tmp_path
 
 
-def test_gtsrb_is_cut_and_read_exactly(gtsrb):
+def test_load_gtsrb_cuts_and_reads_signs_exactly(gtsrb):
     dataset = load_dataset("gtsrb", gtsrb)
     assert dataset.train_images.shape == (86, 40, 40, 3)
     np.testing.assert_array_equal(dataset.train_labels, np.repeat(np.arange(43), 2))
@@ -53,7 +53,7 @@ def test_gtsrb_is_cut_and_read_exactly(gtsrb):
     assert dataset.num_classes == 43
 
 
-def test_damaged_gtsrb_is_named(gtsrb):
+def test_load_gtsrb_names_damaged_files(gtsrb):
     table = gtsrb / "Final_Test/Images/GT-final_test.csv"
     text = table.read_text()
     for damaged, message in (
@@ -72,7 +72,7 @@ def test_damaged_gtsrb_is_named(gtsrb):
         load_dataset("gtsrb", gtsrb)
 
 
-def test_synthetic_signs_are_read_and_a_tenth_held_out(tmp_path):
+def test_load_synth_signs_holds_out_a_tenth(tmp_path):
     write_synth_signs(tmp_path, 50)
     dataset = load_dataset("synth_signs", tmp_path)
     assert (len(dataset.train_labels), len(dataset.test_labels)) == (45, 5)

@@ -1,6 +1,4 @@
-"""SVHN's .mat files, synthetic digits in the same format, USPS's text."""
-
-import gzip
+"""SVHN's .mat files, and synthetic digits in the same format."""
 
 import numpy as np
 import pytest
@@ -8,8 +6,6 @@ from scipy.io import savemat
 
 from semisup.data.registry import load_dataset
 from semisup.errors import InputError
-
-RANDOM = np.random.default_rng(0)
 
 
 def write_mat(path, count, seed):
@@ -23,7 +19,7 @@ def write_mat(path, count, seed):
 
 
 @pytest.mark.parametrize(("name", "prefix"), [("svhn", ""), ("synth", "synth_")])
-def test_mat_files_are_read_exactly(tmp_path, name, prefix):
+def test_read_mat_digits_reads_pixels_and_labels_exactly(tmp_path, name, prefix):
     train = write_mat(tmp_path / f"{prefix}train_32x32.mat", 30, seed=0)
     test = write_mat(tmp_path / f"{prefix}test_32x32.mat", 20, seed=1)
     dataset = load_dataset(name, tmp_path)
@@ -34,7 +30,7 @@ def test_mat_files_are_read_exactly(tmp_path, name, prefix):
     assert dataset.class_names == tuple("0123456789")
 
 
-def test_svhn_extra_joins_the_training_images(tmp_path):
+def test_load_svhn_extra_joins_the_training_images(tmp_path):
     train = write_mat(tmp_path / "train_32x32.mat", 30, seed=0)
     extra = write_mat(tmp_path / "extra_32x32.mat", 40, seed=2)
     write_mat(tmp_path / "test_32x32.mat", 20, seed=1)
@@ -42,7 +38,7 @@ def test_svhn_extra_joins_the_training_images(tmp_path):
     np.testing.assert_array_equal(dataset.train_images, np.concatenate([train[0], extra[0]]))
 
 
-def test_damaged_mat_files_are_named(tmp_path):
+def test_read_mat_digits_names_damaged_files(tmp_path):
     write_mat(tmp_path / "test_32x32.mat", 20, seed=1)
     with pytest.raises(InputError, match=r"there is no file .*train_32x32\.mat"):
         load_dataset("svhn", tmp_path)
@@ -62,52 +58,3 @@ def test_damaged_mat_files_are_named(tmp_path):
     savemat(path, {"other": np.zeros(3)})
     with pytest.raises(InputError, match=r"holds \{\}; wanted X"):
         load_dataset("svhn", tmp_path)
-
-
-def usps_text(values, labels):
-    rows = (
-        f"{label:.4f} " + " ".join(f"{value:.3f}" for value in row) + " "
-        for label, row in zip(labels, values, strict=True)
-    )
-    return "\n".join(rows) + "\n"
-
-
-def write_usps(path, count):
-    pixels, labels = RANDOM.integers(0, 256, (count, 256)), np.arange(count) % 10
-    path.write_bytes(gzip.compress(usps_text(pixels / 127.5 - 1, labels).encode()))
-    return pixels, labels
-
-
-def test_usps_text_is_read_exactly(tmp_path):
-    write_usps(tmp_path / "zip.test.gz", 12)
-    pixels, labels = write_usps(tmp_path / "zip.train.gz", 12)
-    dataset = load_dataset("usps", tmp_path)
-    assert dataset.image_shape == (16, 16, 1)
-    np.testing.assert_array_equal(dataset.train_images.reshape(12, 256), pixels)
-    np.testing.assert_array_equal(dataset.train_labels, labels)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("3.0 0.5 0.5\n", r"has 3 numbers a row; wanted a label and 16x16"),
-        ("3.0 " + "0.5 " * 255 + "2.0\n", "values outside -1 ... 1"),
-        ("3.0 " + "0.5 " * 255 + "nan\n", "values outside -1 ... 1"),
-        ("11.0 " + "0.5 " * 256 + "\n", r"labels outside 0 \.\.\. 9"),
-        ("3.0 " + "0.5 " * 256 + "\n3.0 0.5\n", "is damaged"),
-        ("<html>\n", "is damaged"),
-    ],
-)
-def test_damaged_usps_text_is_named(tmp_path, text, message):
-    (tmp_path / "zip.train.gz").write_bytes(gzip.compress(text.encode()))
-    with pytest.raises(InputError, match=message) as error:
-        load_dataset("usps", tmp_path)
-    assert "zip.train.gz" in str(error.value)
-
-
-def test_cut_usps_file_is_named(tmp_path):
-    content = gzip.compress(usps_text(np.zeros((50, 256)), np.zeros(50)).encode())
-    for size in (0, 5, len(content) // 2):
-        (tmp_path / "zip.train.gz").write_bytes(content[:size])
-        with pytest.raises(InputError, match=r"zip\.train\.gz"):
-            load_dataset("usps", tmp_path)

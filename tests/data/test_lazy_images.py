@@ -10,12 +10,12 @@ from PIL import Image
 from semisup import experiment
 from semisup.config import Recipe
 from semisup.data import lazy_images
-from semisup.data.image_files import ImageFiles
+from semisup.data.lazy_images import ImageFiles
 from semisup.data.registry import load_dataset
 from semisup.errors import InputError
 from semisup.evaluation.metrics import predict
 from semisup.training import loop
-from semisup.visualization.figures import choose_walk_sample
+from semisup.visualization.walks_figure import choose_walk_sample
 from tests.conftest import assert_stored_alike
 
 
@@ -43,7 +43,7 @@ def batches(recipe, steps=3):
     ]
 
 
-def test_large_sets_stay_in_their_files(folder, monkeypatch):
+def test_image_files_hold_large_sets_on_disk(folder, monkeypatch):
     in_memory = load(folder, monkeypatch, memory=25 * 28 * 28 * 3)
     assert isinstance(in_memory.train_images, np.ndarray)
     in_files = load(folder, monkeypatch, memory=25 * 28 * 28 * 3 - 1)
@@ -54,20 +54,20 @@ def test_large_sets_stay_in_their_files(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("changes", [{}, {"augmentation": "digits"}, {"unsup_samples": 3}])
-def test_batches_are_the_same_ones(folder, monkeypatch, changes):
+def test_image_files_give_the_same_batches(folder, monkeypatch, changes):
     recipe = Recipe(
         dataset="folder", data_dir=str(folder), new_size=28, sup_per_class=3, sup_per_batch=2,
         unsup_batch_size=4, **changes,
     )  # fmt: skip
     expected = batches(recipe)
     monkeypatch.setattr(lazy_images, "memory_for_images", lambda: 0)
-    assert isinstance(experiment.build(recipe).dataset.train_images, ImageFiles)
+    assert isinstance(experiment.build(recipe).data.dataset.train_images, ImageFiles)
     for one, other in zip(expected, batches(recipe), strict=True):
         np.testing.assert_array_equal(one[0], other[0])
         np.testing.assert_array_equal(one[1], other[1])
 
 
-def test_target_in_files_joins_a_source_in_memory(folder, monkeypatch, tmp_path):
+def test_image_files_of_a_target_join_a_source_in_memory(folder, monkeypatch, tmp_path):
     (folder / "grey").mkdir()
     arrays = {"train_images": np.arange(4 * 784).reshape(4, 28, 28) % 256}
     arrays["train_images"] = arrays["train_images"].astype(np.uint8)
@@ -83,21 +83,21 @@ def test_target_in_files_joins_a_source_in_memory(folder, monkeypatch, tmp_path)
     np.testing.assert_array_equal(batches(recipe, 1)[0][0], expected[0][0])
 
 
-def test_evaluation_and_pictures_read_files(folder, monkeypatch):
+def test_image_files_serve_evaluation_and_figures(folder, monkeypatch):
     recipe = Recipe(dataset="folder", data_dir=str(folder), new_size=28, sup_per_class=3)
     in_memory = experiment.build(recipe)
     monkeypatch.setattr(lazy_images, "memory_for_images", lambda: 0)
     in_files = experiment.build(recipe)
     expected, got = (
-        predict(setup.model, setup.dataset.test_images) for setup in (in_memory, in_files)
+        predict(setup.model, setup.data.dataset.test_images) for setup in (in_memory, in_files)
     )
     np.testing.assert_array_equal(got.logits, expected.logits)
-    samples = [choose_walk_sample(setup.dataset, setup.split) for setup in (in_memory, in_files)]
+    samples = [choose_walk_sample(setup.data) for setup in (in_memory, in_files)]
     for one, other in zip(*samples, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_file_damaged_after_the_start_ends_the_run_with_one_line(folder, monkeypatch):
+def test_image_files_damaged_after_the_start_end_the_run_with_one_line(folder, monkeypatch):
     monkeypatch.setattr(lazy_images, "memory_for_images", lambda: 0)
     recipe = Recipe(
         dataset="folder", data_dir=str(folder), new_size=28, sup_per_class=3, sup_per_batch=2,
@@ -112,16 +112,16 @@ def test_file_damaged_after_the_start_ends_the_run_with_one_line(folder, monkeyp
             loop._next(iterator)
 
 
-def test_unreadable_files_are_left_out_before_the_start(folder, monkeypatch, capsys):
+def test_image_files_that_are_unreadable_are_left_out_before_the_start(folder, monkeypatch, caplog):
     monkeypatch.setattr(lazy_images, "memory_for_images", lambda: 0)
     damaged = folder / "unlabeled" / "4.png"
     damaged.write_bytes(damaged.read_bytes()[:-200])
     dataset = load_dataset("folder", folder, new_size=28, skip_unreadable=True)
     assert len(dataset.unlabeled_images) == 4
-    assert "1 unreadable images left out" in capsys.readouterr().out
+    assert "1 unreadable images left out" in caplog.text
 
 
-def test_memory_stays_bounded(tmp_path):
+def test_image_files_keep_memory_bounded(tmp_path):
     """Two thousand files, 590 MB decoded, pass through in a fraction of that."""
     for part, count in (("train/cat", 5), ("train/dog", 5), ("unlabeled", 2000)):
         (tmp_path / part).mkdir(parents=True)
@@ -131,10 +131,12 @@ def test_memory_stays_bounded(tmp_path):
             (tmp_path / part / f"{i}.png").hardlink_to(first)
     script = f"""
 import resource
-from semisup.data import own, stored_images
-from semisup.data.batches import association_batches
+from pathlib import Path
+from semisup.data import lazy_images
+from semisup.data.pipeline import association_batches
+from semisup.data.sources.folder import load_folder
 lazy_images.memory_for_images = lambda: 0
-dataset = own.load_folder(own.Path({str(tmp_path)!r}))
+dataset = load_folder(Path({str(tmp_path)!r}))
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()
 for images, _ in association_batches(

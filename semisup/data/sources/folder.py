@@ -1,0 +1,113 @@
+"""People's own images in folders, one for each class."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from semisup.data import lazy_images
+from semisup.data.dataset import Dataset, Images
+from semisup.data.image_io import find_images, read_image
+from semisup.data.lazy_images import ImageFiles, common_shape
+from semisup.data.sources.hold_out import hold_out_test_images
+from semisup.errors import InputError
+
+
+def load_folder(data_dir: Path, new_size: int = 0, skip_unreadable: bool = False) -> Dataset:
+    """Images in folders: train/CLASS/*, and if there are, test/CLASS/* and unlabeled/**.
+
+    The classes are the names of the folders in train/, in alphabetical order. Without
+    test/, a fifth of the images of each class is held out, the same ones every time.
+    Without unlabeled/, the training images serve as unlabelled ones.
+
+    Images that would take more than `lazy_images.memory_for_images` stay in their files and are
+    decoded batch by batch: the same batches, in bounded memory.
+
+    Args:
+        data_dir: the folder that holds train/.
+        new_size: if above 0, every image is resized to this height and width.
+        skip_unreadable: leave out files that can't be decoded, and count them. (It takes a
+            pass over all files.)
+
+    Raises:
+        InputError: a folder is missing or empty, a class is only in test/, a file
+            can't be read, or the images differ in size and there is no `new_size`.
+    """
+    train = data_dir / "train"
+    if not train.is_dir():
+        raise InputError(f"there is no folder {train}; wanted train/CLASS/*.png and the like")
+    names = sorted(path.name for path in train.iterdir() if path.is_dir())
+    if len(names) < 2:
+        raise InputError(f"{train} must hold a folder for each class, but holds {len(names)}")
+    skipped: list[Path] = []
+
+    def keep(paths: list[Path]) -> list[Path]:
+        return _readable(paths, skipped) if skip_unreadable else paths
+
+    train_paths, train_labels = _find_classes(train, names, keep)
+    if (data_dir / "test").is_dir():
+        test_paths, test_labels = _find_classes(data_dir / "test", names, keep)
+    else:
+        stay, hold_out = hold_out_test_images(train_labels, data_dir)
+        test_paths, test_labels = train_paths[hold_out], train_labels[hold_out]
+        train_paths, train_labels = train_paths[stay], train_labels[stay]
+    unlabeled_paths = _as_objects(keep(find_images(data_dir / "unlabeled", deep=True)))
+    if skipped:
+        logging.warning("%d unreadable images left out, the first is %s", len(skipped), skipped[0])
+    everything = [*train_paths, *test_paths, *unlabeled_paths]
+    shape = common_shape(everything, new_size, f"the images in {data_dir}")
+    size = ImageFiles(_as_objects(everything), shape, new_size).nbytes
+    stream = size > lazy_images.memory_for_images()
+
+    def images(paths: np.ndarray) -> Images:
+        files = ImageFiles(paths, shape, new_size)
+        return files if stream else np.asarray(files)
+
+    return Dataset(
+        data_dir.resolve().name,
+        images(train_paths),
+        train_labels,
+        images(test_paths),
+        test_labels,
+        tuple(names),
+        unlabeled_images=images(unlabeled_paths) if len(unlabeled_paths) else None,
+        train_files=train_paths,
+        unlabeled_files=unlabeled_paths if len(unlabeled_paths) else None,
+    )
+
+
+def _readable(paths: list[Path], skipped: list[Path]) -> list[Path]:
+    """Those of the images that can be decoded. The others are appended to `skipped`."""
+    kept = []
+    for path in paths:
+        try:
+            read_image(path)
+        except InputError:
+            skipped.append(path)
+        else:
+            kept.append(path)
+    return kept
+
+
+def _find_classes(
+    folder: Path, names: Sequence[str], keep: Callable[[list[Path]], list[Path]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The image files in folder/CLASS/ of each class, and their labels."""
+    strange = {path.name for path in folder.iterdir() if path.is_dir()} - set(names)
+    if strange:
+        train = folder.with_name("train")
+        raise InputError(f"{folder} has classes that {train} has not: {sorted(strange)}")
+    paths: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(names):
+        of_class = keep(find_images(folder / name)) if (folder / name).is_dir() else []
+        if not of_class:
+            raise InputError(f"there is no image in {folder / name}")
+        paths += of_class
+        labels += [label] * len(of_class)
+    return _as_objects(paths), np.array(labels, np.int64)
+
+
+def _as_objects(paths: Sequence[Path]) -> np.ndarray:
+    return np.array(paths, dtype=object)

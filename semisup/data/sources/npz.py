@@ -1,0 +1,95 @@
+"""People's own images as arrays in a .npz file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from semisup.data.dataset import Dataset, Images
+from semisup.data.npz import open_npz
+from semisup.data.sources.hold_out import hold_out_test_images
+from semisup.errors import InputError
+
+_REQUIRED = ("train_images", "train_labels")
+
+
+def load_npz(path: Path, new_size: int = 0) -> Dataset:
+    """Arrays in a .npz file. Pickled objects in it are never loaded.
+
+    Images that would take more than `lazy_images.memory_for_images` stay in the file and
+    are read batch by batch: the same batches, in bounded memory.
+
+    Args:
+        path: the file. Its keys: train_images and train_labels; test_images and
+            test_labels, else a fifth of each class is held out; unlabeled_images, else
+            the training images serve; class_names, else the numbers of the classes.
+            Images are uint8 [N, H, W] or [N, H, W, C], labels integers [N] from 0 on.
+        new_size: if above 0, images that stay in the file are resized to this height and
+            width as they are read. Others are left as they are.
+
+    Raises:
+        InputError: the file is missing or damaged, or an array is missing or unfit.
+    """
+    arrays = open_npz(path, new_size)
+    _check(path, arrays)
+    images: dict[str, Images] = {
+        key: array if array.ndim == 4 else np.asarray(array)[..., None]
+        for key, array in arrays.items()
+        if key.endswith("_images")
+    }
+    labels = {
+        key: np.asarray(array).astype(np.int64)
+        for key, array in arrays.items()
+        if key.endswith("_labels")
+    }
+    if "test_images" not in images:
+        if len(images["train_images"]) != len(labels["train_labels"]):
+            raise InputError(f"{path} has not as many train_labels as train_images")
+        keep, hold_out = hold_out_test_images(labels["train_labels"], path)
+        train, train_labels = images["train_images"], labels["train_labels"]
+        images |= {"train_images": train[keep], "test_images": train[hold_out]}
+        labels |= {"train_labels": train_labels[keep], "test_labels": train_labels[hold_out]}
+    return Dataset(
+        path.stem,
+        images["train_images"],
+        labels["train_labels"],
+        images["test_images"],
+        labels["test_labels"],
+        _class_names(path, arrays.get("class_names"), labels),
+        unlabeled_images=images.get("unlabeled_images"),
+    )
+
+
+def _check(path: Path, arrays: Mapping[str, Images]) -> None:
+    """Raise InputError if an array is missing, or has an unfit shape or dtype."""
+    for key in _REQUIRED:
+        if key not in arrays:
+            raise InputError(
+                f"{path} has no {key}; it has {', '.join(sorted(arrays)) or 'nothing'}"
+            )
+    for key, array in arrays.items():
+        integers = array.ndim == 1 and array.dtype.kind in "iu" and len(array) > 0
+        if key.endswith("_labels") and not integers:
+            raise InputError(f"{path}: {key} is {array.dtype} {array.shape}, wanted integers [N]")
+        if key.endswith("_images") and (array.ndim not in (3, 4) or len(array) == 0):
+            raise InputError(f"{path}: {key} has shape {array.shape}, wanted [N, H, W, C]")
+    for key, other in (("test_images", "test_labels"), ("test_labels", "test_images")):
+        if key in arrays and other not in arrays:
+            raise InputError(f"{path} has {key}, but no {other}; give both, or neither")
+
+
+def _class_names(
+    path: Path, names: Images | None, labels: Mapping[str, np.ndarray]
+) -> tuple[str, ...]:
+    """The names given, else the numbers of the classes."""
+    if names is None:
+        largest = int(max(labels["train_labels"].max(), labels["test_labels"].max()))
+        if largest >= len(labels["train_labels"]):
+            raise InputError(
+                f"{path} has labels up to {largest}, but {len(labels['train_labels'])} training "
+                "images; number the classes from 0 without gaps"
+            )
+        names = np.arange(largest + 1)
+    if names.ndim != 1:
+        raise InputError(f"{path}: class_names has shape {names.shape}, wanted [classes]")
+    return tuple(map(str, np.asarray(names)))

@@ -1,0 +1,72 @@
+"""People's own images in .npz files, good and bad. Large ones: tests/data/test_npz.py."""
+
+import numpy as np
+import pytest
+
+from semisup.data.registry import load_dataset
+from semisup.errors import InputError
+
+RANDOM = np.random.default_rng(0)
+
+
+def arrays(**changes):
+    content = {
+        "train_images": RANDOM.integers(0, 256, (20, 6, 5, 3), dtype=np.uint8),
+        "train_labels": np.arange(20) % 4,
+        "test_images": RANDOM.integers(0, 256, (8, 6, 5, 3), dtype=np.uint8),
+        "test_labels": np.arange(8) % 4,
+        "unlabeled_images": RANDOM.integers(0, 256, (9, 6, 5, 3), dtype=np.uint8),
+        **changes,
+    }
+    return {key: array for key, array in content.items() if array is not None}
+
+
+def test_load_npz_reads_arrays_exactly(tmp_path):
+    content = arrays(class_names=np.array(["a", "b", "c", "d"]))
+    np.savez_compressed(tmp_path / "mine.npz", **content)
+    dataset = load_dataset("npz", tmp_path / "mine.npz")
+    for key in content.keys() - {"class_names"}:
+        np.testing.assert_array_equal(getattr(dataset, key), content[key])
+    assert dataset.class_names == ("a", "b", "c", "d")
+    assert dataset.name == "mine"
+
+
+def test_load_npz_holds_out_test_images(tmp_path):
+    grey = RANDOM.integers(0, 256, (20, 6, 5), dtype=np.uint8)
+    nothing = {"test_images": None, "test_labels": None, "unlabeled_images": None}
+    np.savez(tmp_path / "mine.npz", **arrays(train_images=grey, **nothing))
+    dataset = load_dataset("npz", tmp_path / "mine.npz")
+    assert dataset.image_shape == (6, 5, 1)
+    np.testing.assert_array_equal(np.bincount(dataset.test_labels), [1, 1, 1, 1])
+    assert len(dataset.train_labels) == 16
+    assert dataset.class_names == ("0", "1", "2", "3")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train_images": None}, "has no train_images; it has test_images"),
+        ({"train_labels": np.arange(19)}, "train images have shape"),
+        ({"train_labels": np.arange(20.0)}, r"train_labels is float64 \(20,\), wanted integers"),
+        ({"train_labels": np.arange(20) - 1}, "train labels go from -1 to 18"),
+        ({"train_images": np.zeros((20, 6, 5, 3))}, "train pixels are float64, wanted bytes"),
+        ({"test_images": np.zeros((8, 5, 5, 3), np.uint8)}, "test images are 5x5x3"),
+        ({"train_images": np.zeros((20, 30), np.uint8)}, "has shape"),
+        ({"unlabeled_images": np.zeros((9, 6, 5, 1), np.uint8)}, "unlabeled images are 6x5x1"),
+        ({"train_labels": np.array([object()] * 20)}, "no .npz file of plain arrays"),
+    ],
+)
+def test_load_npz_refuses_unfit_arrays(tmp_path, changes, message):
+    np.savez(tmp_path / "mine.npz", **arrays(**changes))
+    with pytest.raises(InputError, match=message):
+        load_dataset("npz", tmp_path / "mine.npz")
+
+
+def test_load_npz_refuses_a_damaged_file(tmp_path):
+    path = tmp_path / "mine.npz"
+    np.savez(path, **arrays())
+    content = path.read_bytes()
+    for size in (0, 10, len(content) // 2, len(content) - 5):
+        path.write_bytes(content[:size])
+        with pytest.raises(InputError, match=r"mine\.npz is no \.npz file"):
+            load_dataset("npz", path)
