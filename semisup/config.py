@@ -242,8 +242,6 @@ class Recipe:
                     f"`{loss}_weight_envelope_delay` is {delay}, but there is no envelope to "
                     f"delay; add `{loss}_weight_envelope=linear`"
                 )
-        if self.optimizer != "adam" and self.freeze_steps > 0:
-            raise InputError("`freeze_steps` needs `optimizer=adam`: no other one thaws layers")
 
     @property
     def associates(self) -> bool:

@@ -213,7 +213,8 @@ class Trainer:
                     self.losses.check()  # of a step with a non-finite loss nothing is kept
                 if due.log:
                     logs = self._log(step, logs)
-                self.progress.update(step)
+                else:
+                    self.progress.update(step)
                 if due.evaluate or due.save:
                     self.clock.stop()
                     if due.evaluate:

@@ -33,7 +33,7 @@ class Progress:
         if self.bar is not None:
             self.bar.set_postfix(self._words(), refresh=False)
             self.bar.update(step - self.bar.n)
-        elif time.monotonic() - self.written > _SECONDS:
+        elif values is None and time.monotonic() - self.written > _SECONDS:
             self.write_line(step)
 
     def warn(self, message: str) -> None:
