@@ -46,17 +46,16 @@ results = model.evaluate(digits.test_images, digits.test_labels, return_dict=Tru
 print(f"test error: {results['error']:.1f} %")
 
 # %% Figures: walks from labelled digits (green) to unlabelled ones (red) and back.
-from semisup.evaluation import metrics
-from semisup.visualization import figures  # noqa: E402
+from semisup import evaluation, visualization  # noqa: E402
+from semisup.data.labeled_data import LabeledData  # noqa: E402
 
-sample = figures.choose_walk_sample(digits, split)
+sample = visualization.choose_walk_sample(LabeledData(digits, split))
 before = semisup.AssociativeModel(untrained, num_classes=10)
-walks = figures.association_figure({"before training": before, "after training": model}, sample)
-figures.save(walks, folder / "walks.png")
-evaluation = metrics.evaluate(model, digits.test_images, digits.test_labels, digits.class_names)
-report = evaluation.report
-figures.save(figures.confusion_figure(report), folder / "confusion.png")
-print(report.table())
+models = {"before training": before, "after training": model}
+visualization.save(visualization.association_figure(models, sample), folder / "walks.png")
+found = evaluation.evaluate(model, digits.test_images, digits.test_labels, digits.class_names)
+visualization.save(visualization.confusion_figure(found.report), folder / "confusion.png")
+print(found.report.table())
 
 # %% Predict: logits and embeddings; the walk itself is a function of embeddings.
 outputs = model.predict(digits.test_images[:5], verbose=0)

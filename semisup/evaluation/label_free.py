@@ -17,8 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from semisup.data.dataset import Dataset
-from semisup.data.splits import Split
+from semisup.data.labeled_data import LabeledData
 from semisup.evaluation.metrics import predict
 from semisup.losses import association
 from semisup.losses.pseudo_labels import class_mass
@@ -31,31 +30,28 @@ SCORE = NAMES[-1]
 
 
 class Probe(NamedTuple):
-    """Images to judge a model on: A [N, H, W, C] with labels [N], B [M, H, W, C] without."""
+    """Images to evaluate a model on: A [N, H, W, C] with labels [N], B [M, H, W, C] without."""
 
     A: np.ndarray
     labels: np.ndarray
     B: np.ndarray
 
 
-def choose_probe(
-    dataset: Dataset, split: Split, per_class: int = 10, unlabeled: int = 1000
-) -> Probe:
-    """Training images for `scores`, the same at every call.
+def choose_probe(data: LabeledData, per_class: int = 10, unlabeled: int = 1000) -> Probe:
+    """Choose training images for `scores`, the same at every call.
 
     Args:
-        dataset: where from.
-        split: which images are labelled and unlabelled.
+        data: where from.
         per_class: labelled images of each class, at most.
         unlabeled: unlabelled images, at most.
     """
-    labels = dataset.train_labels[split.labeled]
-    labelled = np.concatenate([split.labeled[labels == c][:per_class] for c in np.unique(labels)])
+    dataset, split, labels = data.dataset, data.split, data.labeled_labels
+    labeled = np.concatenate([split.labeled[labels == c][:per_class] for c in np.unique(labels)])
     count = min(unlabeled, len(split.unlabeled))
     drawn = np.sort(np.random.default_rng(0).choice(split.unlabeled, count, replace=False))
     return Probe(
-        np.asarray(dataset.train_images[labelled]),
-        dataset.train_labels[labelled],
+        np.asarray(dataset.train_images[labeled]),
+        dataset.train_labels[labeled],
         np.asarray(dataset.unlabeled_pool[drawn]),
     )
 
@@ -63,13 +59,13 @@ def choose_probe(
 def scores(model: AssociativeModel, probe: Probe) -> dict[str, float]:
     """The model's label-free statistics on the probe, by their names in `NAMES`, in [0, 1]."""
     A = predict(model, probe.A).embeddings
-    outputs = predict(model, probe.B)
-    walk = association.walk(A, outputs.embeddings, model.similarity)
+    B, logits = predict(model, probe.B)
+    walk = association.walk(A, B, model.similarity)
     p_correct = float(association.p_correct(walk.P_aba, probe.labels))
     entropy = float(association.visit_entropy(association.p_visit(walk.P_ab)))
-    mass = class_mass(A, outputs.embeddings, probe.labels, model.num_classes, model.similarity)
-    given = np.argmax(mass, axis=1)
-    agreement = float(np.mean(given == outputs.logits.argmax(axis=1)))
+    mass = class_mass(A, B, probe.labels, model.num_classes, model.similarity)
+    associated = np.argmax(mass, axis=1)
+    agreement = float(np.mean(associated == logits.argmax(axis=1)))
     parts = [p_correct, entropy / math.log(max(len(probe.B), 2)), agreement]
     # Sums of many small float32 numbers, which may end a hair outside.
     parts = [min(max(part, 0.0), 1.0) for part in parts]

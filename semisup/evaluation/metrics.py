@@ -14,7 +14,7 @@ _BATCH_SIZE = 500  # images, which bounds the memory
 
 # Columns: of a whole table, of the errors in it, and of names, to which long ones are cut.
 _TABLE_WIDTH, _ERROR_WIDTH = 100, 8
-_SHORTEST_NAME, _NAME_IN_MATRIX, _NAME_IN_LIST = 4, 10, 15
+_SHORTEST_NAME, _NAME_IN_MATRIX, _NAME_IN_LIST = 6, 10, 15
 _CONFUSIONS = 3  # in a row of the list: the most frequent ones
 
 
@@ -82,11 +82,12 @@ class Report:
         Of few classes the confusion matrix and the error of each class; of many a list, with
         what each class is most often mistaken for.
         """
-        count = max(len(str(self.confusion.max())), _SHORTEST_NAME)
+        longest = max(names.columns(name) for name in self.class_names)
+        needed = max(len(str(self.confusion.max())), min(longest, _SHORTEST_NAME))
         widest = (_TABLE_WIDTH - _ERROR_WIDTH) // (len(self.class_names) + 1) - 1
-        if widest < count:
+        if widest < needed:
             return self._list()
-        short = names.shorten(self.class_names, min(widest, _NAME_IN_MATRIX))
+        short = names.shorten(self.class_names, max(min(widest, _NAME_IN_MATRIX), 4))
         rows = [["", *short]]
         for name, counts in zip(short, self.confusion, strict=True):
             rows.append([name, *(str(n) if n else "." for n in counts)])

@@ -19,7 +19,7 @@ def printable(name: str) -> str:
 
 
 def shorten(names: Sequence[str], width: int) -> list[str]:
-    """Names at most `width` columns wide, distinct where the given ones are.
+    """Distinct names, at most `width` columns wide.
 
     A long name is cut at its end; those that would then look alike are cut in the middle, and
     those that still do get their number.
@@ -33,25 +33,27 @@ def shorten(names: Sequence[str], width: int) -> list[str]:
         ['cat', 'germa…herd', 'germa…nter']
     """
     full = [printable(name) for name in names]
+    fits = [columns(name) <= width for name in full]
 
     def at_end(number: int, name: str) -> str:
-        return _prefix(name, width - 1).rstrip() + _ELLIPSIS
+        return name if fits[number] else _prefix(name, width - 1).rstrip() + _ELLIPSIS
 
     def in_middle(number: int, name: str) -> str:
         tail = (width - 1) // 2
+        if fits[number]:
+            return name
         return _prefix(name, width - 1 - tail) + _ELLIPSIS + _prefix(name[::-1], tail)[::-1]
 
     def numbered(number: int, name: str) -> str:
         end = _ELLIPSIS + str(number)
         return _prefix(name, width - len(end)) + end
 
-    shown = full
-    too_long = [columns(name) > width for name in full]
-    for cut in (at_end, in_middle, numbered):
+    shown = [at_end(number, name) for number, name in enumerate(full)]
+    for cut in (in_middle, numbered):
         count = Counter(shown)
         shown = [
-            cut(number, name) if long and (columns(short) > width or count[short] > 1) else short
-            for number, (name, short, long) in enumerate(zip(full, shown, too_long, strict=True))
+            cut(number, name) if count[short] > 1 else short
+            for number, (name, short) in enumerate(zip(full, shown, strict=True))
         ]
     return shown
 

@@ -26,7 +26,8 @@ from semisup.losses.pseudo_labels import class_mass
 from semisup.models.associative_model import AssociativeModel
 from semisup.runs import files
 from semisup.runs.directory import RunDirectory
-from semisup.visualization.figures import contact_sheet, save
+from semisup.visualization.plots import contact_sheet, save
+from semisup.visualization.text import short_names
 
 # The clusters are made of the best candidates, this many for each image wanted.
 _CANDIDATES = 10
@@ -144,7 +145,11 @@ def write(
     table, picture = folder.suggestions
     files.write_text(table, text.getvalue())
     images = np.asarray(dataset.unlabeled_pool[pool[chosen]])
-    captions = [f"{rank}: {row[4]}? {row[3][:4]}" for rank, row in enumerate(rows, start=1)]
+    short = short_names(classes, 12)
+    captions = [
+        f"{rank}: {short[signs.back_to[i]]}?\n{signs.uncertainty[i]:.2f}"
+        for rank, i in enumerate(chosen, start=1)
+    ]
     title = "label these next: number, likeliest class, uncertainty"
     save(contact_sheet(images, captions, title), picture)
     return pool[chosen]

@@ -1,64 +1,81 @@
 """The paper's figure 3: what was labelled, what is mistaken for what, and examples of it."""
 
+from typing import NamedTuple
+
 import numpy as np
 from matplotlib.figure import Figure
+from scipy.special import softmax
 
-from semisup.data.dataset import Dataset
-from semisup.data.splits import Split
-from semisup.evaluation.metrics import count_mistakes
-from semisup.visualization import figures
-from semisup.visualization.plots import draw_images
+from semisup.data.labeled_data import LabeledData
+from semisup.evaluation.metrics import Evaluation
+from semisup.visualization.plots import draw_confusion, draw_images
+from semisup.visualization.text import plain, short_name, short_names
 
-_CLASSES, _PER_CLASS = 20, 10  # of the labelled images, at most
+_PER_CLASS, _LABELED = 10, 200  # labelled images of a class, and of all, at most
 _ARROW = "\N{RIGHTWARDS ARROW}"
-_MISTAKES_WIDE, _MISTAKES_HIGH = 10, 4  # images
 
 
-def mistakes_figure(dataset: Dataset, split: Split, logits: np.ndarray) -> Figure:
-    """Labelled images, misclassified test images with "true > predicted", confusion matrix.
+class _Layout(NamedTuple):
+    """How the misclassified images are laid out, with the names of both classes above each."""
+
+    columns: int
+    rows: int
+    between: str
+    text_size: float
+
+
+# Names of two letters fit side by side, longer ones below each other.
+_SHORT_NAMES, _LONG_NAMES = _Layout(10, 4, " ", 8.0), _Layout(8, 3, "\n", 6.5)
+
+
+def mistakes_figure(data: LabeledData, evaluation: Evaluation) -> Figure:
+    """The paper's figure 3: labelled images, misclassified test images, confusion matrix.
 
     Args:
-        dataset: where the images are from.
-        split: which training images are labelled.
-        logits: of the test images, float [T, classes].
+        data: where the images are from.
+        evaluation: of a model on the test images.
     """
-    predicted = logits.argmax(axis=1)
-    report = count_mistakes(dataset.test_labels, predicted, dataset.class_names)
-    figure = Figure(figsize=(15.0, 8.2), layout="constrained")
+    dataset, report = data.dataset, evaluation.report
+    predicted = evaluation.logits.argmax(axis=1)
+    figure = Figure(figsize=(15.0, 8.4), layout="constrained")
+    figure.suptitle(f"{short_name(dataset.name)}: test error {report.error:.2f} %", **plain())
     grid = figure.add_gridspec(1, 2, width_ratios=(1, 1.32))
-    left = grid[0].subgridspec(2, 1, height_ratios=(_PER_CLASS, 1.34 * _MISTAKES_HIGH + 1.5))
+    left = grid[0].subgridspec(2, 1, height_ratios=(1.5, 1))
 
-    shown = _labelled_images(dataset, split)
+    shown, per_class = _some_of_each_class(data)
     axes = figure.add_subplot(left[0])
-    draw_images(axes, shown, _PER_CLASS * max(1, round(len(shown) / _PER_CLASS**2)))
-    some = "all" if len(shown) == len(split.labeled) else f"{len(shown)} of"
-    axes.set_title(f"{some} {len(split.labeled):,} labelled images")
+    images = [np.asarray(dataset.train_images[i]) for i in shown]
+    # About as wide as high, and no class broken across rows.
+    draw_images(axes, images, per_class * max(1, round(np.sqrt(len(shown)) / per_class)))
+    count = len(data.split.labeled)
+    some = "all" if len(shown) == count else f"{len(shown):,} of"
+    axes.set_title(f"{some} {count:,} labelled images", fontsize=11)
 
-    mistakes = surest_mistakes(dataset.test_labels, logits, _MISTAKES_WIDE * _MISTAKES_HIGH)
-    names = [name[:8] for name in dataset.class_names]
-    # Names of two letters fit side by side, longer ones below each other.
-    between = " " if max(map(len, names)) <= 2 else "\n"
-    words = [
-        f"{names[dataset.test_labels[i]]}{between}{_ARROW} {names[predicted[i]]}" for i in mistakes
+    names = short_names(dataset.class_names, 8)
+    layout = _SHORT_NAMES if max(map(len, names)) <= 2 else _LONG_NAMES
+    most = layout.columns * layout.rows
+    mistakes = confident_mistakes(dataset.test_labels, evaluation.logits, most)
+    captions = [
+        f"{names[dataset.test_labels[i]]}{layout.between}{_ARROW} {names[predicted[i]]}"
+        for i in mistakes
     ]
     images = [np.asarray(dataset.test_images[i]) for i in mistakes]
     axes = figure.add_subplot(left[1])
-    draw_images(axes, images, _MISTAKES_WIDE, words=words, word_size=8 if between == " " else 5.9)
+    size = layout.text_size
+    draw_images(axes, images, layout.columns, captions=captions, text_size=size)
     wrong = int(np.sum(predicted != dataset.test_labels))
-    some = f"all {wrong}" if wrong == len(mistakes) else f"the {len(mistakes)} surest of {wrong:,}"
+    some = f"all {wrong}" if wrong <= most else f"the {most} most confident of {wrong:,}"
     title = f"{some} misclassified test images: true {_ARROW} predicted"
-    axes.set_title(title if wrong else "no test image is misclassified")
+    axes.set_title(title if wrong else "no test image is misclassified", fontsize=11)
 
-    axes = figure.add_subplot(grid[1])
-    figures.draw_confusion(axes, report)
-    axes.set_title(f"{dataset.name}: test error {report.error:.2f} %")
+    draw_confusion(figure.add_subplot(grid[1]), report, side=6.5)
     return figure
 
 
-def surest_mistakes(labels: np.ndarray, logits: np.ndarray, count: int) -> np.ndarray:
+def confident_mistakes(labels: np.ndarray, logits: np.ndarray, count: int) -> np.ndarray:
     """Indices of at most `count` misclassified images, by true class and then as predicted.
 
-    Where there are more, those that the classifier is surest of.
+    Where there are more, those of which the classifier is most confident.
 
     Args:
         labels: true classes [T].
@@ -67,15 +84,15 @@ def surest_mistakes(labels: np.ndarray, logits: np.ndarray, count: int) -> np.nd
     """
     predicted = logits.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
-    shifted = logits[wrong] - logits[wrong].max(axis=1, keepdims=True)
-    sureness = 1.0 / np.exp(shifted).sum(axis=1)  # the softmax at the predicted class
-    chosen = wrong[np.argsort(-sureness, kind="stable")[:count]]
+    confidence = softmax(logits[wrong], axis=1).max(axis=1, initial=0.0)
+    chosen = wrong[np.argsort(-confidence, kind="stable")[:count]]
     return chosen[np.lexsort((predicted[chosen], labels[chosen]))]
 
 
-def _labelled_images(dataset: Dataset, split: Split) -> list[np.ndarray]:
-    """Labelled images by class, the first few of each of the first few classes."""
-    labels = dataset.train_labels[split.labeled]
-    classes = np.unique(labels)[:_CLASSES]
-    rows = np.concatenate([split.labeled[labels == c][:_PER_CLASS] for c in classes])
-    return [np.asarray(dataset.train_images[i]) for i in rows]
+def _some_of_each_class(data: LabeledData) -> tuple[np.ndarray, int]:
+    """The first few labelled images of every class, by class, and how many of each at most."""
+    labels = data.labeled_labels
+    classes = np.unique(labels)
+    per_class = int(np.clip(_LABELED // len(classes), 1, _PER_CLASS))
+    rows = [data.split.labeled[labels == c][:per_class] for c in classes]
+    return np.concatenate(rows), per_class

@@ -1,70 +1,95 @@
 """The paper's figure 4: images and their nearest neighbours among the unlabelled ones."""
 
+from typing import NamedTuple
+
 import numpy as np
 from matplotlib.figure import Figure
 
-from semisup.data.dataset import Dataset
-from semisup.data.splits import Split
-from semisup.evaluation.metrics import predict
+from semisup.data.labeled_data import LabeledData
+from semisup.evaluation.metrics import Evaluation, predict
 from semisup.evaluation.neighbors import nearest
 from semisup.models.associative_model import AssociativeModel
 from semisup.visualization.plots import draw_images
+from semisup.visualization.text import plain, short_name, short_names
 
-_NEIGHBOURS = 5
+_NEIGHBORS = 5
 _CLASSES = 10  # at most, a row each
 _UNKNOWN = 4  # rows of unlabelled images, where the data set brings some of its own
-_AT_MOST = 10_000  # unlabelled images to search, which bounds the time
+_SEARCHED = 10_000  # unlabelled images at most, which bounds the time
 
 
-def neighbours_figure(model: AssociativeModel, dataset: Dataset, split: Split) -> Figure:
-    """A test image of each class, and its 5 nearest unlabelled images with their similarity.
+class _Row(NamedTuple):
+    """An image of figure 4 with its neighbours, which are indices into the unlabelled pool."""
 
+    image: np.ndarray
+    name: str
+    label: int | None
+    neighbors: np.ndarray
+    similarity: np.ndarray
+
+
+def neighbors_figure(model: AssociativeModel, data: LabeledData, evaluation: Evaluation) -> Figure:
+    """The paper's figure 4: test images and their 5 nearest unlabelled images, by cosine.
+
+    One test image of each class, of at most ten classes. Where the true classes of the
+    unlabelled images are known, a frame tells the neighbours of the same class from others.
     Where the data set brings unlabelled images of its own, some of these are looked up too,
     below the others: they may be of classes that nobody labelled.
 
     Args:
-        model: whose embeddings to compare.
-        dataset: where the images are from.
-        split: which of them are unlabelled.
+        model: the model, which embeds at most 10,000 of the unlabelled images.
+        data: where the images are from.
+        evaluation: of the model on the test images.
     """
+    dataset, split = data.dataset, data.split
     random = np.random.default_rng(0)
-    count = min(_AT_MOST, len(split.unlabeled))
+    count = min(_SEARCHED, len(split.unlabeled))
     pool = np.sort(random.choice(split.unlabeled, count, replace=False))
     embeddings = predict(model, dataset.unlabeled_pool[pool]).embeddings
-    classes = np.unique(dataset.test_labels)[:_CLASSES]
+    classes = np.unique(dataset.test_labels)
+    classes = classes[np.linspace(0, len(classes) - 1, min(_CLASSES, len(classes)), dtype=int)]
     tests = [random.choice(np.flatnonzero(dataset.test_labels == c)) for c in classes]
-    test_images = [np.asarray(dataset.test_images[i]) for i in tests]
-    found = nearest(predict(model, np.stack(test_images)).embeddings, embeddings, _NEIGHBOURS)
+    found = nearest(evaluation.embeddings[tests], embeddings, _NEIGHBORS)
+    names = short_names(dataset.class_names, 10)
     rows = [
-        (image, dataset.class_names[c], *row)
-        for image, c, *row in zip(test_images, classes, *found, strict=True)
+        _Row(np.asarray(dataset.test_images[i]), names[c], int(c), pool[indices], similarity)
+        for i, c, indices, similarity in zip(tests, classes, *found, strict=True)
     ]
+    queries = "test images"
     if dataset.unlabeled_images is not None:
+        queries += " and some unlabelled ones"
         unknown = random.choice(count, min(_UNKNOWN, count), replace=False)
-        found = nearest(embeddings[unknown], embeddings, _NEIGHBOURS + 1)
+        found = nearest(embeddings[unknown], embeddings, _NEIGHBORS + 1)
         for i, indices, similarity in zip(unknown, *found, strict=True):
-            others = np.flatnonzero(indices != i)[:_NEIGHBOURS]  # not the image itself
+            others = np.flatnonzero(indices != i)[:_NEIGHBORS]  # not the image itself
             image = np.asarray(dataset.unlabeled_pool[pool[i]])
-            rows.append((image, "unlabelled", indices[others], similarity[others]))
-    return _draw(rows, dataset, pool)
+            rows.append(_Row(image, "unlabelled", None, pool[indices[others]], similarity[others]))
+    title = f"{short_name(dataset.name)}: {queries}, each with the nearest of {count:,} "
+    title += "unlabelled images"
+    if dataset.unlabeled_images is None:
+        title += "\ngreen frame: of the same class; dashed red: of another"
+    return _draw_rows(rows, data, title)
 
 
-def _draw(rows: list[tuple], dataset: Dataset, pool: np.ndarray) -> Figure:
+def _draw_rows(rows: list[_Row], data: LabeledData, title: str) -> Figure:
     """Two blocks of rows side by side: image, gap, neighbours."""
-    half = -(-len(rows) // 2)
-    figure = Figure(figsize=(14.0, 1.02 * half + 0.5), layout="constrained")
-    figure.suptitle(
-        f"{dataset.name}: test images, and the nearest of {len(pool):,} unlabelled ones by cosine"
-    )
+    dataset, half = data.dataset, -(-len(rows) // 2)
+    figure = Figure(figsize=(14.0, 1.12 * half + 0.7), layout="constrained")
+    figure.suptitle(title, **plain())
     # As wide as one image, as five, and as nothing, so that all images come out alike.
     grid = figure.add_gridspec(half, 5, width_ratios=(1.1, 5.42, 0.3, 1.1, 5.42))
-    for i, (image, name, indices, similarity) in enumerate(rows):
-        block, row = divmod(i, half)
-        axes = figure.add_subplot(grid[row, 3 * block])
-        draw_images(axes, [image], 1)
-        upright = 0 if len(name) <= 2 else 90
-        axes.text(-0.1, -0.5, name[:12], rotation=upright, ha="right", va="center")
-        axes = figure.add_subplot(grid[row, 3 * block + 1])
-        neighbours = [np.asarray(dataset.unlabeled_pool[pool[j]]) for j in indices]
-        draw_images(axes, neighbours, _NEIGHBOURS, corners=[f"{s:.2f}" for s in similarity])
+    for i, row in enumerate(rows):
+        block, line = divmod(i, half)
+        axes = figure.add_subplot(grid[line, 3 * block])
+        draw_images(axes, [row.image], 1)
+        height = row.image.shape[0]
+        text = {"rotation": 0 if len(row.name) <= 2 else 90, "ha": "right", "va": "center"}
+        axes.text(-0.05 * height, 0.5 * height, row.name, **text, **plain())
+        right = None
+        if dataset.unlabeled_images is None:
+            right = dataset.train_labels[row.neighbors] == row.label
+        axes = figure.add_subplot(grid[line, 3 * block + 1])
+        images = [np.asarray(dataset.unlabeled_pool[j]) for j in row.neighbors]
+        corners = [f"{s:.2f}" for s in row.similarity]
+        draw_images(axes, images, _NEIGHBORS, corners=corners, right=right)
     return figure

@@ -1,36 +1,59 @@
-"""The paper's figures 2, 3 and 4 of a run, as files."""
+"""The paper's figures 2, 3 and 4 of a trained model, as files."""
 
 from pathlib import Path
 
-from semisup import experiment
-from semisup.evaluation.metrics import predict
-from semisup.experiment import Experiment
-from semisup.visualization import figures
+from semisup.data.labeled_data import LabeledData
+from semisup.evaluation.metrics import Evaluation
+from semisup.models.associative_model import AssociativeModel
+from semisup.runs.directory import RunDirectory
 from semisup.visualization.mistakes_figure import mistakes_figure
-from semisup.visualization.neighbors_figure import neighbours_figure
+from semisup.visualization.neighbors_figure import neighbors_figure
+from semisup.visualization.plots import save
+from semisup.visualization.text import short_name
+from semisup.visualization.walks_figure import WalkSample, association_figure, choose_walk_sample
+
+__all__ = [
+    "WalkSample",
+    "association_figure",
+    "choose_walk_sample",
+    "mistakes_figure",
+    "neighbors_figure",
+    "write_figures",
+]
 
 
-def write_figures(setup: Experiment, step: int, folder: Path) -> list[Path]:
+def write_figures(
+    folder: Path,
+    data: LabeledData,
+    model: AssociativeModel,
+    evaluation: Evaluation,
+    *,
+    untrained: AssociativeModel,
+    step: int,
+) -> list[Path]:
     """Draw the figures of a trained model and write them, each whole or not at all.
 
     Args:
-        setup: the run; its model has the weights of `step`. Figure 2 sets it beside a
-            model with the run's first weights.
-        step: the training step that the model has come to.
         folder: where to.
+        data: what the model was trained and evaluated on.
+        model: the model, with the weights of `step`.
+        evaluation: of the model on the test images.
+        untrained: a model with the first weights, which figure 2 shows beside it.
+        step: the training step.
 
     Returns:
         The files figure2.png, figure3.png and figure4.png.
     """
-    untrained = experiment.build_model(setup.recipe, setup.dataset)
-    walked = {"at the start": untrained, f"after {step:,} steps": setup.model}
-    sample = figures.choose_walk_sample(setup.dataset, setup.split)
-    logits = predict(setup.model, setup.dataset.test_images).logits
-    drawn = {
-        "figure2.png": figures.association_figure(walked, sample),
-        "figure3.png": mistakes_figure(setup.dataset, setup.split, logits),
-        "figure4.png": neighbours_figure(setup.model, setup.dataset, setup.split),
-    }
-    for name, figure in drawn.items():
-        figures.save(figure, folder / name)
-    return [folder / name for name in drawn]
+    name = short_name(data.dataset.name)
+    trained = f"after {step:,} steps: test error {evaluation.report.error:.2f} %"
+    walked = {"at the start": untrained, trained: model}
+    title = f"{name}: walks from labelled images (A) to unlabelled ones (B) and back"
+    figures = (
+        association_figure(walked, choose_walk_sample(data), title),
+        mistakes_figure(data, evaluation),
+        neighbors_figure(model, data, evaluation),
+    )
+    paths = RunDirectory(folder).figures
+    for figure, path in zip(figures, paths, strict=True):
+        save(figure, path)
+    return list(paths)

@@ -1,12 +1,27 @@
-"""Many small images on one pair of axes, in rows, with words above or upon them."""
+"""The parts that pictures are made of: images in rows, the confusion matrix, files and pixels."""
 
+import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-# Room between images, and for a line of words above one, as shares of an image's side.
-_GAP, _LINE = 0.08, 0.3
+from semisup.evaluation.metrics import Report
+from semisup.runs import files
+from semisup.visualization.text import plain, short_names
+
+GREEN, RED = "#1a7f37", "#b3261e"
+
+_GAP = 0.08  # between images, as a share of an image's width
+
+_NUMBERED = 20  # classes: of more, the confusion matrix is drawn without its counts
+_POINT = 1 / 72  # inches
+_CHARACTER = 0.62  # the width of one, as a share of the font's size
 
 
 def draw_images(
@@ -14,47 +29,149 @@ def draw_images(
     images: Sequence[np.ndarray],
     columns: int,
     *,
-    words: Sequence[str] | None = None,
+    captions: Sequence[str] | None = None,
     corners: Sequence[str] | None = None,
-    word_size: float = 8.0,
+    right: Sequence[bool] | None = None,
+    text_size: float = 8.0,
+    line: float = 0.3,
 ) -> None:
-    """Fill the axes with images, row by row from the upper left; cut to what there is.
+    """Fill the axes with images, row by row from the upper left.
 
     Args:
         axes: where; nothing else should be on them.
-        images: uint8 [H, W, 1 or 3] each.
+        images: uint8 [H, W, 1 or 3] each, all of one shape. There may be none.
         columns: images in a row.
-        words: what stands above each, if anything, in one line or more.
-        corners: what stands in the upper left corner of each, if anything.
-        word_size: of both, in points.
+        captions: text above each, in one line or more.
+        corners: text in the upper left corner of each.
+        right: whether each is right: a green frame, or a dashed red one.
+        text_size: of captions and corners, in points.
+        line: the height of a caption's line, as a share of an image's.
     """
-    room = _LINE * max((word.count("\n") + 1 for word in words), default=0) if words else 0.0
-    high = 1.0 + _GAP + room
-    wide = 1.0 + _GAP
-    for i, image in enumerate(images):
-        row, column = divmod(i, columns)
-        left, top = column * wide, -row * high - room
-        extent = (left, left + 1, top - 1, top)
-        shown = image[..., 0] if image.shape[-1] == 1 else image
-        axes.imshow(shown, cmap="gray", vmin=0, vmax=255, extent=extent, interpolation="nearest")
-        if words:
-            axes.text(left + 0.5, top + 0.06, words[i], size=word_size, ha="center", va="bottom")
-        if corners:
-            axes.text(
-                left + 0.02,
-                top - 0.02,
-                corners[i],
-                size=word_size,
-                color="white",
-                ha="left",
-                va="top",
-                bbox={"facecolor": "black", "alpha": 0.65, "pad": 1.0, "lw": 0},
-            )
-    rows = -(-len(images) // columns)
-    margin = 0.05
-    axes.set(
-        xlim=(-margin, columns * wide - _GAP + margin),
-        ylim=(-rows * high + _GAP - margin, margin),
-        aspect="equal",
-    )
+    from skimage.util import montage
+
     axes.set_axis_off()
+    if len(images) == 0:
+        return
+    height, width, channels = images[0].shape
+    gap = max(1, round(_GAP * width))
+    # A montage has the same gap everywhere, so the room for captions is part of each image.
+    lines = max((caption.count("\n") + 1 for caption in captions), default=0) if captions else 0
+    above = math.ceil(lines * line * height)
+    tiles = np.pad(np.stack(images), ((0, 0), (above, 0), (0, 0), (0, 0)), constant_values=255)
+    grid = (-(-len(images) // columns), columns)
+    sheet = montage(
+        tiles, fill=[255] * channels, grid_shape=grid, padding_width=gap, channel_axis=-1
+    )
+    axes.imshow(
+        sheet[..., 0] if channels == 1 else sheet,
+        cmap="gray",
+        vmin=0,
+        vmax=255,
+        extent=(0, sheet.shape[1], sheet.shape[0], 0),  # in pixels, y downwards
+        interpolation="nearest",
+    )
+    for i in range(len(images)):
+        row, column = divmod(i, columns)
+        left = gap + column * (width + gap)
+        top = gap + row * (above + height + gap) + above
+        if captions:
+            axes.text(
+                *(left + width / 2, top - 0.2 * line * height, captions[i]),
+                **{"size": text_size, "ha": "center", "va": "bottom", **plain()},
+            )
+        if corners:
+            box = {"facecolor": "black", "alpha": 0.65, "pad": 1.0, "lw": 0}
+            axes.text(
+                *(left + 0.02 * width, top + 0.02 * height, corners[i]),
+                **{"size": text_size, "color": "white", "ha": "left", "va": "top", "bbox": box},
+                **plain(),
+            )
+        if right is not None:
+            colour, style = (GREEN, "-") if right[i] else (RED, (0, (2, 1)))
+            frame = Rectangle(
+                (left, top), width, height, fill=False, ec=colour, lw=2.0, linestyle=style
+            )
+            axes.add_patch(frame)
+
+
+def draw_confusion(axes: matplotlib.axes.Axes, report: Report, side: float) -> None:
+    """Draw a confusion matrix: each row's shares as colours, up to 20 classes its counts too.
+
+    Args:
+        axes: where; nothing else should be on them.
+        report: the mistakes.
+        side: about how wide and high the axes will be, in inches, which decides on the text's
+            size.
+    """
+    classes, cell = len(report.class_names), side / len(report.class_names)
+    share = report.confusion / np.maximum(report.confusion.sum(axis=1, keepdims=True), 1)
+    # The square root makes a few mistakes in a hundred visible.
+    colours = axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
+    if classes <= _NUMBERED:
+        digits = len(str(report.confusion.max()))
+        size = min(9.0, 0.9 * cell / (digits * _CHARACTER * _POINT))
+        for (row, column), count in np.ndenumerate(report.confusion):
+            if count:
+                colour = "white" if share[row, column] > 0.3 else "black"
+                text = {"ha": "center", "va": "center", "color": colour, "size": size}
+                axes.text(column, row, str(count), **text)
+    else:
+        beside = axes.inset_axes((1.03, 0.2, 0.03, 0.6))
+        axes.figure.colorbar(colours, cax=beside, ticks=[0, 0.1, 0.5, 1])
+        beside.set_title("share\nof class", fontsize=9)
+    size = float(np.clip(0.8 * cell / _POINT, 5.0, 10.0))
+    every = math.ceil(1.15 * size * _POINT / cell)  # names that do not overlap
+    ticks = range(0, classes, every)
+    shown = short_names(report.class_names, 14)[::every]
+    upright = max(map(len, shown)) * _CHARACTER * size * _POINT > every * cell
+    axes.set_xticks(ticks, shown, rotation=90 if upright else 0, fontsize=size, **plain())
+    axes.set_yticks(ticks, shown, fontsize=size, **plain())
+    axes.set(xlabel="predicted class", ylabel="true class")
+
+
+def confusion_figure(report: Report, title: str = "") -> Figure:
+    """The confusion matrix with its counts; mistakes stand out against the right ones.
+
+    Args:
+        report: the mistakes.
+        title: stands above; by default the test error.
+    """
+    matrix = min(0.45 * len(report.class_names), 9.0)
+    side = 1.8 + matrix
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.add_subplot()
+    draw_confusion(axes, report, matrix)
+    axes.set_title(title or f"test error {report.error:.2f} %", **plain())
+    return figure
+
+
+def contact_sheet(images: np.ndarray, captions: Sequence[str], title: str = "") -> Figure:
+    """Images side by side, a caption above each.
+
+    Args:
+        images: uint8 [N, H, W, C].
+        captions: one for each, of one line or more; names in them from `short_names`.
+        title: stands above them.
+    """
+    columns = min(10, len(images))
+    rows = -(-len(images) // columns)
+    lines = max((caption.count("\n") + 1 for caption in captions), default=1)
+    figure = Figure(
+        figsize=(1.3 * columns, (1.3 + 0.18 * lines) * rows + 0.5), layout="constrained"
+    )
+    figure.suptitle(title, fontsize=11, **plain())
+    draw_images(figure.add_subplot(), list(images), columns, captions=captions, line=0.13)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure, whole or not at all; the file's ending (.png, .pdf, .svg) says as what."""
+    with files.whole(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+
+
+def to_pixels(figure: Figure) -> np.ndarray:
+    """A figure as an image, uint8 [1, height, width, 3], for `tf.summary.image`."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[None, ..., :3]

@@ -1,86 +1,93 @@
 """TensorBoard's projector page: embeddings in space, each shown as its image."""
 
-import csv
-import io
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 from google.protobuf import text_format
 from PIL import Image
 from tensorboard.plugins.projector import ProjectorConfig
 
+from semisup.data.dataset import Images
 from semisup.data.image_io import as_rgb, shaped
-from semisup.evaluation.metrics import predict
-from semisup.experiment import Experiment
-from semisup.runs import directory, files
-
-FOLDER, CONFIG = directory.PROJECTOR, directory.PROJECTOR_CONFIG
+from semisup.data.labeled_data import LabeledData
+from semisup.evaluation.metrics import Evaluation, Predictions
+from semisup.evaluation.names import printable
+from semisup.runs import files
+from semisup.runs.directory import RunDirectory
 
 # Of the labelled and of the test images, this many at most: the page runs in a browser.
 _IMAGES = 1000
 
-_AT_ONCE = 100  # images, which bounds the memory
+_AT_ONCE = 100  # images whose pixels are read, which bounds the memory
 
 # The page takes one picture of all thumbnails, of at most 8192 x 8192 pixels.
 _SIDE = 40
 
 
-def write(logdir: Path, setup: Experiment) -> None:
+def write(
+    run: RunDirectory,
+    data: LabeledData,
+    evaluation: Evaluation,
+    labeled: np.ndarray,
+    predictions: Predictions,
+) -> None:
     """Write what the projector page shows into the folder of a run.
 
-    Labelled and test images with their embeddings, class names, predicted classes and
-    thumbnails.
+    At most 1,000 labelled and 1,000 test images with their embeddings, class names, predicted
+    classes and thumbnails.
 
     Args:
-        logdir: the run's folder.
-        setup: the experiment, its model trained.
+        run: the run's folder.
+        data: where the images are from.
+        evaluation: of the run's model on the test images.
+        labeled: indices of labelled training images, int64 [N].
+        predictions: the model's, of these N images.
     """
-    dataset, split = setup.dataset, setup.split
+    dataset = data.dataset
     random = np.random.default_rng(0)
-    labeled = random.permutation(split.labeled)[:_IMAGES]
+    train = random.permutation(len(labeled))[:_IMAGES]
     test = random.permutation(len(dataset.test_labels))[:_IMAGES]
-    labels = np.concatenate([dataset.train_labels[labeled], dataset.test_labels[test]])
+    embeddings = np.concatenate([predictions.embeddings[train], evaluation.embeddings[test]])
+    logits = np.concatenate([predictions.logits[train], evaluation.logits[test]])
+    labels = np.concatenate([dataset.train_labels[labeled[train]], dataset.test_labels[test]])
     side = min(_SIDE, max(dataset.image_shape[:2]))
-    embeddings, logits, thumbnails = [], [], []
-    for images, chosen in ((dataset.train_images, labeled), (dataset.test_images, test)):
-        for i in range(0, len(chosen), _AT_ONCE):
-            pixels = np.asarray(images[chosen[i : i + _AT_ONCE]])
-            outputs = predict(setup.model, pixels)
-            embeddings.append(outputs.embeddings)
-            logits.append(outputs.logits)
-            thumbnails += [as_rgb(shaped(x, (side, side, x.shape[2]))) for x in pixels]
-    predicted = np.concatenate(logits).argmax(axis=1)
-    sets = ["labelled"] * len(labeled) + ["test"] * len(test)
+    thumbnails = [
+        *_thumbnails(dataset.train_images, labeled[train], side),
+        *_thumbnails(dataset.test_images, test, side),
+    ]
 
-    folder = logdir / FOLDER
-    folder.mkdir(exist_ok=True)
-    with files.whole(folder / "embeddings.tsv") as temporary:
-        np.savetxt(temporary, np.concatenate(embeddings), fmt="%.5g", delimiter="\t")
-    names = dataset.class_names
-    rows = [(names[y], names[p], s) for y, p, s in zip(labels, predicted, sets, strict=True)]
-    text = io.StringIO(newline="")
-    csv.writer(text, delimiter="\t").writerows([("class", "predicted", "set"), *rows])
-    files.write_text(folder / "metadata.tsv", text.getvalue())
-    with files.whole(folder / "thumbnails.png") as temporary:
-        _sprite(thumbnails).save(temporary)
-
+    run.projector.mkdir(exist_ok=True)
     config = ProjectorConfig()
-    embedding = config.embeddings.add()
-    embedding.tensor_name = "embedding"
-    embedding.tensor_path = f"{FOLDER}/embeddings.tsv"
-    embedding.metadata_path = f"{FOLDER}/metadata.tsv"
-    embedding.sprite.image_path = f"{FOLDER}/thumbnails.png"
-    embedding.sprite.single_image_dim.extend([side, side])
+    page = config.embeddings.add()
+    page.tensor_name = "embedding"
+    page.tensor_path = f"{run.projector.name}/embeddings.tsv"
+    page.metadata_path = f"{run.projector.name}/metadata.tsv"
+    page.sprite.image_path = f"{run.projector.name}/thumbnails.png"
+    page.sprite.single_image_dim.extend([side, side])
+    with files.whole(run.path / page.tensor_path) as temporary:
+        np.savetxt(temporary, embeddings, fmt="%.5g", delimiter="\t")
+    # The page splits lines at tabs and knows no quotes; no name has a tab once it is printable.
+    names = [printable(name) for name in dataset.class_names]
+    sets = ["labelled"] * len(train) + ["test"] * len(test)
+    rows = [("class", "predicted", "set")]
+    predicted = logits.argmax(axis=1)
+    rows += [(names[y], names[p], s) for y, p, s in zip(labels, predicted, sets, strict=True)]
+    files.write_text(run.path / page.metadata_path, "".join("\t".join(row) + "\n" for row in rows))
+    with files.whole(run.path / page.sprite.image_path) as temporary:
+        _sprite(thumbnails).save(temporary)
     # Last, so that a run killed in between shows no page rather than half of one.
-    files.write_text(logdir / CONFIG, text_format.MessageToString(config))
+    files.write_text(run.projector_config, text_format.MessageToString(config))
 
 
-def _sprite(thumbnails: Sequence[np.ndarray]) -> Image.Image:
-    """All thumbnails [side, side, 3] in rows, as many in a row as there are rows."""
-    columns, side = int(np.ceil(np.sqrt(len(thumbnails)))), len(thumbnails[0])
-    sheet = np.zeros((columns * side, columns * side, 3), np.uint8)
-    for i, thumbnail in enumerate(thumbnails):
-        top, left = (side * place for place in divmod(i, columns))
-        sheet[top : top + side, left : left + side] = thumbnail
-    return Image.fromarray(sheet)
+def _thumbnails(images: Images, chosen: np.ndarray, side: int) -> Iterator[np.ndarray]:
+    """Images resized to [side, side, 3]."""
+    for i in range(0, len(chosen), _AT_ONCE):
+        for pixels in np.asarray(images[chosen[i : i + _AT_ONCE]]):
+            yield as_rgb(shaped(pixels, (side, side, pixels.shape[2])))
+
+
+def _sprite(thumbnails: list[np.ndarray]) -> Image.Image:
+    """All thumbnails in rows, as many in a row as there are rows, on black."""
+    from skimage.util import montage
+
+    return Image.fromarray(montage(np.stack(thumbnails), fill=[0, 0, 0], channel_axis=-1))

@@ -8,14 +8,19 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
 from semisup.config import Recipe
+from semisup.data.labeled_data import LabeledData
 from semisup.evaluation import label_free
-from semisup.evaluation.metrics import Report, predict
-from semisup.experiment import Experiment
+from semisup.evaluation.metrics import Evaluation, predict
+from semisup.evaluation.names import printable
 from semisup.losses import association
 from semisup.models.associative_model import AssociativeModel
-from semisup.visualization import figures
-from semisup.visualization.mistakes_figure import mistakes_figure
-from semisup.visualization.neighbors_figure import neighbours_figure
+from semisup.visualization.paper_figures import (
+    WalkSample,
+    association_figure,
+    mistakes_figure,
+    neighbors_figure,
+)
+from semisup.visualization.plots import confusion_figure, to_pixels
 
 _COMPARED = (
     "dataset",
@@ -42,7 +47,7 @@ def write_settings(recipe: Recipe) -> None:
     """
     settings, default = dataclasses.asdict(recipe), dataclasses.asdict(Recipe())
     shown = {
-        name: str(value) if value is None else value
+        name: value if isinstance(value, int | float) else printable(str(value))
         for name, value in settings.items()
         if name in _COMPARED or value != default[name]
     }
@@ -64,42 +69,50 @@ def write_label_free(step: int, scores: Mapping[str, float]) -> None:
         tf.summary.scalar(f"label_free/{name.removeprefix(label_free.PREFIX)}", value, step)
 
 
-def write_end(step: int, setup: Experiment) -> None:
-    """Figures 3 and 4, which cost some seconds: at the end of a run only."""
-    logits = predict(setup.model, setup.dataset.test_images).logits
-    mistakes = mistakes_figure(setup.dataset, setup.split, logits)
-    tf.summary.image("mistakes", figures.to_pixels(mistakes), step)
-    neighbours = neighbours_figure(setup.model, setup.dataset, setup.split)
-    tf.summary.image("neighbours", figures.to_pixels(neighbours), step)
-
-
 def write_evaluation(
     step: int,
-    report: Report,
+    evaluation: Evaluation,
     model: AssociativeModel,
-    sample: figures.WalkSample,
-    probe: figures.WalkSample,
+    sample: WalkSample,
+    histograms: WalkSample,
 ) -> None:
     """Test errors, the confusion matrix, figure 2 and histograms.
 
     Args:
         step: the training step.
-        report: the evaluation.
+        evaluation: of the model on the test images.
         model: the model as it is now.
         sample: a few images to draw walks on.
-        probe: more images, for the histograms.
+        histograms: more images, for the histograms of embeddings and visits.
     """
+    report = evaluation.report
     tf.summary.scalar("test/error", report.error, step)
     for name, error in zip(report.class_names, report.error_per_class, strict=True):
         if np.isfinite(error):
-            tf.summary.scalar(f"test_error_per_class/{name}", error, step)
-    confusion = figures.confusion_figure(report, f"step {step}: test error {report.error:.2f} %")
-    tf.summary.image("confusion_matrix", figures.to_pixels(confusion), step)
-    walks = figures.association_figure({f"associations at step {step}": model}, sample)
-    tf.summary.image("associations", figures.to_pixels(walks), step)
+            tf.summary.scalar(f"test_error_per_class/{printable(name)}", error, step)
+    confusion = confusion_figure(report, f"step {step}: test error {report.error:.2f} %")
+    tf.summary.image("confusion_matrix", to_pixels(confusion), step)
+    walks = association_figure({f"associations at step {step}": model}, sample)
+    tf.summary.image("associations", to_pixels(walks), step)
 
-    A, B = (predict(model, images).embeddings for images in probe)
+    A, B = (predict(model, images).embeddings for images in histograms)
     P_visit = association.p_visit(association.walk(A, B, model.similarity).P_ab)
     tf.summary.histogram("walk/visit_probability", P_visit, step)
     tf.summary.histogram("embedding/labelled", A, step)
     tf.summary.histogram("embedding/unlabelled", B, step)
+
+
+def write_end(
+    step: int, data: LabeledData, model: AssociativeModel, evaluation: Evaluation
+) -> None:
+    """Figures 3 and 4, which cost some seconds: at the end of a run only.
+
+    Args:
+        step: the training step.
+        data: what the model was trained and evaluated on.
+        model: the trained model, which embeds some unlabelled images.
+        evaluation: of the model on the test images.
+    """
+    tf.summary.image("mistakes", to_pixels(mistakes_figure(data, evaluation)), step)
+    neighbors = neighbors_figure(model, data, evaluation)
+    tf.summary.image("neighbours", to_pixels(neighbors), step)

@@ -1,0 +1,119 @@
+"""The paper's figure 2: walks from labelled images to unlabelled ones and back."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from semisup.data.labeled_data import LabeledData
+from semisup.evaluation.metrics import predict
+from semisup.losses import association
+from semisup.models.associative_model import AssociativeModel
+from semisup.visualization.plots import GREEN, RED
+from semisup.visualization.text import plain
+
+_WIDTH = 13.0  # of a picture, in inches
+
+
+class WalkSample(NamedTuple):
+    """A few images to show walks on: A [n, H, W, C] labelled, B [m, H, W, C] unlabelled."""
+
+    A: np.ndarray
+    B: np.ndarray
+
+
+def choose_walk_sample(
+    data: LabeledData, per_class: int = 2, unlabeled: int = 40, classes: int = 10
+) -> WalkSample:
+    """Choose images for `association_figure`, the same at every call.
+
+    Args:
+        data: where from.
+        per_class: labelled images of each class (the paper's figure 2 has 2).
+        unlabeled: unlabelled images at most. They are put in the order of their true
+            classes, where the data set knows those, so that right walks run straight.
+        classes: of this many classes at most.
+    """
+    dataset, split, labels = data.dataset, data.split, data.labeled_labels
+    rows = [split.labeled[labels == c][:per_class] for c in np.unique(labels)[:classes]]
+    random = np.random.default_rng(0)
+    drawn = random.choice(split.unlabeled, min(unlabeled, len(split.unlabeled)), replace=False)
+    if dataset.unlabeled_images is None:
+        drawn = drawn[np.argsort(dataset.train_labels[drawn], kind="stable")]
+    return WalkSample(
+        np.asarray(dataset.train_images[np.concatenate(rows)]),
+        np.asarray(dataset.unlabeled_pool[drawn]),
+    )
+
+
+def association_figure(
+    models: Mapping[str, AssociativeModel], sample: WalkSample, title: str = ""
+) -> Figure:
+    """The paper's figure 2: walks A -> B -> A; the darker a line, the likelier the step.
+
+    Args:
+        models: whose embeddings to walk on; each gets a panel under its title, for
+            instance one before and one after training.
+        sample: the images to walk on, from `choose_walk_sample`.
+        title: stands above all.
+    """
+    figure = Figure(figsize=(_WIDTH, 5.1 * len(models)), layout="constrained")
+    if title:
+        figure.suptitle(title, fontsize=14, **plain())
+    for row, (name, model) in enumerate(models.items(), start=1):
+        axes = figure.add_subplot(len(models), 1, row)
+        axes.set_title(name, fontsize=13, **plain())
+        _draw_walks(axes, model, sample)
+    return figure
+
+
+def _draw_walks(axes: matplotlib.axes.Axes, model: AssociativeModel, sample: WalkSample) -> None:
+    A, B = (predict(model, images).embeddings for images in sample)
+    walk = association.walk(A, B, model.similarity)
+    x_a, x_b = ((np.arange(len(images)) + 0.5) * _WIDTH / len(images) for images in sample)
+    size = 0.92 * _WIDTH / max(len(A), len(B), 16)
+    top, middle, bottom = 4.4, 2.2, 0.0
+    for name, images, x, y, colour in (
+        ("A", sample.A, x_a, top, GREEN),
+        ("B", sample.B, x_b, middle, RED),
+        ("A", sample.A, x_a, bottom, GREEN),
+    ):
+        axes.text(-0.25, y, name, color=colour, fontsize=14, ha="center", va="center")
+        for image, centre in zip(images, x, strict=True):
+            extent = (centre - size / 2, centre + size / 2, y - size / 2, y + size / 2)
+            axes.imshow(_inked(image, colour), extent=extent, interpolation="nearest", zorder=2)
+    gap = 0.6 * size
+    _draw_steps(axes, x_a, x_b, top - gap, middle + gap, np.asarray(walk.P_ab))
+    _draw_steps(axes, x_b, x_a, middle - gap, bottom + gap, np.asarray(walk.P_ba))
+    axes.set(xlim=(-0.45, _WIDTH + 0.1), ylim=(bottom - size, top + size), aspect="equal")
+    axes.set_axis_off()
+
+
+def _inked(image: np.ndarray, colour: str) -> np.ndarray:
+    """A grey image as coloured ink on white; an RGB image in a frame of the colour."""
+    pixels = image.astype(np.float32) / 255.0
+    rgb = np.array(matplotlib.colors.to_rgb(colour), np.float32)
+    if image.shape[-1] == 1:
+        return 1.0 - pixels * (1.0 - rgb)
+    framed = np.broadcast_to(rgb, (*(n + 4 for n in image.shape[:2]), 3)).copy()
+    framed[2:-2, 2:-2] = pixels
+    return framed
+
+
+def _draw_steps(
+    axes: matplotlib.axes.Axes,
+    x_from: np.ndarray,
+    x_to: np.ndarray,
+    y_from: float,
+    y_to: float,
+    P: np.ndarray,
+) -> None:
+    """A line for each step; its darkness is the step's probability, P [from, to]."""
+    i, j = np.nonzero(P > 0.01)  # fainter ones can't be seen, only slow the drawing
+    if len(i) == 0:
+        return
+    lines = [[(x_from[a], y_from), (x_to[b], y_to)] for a, b in zip(i, j, strict=True)]
+    axes.add_collection(LineCollection(lines, colors="black", alpha=P[i, j], lw=1.1, zorder=1))
