@@ -7,12 +7,14 @@ Images are uint8 or float [batch, H, W, C] in [0, 255]; the ops compute in float
 
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 
+import keras
 import tensorflow as tf
 
 from semisup.errors import InputError
 
-Seed = tf.Tensor  # integers [2]
+Seed: TypeAlias = tf.Tensor  # integers [2]
 Augmentation = Callable[[tf.Tensor, Seed], tf.Tensor]
 
 
@@ -31,13 +33,10 @@ def warp(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
         float32 [batch, H, W, C].
     """
     zeros = tf.zeros([tf.shape(transforms)[0], 2], tf.float32)
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.cast(images, tf.float32),
-        transforms=tf.concat([tf.reshape(transforms, [-1, 6]), zeros], axis=1),
-        output_shape=tf.shape(images)[1:3],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
+    return keras.ops.image.affine_transform(
+        tf.cast(images, tf.float32),
+        tf.concat([tf.reshape(transforms, [-1, 6]), zeros], axis=1),
+        data_format="channels_last",
     )
 
 
@@ -173,8 +172,7 @@ class _Draw:
         return tf.random.experimental.stateless_fold_in(self.seed, self.streams)
 
     def uniform(self, low: float, high: float, *shape: int) -> tf.Tensor:
-        shape = [self.batch, *shape]
-        return tf.random.stateless_uniform(shape, self._next(), low, high)
+        return tf.random.stateless_uniform([self.batch, *shape], self._next(), low, high)
 
     def normal(self, deviation: float, *shape: int) -> tf.Tensor:
         return tf.random.stateless_normal([self.batch, *shape], self._next(), stddev=deviation)
@@ -227,8 +225,8 @@ def augment_stl10(images: tf.Tensor, seed: Seed) -> tf.Tensor:
     scale = 1.0 - draw.uniform(0.0, 0.2)
     flip = tf.where(draw.chance(0.5), -1.0, 1.0)
     zoom = tf.linalg.diag(tf.stack([scale * flip, scale], axis=1))
-    room = (1.0 - scale)[:, None] * tf.constant([width / 2, height / 2], tf.float32)
-    shifts = draw.uniform(-1.0, 1.0, 2) * room
+    margin = (1.0 - scale)[:, None] * tf.constant([width / 2, height / 2], tf.float32)
+    shifts = draw.uniform(-1.0, 1.0, 2) * margin
     matrices = rotations(draw.uniform(-10.0, 10.0)) @ zoom
     warped = warp(images, about_centre(matrices, shifts, height, width))
     brightness, saturation = draw.uniform(-0.25, 0.25), draw.uniform(0.5, 1.2)

@@ -1,8 +1,8 @@
 """The data sets by name: one entry each, and all that follows from it.
 
 To add one, write a function from a folder to a `Dataset` in `semisup/data/sources` and an entry
-here. The help of `--dataset` and `--data_dir`, the augmentation of `--augmentation=true` and the
-folders that `scripts/reproduce.py` looks into follow from the entry.
+here. The help of the settings `dataset` and `data_dir`, the augmentation that `augmentation=true`
+stands for and the folders that `scripts/reproduce.py` looks into follow from the entry.
 
 Nothing heavy is imported before a data set is loaded, since `semisup-train --help` reads this.
 """

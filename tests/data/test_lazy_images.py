@@ -79,7 +79,7 @@ def test_image_files_of_a_target_join_a_source_in_memory(folder, monkeypatch, tm
         unsup_batch_size=4,
     )  # fmt: skip
     expected = batches(recipe, 1)
-    monkeypatch.setattr(lazy_images, "memory_for_images", lambda: 6000)  # room for the .npz
+    monkeypatch.setattr(lazy_images, "memory_for_images", lambda: 6000)  # enough for the .npz
     np.testing.assert_array_equal(batches(recipe, 1)[0][0], expected[0][0])
 
 

@@ -23,12 +23,12 @@ def load_mnistm(data_dir: Path) -> Dataset:
     Raises:
         InputError: a file is missing or damaged.
     """
-    arrays = []
+    images, labels = {}, {}
     for split in ("train", "test"):
         path = data_dir / f"mnist_m_{split}_labels.txt"
         try:
             rows = [line.split() for line in path.read_text(encoding="ascii").splitlines() if line]
-            labels = np.array([int(digit) for _, digit in rows], np.int64)
+            labels[split] = np.array([int(digit) for _, digit in rows], np.int64)
         except FileNotFoundError:
             raise InputError(f"there is no file {path}") from None
         except (ValueError, OverflowError) as error:
@@ -36,9 +36,10 @@ def load_mnistm(data_dir: Path) -> Dataset:
         if not rows:
             raise InputError(f"{path} names no image")
         folder = data_dir / f"mnist_m_{split}"
-        images = [as_rgb(read_image(folder / name, size=28)) for name, _ in rows]
-        arrays += [np.stack(images), labels]
-    return Dataset("mnistm", *arrays, DIGITS)
+        images[split] = np.stack([as_rgb(read_image(folder / name, size=28)) for name, _ in rows])
+    return Dataset(
+        "mnistm", images["train"], labels["train"], images["test"], labels["test"], DIGITS
+    )
 
 
 def make_mnistm_local(data_dir: Path | None) -> Dataset:
@@ -54,9 +55,9 @@ def make_mnistm_local(data_dir: Path | None) -> Dataset:
     photos = _photos()
     return Dataset(
         "mnistm_local",
-        blend(digits.train_images, photos, seed=0),
+        blend(np.asarray(digits.train_images), photos, seed=0),
         digits.train_labels,
-        blend(digits.test_images, photos, seed=1),
+        blend(np.asarray(digits.test_images), photos, seed=1),
         digits.test_labels,
         DIGITS,
     )
@@ -75,7 +76,7 @@ def blend(digits: np.ndarray, photos: list[np.ndarray], seed: int) -> np.ndarray
     """
     random = np.random.default_rng(seed)
     count, height, width, _ = digits.shape
-    which = random.integers(len(photos), size=count)
+    which: np.ndarray = random.integers(len(photos), size=(count,))
     blended = np.empty((count, height, width, 3), np.uint8)
     for i, photo in enumerate(photos[w] for w in which):
         top = random.integers(photo.shape[0] - height + 1)

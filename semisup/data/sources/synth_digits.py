@@ -28,7 +28,7 @@ _FONTS = (
     "cmr10", "cmss10", "cmtt10", "cmb10",
 )  # fmt: skip
 
-# The least difference of the mean brightness of a digit and its ground, of 255.
+# The smallest difference in mean brightness between a digit and its ground, of 255.
 _CONTRAST = 50
 
 
@@ -88,7 +88,7 @@ def _colours(random: np.random.Generator) -> list[tuple[int, int, int]]:
     while True:
         colours = random.integers(0, 256, size=(3, 3))
         if abs(colours[0].mean() - colours[1].mean()) >= _CONTRAST:
-            return [tuple(map(int, colour)) for colour in colours]
+            return [(int(red), int(green), int(blue)) for red, green, blue in colours]
 
 
 @cache
