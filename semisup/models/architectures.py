@@ -148,8 +148,8 @@ def build(
             "keras:MobileNetV2" and the like, or the path of a .keras file.
         image_shape: (height, width, channels).
         emb_size: size of the embedding; None for the architecture's own.
-        l2_weight: as the paper counts it, see `l2`; None for the architecture's own. Of
-            other people's networks, that of the dense layer on top.
+        l2_weight: as the paper counts it, see `l2`; None for the architecture's own. For a
+            backbone, that of the dense layer on top.
         weights: first weights of a network of keras.applications.
 
     Raises:
@@ -162,7 +162,7 @@ def build(
         known = (*ARCHITECTURES, f"{backbones.PREFIX}NAME", f"PATH{backbones.ENDING}")
         raise InputError(f"unknown architecture {name!r}; known: {', '.join(known)}")
     if weights != backbones.NO_WEIGHTS:
-        raise InputError(f"--weights={weights} is for --architecture=keras:NAME, not for {name}")
+        raise InputError(f"`weights={weights}` is for `architecture=keras:NAME`, not for {name}")
     given = {"emb_size": emb_size, "l2_weight": l2_weight}
     smallest = 17 if name.startswith("stl10") else 8
     if min(image_shape[:2]) < smallest:

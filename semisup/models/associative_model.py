@@ -15,11 +15,14 @@ from keras import ops
 from semisup.errors import InputError
 from semisup.losses import association, pseudo_labels
 from semisup.models import architectures
+from semisup.models.labels import check_labels, has_both, labeled_and_unlabeled
 from semisup.optimizers import schedules
 from semisup.runtime import distribution
 
 Tensor = Any
-Weight = float | Callable[[Any], Any]
+
+# A number, or its value at a training step.
+Schedule = float | Callable[[Any], Any]
 
 # The paper's L2 weight of the layer from embedding to logits; the authors' code agrees.
 CLASSIFIER_L2 = 1e-4
@@ -29,7 +32,10 @@ _WALK_METRICS = ("walker_loss", "visit_loss", "p_correct", "estimated_accuracy",
 
 _WEIGHTS = ("walker_weight", "visit_weight", "logit_weight", "pseudo_label_weight")
 
-# Evaluation does not know these.
+# Arguments that may be Keras objects.
+_SERIALIZED = ("network", *_WEIGHTS, "temperature")
+
+# Not reported by `evaluate`, which takes no walk.
 _OF_TRAINING = (*_WALK_METRICS, "pseudo_label_loss")
 
 
@@ -54,11 +60,11 @@ class AssociativeModel(keras.Model):
     A Keras callback that watches one of these needs its mode, for instance
     EarlyStopping("val_error", mode="min").
 
-    Metrics given to `compile` see the labelled rows' labels and logits only.
-    Large batches are walked over in blocks (`association.block_size_for`) if their size is known
-    when the graph is made: give `tf.data` a `drop_remainder`.
+    Metrics given to `compile` are computed on the labelled rows only. Large batches are walked
+    over in blocks (`association.block_size_for`) if their size is known when the graph is
+    made: give `tf.data` a `drop_remainder`.
 
-    `evaluate` takes no walk. Give it labelled images: it passes over rows with -1, but
+    `evaluate` takes no walk. Give it labelled images: it ignores rows with -1, but
     Keras counts them in the mean of "loss".
 
     Args:
@@ -72,26 +78,29 @@ class AssociativeModel(keras.Model):
         pseudo_label_weight: weight of `pseudo_labels.pseudo_label_loss` on the unlabelled
             rows, likewise; not in the paper. The number 0 leaves it out, at no cost.
         similarity: "dot", "cosine" or "euclidean"; see `association.similarity`.
+        temperature: what the similarities are divided by: a number above 0, or a Keras schedule
+            of the training step whose values are above 0.
         label_smoothing: see `association.classification_loss`.
         virtual_embeddings: this many trainable vectors join A, each as a class of its
-            own, so that unlabelled images of no labelled class have somewhere to go.
+            own, to which unlabelled images of no labelled class can be associated.
         separate_batches: pass A and B through the network one after the other, so
-            that batch norm takes each one's statistics by itself.
+            that batch norm normalises each by its own statistics.
         association_scope: under a `tf.distribute` strategy, whether the losses are those of
             the whole batch ("global") or the mean of those of each replica's share alone
-            ("replica"). No difference on one device. See `semisup.runtime.distribution`. `fit` gives
-            each replica a run of consecutive rows, so for "replica" its batches must have A
-            and B mixed, which those of `association_batches` have not.
+            ("replica"). No difference on one device. See `semisup.runtime.distribution`.
+            `fit` gives each replica consecutive rows, so for "replica" its batches must have A
+            and B mixed, unlike those of `association_batches`.
 
     Raises:
         InputError: the network's output is not [batch, D], the similarity or the scope is
-            unknown, a weight is negative, or the label smoothing is not in [0, 1).
+            unknown, a weight is negative, the temperature is not above 0, or the label smoothing
+            is not in [0, 1).
 
     Example:
         >>> digits = semisup.load_dataset("mnist5k")
-        >>> labelled = semisup.choose_split(digits, sup_per_class=10).labeled
+        >>> labeled = semisup.choose_split(digits, sup_per_class=10).labeled
         >>> batches = semisup.association_batches(
-        ...     digits.train_images[labelled], digits.train_labels[labelled], digits.train_images
+        ...     digits.train_images[labeled], digits.train_labels[labeled], digits.train_images
         ... )
         >>> model = semisup.AssociativeModel(semisup.mnist_model(), num_classes=10)
         >>> model.compile("adam")
@@ -106,11 +115,12 @@ class AssociativeModel(keras.Model):
         network: keras.Model,
         num_classes: int,
         *,
-        walker_weight: Weight = 1.0,
-        visit_weight: Weight = 1.0,
-        logit_weight: Weight = 1.0,
-        pseudo_label_weight: Weight = 0.0,
+        walker_weight: Schedule = 1.0,
+        visit_weight: Schedule = 1.0,
+        logit_weight: Schedule = 1.0,
+        pseudo_label_weight: Schedule = 0.0,
         similarity: str = "dot",
+        temperature: Schedule = 1.0,
         label_smoothing: float = 0.0,
         virtual_embeddings: int = 0,
         separate_batches: bool = False,
@@ -119,29 +129,29 @@ class AssociativeModel(keras.Model):
         **kwargs: Any,
     ):
         association.check_metric(similarity)
+        temperature = temperature if callable(temperature) else float(temperature)
+        association.check_temperature(temperature)
         distribution.check_scope(association_scope)
         if not 0 <= label_smoothing < 1:
-            raise InputError(f"label_smoothing is {label_smoothing}; it must be in [0, 1)")
+            raise InputError(f"`label_smoothing` is {label_smoothing}; it must be in [0, 1)")
         super().__init__(name=name, **kwargs)
         self.network = network
         self.num_classes = num_classes
+        weights = (walker_weight, visit_weight, logit_weight, pseudo_label_weight)
         self.loss_schedules = {
             name: weight if callable(weight) else schedules.Envelope(float(weight))
-            for name, weight in zip(
-                _WEIGHTS,
-                (walker_weight, visit_weight, logit_weight, pseudo_label_weight),
-                strict=True,
-            )
+            for name, weight in zip(_WEIGHTS, weights, strict=True)
         }
-        # Known when the graph is made, so that a loss of no weight takes no time.
+        # Known when the graph is made, so that a loss without a weight takes no time.
         pseudo_label_schedule = self.loss_schedules["pseudo_label_weight"]
         self.uses_pseudo_labels = getattr(pseudo_label_schedule, "final_weight", None) != 0
         self.similarity = similarity
+        self.temperature = temperature
         self.label_smoothing = label_smoothing
         self.virtual_embeddings = virtual_embeddings
         self.separate_batches = separate_batches
         self.association_scope = association_scope
-        # The number of labelled rows differs from batch to batch, which XLA can't have.
+        # The number of labelled rows differs from batch to batch, which XLA does not support.
         self.supports_jit = False
         # float32 under any precision policy: logits and losses need its range.
         self.classifier = keras.layers.Dense(
@@ -191,7 +201,7 @@ class AssociativeModel(keras.Model):
     def train_step(self, data: Any) -> dict[str, Tensor]:
         if self.separate_batches:
             images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-            _check_labels(labels)
+            check_labels(labels)
             data = ((images, labels), labels, sample_weight)
         return super().train_step(data)
 
@@ -227,38 +237,28 @@ class AssociativeModel(keras.Model):
         if training and self.association_scope == "global":
             batch_size *= distribution.replicas()
             y, y_pred = distribution.gathered(y), distribution.gathered(y_pred)
-        labelled, unlabelled = _rows(y)
-        with keras.name_scope("labelled"):
-            labels = ops.take(ops.reshape(y, [-1]), labelled)
-            A = ops.take(y_pred["embedding"], labelled, axis=0)
-            logits = ops.take(y_pred["logits"], labelled, axis=0)
+        labeled, unlabeled = labeled_and_unlabeled(y)
+        with keras.name_scope("labeled"):
+            labels = ops.take(ops.reshape(y, [-1]), labeled)
+            A, logits = _rows_of(y_pred, labeled)
         classification = association.classification_loss(logits, labels, self.label_smoothing)
         with keras.name_scope("l2_loss"):
             l2_loss = sum(self.losses, start=ops.zeros([], "float32"))
         with keras.name_scope("metrics"):
-            self.means["classification_loss"].update_state(
-                classification, ops.cast(ops.shape(labelled)[0], "float32")
-            )
+            count = ops.cast(ops.shape(labeled)[0], "float32")
+            self.means["classification_loss"].update_state(classification, count)
             self.means["l2_loss"].update_state(l2_loss)
         weights = self.loss_weights_now()
         if not training:
             return (weights["logit_weight"] * classification + l2_loss) / distribution.replicas()
 
-        with keras.name_scope("unlabelled"):
-            B = ops.take(y_pred["embedding"], unlabelled, axis=0)
-        if self.virtual_embeddings:
-            A = ops.concatenate([A, self.virtual])
-            own_classes = self.num_classes + ops.arange(self.virtual_embeddings)
-            labels = ops.concatenate([labels, ops.cast(own_classes, labels.dtype)])
+        with keras.name_scope("unlabeled"):
+            B, logits_of_B = _rows_of(y_pred, unlabeled)
         # How many rows have labels is known to the graph only; half of them make most steps.
         block_size = association.block_size_for(batch_size // 2, batch_size // 2)
-        # Without both A and B there is no walk, and nothing to learn from one.
-        walked = _any(labelled) * _any(unlabelled)
-        walker, visit = self._walk(A, B, labels, walked, block_size)
-        pseudo_label = 0.0
-        if self.uses_pseudo_labels:
-            logits_of_B = ops.take(y_pred["logits"], unlabelled, axis=0)
-            pseudo_label = self._pseudo_label(A, B, labels, logits_of_B, walked, block_size)
+        walker, visit, pseudo_label = self._walk(
+            A, B, labels, logits_of_B, has_both(labeled, unlabeled), block_size
+        )
         with keras.name_scope("total_loss"):
             total = association.total_loss(
                 walker, visit, classification, pseudo_label=pseudo_label, **weights
@@ -272,10 +272,10 @@ class AssociativeModel(keras.Model):
         y_pred: dict[str, Tensor],
         sample_weight: Tensor = None,
     ) -> dict[str, Tensor]:
-        labelled, _ = _rows(y)
+        labeled, _ = labeled_and_unlabeled(y)
         with keras.name_scope("metrics"):
-            labels = ops.take(ops.reshape(y, [-1]), labelled)
-            logits = ops.take(y_pred["logits"], labelled, axis=0)
+            labels = ops.take(ops.reshape(y, [-1]), labeled)
+            logits = ops.take(y_pred["logits"], labeled, axis=0)
             wrong = ops.not_equal(ops.argmax(logits, axis=1), ops.cast(labels, "int32"))
             self.means["error"].update_state(100.0 * ops.cast(wrong, "float32"))
             return super().compute_metrics(x, labels, logits, sample_weight)
@@ -285,6 +285,12 @@ class AssociativeModel(keras.Model):
         step = self.optimizer.iterations
         return {name: schedule(step) for name, schedule in self.loss_schedules.items()}
 
+    def temperature_now(self) -> float | Tensor:
+        """The temperature at the optimizer's current step; a number if it is constant."""
+        if callable(self.temperature):
+            return self.temperature(self.optimizer.iterations)
+        return self.temperature
+
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         return {
@@ -293,6 +299,7 @@ class AssociativeModel(keras.Model):
             "num_classes": self.num_classes,
             **{name: serialize(schedule) for name, schedule in self.loss_schedules.items()},
             "similarity": self.similarity,
+            "temperature": serialize(self.temperature),
             "label_smoothing": self.label_smoothing,
             "virtual_embeddings": self.virtual_embeddings,
             "separate_batches": self.separate_batches,
@@ -301,39 +308,23 @@ class AssociativeModel(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "AssociativeModel":
-        for name in ("network", *_WEIGHTS):
-            config[name] = keras.saving.deserialize_keras_object(
-                config[name], custom_objects=custom_objects
-            )
-        return cls(**config)
+        # A model that was saved before there was a temperature has none in its config.
+        serialized = {name: config[name] for name in _SERIALIZED if name in config}
+        objects = keras.saving.deserialize_keras_object(serialized, custom_objects=custom_objects)
+        return cls(**{**config, **objects})
 
     def _check_arguments(self, y: Tensor, sample_weight: Tensor) -> None:
         """Raises InputError if Keras was given what this model has no use for."""
         if sample_weight is not None:
             raise InputError("AssociativeModel takes no sample weights or class weights")
-        _check_labels(y)
-        if len(y.shape) > 2 or (len(y.shape) == 2 and y.shape[1] != 1):
-            raise InputError(
-                f"labels must be integers [batch], -1 for none, but have shape {tuple(y.shape)}; "
-                "turn one-hot labels into numbers with argmax"
-            )
+        check_labels(y)
         if getattr(self, "loss", None) is not None:
             raise InputError(
-                "AssociativeModel has its own losses: leave out loss= in compile() and set "
-                "walker_weight, visit_weight and logit_weight in the constructor"
+                "AssociativeModel has its own losses: leave out `loss` in compile() and set "
+                "`walker_weight`, `visit_weight` and `logit_weight` in the constructor"
             )
 
     def _walk(
-        self, A: Tensor, B: Tensor, labels: Tensor, walked: Tensor, block_size: int
-    ) -> tuple[Tensor, Tensor]:
-        """Walker and visit loss, and all statistics of the walk to their metrics."""
-        losses = association.association_losses(A, B, labels, self.similarity, block_size)
-        with keras.name_scope("metrics"):
-            for name, value in zip(_WALK_METRICS, losses, strict=True):
-                self.means[name].update_state(value, walked)
-        return walked * losses.walker, walked * losses.visit
-
-    def _pseudo_label(
         self,
         A: Tensor,
         B: Tensor,
@@ -341,47 +332,58 @@ class AssociativeModel(keras.Model):
         logits_of_B: Tensor,
         walked: Tensor,
         block_size: int,
-    ) -> Tensor:
-        """The loss on the labels that the walk gives to B, and to its metric."""
-        mass = pseudo_labels.class_mass(A, B, labels, self.num_classes, self.similarity, block_size)
-        loss = walked * pseudo_labels.pseudo_label_loss(logits_of_B, mass)
+    ) -> tuple[Tensor, Tensor, Tensor | float]:
+        """The losses on the walk A -> B -> A, before weighting; updates its metrics.
+
+        Args:
+            A: labelled embeddings [N, D].
+            B: unlabelled embeddings [M, D].
+            labels: classes of A [N].
+            logits_of_B: class scores of B [M, classes].
+            walked: 1.0, or 0.0 if A or B has no rows: then there is no walk, and no loss.
+            block_size: see `association.association_losses`.
+
+        Returns:
+            Walker loss, visit loss and pseudo-label loss.
+        """
+        if self.virtual_embeddings:
+            A = ops.concatenate([A, self.virtual])
+            own_classes = self.num_classes + ops.arange(self.virtual_embeddings)
+            labels = ops.concatenate([labels, ops.cast(own_classes, labels.dtype)])
+        temperature = self.temperature_now()
+        losses = association.association_losses(
+            A, B, labels, self.similarity, block_size, temperature
+        )
         with keras.name_scope("metrics"):
-            self.means["pseudo_label_loss"].update_state(loss, walked)
-        return loss
+            for name, value in zip(_WALK_METRICS, losses, strict=True):
+                self.means[name].update_state(value, walked)
+        pseudo_label = 0.0
+        if self.uses_pseudo_labels:
+            mass = pseudo_labels.class_mass(
+                A, B, labels, self.num_classes, self.similarity, block_size, temperature
+            )
+            pseudo_label = walked * pseudo_labels.pseudo_label_loss(logits_of_B, mass)
+            with keras.name_scope("metrics"):
+                self.means["pseudo_label_loss"].update_state(pseudo_label, walked)
+        return walked * losses.walker, walked * losses.visit, pseudo_label
 
     def _embed_apart(self, images: Tensor, labels: Tensor, training: bool | None) -> Tensor:
         """Embeddings in the batch's order, A and B each passed through the network alone."""
-        labelled, unlabelled = _rows(labels)
+        labeled, unlabeled = labeled_and_unlabeled(labels)
 
         def apart() -> Tensor:
             parts = [
                 self.network(ops.take(images, rows, axis=0), training=training)
-                for rows in (labelled, unlabelled)
+                for rows in (labeled, unlabeled)
             ]
-            order = ops.argsort(ops.concatenate([labelled, unlabelled]))
+            order = ops.argsort(ops.concatenate([labeled, unlabeled]))
             return ops.take(ops.concatenate(parts), order, axis=0)
 
         # Batch norm over no images would be NaN for good.
-        both = _any(labelled) * _any(unlabelled) > 0
+        both = has_both(labeled, unlabeled) > 0
         return ops.cond(both, apart, lambda: self.network(images, training=training))
 
 
-def _check_labels(labels: Tensor) -> None:
-    if labels is None:
-        raise InputError(
-            "there are no labels: AssociativeModel takes pairs (images, labels), in training with "
-            "-1 for none"
-        )
-
-
-def _rows(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Indices of the labelled rows and of the unlabelled ones."""
-    with keras.name_scope("rows"):
-        labels = ops.reshape(labels, [-1])
-        return ops.nonzero(labels >= 0)[0], ops.nonzero(labels < 0)[0]
-
-
-def _any(rows: Tensor) -> Tensor:
-    """1.0 if there are any rows, else 0.0."""
-    with keras.name_scope("any"):
-        return ops.cast(ops.shape(rows)[0] > 0, "float32")
+def _rows_of(outputs: dict[str, Tensor], rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Embeddings and logits of some rows of what `call` returned."""
+    return ops.take(outputs["embedding"], rows, axis=0), ops.take(outputs["logits"], rows, axis=0)

@@ -1,4 +1,4 @@
-"""Other people's networks as embeddings: `keras.applications`, and saved Keras models.
+"""Backbones: `keras.applications` and saved Keras models as networks to embeddings.
 
     keras:MobileNetV2      any name in keras.applications, without its classifier
     PATH.keras             a saved model from images to embeddings
@@ -27,8 +27,8 @@ NO_WEIGHTS, IMAGENET = "none", "imagenet"
 EMB_SIZE = 128
 
 # Some applications average their batch statistics over thousands of steps (MobileNetV2: 0.999).
-# From random weights, a run of hundreds of steps would be judged by statistics that are mostly
-# still those of the first step.
+# From random weights, a run of hundreds of steps would be evaluated with statistics that are
+# mostly still those of the first step.
 _MOMENTUM = 0.9
 
 
@@ -52,14 +52,14 @@ def build(
         emb_size: size of a dense layer on top, without activation. By default 128 on an
             application, and none on a saved model, whose output is the embedding.
         weights: the first weights of an application: "none" (random), "imagenet"
-            (downloaded by Keras), or a .weights.h5 file of it, without its classifier.
+            (downloaded by Keras), or its .weights.h5 file, without the classifier.
         regularizer: of the dense layer's weights.
 
     Returns:
         A model with the application or the saved model as a nested model.
 
     Raises:
-        InputError: there is no such network or file, its weights can't be had or do not
+        InputError: there is no such network or file, its weights can't be loaded or do not
             fit, or the images do not.
     """
 
@@ -72,7 +72,7 @@ def build(
         embedding = on_top(features, emb_size or EMB_SIZE)
         return keras.Model(images, embedding, name=name.removeprefix(PREFIX))
     if weights != NO_WEIGHTS:
-        raise InputError(f"{name} brings its own weights; leave out --weights={weights}")
+        raise InputError(f"{name} brings its own weights; leave out `weights={weights}`")
     features = _saved_model(Path(name).expanduser(), images)
     embedding = features if emb_size is None else on_top(features, emb_size)
     return keras.Model(images, embedding, name="saved")
@@ -97,7 +97,7 @@ def load_model(path: Path) -> keras.Model:
 
 
 def _application(name: str, images: keras.KerasTensor, weights: str) -> keras.KerasTensor:
-    """What a network of keras.applications makes of the images, [batch, features]."""
+    """Features of the images by a network of keras.applications, [batch, features]."""
     if name not in names():
         raise InputError(
             f"unknown keras.applications network {name!r}; known: {', '.join(names())}"
@@ -116,12 +116,12 @@ def _application(name: str, images: keras.KerasTensor, weights: str) -> keras.Ke
         reason = " ".join(str(error).split())
         if weights == IMAGENET and "fetch" in reason:
             reason += (
-                "; without a connection, give a file of weights (--weights=FILE) or train from "
-                "random ones (--weights=none)"
+                "; without a connection, give a file of weights (`weights=FILE`) or train from "
+                "random ones (`weights=none`)"
             )
         elif "nput size" in reason or "input_shape" in reason:
-            reason += " (--new_size=N makes all images NxN)"
-        raise InputError(f"{PREFIX}{name} with --weights={weights}: {reason}") from None
+            reason += " (`new_size=N` makes all images NxN)"
+        raise InputError(f"{PREFIX}{name} with `weights={weights}`: {reason}") from None
     if weights == NO_WEIGHTS:
         for layer in backbone.layers:
             if isinstance(layer, layers.BatchNormalization):
@@ -131,9 +131,9 @@ def _application(name: str, images: keras.KerasTensor, weights: str) -> keras.Ke
 
 
 def _saved_model(path: Path, images: keras.KerasTensor) -> keras.KerasTensor:
-    """What a saved model makes of the images."""
+    """The output of a saved model for the images."""
     if not path.is_file():
-        raise InputError(f"there is no file {path}, which --architecture names")
+        raise InputError(f"there is no file {path}, which `architecture` names")
     saved = load_model(path)
     # A run's own model.keras is a network with a classifier on top.
     saved = getattr(saved, "network", saved)
@@ -149,7 +149,7 @@ def _saved_model(path: Path, images: keras.KerasTensor) -> keras.KerasTensor:
         if want not in (None, have):
             raise InputError(
                 f"{path} takes images of {'x'.join(map(str, wanted[1:]))}, but these are "
-                f"{'x'.join(map(str, images.shape[1:]))}; --new_size=N makes all images NxN"
+                f"{'x'.join(map(str, images.shape[1:]))}; `new_size=N` makes all images NxN"
             )
     return saved(pixels)
 

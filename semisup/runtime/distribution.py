@@ -1,8 +1,8 @@
 """Many devices, one batch: each replica embeds its share, and the walk is over all shares.
 
 Every replica has the same weights. Of n replicas, each takes every n-th row of a batch, so that
-it has 1/n of each class's labelled images and of the unlabelled ones. Of several workers, each
-makes only its rows of a batch, which its replicas share.
+it has 1/n of each class's labelled images and of the unlabelled ones. Each of several workers
+makes only its own rows of a batch, which its replicas share.
 
 With the scope "global" the embeddings of all shares are gathered before the losses, so that
 every replica computes the losses of the whole batch. Those, divided by n, are what each
@@ -30,7 +30,7 @@ SCOPES = ("global", "replica")
 def check_scope(scope: str) -> None:
     """Raises InputError if there is no such association scope."""
     if scope not in SCOPES:
-        raise InputError(f"unknown association scope {scope!r}; known: {', '.join(SCOPES)}")
+        raise InputError(f"unknown `association_scope` {scope!r}; known: {', '.join(SCOPES)}")
 
 
 def strategy(name: str) -> tf.distribute.Strategy | None:
@@ -45,7 +45,7 @@ def strategy(name: str) -> tf.distribute.Strategy | None:
         InputError: there is no such strategy, or TF_CONFIG is missing or wrong.
     """
     if name not in STRATEGIES:
-        raise InputError(f"unknown --strategy {name!r}; known: {', '.join(STRATEGIES)}")
+        raise InputError(f"unknown `strategy` {name!r}; known: {', '.join(STRATEGIES)}")
     if name == "none":
         return None
     if name == "multi_worker":
@@ -54,22 +54,22 @@ def strategy(name: str) -> tf.distribute.Strategy | None:
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
-def check_shares(replicas: int, labelled: int, unlabelled: int) -> None:
-    """Raises InputError if a batch of so many images can't be shared out evenly.
+def check_shares(replicas: int, labeled: int, unlabeled: int) -> None:
+    """Raises InputError if this many images of a batch can't be divided evenly among replicas.
 
     Replicas with shares of several sizes would count their images differently.
     """
-    for kind, count in (("labelled", labelled), ("unlabelled", unlabelled)):
+    for kind, count in (("labelled", labeled), ("unlabelled", unlabeled)):
         if count % replicas != 0:
             raise InputError(
                 f"the {count} {kind} images of a batch can't be shared out evenly among {replicas} "
-                "devices; choose --sup_per_batch and --unsup_batch_size that are multiples of "
+                "devices; choose a `sup_per_batch` and an `unsup_batch_size` that are multiples of "
                 f"{replicas}"
             )
 
 
 def replicas() -> int:
-    """How many replicas share the batch; 1 without a strategy."""
+    """The number of replicas that share the batch; 1 without a strategy."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
@@ -87,7 +87,7 @@ def share(rows: tf.Tensor) -> tf.Tensor:
 def gathered(tensors: Any) -> Any:
     """The rows of all replicas, in the same order on each.
 
-    Differentiable: what every replica's loss says of a row is added up where it came from.
+    Differentiable: the gradients of all replicas' losses are added up at a row's own replica.
 
     Args:
         tensors: a tensor [n, ...], or a structure of such.
@@ -122,14 +122,14 @@ def mean(tensors: Any) -> Any:
 
 
 def synchronize_batch_norm(network: keras.Model) -> None:
-    """Have the network's batch norm take its statistics over all replicas, not over a share."""
+    """Make the network's batch norm take its statistics over all replicas, not over a share."""
     for layer in network._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True
 
 
 def take_over(source: keras.Model, target: keras.Model) -> None:
-    """Give `target`, a model on one device, weights and optimizer state of its like on many."""
+    """Copy weights and optimizer state from a model on many devices to the same one on one."""
     if source is target:
         return
     for ours, theirs in zip(

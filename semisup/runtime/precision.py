@@ -1,4 +1,4 @@
-"""In which precision a network computes. Association, softmax and losses are always float32."""
+"""The precision of a network's layers. Association, softmax and losses are always float32."""
 
 import platform
 from collections.abc import Iterator
@@ -25,18 +25,21 @@ _COMPUTE_CAPABILITY = (8, 0)
 
 
 def resolve(precision: str) -> str:
-    """The Keras dtype policy that a precision stands for on this machine.
+    """The Keras dtype policy of a precision on this machine.
 
     Args:
         precision: "float32"; "mixed_bfloat16" (weights float32, layers compute in
             bfloat16); "auto" for the latter where the GPU, or without one the
             processor, computes it faster than float32, else float32.
 
+    Returns:
+        "float32" or "mixed_bfloat16".
+
     Raises:
         InputError: the precision is unknown.
     """
     if precision not in PRECISIONS:
-        raise InputError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
+        raise InputError(f"unknown `precision` {precision!r}; known: {', '.join(PRECISIONS)}")
     if precision != "auto":
         return precision
     gpus = tf.config.list_physical_devices("GPU")
@@ -46,7 +49,7 @@ def resolve(precision: str) -> str:
 
 @contextmanager
 def policy(precision: str) -> Iterator[None]:
-    """Layers made inside compute in this precision; see `resolve`."""
+    """A context in which layers are made with this precision; see `resolve`."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(resolve(precision))
     try:
@@ -62,8 +65,9 @@ def _gpu_has_bfloat16(gpu: tf.config.PhysicalDevice) -> bool:
 
 def _processor_has_fast_bfloat16(cpuinfo: Path = processor.CPUINFO) -> bool:
     if platform.system() != "Linux":
-        return False  # no other system says it in a file; --precision=mixed_bfloat16 is left
-    said = processor.cpuinfo(cpuinfo)
-    flags = {*said.get("flags", "").split(), *said.get("Features", "").split()}  # x86's, and Arm's
-    vectors = said.get("vendor_id") == _AMD and _IN_VECTORS in flags
+        return False  # no other system has it in a file; there it takes precision="mixed_bfloat16"
+    properties = processor.cpuinfo(cpuinfo)
+    # x86's, and Arm's.
+    flags = {*properties.get("flags", "").split(), *properties.get("Features", "").split()}
+    vectors = properties.get("vendor_id") == _AMD and _IN_VECTORS in flags
     return vectors or bool(flags & _INSTRUCTIONS)

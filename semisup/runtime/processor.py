@@ -1,4 +1,4 @@
-"""What Linux says of this machine's processor."""
+"""The properties of this machine's processor, where Linux lists them."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ CPUINFO = Path("/proc/cpuinfo")
 
 
 def cpuinfo(path: Path = CPUINFO) -> dict[str, str]:
-    """Its properties by Linux's names for them, such as "model name" and "flags".
+    """Properties of the processor by Linux's names, such as "model name" and "flags".
 
-    All cores are taken to say the same. Empty on other systems, which have no such file.
+    All cores are assumed to have the same. Empty on other systems, which have no such file.
     """
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     pairs = (line.partition(":") for line in lines)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: alike everywhere, and put off where it is not safe to stop."""
+"""SIGINT (Ctrl-C) and SIGTERM: handled the same, and deferred where it is not safe to stop."""
 
 import signal
 import threading
@@ -8,19 +8,19 @@ from typing import Any
 
 
 class Stopped(KeyboardInterrupt):
-    """A run was stopped that had begun; what it had done is saved."""
+    """A signal stopped a run in training; its last step is saved."""
 
 
 def treat_alike() -> None:
-    """From now on SIGTERM raises KeyboardInterrupt, as SIGINT does."""
+    """Have SIGTERM raise KeyboardInterrupt, as SIGINT does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @contextmanager
 def immediate() -> Iterator[None]:
-    """Inside, SIGINT and SIGTERM end the process at once.
+    """A context in which SIGINT and SIGTERM end the process at once.
 
-    For a call that waits outside of Python, where it would not learn of them.
+    For a call that waits outside of Python, whose handlers would not run until it returns.
     """
     with _handled_by(signal.SIG_DFL):
         yield
@@ -28,13 +28,13 @@ def immediate() -> Iterator[None]:
 
 @contextmanager
 def deferred() -> Iterator[Callable[[], bool]]:
-    """Inside, SIGINT and SIGTERM do nothing but be remembered.
+    """A context in which SIGINT and SIGTERM are only recorded.
 
     An exception in the middle of a TensorFlow call can abort the whole process, with
     nothing saved.
 
     Yields:
-        A function that tells whether a signal has come.
+        A function that returns whether a signal was received.
     """
     received: list[int] = []
     with _handled_by(lambda number, _: received.append(number)):
@@ -43,7 +43,7 @@ def deferred() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def _handled_by(handler: Any) -> Iterator[None]:
-    """Inside, both signals are; outside the main thread they can't be had, and stay as they are."""
+    """Set both signals' handler; in threads other than the main one, which can't, do nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

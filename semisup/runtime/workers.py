@@ -1,8 +1,7 @@
 """Several processes, one run: the workers that TF_CONFIG names.
 
 All workers take the same steps, on the same weights. Only the chief evaluates, and writes to the
-run's folder, which all can read. The chief is TensorFlow's: the task of type "chief", or else
-worker 0.
+run's folder, which all can read. The chief is the task of type "chief", or else worker 0.
 """
 
 import json
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from absl import logging
 
 from semisup.errors import InputError, reason
 from semisup.runtime import signals
@@ -52,11 +52,11 @@ def join() -> tf.distribute.Strategy:
         addresses[kind][index]
     except (ValueError, KeyError, TypeError, IndexError):
         raise InputError(
-            "--strategy=multi_worker needs the environment variable TF_CONFIG, with an index of "
+            "`strategy=multi_worker` needs the environment variable TF_CONFIG, with an index of "
             f"its own for each worker, such as {_EXAMPLE}"
         ) from None
     if len(everyone) > 1:
-        print(f"Waiting until all {len(everyone)} workers of TF_CONFIG are there.", flush=True)
+        logging.warning("Waiting until all %d workers of TF_CONFIG are there.", len(everyone))
     try:
         with signals.immediate():
             return tf.distribute.MultiWorkerMirroredStrategy()
@@ -80,19 +80,19 @@ def place(strategy: tf.distribute.Strategy | None) -> tuple[int, int]:
 
 
 def any_of(strategy: tf.distribute.Strategy | None, flag: bool) -> bool:
-    """Whether `flag` is set in any worker. All must ask; all wait until the last one has."""
+    """Whether `flag` is set in any worker. All must call it; all wait for the last one."""
     if not _several(strategy):
         return flag
     return float(_sum(strategy, tf.constant(float(flag)))) > 0
 
 
 def wait_for_all(strategy: tf.distribute.Strategy | None) -> None:
-    """Go on when all workers have come here."""
+    """Wait until all workers call this."""
     any_of(strategy, False)
 
 
 def check_alike(strategy: tf.distribute.Strategy | None, values: Mapping[str, Any]) -> None:
-    """Stop unless every worker has the same values. All must ask.
+    """Check that every worker has the same values. All must call it.
 
     Raises:
         InputError: a value, which is named, is not what it is in another worker.
@@ -108,13 +108,13 @@ def check_alike(strategy: tf.distribute.Strategy | None, values: Mapping[str, An
         if len(set(found)) > 1:
             raise InputError(
                 f"{name} is {values[name]!r} here, but not in every worker; start all with the "
-                "same command, with a --logdir that all of them share"
+                "same command, with a `logdir` that all of them share"
             )
 
 
 @contextmanager
 def chief_first(strategy: tf.distribute.Strategy | None) -> Iterator[None]:
-    """What is inside is done by the chief, then by the others."""
+    """A context that the chief enters and leaves before the other workers enter."""
     if not is_chief(strategy):
         wait_for_all(strategy)
     yield
@@ -124,7 +124,7 @@ def chief_first(strategy: tf.distribute.Strategy | None) -> Iterator[None]:
 
 @contextmanager
 def folder_to_write(strategy: tf.distribute.Strategy | None, logdir: Path) -> Iterator[Path]:
-    """Where this worker may write a checkpoint: the run's folder, or one that is thrown away.
+    """Where this worker may write a checkpoint: the run's folder, or a temporary one.
 
     All workers must write: TensorFlow adds up the metrics of all of them on the way.
     """
@@ -142,7 +142,7 @@ def lost(strategy: tf.distribute.Strategy | None, error: Exception) -> bool:
 
 @contextmanager
 def losses_named(strategy: tf.distribute.Strategy | None) -> Iterator[None]:
-    """Inside, the loss of another worker is an InputError that says how to go on."""
+    """A context in which the loss of another worker raises an InputError with the remedy."""
     try:
         yield
     except _LOST as error:

@@ -29,10 +29,10 @@ def network(emb_size=5, **kwargs):
     )
 
 
-def batch(seed=0, labelled=8, unlabelled=10, classes=4):
+def batch(seed=0, labeled=8, unlabeled=10, classes=4):
     """Rows in any order: labels 0 ... classes - 1, and -1."""
     random = np.random.default_rng(seed)
-    labels = np.concatenate([np.arange(labelled) % classes, np.full(unlabelled, -1)])
+    labels = np.concatenate([np.arange(labeled) % classes, np.full(unlabeled, -1)])
     images = random.normal(size=(len(labels), 6, 6, 1)).astype(np.float32)
     order = random.permutation(len(labels))
     return images[order], labels[order]
@@ -58,7 +58,7 @@ def expected_losses(model, images, labels):
 
 
 @pytest.mark.parametrize("similarity", ["dot", "cosine", "euclidean"])
-def test_reported_losses_are_those_of_the_equations(similarity):
+def test_train_step_reports_the_losses_of_the_equations(similarity):
     model = compiled(
         similarity=similarity,
         label_smoothing=0.1,
@@ -82,17 +82,17 @@ def test_reported_losses_are_those_of_the_equations(similarity):
     np.testing.assert_allclose(logs["loss"], total, rtol=1e-5)
 
 
-def test_a_step_follows_the_gradient_of_the_total_loss():
+def test_train_step_follows_the_gradient_of_the_total_loss():
     model = compiled(keras.optimizers.SGD(0.1))
     images, labels = batch()
-    labelled, unlabelled = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
+    labeled, unlabeled = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
     with tf.GradientTape() as tape:
         outputs = model(images)
-        A, B = (tf.gather(outputs["embedding"], rows) for rows in (labelled, unlabelled))
-        logits = tf.gather(outputs["logits"], labelled)
-        losses = association.association_losses(A, B, labels[labelled])
+        A, B = (tf.gather(outputs["embedding"], rows) for rows in (labeled, unlabeled))
+        logits = tf.gather(outputs["logits"], labeled)
+        losses = association.association_losses(A, B, labels[labeled])
         loss = losses.walker + losses.visit
-        loss += association.classification_loss(logits, labels[labelled]) + sum(model.losses)
+        loss += association.classification_loss(logits, labels[labeled]) + sum(model.losses)
     weights = model.trainable_variables
     gradients = tape.gradient(loss, [weight.value for weight in weights])
     wanted = [w.numpy() - 0.1 * g.numpy() for w, g in zip(weights, gradients, strict=True)]
@@ -136,24 +136,24 @@ def test_metrics_see_labelled_rows_only():
     assert float(logs["accuracy"]) == pytest.approx(1 - wrong)
 
 
-@pytest.mark.parametrize(("labelled", "unlabelled"), [(0, 6), (6, 0)])
-def test_batches_of_one_kind_are_finite(labelled, unlabelled):
+@pytest.mark.parametrize(("labeled", "unlabeled"), [(0, 6), (6, 0)])
+def test_associative_model_is_finite_for_batches_of_one_kind(labeled, unlabeled):
     model = compiled()
-    images, labels = batch(labelled=labelled, unlabelled=unlabelled)
+    images, labels = batch(labeled=labeled, unlabeled=unlabeled)
     logs = model.train_on_batch(images, labels, return_dict=True)
     assert all(np.isfinite(value) for value in logs.values())
     assert all(np.all(np.isfinite(weight)) for weight in model.get_weights())
     assert logs["walker_loss"] == 0
 
 
-def test_batches_of_one_kind_leave_batch_norm_intact():
-    for labelled, unlabelled in ((0, 6), (6, 0)):
+def test_separate_batches_of_one_kind_leave_batch_norm_intact():
+    for labeled, unlabeled in ((0, 6), (6, 0)):
         inner = keras.Sequential(
             [keras.Input((6, 6, 1)), keras.layers.BatchNormalization(), keras.layers.Flatten()]
         )
         model = AssociativeModel(inner, 4, separate_batches=True)
         model.compile("sgd")
-        model.train_on_batch(*batch(labelled=labelled, unlabelled=unlabelled))
+        model.train_on_batch(*batch(labeled=labeled, unlabeled=unlabeled))
         assert all(np.all(np.isfinite(weight)) for weight in model.get_weights())
 
 
@@ -168,7 +168,7 @@ class Subclassed(keras.Model):
 
 @pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("called", [False, True])
-def test_subclassed_networks_are_taken(called, apart):
+def test_associative_model_takes_subclassed_networks(called, apart):
     inner = Subclassed()
     if called:
         inner(batch()[0])
@@ -181,9 +181,9 @@ def test_subclassed_networks_are_taken(called, apart):
     assert not np.allclose(before, model.predict(batch()[0], verbose=0)["embedding"])
 
 
-def test_evaluation_weighs_every_image_alike():
+def test_evaluate_weights_every_image_equally():
     model = compiled()
-    images, labels = batch(labelled=33, unlabelled=0)
+    images, labels = batch(labeled=33, unlabeled=0)
     images[-1] *= 100  # alone in the last batch of 32 and 1
     whole = model.evaluate(images, labels, batch_size=33, verbose=0, return_dict=True)
     parts = model.evaluate(images, labels, batch_size=32, verbose=0, return_dict=True)
@@ -193,13 +193,13 @@ def test_evaluation_weighs_every_image_alike():
     np.testing.assert_allclose(whole["loss"], whole["classification_loss"] + l2_loss, rtol=1e-5)
 
 
-def test_labels_outside_the_classes_do_not_pass_unseen():
+def test_loss_of_unknown_labels_is_nan():
     images, labels = batch()
     logs = compiled().train_on_batch(images, labels + 1 - (labels < 0), return_dict=True)
     assert np.isnan(logs["loss"])
 
 
-def test_callbacks_watch_the_error(tmp_path):
+def test_error_can_be_watched_by_callbacks(tmp_path):
     images, labels = batch()
     callbacks = [
         keras.callbacks.EarlyStopping("val_error", mode="min"),
@@ -217,14 +217,14 @@ def test_callbacks_watch_the_error(tmp_path):
     assert (tmp_path / "best.keras").exists()
 
 
-def test_column_of_labels_is_taken_as_well():
+def test_labels_may_be_a_column():
     images, labels = batch()
     row = compiled().train_on_batch(images, labels, return_dict=True)
     column = compiled().train_on_batch(images, labels[:, None], return_dict=True)
     assert row == column
 
 
-def test_weights_follow_their_schedules():
+def test_loss_weights_follow_their_schedules():
     model = compiled(visit_weight=Envelope(1.0, "linear", steps=2, delay=1), walker_weight=0.5)
     images, labels = batch()
     seen = []
@@ -289,7 +289,7 @@ def test_saved_model_loads_in_safe_mode_and_agrees(tmp_path, options):
         np.testing.assert_array_equal(weight, other_weight)
 
 
-def test_network_without_input_shape_is_built_by_the_first_batch():
+def test_associative_model_builds_a_network_by_its_first_batch():
     unbuilt = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(5)])
     model = AssociativeModel(unbuilt, 4)
     model.compile("adam")
@@ -305,7 +305,7 @@ def test_outputs_are_float32_under_mixed_precision():
     assert outputs["logits"].dtype == tf.float32
 
 
-def test_bad_use_is_refused():
+def test_associative_model_refuses_bad_use():
     with pytest.raises(InputError, match=r"must map images to embeddings \[batch, D\]"):
         AssociativeModel(keras.Sequential([keras.Input((6, 6, 1)), keras.layers.ReLU()]), 4)
     model = AssociativeModel(network(), 4)
@@ -321,7 +321,7 @@ def test_bad_use_is_refused():
     with pytest.raises(InputError, match="weight -1"):
         AssociativeModel(network(), 4, walker_weight=-1.0)
     for smoothing in (-0.1, 1.0):
-        with pytest.raises(InputError, match=r"label_smoothing is .*; it must be in \[0, 1\)"):
+        with pytest.raises(InputError, match=r"`label_smoothing` is .*; it must be in \[0, 1\)"):
             AssociativeModel(network(), 4, label_smoothing=smoothing)
     for apart in (False, True):
         with pytest.raises(InputError, match="there are no labels"):
@@ -357,3 +357,59 @@ def test_pseudo_labels_add_their_loss(similarity):
     model, logs = first_step(pseudo_label_weight=later)
     assert logs["loss"] == pytest.approx(plain["loss"])
     assert model.uses_pseudo_labels
+
+
+@pytest.mark.parametrize("similarity", ["dot", "cosine", "euclidean"])
+def test_temperature_divides_the_similarities(similarity):
+    images, labels = batch()
+    model = compiled(similarity=similarity, temperature=0.5, pseudo_label_weight=1.0)
+    outputs = {name: value.numpy() for name, value in model(images).items()}
+    A, B = (outputs["embedding"][rows] for rows in (labels >= 0, labels < 0))
+    walk = association.association_losses(A, B, labels[labels >= 0], similarity, 0, 0.5)
+    mass = pseudo_labels.class_mass(A, B, labels[labels >= 0], 4, similarity, 0, 0.5)
+    pseudo_label = pseudo_labels.pseudo_label_loss(outputs["logits"][labels < 0], mass)
+    logs = model.train_on_batch(images, labels, return_dict=True)
+    np.testing.assert_allclose(logs["walker_loss"], walk.walker, rtol=1e-5)
+    np.testing.assert_allclose(logs["visit_loss"], walk.visit, rtol=1e-5)
+    np.testing.assert_allclose(logs["pseudo_label_loss"], pseudo_label, rtol=1e-5)
+
+
+def test_temperature_of_one_changes_no_bit():
+    images, labels = batch()
+    one, other = compiled("adam"), compiled("adam", temperature=1)
+    for model in (one, other):
+        model.train_on_batch(images, labels)
+    for weight, other_weight in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other_weight)
+
+
+def test_temperature_follows_its_schedule_and_is_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr(association, "LARGEST_MATRIX", 10)  # in blocks
+    cooling = keras.optimizers.schedules.PolynomialDecay(2.0, 2, 0.5)
+    model = compiled(keras.optimizers.SGD(0.0), similarity="cosine", temperature=cooling)
+    images, labels = batch()
+    embedding = model(images)["embedding"].numpy()
+    halves = embedding[labels >= 0], embedding[labels < 0], labels[labels >= 0], "cosine", 0
+    for temperature in (2.0, 1.25, 0.5, 0.5):
+        assert float(model.temperature_now()) == temperature
+        wanted = association.association_losses(*halves, temperature).walker
+        model.reset_metrics()
+        logs = model.train_on_batch(images, labels, return_dict=True)
+        np.testing.assert_allclose(logs["walker_loss"], wanted, rtol=1e-5)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert again.temperature.get_config() == cooling.get_config()
+    assert float(again.temperature_now()) == 0.5
+
+
+def test_temperature_is_one_for_models_saved_without():
+    config = compiled(temperature=0.25).get_config()
+    assert AssociativeModel.from_config(dict(config)).temperature_now() == 0.25
+    del config["temperature"]
+    assert AssociativeModel.from_config(config).temperature_now() == 1.0
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, float("nan")])
+def test_temperature_must_be_above_zero(temperature):
+    with pytest.raises(InputError, match=r"`temperature` is .*; it must be above 0"):
+        compiled(temperature=temperature)

@@ -110,9 +110,9 @@ def test_bad_requests_are_one_line(tmp_path):
     damaged.write_bytes(path.read_bytes()[:500])
     for name, shape, weights, message in (
         ("keras:MobileNet9", (32, 32, 3), "none", "unknown keras.applications .*MobileNetV2"),
-        ("keras:MobileNetV2", (20, 20, 3), "none", "must be at least 32x32.*--new_size=N"),
-        ("keras:MobileNetV2", (32, 32, 3), "no.weights.h5", "MobileNetV2 with --weights=no"),
-        ("mnist_model", (28, 28, 1), "imagenet", "is for --architecture=keras:NAME"),
+        ("keras:MobileNetV2", (20, 20, 3), "none", "must be at least 32x32.*`new_size=N`"),
+        ("keras:MobileNetV2", (32, 32, 3), "no.weights.h5", "MobileNetV2 with `weights=no"),
+        ("mnist_model", (28, 28, 1), "imagenet", "is for `architecture=keras:NAME`"),
         (str(path), (32, 32, 3), "imagenet", "brings its own weights"),
         (str(path), (28, 28, 3), "none", "takes images of 32x32x3, but these are 28x28x3"),
         (str(one_channel), (32, 32, 3), "none", "takes images of 1 channels, but these have 3"),
@@ -131,5 +131,5 @@ def test_weights_that_cannot_be_downloaded_are_one_line(monkeypatch):
 
     module = inspect.getmodule(keras.applications.MobileNetV2)
     monkeypatch.setattr(module.file_utils, "get_file", no_connection)
-    with pytest.raises(InputError, match=r"imagenet: URL fetch failure .*--weights=FILE"):
+    with pytest.raises(InputError, match=r"imagenet`: URL fetch failure .*`weights=FILE`"):
         backbones.build("keras:MobileNetV2", (96, 96, 3), weights="imagenet")

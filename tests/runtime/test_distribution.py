@@ -16,7 +16,8 @@ from semisup import experiment
 from semisup.errors import InputError
 from semisup.losses import association
 from semisup.models.associative_model import AssociativeModel
-from semisup.runs import checkpoints, directory
+from semisup.runs import checkpoints
+from semisup.runs.directory import RunDirectory
 from semisup.runtime import distribution, workers
 from tests import processes
 
@@ -127,9 +128,9 @@ def write_steps_of_worker(index, ports, folder):
     assert workers.place(strategy) == (index, 2)
     for case in CASES_OF_WORKERS:
         write_step(folder, case, f"worker{index}", strategy)
-    workers.check_alike(strategy, {"precision": "float32", "--save_interval": None})
+    workers.check_alike(strategy, {"precision": "float32", "`save_interval`": None})
     with pytest.raises(InputError) as refusal:
-        workers.check_alike(strategy, {"precision": "float32", "--save_interval": 5 + index})
+        workers.check_alike(strategy, {"precision": "float32", "`save_interval`": 5 + index})
     (folder / f"refusal-{index}").write_text(str(refusal.value))
     workers.wait_for_all(strategy)
 
@@ -221,7 +222,7 @@ def train_on_two(recipe, logdir):
 
 
 def final_weights(logdir):
-    return keras.models.load_model(logdir / directory.MODEL).get_weights()
+    return keras.models.load_model(logdir / "model.keras").get_weights()
 
 
 def test_a_run_on_two_devices_is_that_on_one(tiny, tmp_path):
@@ -230,7 +231,9 @@ def test_a_run_on_two_devices_is_that_on_one(tiny, tmp_path):
         in_process(function, recipe, tmp_path / name)
     one, two = final_weights(tmp_path / "one"), final_weights(tmp_path / "two")
     assert largest_difference(one, two) < 1e-4
-    record, shared = (directory.read_evaluations(tmp_path / name)[-1] for name in ("one", "two"))
+    record, shared = (
+        RunDirectory(tmp_path / name).read_evaluations()[-1] for name in ("one", "two")
+    )
     assert record["step"] == 15
     for name in ("test_error", "error", "loss", "walker_loss", "visit_loss"):
         assert shared[name] == pytest.approx(record[name], rel=1e-4)
@@ -241,13 +244,13 @@ def test_a_killed_run_on_two_devices_ends_as_if_it_had_not_been(tiny, tmp_path):
     recipe = dataclasses.replace(tiny, precision="float32", ema=0.5, max_steps=15)
     in_process(train_on_two, recipe, tmp_path / "whole")
     process = processes.start(train_on_two, recipe, tmp_path / "killed")
-    while not (tmp_path / "killed" / directory.CHECKPOINTS / "step-5.json").exists():
+    while not (tmp_path / "killed" / "checkpoints" / "step-5.json").exists():
         assert process.is_alive()
         time.sleep(0.01)
     process.kill()
     process.join()
-    assert not (tmp_path / "killed" / directory.RESULT).exists()
-    checkpoint = checkpoints.newest(tmp_path / "killed")
+    assert not (tmp_path / "killed" / "result.json").exists()
+    checkpoint = checkpoints.newest(RunDirectory(tmp_path / "killed"))
     in_process(train_on_two, recipe, tmp_path / "killed")
     assert not checkpoint.endswith("step-0")
     whole = final_weights(tmp_path / "whole")
@@ -325,11 +328,11 @@ def test_two_workers_end_with_the_same_weights_as_one_process(small, by_workers,
     in_process(train_on_one, small, tmp_path)
     assert largest_difference(final_weights(tmp_path), final_weights(logdir)) < 1e-4
     assert largest_difference(final_weights(logdir), own_weights(lines, 0)) == 0
-    record, shared = (directory.read_evaluations(folder)[-1] for folder in (tmp_path, logdir))
+    record, shared = (RunDirectory(folder).read_evaluations()[-1] for folder in (tmp_path, logdir))
     for name in ("step", "test_error", "error", "loss", "walker_loss", "visit_loss"):
         assert shared[name] == pytest.approx(record[name], rel=1e-4)
     # Only the chief writes: one line for each evaluation, one file of events.
-    assert [e["step"] for e in directory.read_evaluations(logdir)] == [0, 15]
+    assert [e["step"] for e in RunDirectory(logdir).read_evaluations()] == [0, 15]
     assert len(list(logdir.glob("events.*"))) == 1
 
 
@@ -339,7 +342,7 @@ def test_the_others_end_when_a_worker_dies_and_all_go_on(small, by_workers, tmp_
     logdir, lines = tmp_path / "run", tmp_path / "lines"
     lines.mkdir()
     started = start_workers(train_as_worker, small, logdir, lines)
-    while not (logdir / directory.CHECKPOINTS / "step-5.json").exists():
+    while not (logdir / "checkpoints" / "step-5.json").exists():
         assert all(process.is_alive() for process in started)
         time.sleep(0.01)
     started[killed].kill()
@@ -349,7 +352,7 @@ def test_the_others_end_when_a_worker_dies_and_all_go_on(small, by_workers, tmp_
     line = (lines / f"error-{1 - killed}").read_text()
     assert line.startswith("another worker has stopped")
     assert "\n" not in line
-    assert not (logdir / directory.RESULT).exists()
+    assert not (logdir / "result.json").exists()
     assert join_all(start_workers(train_as_worker, small, logdir, lines), timeout=600) == [0, 0]
     for weight, wanted in zip(final_weights(logdir), final_weights(by_workers[0]), strict=True):
         np.testing.assert_array_equal(weight, wanted)
@@ -361,12 +364,12 @@ def test_sigterm_to_one_worker_stops_and_saves_all(small, by_workers, tmp_path, 
     logdir, lines = tmp_path / "run", tmp_path / "lines"
     lines.mkdir()
     started = start_workers(train_as_worker, small, logdir, lines)
-    while not (logdir / directory.CHECKPOINTS / "step-5.json").exists():
+    while not (logdir / "checkpoints" / "step-5.json").exists():
         assert all(process.is_alive() for process in started)
         time.sleep(0.01)
     os.kill(started[told].pid, signal.SIGTERM)
     assert join_all(started, timeout=60) == [130, 130]
-    assert not (logdir / directory.RESULT).exists()
+    assert not (logdir / "result.json").exists()
     assert join_all(start_workers(train_as_worker, small, logdir, lines), timeout=600) == [0, 0]
     assert own_weights(lines, 0)
     for weight, wanted in zip(final_weights(logdir), final_weights(by_workers[0]), strict=True):
@@ -413,8 +416,8 @@ def test_what_cannot_be_shared_out_is_refused():
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(InputError, match="unknown --strategy 'tpu'; known: none, mirrored"):
+    with pytest.raises(InputError, match="unknown `strategy` 'tpu'; known: none, mirrored"):
         distribution.strategy("tpu")
-    with pytest.raises(InputError, match="unknown association scope 'world'; known: global"):
+    with pytest.raises(InputError, match="unknown `association_scope` 'world'; known: global"):
         distribution.check_scope("world")
     assert distribution.strategy("none") is None

@@ -13,7 +13,7 @@ from semisup.runtime import precision
 def test_named_precisions_are_taken_at_their_word():
     assert precision.resolve("float32") == "float32"
     assert precision.resolve("mixed_bfloat16") == "mixed_bfloat16"
-    with pytest.raises(InputError, match="unknown precision 'half'; known: auto, float32, mixed"):
+    with pytest.raises(InputError, match="unknown `precision` 'half'; known: auto, float32, mixed"):
         precision.resolve("half")
 
 
