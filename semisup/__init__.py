@@ -27,14 +27,10 @@ if TYPE_CHECKING:
     from semisup import models as models
     from semisup import optimizers as optimizers
     from semisup import visualization as visualization
-    from semisup.data.pipeline import association_batches
-    from semisup.data.registry import load_dataset
-    from semisup.data.splits import choose_split
-    from semisup.losses.association import association_losses, classification_loss, total_loss, walk
-    from semisup.models.architectures import mnist_model, stl10_model, svhn_model
-    from semisup.models.associative_model import AssociativeModel
-    from semisup.optimizers.muon import Muon
-    from semisup.optimizers.schedules import Envelope
+    from semisup.data import association_batches, choose_split, load_dataset
+    from semisup.losses import association_losses, classification_loss, total_loss, walk
+    from semisup.models import AssociativeModel, mnist_model, stl10_model, svhn_model
+    from semisup.optimizers import Envelope, Muon
 
 __all__ = [
     "AssociativeModel",
@@ -55,28 +51,28 @@ __all__ = [
 
 _NAMESPACES = ("data", "evaluation", "losses", "models", "optimizers", "visualization")
 
-_MODULE_OF = {
-    "AssociativeModel": "models.associative_model",
-    "Envelope": "optimizers.schedules",
-    "Muon": "optimizers.muon",
-    "association_batches": "data.pipeline",
-    "association_losses": "losses.association",
-    "choose_split": "data.splits",
-    "classification_loss": "losses.association",
-    "load_dataset": "data.registry",
-    "mnist_model": "models.architectures",
-    "stl10_model": "models.architectures",
-    "svhn_model": "models.architectures",
-    "total_loss": "losses.association",
-    "walk": "losses.association",
+_NAMESPACE_OF = {
+    "AssociativeModel": "models",
+    "Envelope": "optimizers",
+    "Muon": "optimizers",
+    "association_batches": "data",
+    "association_losses": "losses",
+    "choose_split": "data",
+    "classification_loss": "losses",
+    "load_dataset": "data",
+    "mnist_model": "models",
+    "stl10_model": "models",
+    "svhn_model": "models",
+    "total_loss": "losses",
+    "walk": "losses",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name in _NAMESPACES:
         return importlib.import_module(f"semisup.{name}")
-    if name in _MODULE_OF:
-        return getattr(importlib.import_module(f"semisup.{_MODULE_OF[name]}"), name)
+    if name in _NAMESPACE_OF:
+        return getattr(importlib.import_module(f"semisup.{_NAMESPACE_OF[name]}"), name)
     raise AttributeError(f"module 'semisup' has no attribute {name!r}")
 
 

@@ -196,7 +196,7 @@ def test_two_workers_find_the_losses_and_gradients_of_one(steps, steps_of_worker
 def test_workers_that_were_not_started_alike_are_refused(steps_of_workers):
     for index in range(2):
         assert steps_of_workers("refusal", index).startswith(
-            f"--save_interval is {5 + index} here, but not in every worker; start all with"
+            f"`save_interval` is {5 + index} here, but not in every worker; start all with"
         )
 
 
