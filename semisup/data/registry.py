@@ -105,7 +105,12 @@ _ENTRIES = (
         tfds_name="svhn_cropped",
         augmentation="svhn",
     ),
-    DatasetInfo("svhn_extra", "with its extra digits", "svhn:load_svhn_extra", augmentation="svhn"),
+    DatasetInfo(
+        "svhn_extra",
+        "house numbers and the extra ones",
+        "svhn:load_svhn_extra",
+        augmentation="svhn",
+    ),
     DatasetInfo(
         "stl10",
         "STL-10, natural images",
