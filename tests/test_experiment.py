@@ -28,15 +28,15 @@ def test_the_same_recipe_gives_the_same_experiment(mnist_dir):
 
 def test_batches_come_from_the_split(mnist_dir):
     setup = build(mnist_dir, sup_per_class=3, unsup_samples=25, sup_per_batch=2)
-    train = setup.dataset.train_images
+    train = setup.data.dataset.train_images
     for images, labels in setup.batches(start_step=4).take(10):
         images, labels = images.numpy(), labels.numpy()
         assert images.shape == (120, 28, 28, 1)
         np.testing.assert_array_equal(labels, [*np.repeat(np.arange(10), 2), *[-1] * 100])
         for image, label in zip(images, labels, strict=True):
-            chosen = setup.split.unlabeled if label < 0 else setup.split.labeled
+            chosen = setup.data.split.unlabeled if label < 0 else setup.data.split.labeled
             [place] = [i for i in chosen if np.array_equal(train[i], image)]
-            assert label in (-1, setup.dataset.train_labels[place])
+            assert label in (-1, setup.data.dataset.train_labels[place])
 
 
 def test_without_association_there_are_no_unlabelled_images(mnist_dir):
@@ -131,7 +131,7 @@ def test_target_gives_unlabelled_and_test_images(mnist_dir, tmp_path):
     np.savez(tmp_path / "target.npz", **target)
     place = {"target_dataset": "npz", "target_data_dir": str(tmp_path / "target.npz")}
     setup = build(mnist_dir, sup_per_batch=1, unsup_batch_size=7, new_size=16, **place)
-    np.testing.assert_array_equal(setup.dataset.test_images, target["test_images"])
+    np.testing.assert_array_equal(setup.data.dataset.test_images, target["test_images"])
     images, _ = next(iter(setup.batches()))
     assert images.shape == (17, 16, 16, 3)
     unlabelled = {image.tobytes() for image in images.numpy()[10:]}
@@ -167,7 +167,7 @@ def test_split_file_and_initial_weights(mnist_dir, tmp_path):
     (tmp_path / "model.keras").write_bytes(b"rubbish")
     with pytest.raises(InputError, match=r"cannot load the model .*model\.keras"):
         build(mnist_dir, init_from=str(tmp_path))
-    with pytest.raises(InputError, match=r"there is no .*model\.keras; --init_from must name"):
+    with pytest.raises(InputError, match=r"there is no .*model\.keras; `init_from` must name"):
         build(mnist_dir, init_from=str(mnist_dir))
 
 

@@ -9,6 +9,7 @@ import pytest
 from semisup import experiment
 from semisup.config import Recipe
 from semisup.inference import active_learning
+from semisup.runs.directory import RunDirectory
 
 RANDOM = np.random.default_rng(0)
 
@@ -66,13 +67,13 @@ def test_choice_is_spread_out_and_holds_no_image_twice():
 def test_suggestions_are_written_and_have_no_label_yet(tmp_path):
     recipe = Recipe(sup_per_class=2, sup_per_batch=2, unsup_batch_size=10, unsup_samples=300)
     setup = experiment.build(recipe)
-    chosen = active_learning.write(tmp_path, setup, 12)
+    chosen = active_learning.write(RunDirectory(tmp_path), setup.data, setup.model, 12)
     assert len(chosen) == 12
-    assert set(chosen) <= set(setup.split.unlabeled) - set(setup.split.labeled)
-    with (tmp_path / active_learning.CSV).open(newline="") as file:
+    assert set(chosen) <= set(setup.data.split.unlabeled) - set(setup.data.split.labeled)
+    with (tmp_path / "suggestions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["path"] for row in rows] == [f"mnist5k/train[{i}]" for i in chosen]
     assert tuple(rows[0]) == active_learning.COLUMNS
-    picture = matplotlib.image.imread(tmp_path / active_learning.PICTURE)
+    picture = matplotlib.image.imread(tmp_path / "suggestions.png")
     assert picture.shape[1] > 1000
     assert sorted(p.name for p in tmp_path.iterdir()) == ["suggestions.csv", "suggestions.png"]

@@ -12,6 +12,7 @@ from scipy.special import softmax
 
 from semisup.errors import InputError
 from semisup.inference import exporter, saved_run
+from semisup.runs.directory import RunDirectory
 from tests.conftest import easy_digits
 
 IMAGES = easy_digits(20, seed=9)[0][..., None]
@@ -20,7 +21,7 @@ REAL = easy_digits(30, seed=8)[0][..., None]
 
 @pytest.fixture(scope="module")
 def run(finished_run):
-    return saved_run.load(finished_run)
+    return saved_run.load(RunDirectory(finished_run))
 
 
 @pytest.fixture(scope="module")
@@ -103,4 +104,4 @@ def test_half_precision_is_exported_in_float32(tmp_path):
 def test_unfinished_folders_are_named(tmp_path, finished_run):
     shutil.copy(finished_run / "recipe.json", tmp_path)
     with pytest.raises(InputError, match="no checkpoint yet"):
-        saved_run.load(tmp_path)
+        saved_run.load(RunDirectory(tmp_path))

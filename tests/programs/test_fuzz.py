@@ -493,7 +493,7 @@ def test_ten_thousand_flags_are_settings_or_refused():
 
 @pytest.mark.parametrize("name", ["max_steps", "emb_size", "new_size", "sup_per_class"])
 def test_numbers_beyond_what_tensorflow_counts_are_refused(name):
-    with pytest.raises(InputError, match=rf"--{name} is {2**31}; it must be below {2**31}"):
+    with pytest.raises(InputError, match=rf"`{name}` is {2**31}; it must be below {2**31}"):
         Recipe(**{name: 2**31})
 
 

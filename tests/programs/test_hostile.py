@@ -95,7 +95,7 @@ def test_code_in_models_does_not_run(tmp_path, craft):
     for load in (
         lambda: architectures.build(str(path), (4, 4, 1)),
         lambda: experiment.load_weights(model(), path),
-        lambda: saved_run.load(tmp_path),
+        lambda: saved_run.load(RunDirectory(tmp_path)),
     ):
         with pytest.raises(InputError, match=re.escape("model.keras")) as refusal:
             load()

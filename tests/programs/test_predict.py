@@ -27,7 +27,7 @@ def predict_process(*arguments):
 
 
 def test_predictions_are_those_of_the_model_and_of_a_search_by_hand(finished_run):
-    run = saved_run.load(finished_run)
+    run = saved_run.load(RunDirectory(finished_run))
     images, labels = easy_digits(30, seed=9)
     rows = predict_images(run, [str(i) for i in range(30)], images[..., None])
     outputs = predict(run.model, images[..., None])
@@ -45,9 +45,9 @@ def test_predictions_are_those_of_the_model_and_of_a_search_by_hand(finished_run
 
 
 def test_labelled_images_of_a_run_are_kept_and_find_themselves(finished_run):
-    run = saved_run.load(finished_run)
+    run = saved_run.load(RunDirectory(finished_run))
     setup = experiment.build(RunDirectory(finished_run).read_recipe())
-    images = setup.dataset.train_images[setup.split.labeled]
+    images = setup.data.dataset.train_images[setup.data.split.labeled]
     rows = predict_images(run, list(run.labeled.names), images)
     assert [row.nearest_labeled for row in rows] == list(run.labeled.names)
     assert {image.tobytes() for image in run.labeled.images} == {i.tobytes() for i in images}
@@ -91,17 +91,17 @@ def test_bad_requests_are_one_line(finished_run, tmp_path):
 
 
 def test_unfinished_runs_predict_by_their_checkpoint_and_damage_is_named(finished_run, tmp_path):
-    whole = saved_run.load(finished_run)
+    whole = saved_run.load(RunDirectory(finished_run))
     run = tmp_path / "run"
     shutil.copytree(finished_run, run)
     (run / "labeled.npz").unlink()
-    again = saved_run.load(run)
+    again = saved_run.load(RunDirectory(run))
     np.testing.assert_allclose(again.labeled.embeddings, whole.labeled.embeddings, rtol=1e-5)
     (run / "labeled.npz").write_bytes((finished_run / "labeled.npz").read_bytes()[:900])
     with pytest.raises(InputError, match=r"labeled\.npz is .*damaged"):
-        saved_run.load(run)
+        saved_run.load(RunDirectory(run))
     (run / "model.keras").write_bytes(b"PK")
     with pytest.raises(InputError, match=r"cannot load the model .*model\.keras"):
-        saved_run.load(run)
+        saved_run.load(RunDirectory(run))
     with pytest.raises(InputError, match="holds no run"):
-        saved_run.load(tmp_path)
+        saved_run.load(RunDirectory(tmp_path))

@@ -95,11 +95,11 @@ def test_files_that_are_not_ours_do_not_matter(tmp_path, capsys):
     assert all((folder / name).read_text() == "mine" for name in strangers)
 
 
-def test_beginning_anew_for_want_of_a_whole_checkpoint_is_said(tmp_path, capsys):
+def test_resume_from_step_0_for_want_of_a_whole_checkpoint_is_said(tmp_path, caplog):
     checkpoints.save(RunDirectory(tmp_path), 7, model())
     (tmp_path / "checkpoints" / "step-7.json").unlink()
     assert checkpoints.resume(RunDirectory(tmp_path), model()) == 0
-    assert capsys.readouterr().out.endswith("step-7 is unfinished; beginning at step 0\n")
+    assert caplog.messages[-1].endswith("step-7 is unfinished; beginning at step 0")
 
 
 def test_missing_damaged_and_foreign_checkpoints_are_refused(tmp_path):

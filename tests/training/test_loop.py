@@ -13,7 +13,7 @@ import tensorflow as tf
 from semisup import experiment, recipes
 from semisup.errors import InputError
 from semisup.evaluation import label_free
-from semisup.runs import checkpoints, directory, files
+from semisup.runs import checkpoints, files
 from semisup.runs.directory import RunDirectory
 from semisup.runtime import signals
 from semisup.training import loop
@@ -151,7 +151,7 @@ def test_signal_before_the_first_step_saves_too(tiny, tmp_path, monkeypatch, num
 
 
 def test_bad_save_interval_is_refused(tiny, tmp_path):
-    with pytest.raises(InputError, match="--save_interval is 0; it must be at least 1"):
+    with pytest.raises(InputError, match="`save_interval` is 0; it must be at least 1"):
         loop.train(tiny, tmp_path, save_interval=0)
 
 
@@ -226,17 +226,17 @@ def test_the_label_free_score_selects_the_result(mnist_dir, tmp_path, monkeypatc
 
     monkeypatch.setattr(label_free, "scores", scored)
     selecting = recipe(mnist_dir, select="label_free")
-    save = directory.save_model
+    save = RunDirectory.save_model
 
-    def killed_at_20(logdir, model):
+    def killed_at_20(run, model):
         if int(model.optimizer.iterations) == 20:
             raise KeyboardInterrupt
-        save(logdir, model)
+        save(run, model)
 
-    monkeypatch.setattr(directory, "save_model", killed_at_20)
+    monkeypatch.setattr(RunDirectory, "save_model", killed_at_20)
     with pytest.raises(KeyboardInterrupt):
         loop.train(selecting, tmp_path / "run")
-    monkeypatch.setattr(directory, "save_model", save)
+    monkeypatch.setattr(RunDirectory, "save_model", save)
     metrics = tmp_path / "run" / "metrics.jsonl"
     metrics.write_text(metrics.read_text().replace(f', "{label_free.SCORE}": 0.5', ""))
     assert metrics.read_text().count(label_free.SCORE) == 2
