@@ -29,8 +29,8 @@ def shorten(names: Sequence[str], width: int) -> list[str]:
         width: of each at most, in columns of a terminal; 4 or more.
 
     Example:
-        >>> shorten(["cat", "german shepherd", "german pointer"], 10)
-        ['cat', 'germa…herd', 'germa…nter']
+        >>> shorten(["cat", "german shepherd", "german sheepdog"], 10)
+        ['cat', 'germa…herd', 'germa…pdog']
     """
     full = [printable(name) for name in names]
     fits = [columns(name) <= width for name in full]

@@ -6,11 +6,11 @@ from semisup.data.labeled_data import LabeledData
 from semisup.evaluation.metrics import Evaluation
 from semisup.models.associative_model import AssociativeModel
 from semisup.runs.directory import RunDirectory
-from semisup.visualization.mistakes_figure import mistakes_figure
-from semisup.visualization.neighbors_figure import neighbors_figure
+from semisup.visualization.mistakes import mistakes_figure
+from semisup.visualization.neighbors import neighbors_figure
 from semisup.visualization.plots import save
 from semisup.visualization.text import short_name
-from semisup.visualization.walks_figure import WalkSample, association_figure, choose_walk_sample
+from semisup.visualization.walks import WalkSample, association_figure, choose_walk_sample
 
 __all__ = [
     "WalkSample",

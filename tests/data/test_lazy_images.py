@@ -15,7 +15,7 @@ from semisup.data.registry import load_dataset
 from semisup.errors import InputError
 from semisup.evaluation.metrics import predict
 from semisup.training import loop
-from semisup.visualization.walks_figure import choose_walk_sample
+from semisup.visualization.walks import choose_walk_sample
 from tests.conftest import assert_stored_alike
 
 

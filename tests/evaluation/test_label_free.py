@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from semisup.data.dataset import Dataset
+from semisup.data.labeled_data import LabeledData
 from semisup.data.splits import choose_split
 from semisup.evaluation import label_free
 from semisup.evaluation.label_free import Probe
@@ -36,13 +37,13 @@ B = np.repeat(np.arange(CLASSES), 10)
 PROBE = Probe(corner_images(A), A, corner_images(B))
 
 
-def test_a_perfect_model_has_the_best_scores():
+def test_scores_of_a_perfect_model_are_the_best():
     found = label_free.scores(classifier(), PROBE)
     assert tuple(found) == label_free.NAMES
     np.testing.assert_allclose(list(found.values()), 1.0, atol=1e-4)
 
 
-def test_each_part_falls_for_its_own_fault():
+def test_scores_fall_each_for_its_own_fault():
     names = dict(zip(("p_correct", "visit_entropy", "agreement"), label_free.NAMES, strict=False))
     # The classifier says otherwise than the association, which itself is perfect.
     found = label_free.scores(classifier(confusing=True), PROBE)
@@ -61,7 +62,7 @@ def test_each_part_falls_for_its_own_fault():
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "euclidean"])
-def test_the_models_own_similarity_is_what_it_is_judged_by(similarity):
+def test_scores_are_by_the_models_own_similarity(similarity):
     """All embeddings are of one direction, so by their cosine nothing can be told apart."""
     network = keras.Sequential([keras.Input((1, 1, 1)), keras.layers.Flatten()])
     model = AssociativeModel(network, 2, similarity=similarity)
@@ -75,7 +76,7 @@ def test_the_models_own_similarity_is_what_it_is_judged_by(similarity):
     assert found["label_free_visit_entropy"] == pytest.approx(1.0, abs=1e-4)
 
 
-def test_entropy_is_of_the_visits_by_hand():
+def test_scores_have_the_entropy_of_the_visits():
     model = classifier(scale=math.sqrt(math.log(3)))  # one step in class is 3 times as likely
     probe = Probe(corner_images([0, 0]), np.array([0, 0]), corner_images([0, 1]))
     P = np.array([0.75, 0.25])
@@ -84,15 +85,16 @@ def test_entropy_is_of_the_visits_by_hand():
     assert found["label_free_visit_entropy"] == pytest.approx(wanted, rel=1e-5)
 
 
-def test_probe_is_of_the_split_and_always_the_same():
+def test_choose_probe_is_of_the_split_and_always_the_same():
     labels = np.random.default_rng(0).permutation(np.repeat(np.arange(3), 40))
     images = np.arange(120, dtype=np.uint8).reshape(-1, 1, 1, 1)  # an image's pixel is its number
     dataset = Dataset("toy", images, labels, images, labels, ("a", "b", "c"))
     split = choose_split(dataset, 12, 50, seed=3)
-    probe = label_free.choose_probe(dataset, split, per_class=10, unlabeled=30)
+    data = LabeledData(dataset, split)
+    probe = label_free.choose_probe(data, per_class=10, unlabeled=30)
     np.testing.assert_array_equal(np.bincount(probe.labels), [10, 10, 10])
     np.testing.assert_array_equal(labels[probe.A.ravel()], probe.labels)
     assert set(probe.A.ravel()) <= set(split.labeled)
     assert len(set(probe.B.ravel()) & set(split.unlabeled)) == 30
-    again = label_free.choose_probe(dataset, split, per_class=10, unlabeled=30)
+    again = label_free.choose_probe(data, per_class=10, unlabeled=30)
     np.testing.assert_array_equal(probe.B, again.B)

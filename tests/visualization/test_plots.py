@@ -1,53 +1,130 @@
+import matplotlib.image
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 
-from semisup.visualization.plots import draw_images
+from semisup.evaluation.metrics import Report
+from semisup.visualization import plots
+from tests.visualization.sheets import places
+
+IMAGES = np.random.default_rng(1).integers(0, 256, (7, 8, 8, 1), dtype=np.uint8)
+NAMES = ("ant", "bee", "cow")
+CONFUSION = np.array([[8, 2, 0], [0, 5, 0], [1, 1, 3]])
 
 
 def drawn(count, columns, **options):
     axes = Figure().add_subplot()
-    images = [np.full((4, 4, 1), 10 * i, np.uint8) for i in range(count)]
-    draw_images(axes, images, columns, **options)
+    plots.draw_images(axes, list(IMAGES[:count]), columns, **options)
     return axes
 
 
-def test_images_stand_in_rows_of_their_true_shades_and_do_not_overlap():
+def test_draw_images_puts_them_in_rows_of_their_true_shades():
     axes = drawn(7, 3)
-    extents = [image.get_extent() for image in axes.images]
-    assert len(extents) == 7
-    lefts, tops = ([extent[side] for extent in extents] for side in (0, 3))
-    assert lefts[0] == lefts[3] == lefts[6] < lefts[1] < lefts[2]
-    assert tops[0] == tops[2] > tops[3] == tops[5] > tops[6]
-    assert all(extents[i][1] < extents[i + 1][0] for i in (0, 1, 3, 4))
-    assert extents[0][2] > extents[3][3]
+    found = places(axes, IMAGES)
+    assert list(found.values()) == list(range(7))
+    rows, columns = (sorted({place[axis] for place in found}) for axis in (0, 1))
+    assert len(rows) == len(columns) == 3
+    assert np.all(np.diff(rows) > 8)  # a gap between them
+    assert np.all(np.diff(columns) > 8)
     # Not stretched to the full range, which would hide how bright an image is.
-    assert {image.get_clim() for image in axes.images} == {(0, 255)}
-    left, right = axes.get_xlim()
-    bottom, top = axes.get_ylim()
-    assert left < lefts[0]
-    assert right > extents[2][1]
-    assert bottom < extents[6][2]
-    assert top > tops[0]
+    [picture] = axes.images
+    assert picture.get_clim() == (0, 255)
+    # White where there is no image.
+    assert picture.get_array()[rows[2] + 4, columns[1] :].min() == 255
 
 
-def test_words_stand_above_and_corners_upon():
-    above = drawn(2, 2, words=["a", "b"])
+def test_draw_images_has_captions_above_and_corners_upon():
+    above = drawn(2, 2, captions=["a", "b\nc"])
     upon = drawn(2, 2, corners=["0.98", "0.97"])
-    assert [text.get_text() for text in above.texts] == ["a", "b"]
-    assert all(
-        text.get_position()[1] > image.get_extent()[3]
-        for text, image in zip(above.texts, above.images, strict=True)
-    )
-    for text, image in zip(upon.texts, upon.images, strict=True):
-        left, right, bottom, top = image.get_extent()
+    assert [text.get_text() for text in above.texts] == ["a", "b\nc"]
+    assert [text.get_text() for text in upon.texts] == ["0.98", "0.97"]
+    for (top, left), text in zip(places(above, IMAGES), above.texts, strict=True):
         x, y = text.get_position()
-        assert left < x < (left + right) / 2
-        assert (bottom + top) / 2 < y < top
+        assert x == left + 4
+        assert 4 < y < top  # the rows are counted downwards; there are two lines of room
+    for (top, left), text in zip(places(upon, IMAGES), upon.texts, strict=True):
+        x, y = text.get_position()
+        assert left < x < left + 4
+        assert top < y < top + 4
 
 
-def test_colour_images_stay_in_colour():
+def test_draw_images_frames_right_and_wrong_ones_differently():
+    axes = drawn(3, 3, right=[True, False, True])
+    frames = axes.patches
+    assert [frame.get_edgecolor() for frame in frames] == [
+        matplotlib.colors.to_rgba(colour) for colour in (plots.GREEN, plots.RED, plots.GREEN)
+    ]
+    assert [frame.get_linestyle() for frame in frames][::2] == ["-", "-"]
+    assert frames[1].get_linestyle() != "-"  # told apart without colours, too
+    corners = [frame.get_xy()[::-1] for frame in frames]
+    assert corners == list(places(axes, IMAGES))
+
+
+def test_draw_images_keeps_colours_and_takes_none():
     axes = Figure().add_subplot()
     image = np.zeros((4, 4, 3), np.uint8)
     image[..., 0] = 200
-    draw_images(axes, [image], 1)
-    np.testing.assert_array_equal(axes.images[0].get_array(), image)
+    plots.draw_images(axes, [image], 1)
+    np.testing.assert_array_equal(axes.images[0].get_array()[1:5, 1:5], image)
+    axes = drawn(0, 3, captions=[])
+    assert len(axes.images) == 0
+
+
+def test_confusion_figure_shows_counts_and_names():
+    [axes] = plots.confusion_figure(Report(CONFUSION, NAMES)).axes
+    assert sorted(text.get_text() for text in axes.texts) == sorted(["8", "2", "5", "1", "1", "3"])
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(NAMES)
+    assert axes.get_title() == "test error 20.00 %"
+    np.testing.assert_allclose(axes.images[0].get_array()[0], [0.8, 0.2, 0])
+
+
+@pytest.mark.parametrize("classes", [20, 43, 200])
+def test_confusion_figure_of_many_classes_fits(classes):
+    confusion = 9 * np.eye(classes, dtype=np.int64)
+    confusion[3] = 0  # no image of this class
+    names = tuple(f"{'a long name ' * 5}{i}" for i in range(classes))
+    figure = plots.confusion_figure(Report(confusion, names))
+    axes = figure.axes[0]
+    assert bool(axes.texts) == (classes <= 20)
+    assert max(figure.get_size_inches()) <= 11
+    canvas = plots.FigureCanvasAgg(figure)
+    canvas.draw()
+    whole = figure.bbox
+    for labels, axis in ((axes.get_xticklabels(), "x"), (axes.get_yticklabels(), "y")):
+        assert len({label.get_text() for label in labels}) == len(labels) >= min(classes, 43)
+        boxes = [label.get_window_extent() for label in labels]
+        for box in boxes:
+            assert whole.x0 <= box.x0 <= box.x1 <= whole.x1
+            assert whole.y0 <= box.y0 <= box.y1 <= whole.y1
+        starts, ends = ([getattr(box, f"{axis}{n}") for box in boxes] for n in (0, 1))
+        order = np.argsort(starts)
+        assert np.all(np.take(ends, order)[:-1] <= np.take(starts, order)[1:] + 1)  # no overlap
+
+
+def test_contact_sheet_has_its_title_and_captions():
+    figure = plots.contact_sheet(IMAGES, [f"{i}: $a_$?\n0.5" for i in range(7)], "these $ next $")
+    [axes] = figure.axes
+    assert list(places(axes, IMAGES).values()) == list(range(7))
+    assert axes.texts[3].get_text() == "3: $a_$?\n0.5"
+    assert figure.get_suptitle() == "these $ next $"
+    plots.to_pixels(figure)
+
+
+@pytest.mark.parametrize(
+    ("ending", "begins"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml")]
+)
+def test_save_writes_what_the_ending_says(tmp_path, ending, begins):
+    path = tmp_path / f"confusion{ending}"
+    plots.save(plots.confusion_figure(Report(CONFUSION, ("$ and $", "b", "c"))), path)
+    assert path.read_bytes().startswith(begins)
+    assert list(tmp_path.iterdir()) == [path]
+    if ending == ".png":
+        assert matplotlib.image.imread(path).shape[1] > 300
+
+
+def test_to_pixels_makes_an_image_of_a_figure():
+    pixels = plots.to_pixels(plots.confusion_figure(Report(CONFUSION, NAMES)))
+    assert pixels.dtype == np.uint8
+    assert pixels.ndim == 4
+    assert pixels.shape[3] == 3
+    assert pixels.min() < 100 < 250 < pixels.max()

@@ -47,7 +47,7 @@ def tags(get, plugin):
     return set(json.loads(get(f"plugin/{plugin}/tags"))["run"])
 
 
-def test_scalars(get):
+def test_write_training_and_write_evaluation_make_scalars(get):
     wanted = {"test/error", "test_error_per_class/7", "train/learning_rate", "train/error"}
     wanted |= {f"weights/{name}_weight" for name in ("walker", "visit", "logit")}
     losses = ("loss", "walker_loss", "visit_loss", "classification_loss", "l2_loss")
@@ -65,7 +65,7 @@ def test_scalars(get):
     assert [rate for _, _, rate in series] == pytest.approx([1e-3] * 4)
 
 
-def test_histograms(get):
+def test_write_evaluation_makes_histograms(get):
     wanted = {"walk/visit_probability", "embedding/labelled", "embedding/unlabelled"}
     assert tags(get, "histograms") == wanted
     series = json.loads(
@@ -75,7 +75,7 @@ def test_histograms(get):
     assert sum(count for _, _, count in series[-1][2]) == pytest.approx(100)  # of 100 images
 
 
-def test_images(get):
+def test_write_evaluation_and_write_end_make_images(get):
     at_the_end = {"mistakes", "neighbours"}
     assert tags(get, "images") == {"confusion_matrix", "associations"} | at_the_end
     for tag in at_the_end:
@@ -89,14 +89,14 @@ def test_images(get):
     assert pixels.min() < 0.5 < pixels.max()
 
 
-def test_graph_shows_the_association_cycle(get):
+def test_write_graph_shows_the_association_cycle(get):
     assert json.loads(get("plugin/graphs/info"))["run"]["run_graph"]
     graph = get("plugin/graphs/graph", run="run", conceptual="false").decode()
     for scope in ("similarity", "p_ab", "p_ba", "p_aba", "walker_loss", "visit_loss"):
         assert f'name: "association/{scope}/' in graph, scope
 
 
-def test_settings_that_tell_runs_apart_are_shown(tmp_path):
+def test_write_settings_shows_those_that_tell_runs_apart(tmp_path):
     import tensorflow as tf
     from tensorboard.plugins.hparams import plugin_data_pb2
 
@@ -104,7 +104,9 @@ def test_settings_that_tell_runs_apart_are_shown(tmp_path):
     from semisup.visualization import tensorboard
 
     with tf.summary.create_file_writer(str(tmp_path)).as_default():
-        tensorboard.write_settings(Recipe(similarity="cosine", visit_weight=0.25))
+        latin = b"ch\xe8vre".decode("utf-8", "surrogateescape")
+        recipe = Recipe(similarity="cosine", visit_weight=0.25, data_dir=latin)
+        tensorboard.write_settings(recipe)
     [path] = tmp_path.iterdir()
     contents = [
         value.metadata.plugin_data.content
@@ -116,6 +118,31 @@ def test_settings_that_tell_runs_apart_are_shown(tmp_path):
         data = plugin_data_pb2.HParamsPluginData.FromString(content)
         shown.update(data.session_start_info.hparams)
     assert shown["similarity"].string_value == "cosine"
+    assert shown["data_dir"].string_value == r"ch\xe8vre"
     assert shown["visit_weight"].number_value == 0.25
     assert shown["sup_per_class"].number_value == 10
     assert "decay_steps" not in shown
+
+
+def test_write_evaluation_takes_any_class_name(tmp_path):
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from semisup.evaluation.metrics import evaluate
+    from semisup.models.associative_model import AssociativeModel
+    from semisup.visualization import tensorboard
+    from semisup.visualization.walks import WalkSample
+
+    images = np.random.default_rng(1).integers(0, 256, (30, 8, 8, 1), dtype=np.uint8)
+    names = ("from_$5_to_$10_", b"ch\xe8vre".decode("utf-8", "surrogateescape"), "\u732b")
+    layers = [keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    model = AssociativeModel(keras.Sequential(layers), 3)
+    found = evaluate(model, images, np.arange(30) % 3, names)
+    sample = WalkSample(images[:6], images[6:])
+    with tf.summary.create_file_writer(str(tmp_path)).as_default():
+        tensorboard.write_evaluation(10, found, model, sample, sample)
+    [path] = tmp_path.iterdir()
+    events = tf.compat.v1.train.summary_iterator(str(path))
+    found = {value.tag for event in events for value in event.summary.value}
+    assert {f"test_error_per_class/{name}" for name in (names[0], r"ch\xe8vre", names[2])} <= found

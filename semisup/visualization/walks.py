@@ -33,15 +33,22 @@ def choose_walk_sample(
     Args:
         data: where from.
         per_class: labelled images of each class (the paper's figure 2 has 2).
-        unlabeled: unlabelled images at most. They are put in the order of their true
-            classes, where the data set knows those, so that right walks run straight.
-        classes: of this many classes at most.
+        unlabeled: unlabelled images at most. Where the data set knows their true classes,
+            they are in this order, so that right walks run straight.
+        classes: of this many labelled classes at most; of more, the unlabelled images are of
+            the chosen ones too, where that is known.
     """
     dataset, split, labels = data.dataset, data.split, data.labeled_labels
-    rows = [split.labeled[labels == c][:per_class] for c in np.unique(labels)[:classes]]
+    present = np.unique(labels)
+    chosen = present[:classes]
+    rows = [split.labeled[labels == c][:per_class] for c in chosen]
+    known, pool = dataset.unlabeled_images is None, split.unlabeled
+    if known and len(chosen) < len(present):
+        of_chosen = pool[np.isin(dataset.train_labels[pool], chosen)]
+        pool = of_chosen if len(of_chosen) else pool
     random = np.random.default_rng(0)
-    drawn = random.choice(split.unlabeled, min(unlabeled, len(split.unlabeled)), replace=False)
-    if dataset.unlabeled_images is None:
+    drawn = random.choice(pool, min(unlabeled, len(pool)), replace=False)
+    if known:
         drawn = drawn[np.argsort(dataset.train_labels[drawn], kind="stable")]
     return WalkSample(
         np.asarray(dataset.train_images[np.concatenate(rows)]),
