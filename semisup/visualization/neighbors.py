@@ -83,8 +83,8 @@ def _draw_rows(rows: list[_Row], data: LabeledData, title: str) -> Figure:
         axes = figure.add_subplot(grid[line, 3 * block])
         draw_images(axes, [row.image], 1)
         height = row.image.shape[0]
-        text = {"rotation": 0 if len(row.name) <= 2 else 90, "ha": "right", "va": "center"}
-        axes.text(-0.05 * height, 0.5 * height, row.name, **text, **plain())
+        name = axes.text(-0.08 * height, 0.5 * height, row.name, va="center", **plain())
+        name.set(ha="right", rotation=0 if len(row.name) <= 2 else 90)
         right = None
         if dataset.unlabeled_images is None:
             right = dataset.train_labels[row.neighbors] == row.label

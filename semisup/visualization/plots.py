@@ -75,17 +75,12 @@ def draw_images(
         left = gap + column * (width + gap)
         top = gap + row * (above + height + gap) + above
         if captions:
-            axes.text(
-                *(left + width / 2, top - 0.2 * line * height, captions[i]),
-                **{"size": text_size, "ha": "center", "va": "bottom", **plain()},
-            )
+            x, y = left + width / 2, top - 0.2 * line * height
+            axes.text(x, y, captions[i], size=text_size, ha="center", va="bottom", **plain())
         if corners:
-            box = {"facecolor": "black", "alpha": 0.65, "pad": 1.0, "lw": 0}
-            axes.text(
-                *(left + 0.02 * width, top + 0.02 * height, corners[i]),
-                **{"size": text_size, "color": "white", "ha": "left", "va": "top", "bbox": box},
-                **plain(),
-            )
+            x, y = left + 0.02 * width, top + 0.02 * height
+            text = axes.text(x, y, corners[i], size=text_size, ha="left", va="top", **plain())
+            text.set(color="white", bbox={"facecolor": "black", "alpha": 0.65, "pad": 1, "lw": 0})
         if right is not None:
             colour, style = (GREEN, "-") if right[i] else (RED, (0, (2, 1)))
             frame = Rectangle(
@@ -113,8 +108,8 @@ def draw_confusion(axes: matplotlib.axes.Axes, report: Report, side: float) -> N
         for (row, column), count in np.ndenumerate(report.confusion):
             if count:
                 colour = "white" if share[row, column] > 0.3 else "black"
-                text = {"ha": "center", "va": "center", "color": colour, "size": size}
-                axes.text(column, row, str(count), **text)
+                text = axes.text(column, row, str(count), ha="center", va="center", size=size)
+                text.set_color(colour)
     else:
         beside = axes.inset_axes((1.03, 0.2, 0.03, 0.6))
         axes.figure.colorbar(colours, cax=beside, ticks=[0, 0.1, 0.5, 1])
