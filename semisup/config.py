@@ -12,6 +12,9 @@ from typing import Any
 from semisup.data import registry
 from semisup.errors import InputError
 
+# Of `freeze_steps`: in all steps.
+ALWAYS = -1
+
 _INT32 = 2**31  # TensorFlow keeps most counts in 32 bits
 
 
@@ -109,8 +112,9 @@ class Recipe:
     freeze_steps: int = _setting(
         0,
         "steps in which only the layers on top of keras:NAME or PATH.keras learn; of another "
-        "network, only the classifier",
-        least=0,
+        "network, only the classifier; -1 for all: then, without augmentation, each image passes "
+        "the backbone once, and its features are kept for the next run",
+        least=ALWAYS,
     )
     emb_size: int | None = _setting(
         None, "size of the embedding; by default the architecture's", least=1
@@ -143,7 +147,15 @@ class Recipe:
         most=1,
     )
     # The losses.
-    similarity: str = _setting("dot", "similarity of embeddings: dot, cosine or euclidean")
+    similarity: str = _setting(
+        "dot",
+        "similarity of embeddings: dot as in the paper, cosine, which is safe on any network, or "
+        "euclidean",
+        choices=("dot", "cosine", "euclidean"),
+    )
+    temperature: float = _setting(
+        1.0, "what the similarities are divided by, for instance 0.1 for cosine", above=0
+    )
     walker_weight: float = _setting(1.0, "weight of the walker loss", least=0)
     walker_weight_envelope: str = _setting("none", "its growth: none, sigmoid or linear")
     walker_weight_envelope_steps: int = _setting(100, "steps it grows for, after the delay")

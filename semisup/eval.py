@@ -89,7 +89,7 @@ def main() -> None:
         raise InputError(f"{run} holds no checkpoint that could be evaluated")
     with averaged_weights(model):
         if _FIGURES.value:
-            untrained = experiment.build_model(setup.recipe, dataset)
+            untrained = setup.untrained_model()
             for path in paper_figures.write_figures(
                 out.path, setup.data, model, evaluation, untrained=untrained, step=step
             ):

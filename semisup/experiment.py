@@ -8,12 +8,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from semisup.config import Recipe
-from semisup.data import adaptation, augmentation, pipeline, registry, splits
-from semisup.data.dataset import Dataset
+from semisup.config import ALWAYS, Recipe
+from semisup.data import adaptation, augmentation, lazy_images, pipeline, registry, splits
+from semisup.data.dataset import Dataset, Images
 from semisup.data.labeled_data import LabeledData
 from semisup.errors import InputError, reason
-from semisup.models import architectures, backbones
+from semisup.models import architectures, backbones, features
 from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers import factory, schedules
 from semisup.runs.directory import RunDirectory
@@ -28,11 +28,14 @@ class Experiment:
         recipe: the settings.
         data: the data set, which of its images are labelled, and in training its pseudo-labels.
         model: the model, compiled, with its first weights.
+        backbone: where it stays frozen throughout, the network whose head the model trains on
+            features; the images of `data` bring them. Else None.
     """
 
     recipe: Recipe
     data: LabeledData
     model: AssociativeModel
+    backbone: backbones.Backbone | None = None
 
     @property
     def labeled_in_batch(self) -> int:
@@ -44,9 +47,17 @@ class Experiment:
         """Endless training batches, or parts of them, from number `start_step` on."""
         name = self.recipe.augmentation
         augment = augmentation.get_augmentation(name)
+        images, labels = self.data.training_images_and_labels()
+        unlabeled: Images | None = self.data.unlabeled_images if self.recipe.associates else None
+        if self.backbone:
+            images, unlabeled = (
+                part if part is None else lazy_images.network_inputs(part)
+                for part in (images, unlabeled)
+            )
         return pipeline.association_batches(
-            *self.data.training_images_and_labels(),
-            self.data.unlabeled_images if self.recipe.associates else None,
+            images,
+            labels,
+            unlabeled,
             sup_per_batch=self.recipe.sup_per_batch,
             unsup_batch_size=self.recipe.unsup_batch_size,
             seed=self.recipe.seed,
@@ -56,6 +67,20 @@ class Experiment:
             part=part,
             parts=parts,
         )
+
+    def whole_model(self) -> AssociativeModel:
+        """The model from images: `model`, on top of the backbone if it is trained on features."""
+        if self.backbone is None:
+            return self.model
+        whole = _make_model(self.recipe, self.backbone.network, self.model.num_classes)
+        self.backbone.head.set_weights(self.model.network.get_weights())
+        for ours, trained in zip(_on_top(whole), _on_top(self.model), strict=True):
+            ours.assign(trained)
+        return whole
+
+    def untrained_model(self) -> AssociativeModel:
+        """Another model with the same first weights."""
+        return build_model(self.recipe, self.data.dataset, self.backbone)
 
 
 def build(recipe: Recipe) -> Experiment:
@@ -79,7 +104,43 @@ def build(recipe: Recipe) -> Experiment:
             exclude_labeled=recipe.exclude_labeled,
             remove_classes=recipe.remove_classes,
         )
-    return Experiment(recipe, LabeledData(dataset, split), build_model(recipe, dataset))
+    backbone = None
+    if uses_features(recipe):
+        backbone = _build_backbone(recipe, dataset)
+        dataset = _with_features(dataset, backbone.features)
+    model = build_model(recipe, dataset, backbone)
+    return Experiment(recipe, LabeledData(dataset, split), model, backbone)
+
+
+def uses_features(recipe: Recipe) -> bool:
+    """Whether each image passes the backbone once: it stays frozen, and images do not change."""
+    frozen = recipe.freeze_steps == ALWAYS and backbones.is_backbone(recipe.architecture)
+    return frozen and recipe.augmentation == "none"
+
+
+def _build_backbone(recipe: Recipe, dataset: Dataset) -> backbones.Backbone:
+    keras.utils.set_random_seed(recipe.seed)
+    with precision.policy(recipe.precision):
+        return backbones.build(
+            recipe.architecture,
+            dataset.image_shape,
+            recipe.emb_size or backbones.EMB_SIZE,
+            recipe.weights,
+            None if recipe.l2_weight is None else architectures.l2(recipe.l2_weight),
+        )
+
+
+def _with_features(dataset: Dataset, backbone: keras.Model) -> Dataset:
+    """The data set whose images bring their features."""
+    cache = features.default_cache()
+    kinds = {"train_images": "training", "test_images": "test", "unlabeled_images": "unlabelled"}
+    changes: dict[str, Any] = {}
+    for name, kind in kinds.items():
+        images = getattr(dataset, name)
+        if images is not None:
+            extracted = features.extract(backbone, images, cache, f"{kind} images")
+            changes[name] = lazy_images.with_features(images, extracted)
+    return dataclasses.replace(dataset, **changes)
 
 
 def rebuild(recipe: Recipe, run: RunDirectory, first_weights: bool = False) -> Experiment:
@@ -114,14 +175,21 @@ def load_data(recipe: Recipe) -> Dataset:
     return adaptation.adapted(source, target)
 
 
-def build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
+def build_model(
+    recipe: Recipe, dataset: Dataset, backbone: backbones.Backbone | None = None
+) -> AssociativeModel:
     """The recipe's model, compiled, with the first weights that its seed gives.
+
+    Args:
+        recipe: the settings.
+        dataset: for the shape of its images and its classes.
+        backbone: to make a model of the features of this one, not of the images.
 
     Raises:
         InputError: its network is unknown, does not fit the images, or not into the memory.
     """
     try:
-        return _build_model(recipe, dataset)
+        return _build_model(recipe, dataset, backbone)
     except tf.errors.ResourceExhaustedError as error:
         raise InputError(
             f"the model does not fit into the memory: {reason(error)}; try a smaller `emb_size`, "
@@ -129,19 +197,37 @@ def build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
         ) from None
 
 
-def _build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
+def _build_model(
+    recipe: Recipe, dataset: Dataset, backbone: backbones.Backbone | None
+) -> AssociativeModel:
     keras.utils.set_random_seed(recipe.seed)
-    with precision.policy(recipe.precision):
-        network = architectures.build(
-            recipe.architecture,
-            dataset.image_shape,
-            recipe.emb_size,
-            recipe.l2_weight,
-            recipe.weights,
-        )
-    model = AssociativeModel(
+    if backbone:
+        network = keras.models.clone_model(backbone.head)
+    else:
+        with precision.policy(recipe.precision):
+            network = architectures.build(
+                recipe.architecture,
+                dataset.image_shape,
+                recipe.emb_size,
+                recipe.l2_weight,
+                recipe.weights,
+            )
+    model = _make_model(recipe, network, dataset.num_classes)
+    averaging = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}
+    rate = _learning_rate(recipe)
+    frozen_steps = recipe.max_steps if recipe.freeze_steps == ALWAYS else recipe.freeze_steps
+    late = 0 if backbone else frozen_steps
+    model.compile(factory.make_optimizer(recipe.optimizer, rate, model, late, **averaging))
+    model.optimizer.build(model.trainable_variables)
+    if recipe.init_from:
+        load_weights(model, RunDirectory(recipe.init_from).model)
+    return model
+
+
+def _make_model(recipe: Recipe, network: keras.Model, num_classes: int) -> AssociativeModel:
+    return AssociativeModel(
         network,
-        dataset.num_classes,
+        num_classes,
         walker_weight=_envelope(recipe, "walker"),
         visit_weight=_envelope(recipe, "visit"),
         logit_weight=recipe.logit_weight,
@@ -152,20 +238,18 @@ def _build_model(recipe: Recipe, dataset: Dataset) -> AssociativeModel:
             delay=recipe.pseudo_label_weight_delay,
         ),
         similarity=recipe.similarity,
+        temperature=recipe.temperature,
         label_smoothing=recipe.label_smoothing,
         virtual_embeddings=recipe.virtual_embeddings,
         separate_batches=recipe.separate_batches and recipe.associates,
         association_scope=recipe.association_scope,
     )
-    averaging = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}
-    rate = _learning_rate(recipe)
-    model.compile(
-        factory.make_optimizer(recipe.optimizer, rate, model, recipe.freeze_steps, **averaging)
-    )
-    model.optimizer.build(model.trainable_variables)
-    if recipe.init_from:
-        load_weights(model, RunDirectory(recipe.init_from).model)
-    return model
+
+
+def _on_top(model: AssociativeModel) -> list[keras.Variable]:
+    """The weights on top of the network."""
+    network = {id(weight) for weight in model.network.weights}
+    return [weight for weight in model.weights if id(weight) not in network]
 
 
 def load_weights(model: AssociativeModel, path: Path) -> None:
@@ -177,6 +261,8 @@ def load_weights(model: AssociativeModel, path: Path) -> None:
     if not path.is_file():
         raise InputError(f"there is no {path}; `init_from` must name the folder of a finished run")
     weights = backbones.load_model(path).get_weights()
+    if len(model.network.input_shape) == 2:  # a model of features: what lies on top of these
+        weights = weights[-len(model.weights) :]
     try:
         model.set_weights(weights)  # not load_weights, which passes over what it does not find
     except ValueError as error:

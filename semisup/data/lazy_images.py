@@ -3,16 +3,22 @@
 import dataclasses
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from semisup.data.image_io import as_rgb, read_header, read_image
 from semisup.errors import InputError
+from semisup.runtime.progress import tracked
+
+_CHUNK = 64  # images that a thread reads in one go
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,16 @@ class LazyImages(ABC):
 
     def __array__(self, dtype: type | None = None, copy: bool | None = None) -> np.ndarray:
         pixels = np.empty(self.shape, np.uint8)
-        for i in range(len(self)):
+
+        def read(i: int) -> None:
             pixels[i] = self[i]
+
+        in_threads(read, len(self), "reading images")
         return pixels if dtype is None else pixels.astype(dtype)
+
+    def identity(self, index: int) -> bytes:
+        """Return bytes that are the same for the same image, and for that only."""
+        return np.asarray(self[index]).tobytes()
 
     def gather(self, indices: tf.Tensor) -> tf.Tensor:
         """Read the images at `indices` [n], as uint8 [n, H, W, C], in a graph or out of it."""
@@ -80,6 +93,12 @@ class ImageFiles(LazyImages):
         if image.shape[:2] != self.image_shape[:2]:
             raise InputError(f"{place} has changed its size since the run began")
         return image
+
+    def identity(self, index: int) -> bytes:
+        """Return the file's path, size and time of change, and the shape it is brought to."""
+        path = Path(self.places[index]).resolve()
+        stat = path.stat()
+        return repr((str(path), stat.st_size, stat.st_mtime_ns, self.image_shape)).encode()
 
 
 @dataclass(frozen=True)
@@ -107,8 +126,50 @@ def concatenate(
     """
     if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
         return np.concatenate([first, second])
+    if isinstance(first, FeaturedImages) and isinstance(second, FeaturedImages):
+        images = concatenate(first.images[first.places], second.images[second.places])
+        return with_features(images, np.concatenate([first.features, second.features]))
     numbers = np.arange(len(first) + len(second))
     return ConcatenatedImages(numbers, first.shape[1:], parts=(first, second))
+
+
+@dataclass(frozen=True)
+class FeaturedImages(LazyImages):
+    """Images with features of them, which a network on top of a frozen backbone takes instead.
+
+    `places` are their numbers in `images` and `all_features`, integers [N].
+
+    Attributes:
+        images: in memory or in files, uint8 [M, H, W, C].
+        all_features: of each of `images`, float32 [M, F].
+    """
+
+    images: "np.ndarray | LazyImages" = dataclasses.field(default_factory=lambda: np.empty(0))
+    all_features: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0))
+
+    @property
+    def features(self) -> np.ndarray:
+        """The features of the images, float32 [N, F]."""
+        return self.all_features[self.places]
+
+    def _read(self, place: np.integer) -> np.ndarray:
+        return np.asarray(self.images[int(place)])
+
+
+def with_features(images: "np.ndarray | LazyImages", features: np.ndarray) -> FeaturedImages:
+    """Join images [N, H, W, C] and their features, float32 [N, F]."""
+    places = np.arange(len(images))
+    return FeaturedImages(places, images.shape[1:], images=images, all_features=features)
+
+
+def in_memory(images: "np.ndarray | LazyImages") -> "np.ndarray | LazyImages":
+    """Images in memory; those with features stay, since a network takes these instead."""
+    return images if isinstance(images, FeaturedImages) else np.asarray(images)
+
+
+def network_inputs(images: "np.ndarray | LazyImages") -> np.ndarray:
+    """What a network takes of images: their features if they have any, else their pixels."""
+    return images.features if isinstance(images, FeaturedImages) else np.asarray(images)
 
 
 def common_shape(paths: Sequence[Path], new_size: int, what: str) -> tuple[int, int, int]:
@@ -125,7 +186,7 @@ def common_shape(paths: Sequence[Path], new_size: int, what: str) -> tuple[int, 
     Raises:
         InputError: a file is no image, or they differ in size and are not to be resized.
     """
-    headers = {read_header(path) for path in paths}
+    headers = set(in_threads(lambda i: read_header(paths[i]), len(paths), "looking at images"))
     sizes = sorted({header[:2] for header in headers})
     channels = max(header[2] for header in headers)
     if new_size > 0:
@@ -137,6 +198,32 @@ def common_shape(paths: Sequence[Path], new_size: int, what: str) -> tuple[int, 
             "them all NxN"
         )
     return (*sizes[0], channels)
+
+
+def in_threads(do: Callable[[int], Result], count: int, description: str) -> list[Result]:
+    """Call `do` with 0 ... count - 1, in a thread for each core: decoders leave Python's lock.
+
+    Args:
+        do: what to do with an image, given its number.
+        count: images.
+        description: what is being done, for the progress display.
+
+    Returns:
+        What `do` returned, in order.
+    """
+
+    def chunk(start: int) -> list[Result]:
+        return [do(i) for i in range(start, min(start + _CHUNK, count))]
+
+    if count <= _CHUNK:
+        return chunk(0)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        try:
+            done = threads.map(chunk, range(0, count, _CHUNK))
+            return [result for part in tracked(done, count, _CHUNK, description) for result in part]
+        except BaseException:
+            threads.shutdown(wait=True, cancel_futures=True)  # nobody waits for the rest
+            raise
 
 
 def memory_for_images() -> int:

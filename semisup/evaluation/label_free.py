@@ -17,7 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from semisup.data.dataset import Images
 from semisup.data.labeled_data import LabeledData
+from semisup.data.lazy_images import in_memory
 from semisup.evaluation.metrics import predict
 from semisup.losses import association
 from semisup.losses.pseudo_labels import class_mass
@@ -32,9 +34,9 @@ SCORE = NAMES[-1]
 class Probe(NamedTuple):
     """Images to evaluate a model on: A [N, H, W, C] with labels [N], B [M, H, W, C] without."""
 
-    A: np.ndarray
+    A: Images
     labels: np.ndarray
-    B: np.ndarray
+    B: Images
 
 
 def choose_probe(data: LabeledData, per_class: int = 10, unlabeled: int = 1000) -> Probe:
@@ -50,9 +52,9 @@ def choose_probe(data: LabeledData, per_class: int = 10, unlabeled: int = 1000) 
     count = min(unlabeled, len(split.unlabeled))
     drawn = np.sort(np.random.default_rng(0).choice(split.unlabeled, count, replace=False))
     return Probe(
-        np.asarray(dataset.train_images[labeled]),
+        in_memory(dataset.train_images[labeled]),
         dataset.train_labels[labeled],
-        np.asarray(dataset.unlabeled_pool[drawn]),
+        in_memory(dataset.unlabeled_pool[drawn]),
     )
 
 
@@ -60,10 +62,17 @@ def scores(model: AssociativeModel, probe: Probe) -> dict[str, float]:
     """The model's label-free statistics on the probe, by their names in `NAMES`, in [0, 1]."""
     A = predict(model, probe.A).embeddings
     B, logits = predict(model, probe.B)
-    walk = association.walk(A, B, model.similarity)
+    walk = association.walk(A, B, model.similarity, model.temperature_now())
     p_correct = float(association.p_correct(walk.P_aba, probe.labels))
     entropy = float(association.visit_entropy(association.p_visit(walk.P_ab)))
-    mass = class_mass(A, B, probe.labels, model.num_classes, model.similarity)
+    mass = class_mass(
+        A,
+        B,
+        probe.labels,
+        model.num_classes,
+        model.similarity,
+        temperature=model.temperature_now(),
+    )
     associated = np.argmax(mass, axis=1)
     agreement = float(np.mean(associated == logits.argmax(axis=1)))
     parts = [p_correct, entropy / math.log(max(len(probe.B), 2)), agreement]

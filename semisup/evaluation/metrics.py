@@ -7,8 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from semisup.data.dataset import Images
+from semisup.data.lazy_images import network_inputs
 from semisup.evaluation import names
 from semisup.models.associative_model import AssociativeModel
+from semisup.runtime.progress import tracked
 
 _BATCH_SIZE = 500  # images, which bounds the memory
 
@@ -173,12 +175,13 @@ def predict(model: AssociativeModel, images: Images) -> Predictions:
 
     Args:
         model: the model.
-        images: [N, H, W, C], at least one, as the model takes them.
+        images: [N, H, W, C], at least one, as the model takes them; for a model of features,
+            `lazy_images.FeaturedImages`.
     """
-    parts = [
-        model.predict_on_batch(np.asarray(images[i : i + _BATCH_SIZE]))
-        for i in range(0, len(images), _BATCH_SIZE)
-    ]
+    takes_features = len(getattr(model.network, "input_shape", ())) == 2
+    inputs = network_inputs if takes_features else np.asarray
+    starts = tracked(range(0, len(images), _BATCH_SIZE), len(images), _BATCH_SIZE, "embedding")
+    parts = [model.predict_on_batch(inputs(images[i : i + _BATCH_SIZE])) for i in starts]
     return Predictions(
         *(np.concatenate([part[name] for part in parts]) for name in ("embedding", "logits"))
     )

@@ -53,7 +53,13 @@ class Signs(NamedTuple):
     back_to: np.ndarray
 
 
-def walk_signs(A: np.ndarray, B: np.ndarray, labels: np.ndarray, metric: str = "dot") -> Signs:
+def walk_signs(
+    A: np.ndarray,
+    B: np.ndarray,
+    labels: np.ndarray,
+    metric: str = "dot",
+    temperature: float = 1.0,
+) -> Signs:
     """What a walk from all of A over all of B says of each B_j.
 
     Args:
@@ -61,12 +67,15 @@ def walk_signs(A: np.ndarray, B: np.ndarray, labels: np.ndarray, metric: str = "
         B: unlabelled embeddings [M, D].
         labels: classes of A [N].
         metric: see `association.similarity`.
+        temperature: likewise.
     """
     # By blocks of B, whatever their number: A x B of them may be far too many at once.
     block_size = association.BLOCK_SIZE
-    walk = blockwise.class_walk(*association.as_dot(A, B, metric), labels, block_size)
+    walk = blockwise.class_walk(*association.as_dot(A, B, metric, temperature), labels, block_size)
     classes = int(np.max(labels)) + 1
-    back = np.asarray(class_mass(A, B, labels, classes, metric, block_size), np.float64)
+    back = np.asarray(
+        class_mass(A, B, labels, classes, metric, block_size, temperature), np.float64
+    )
     # Of one class there is no doubt, and its logarithm is 0.
     uncertainty = entropy(back, axis=1) / np.log(max(len(np.unique(labels)), 2))
     return Signs(np.asarray(walk.P_visit), uncertainty, back.argmax(axis=1))
@@ -126,7 +135,9 @@ def write(
     labeled = split.labeled[spread]
     A = predict(model, dataset.train_images[labeled]).embeddings
     B = predict(model, dataset.unlabeled_pool[pool]).embeddings
-    signs = walk_signs(A, B, dataset.train_labels[labeled], model.similarity)
+    signs = walk_signs(
+        A, B, dataset.train_labels[labeled], model.similarity, model.temperature_now()
+    )
     score = scores(signs)
     chosen = choose(score, B, min(count, len(pool)))
     names, classes = dataset.pool_names(pool[chosen]), dataset.class_names

@@ -35,4 +35,4 @@ def load(run: RunDirectory) -> SavedRun:
     setup = experiment.rebuild(recipe, run)
     checkpoints.restore(setup.model, checkpoints.newest(run))
     take_averages(setup.model)
-    return SavedRun(setup.model, embed_labeled(setup).record)
+    return SavedRun(setup.whole_model(), embed_labeled(setup).record)

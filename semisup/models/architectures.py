@@ -157,7 +157,7 @@ def build(
     """
     if backbones.is_backbone(name):
         regularizer = None if l2_weight is None else l2(l2_weight)
-        return backbones.build(name, image_shape, emb_size, weights, regularizer)
+        return backbones.build(name, image_shape, emb_size, weights, regularizer).network
     if name not in ARCHITECTURES:
         known = (*ARCHITECTURES, f"{backbones.PREFIX}NAME", f"PATH{backbones.ENDING}")
         raise InputError(f"unknown architecture {name!r}; known: {', '.join(known)}")

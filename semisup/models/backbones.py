@@ -11,6 +11,7 @@ your own must do its own.
 import importlib
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 from keras import layers
@@ -37,13 +38,27 @@ def is_backbone(name: str) -> bool:
     return name.startswith(PREFIX) or name.endswith(ENDING)
 
 
+class Backbone(NamedTuple):
+    """A network to embeddings with a backbone below, and its two parts, which share its weights.
+
+    Attributes:
+        network: from images [batch, H, W, C] to embeddings [batch, D].
+        features: from images to the backbone's features [batch, F].
+        head: from features to embeddings.
+    """
+
+    network: keras.Model
+    features: keras.Model
+    head: keras.Model
+
+
 def build(
     name: str,
     image_shape: ImageShape,
     emb_size: int | None = None,
     weights: str = NO_WEIGHTS,
     regularizer: keras.regularizers.Regularizer | None = None,
-) -> keras.Model:
+) -> Backbone:
     """The network called `name` for images of `image_shape`; grey ones become RGB inside it.
 
     Args:
@@ -55,27 +70,29 @@ def build(
             (downloaded by Keras), or its .weights.h5 file, without the classifier.
         regularizer: of the dense layer's weights.
 
-    Returns:
-        A model with the application or the saved model as a nested model.
-
     Raises:
         InputError: there is no such network or file, its weights can't be loaded or do not
             fit, or the images do not.
     """
-
-    def on_top(features: keras.KerasTensor, size: int) -> keras.KerasTensor:
-        return layers.Dense(size, kernel_regularizer=regularizer, name="embedding")(features)
-
     images = keras.Input(image_shape)
     if name.startswith(PREFIX):
         features = _application(name.removeprefix(PREFIX), images, weights)
-        embedding = on_top(features, emb_size or EMB_SIZE)
-        return keras.Model(images, embedding, name=name.removeprefix(PREFIX))
-    if weights != NO_WEIGHTS:
-        raise InputError(f"{name} brings its own weights; leave out `weights={weights}`")
-    features = _saved_model(Path(name).expanduser(), images)
-    embedding = features if emb_size is None else on_top(features, emb_size)
-    return keras.Model(images, embedding, name="saved")
+        emb_size = emb_size or EMB_SIZE
+    else:
+        if weights != NO_WEIGHTS:
+            raise InputError(f"{name} brings its own weights; leave out `weights={weights}`")
+        features = _saved_model(Path(name).expanduser(), images)
+    given = keras.Input(features.shape[1:], name="features")
+    embedding = layers.Identity(name="embedding")(given)
+    if emb_size is not None:
+        embedding = layers.Dense(emb_size, kernel_regularizer=regularizer, name="embedding")(given)
+    head = keras.Model(given, embedding, name="head")
+    network = keras.Model(
+        images,
+        head(features),
+        name=name.removeprefix(PREFIX) if name.startswith(PREFIX) else "saved",
+    )
+    return Backbone(network, keras.Model(images, features, name="features"), head)
 
 
 def names() -> list[str]:

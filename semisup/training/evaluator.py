@@ -81,8 +81,8 @@ class Evaluator:
         """With `select=label_free`, keep the best model so far on disk at any time."""
         recipe = self._setup.recipe
         if recipe.select == "label_free" and step == _selected(self.evaluations, recipe)["step"]:
-            with self._evaluated() as model:
-                self._run.save_model(model)
+            with self._evaluated():
+                self._run.save_model(self._setup.whole_model())
 
     def finish(self, step: int, train_seconds: float) -> None:
         """Write all that a finished run's folder holds; see `semisup.training.loop.train`.
@@ -93,7 +93,7 @@ class Evaluator:
         if setup.recipe.select == "last":
             take_averages(self._learning)
             distribution.take_over(self._learning, setup.model)
-            run.save_model(setup.model)
+            run.save_model(setup.whole_model())
         else:
             experiment.load_weights(setup.model, run.model)
         labeled = embed_labeled(setup)

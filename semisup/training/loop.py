@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from semisup import experiment
-from semisup.config import Recipe
+from semisup.config import ALWAYS, Recipe
 from semisup.errors import InputError, reason
 from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers import freezing
@@ -103,7 +103,7 @@ def _model_on_devices(
         recipe.unsup_batch_size if recipe.associates else 0,
     )
     with workers.losses_named(strategy), strategy.scope():
-        model = experiment.build_model(recipe, setup.data.dataset)
+        model = setup.untrained_model()
     # With A and B apart it can't: TensorFlow has no collectives inside a condition.
     if recipe.association_scope == "global" and not recipe.separate_batches:
         distribution.synchronize_batch_norm(model.network)
@@ -288,6 +288,8 @@ class Trainer:
         """A function from a step's number to what takes it: with a frozen backbone, or without."""
         train_step = make_train_step(self.model, batch_spec)
         frozen_steps = self.recipe.freeze_steps
+        if frozen_steps == ALWAYS:
+            frozen_steps = 0 if self.setup.backbone else self.recipe.max_steps
         if self.first_step >= frozen_steps:
             return lambda step: train_step
         frozen_step = make_train_step(self.model, batch_spec)

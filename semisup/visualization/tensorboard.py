@@ -96,7 +96,9 @@ def write_evaluation(
     tf.summary.image("associations", to_pixels(walks), step)
 
     A, B = (predict(model, images).embeddings for images in histograms)
-    P_visit = association.p_visit(association.walk(A, B, model.similarity).P_ab)
+    P_visit = association.p_visit(
+        association.walk(A, B, model.similarity, model.temperature_now()).P_ab
+    )
     tf.summary.histogram("walk/visit_probability", P_visit, step)
     tf.summary.histogram("embedding/labelled", A, step)
     tf.summary.histogram("embedding/unlabelled", B, step)

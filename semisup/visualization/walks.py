@@ -8,7 +8,9 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from semisup.data.dataset import Images
 from semisup.data.labeled_data import LabeledData
+from semisup.data.lazy_images import in_memory
 from semisup.evaluation.metrics import predict
 from semisup.losses import association
 from semisup.models.associative_model import AssociativeModel
@@ -21,8 +23,8 @@ _WIDTH = 13.0  # of a picture, in inches
 class WalkSample(NamedTuple):
     """A few images to show walks on: A [n, H, W, C] labelled, B [m, H, W, C] unlabelled."""
 
-    A: np.ndarray
-    B: np.ndarray
+    A: Images
+    B: Images
 
 
 def choose_walk_sample(
@@ -51,8 +53,8 @@ def choose_walk_sample(
     if known:
         drawn = drawn[np.argsort(dataset.train_labels[drawn], kind="stable")]
     return WalkSample(
-        np.asarray(dataset.train_images[np.concatenate(rows)]),
-        np.asarray(dataset.unlabeled_pool[drawn]),
+        in_memory(dataset.train_images[np.concatenate(rows)]),
+        in_memory(dataset.unlabeled_pool[drawn]),
     )
 
 
@@ -79,7 +81,7 @@ def association_figure(
 
 def _draw_walks(axes: matplotlib.axes.Axes, model: AssociativeModel, sample: WalkSample) -> None:
     A, B = (predict(model, images).embeddings for images in sample)
-    walk = association.walk(A, B, model.similarity)
+    walk = association.walk(A, B, model.similarity, model.temperature_now())
     x_a, x_b = ((np.arange(len(images)) + 0.5) * _WIDTH / len(images) for images in sample)
     size = 0.92 * _WIDTH / max(len(A), len(B), 16)
     top, middle, bottom = 4.4, 2.2, 0.0

@@ -79,15 +79,17 @@ def load_folder(data_dir: Path, new_size: int = 0, skip_unreadable: bool = False
 
 def _readable(paths: list[Path], skipped: list[Path]) -> list[Path]:
     """Those of the images that can be decoded. The others are appended to `skipped`."""
-    kept = []
-    for path in paths:
+
+    def can_read(i: int) -> bool:
         try:
-            read_image(path)
+            read_image(paths[i])
         except InputError:
-            skipped.append(path)
-        else:
-            kept.append(path)
-    return kept
+            return False
+        return True
+
+    readable = lazy_images.in_threads(can_read, len(paths), "trying images")
+    skipped += [path for path, good in zip(paths, readable, strict=True) if not good]
+    return [path for path, good in zip(paths, readable, strict=True) if good]
 
 
 def _find_classes(
