@@ -50,10 +50,9 @@ class Experiment:
         images, labels = self.data.training_images_and_labels()
         unlabeled: Images | None = self.data.unlabeled_images if self.recipe.associates else None
         if self.backbone:
-            images, unlabeled = (
-                part if part is None else lazy_images.network_inputs(part)
-                for part in (images, unlabeled)
-            )
+            images = lazy_images.network_inputs(images)
+            if unlabeled is not None:
+                unlabeled = lazy_images.network_inputs(unlabeled)
         return pipeline.association_batches(
             images,
             labels,

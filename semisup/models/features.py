@@ -93,7 +93,7 @@ def _digest_of_model(backbone: keras.Model) -> str:
 def _digest_of_image(images: Images, index: int) -> bytes:
     if isinstance(images, LazyImages):
         return hashlib.blake2b(images.identity(index), digest_size=_DIGEST_SIZE).digest()
-    pixels = np.ascontiguousarray(images[index])
+    pixels = np.asarray(images[index]).tobytes()
     return hashlib.blake2b(pixels, digest_size=_DIGEST_SIZE).digest()
 
 
@@ -118,7 +118,7 @@ def _read(folder: Path, wanted: set[bytes]) -> dict[bytes, np.ndarray]:
 def _write(folder: Path, digests: list[bytes], features: np.ndarray) -> None:
     """Write a shard, whole or not at all; a cache that can't be written only costs time."""
     rows = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, _DIGEST_SIZE)
-    name = hashlib.blake2b(rows, digest_size=_DIGEST_SIZE).hexdigest()
+    name = hashlib.blake2b(rows.tobytes(), digest_size=_DIGEST_SIZE).hexdigest()
     temporary = folder / f".tmp.{name}.{os.getpid()}.npz"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -91,7 +91,7 @@ def _draw_walks(axes: matplotlib.axes.Axes, model: AssociativeModel, sample: Wal
         ("A", sample.A, x_a, bottom, GREEN),
     ):
         axes.text(-0.25, y, name, color=colour, fontsize=14, ha="center", va="center")
-        for image, centre in zip(images, x, strict=True):
+        for image, centre in zip(np.asarray(images), x, strict=True):
             extent = (centre - size / 2, centre + size / 2, y - size / 2, y + size / 2)
             axes.imshow(_inked(image, colour), extent=extent, interpolation="nearest", zorder=2)
     gap = 0.6 * size
