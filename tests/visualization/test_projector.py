@@ -32,7 +32,7 @@ def test_write_gives_every_point_its_image_its_class_and_its_embedding(finished_
     for i in range(len(points)):
         row, column = divmod(i, across)
         images.append(sheet[row * height :, column * width :][:height, :width, :1])
-    run = saved_run.load(RunDirectory(folder))
+    run = saved_run.load(folder)
     outputs = predict(run.model, np.stack(images))
     np.testing.assert_allclose(outputs.embeddings, points, rtol=1e-3, atol=1e-4)
     names = run.labeled.class_names[outputs.logits.argmax(axis=1)]
