@@ -148,13 +148,15 @@ class Recipe:
     )
     # The losses.
     similarity: str = _setting(
-        "dot",
-        "similarity of embeddings: dot as in the paper, cosine, which is safe on any network, or "
-        "euclidean",
+        "cosine",
+        "similarity of embeddings: cosine, which is safe on any network; dot as in the paper, "
+        "whose recipes set it; or euclidean",
         choices=("dot", "cosine", "euclidean"),
     )
-    temperature: float = _setting(
-        1.0, "what the similarities are divided by, for instance 0.1 for cosine", above=0
+    temperature: float | None = _setting(
+        None,
+        "what the similarities are divided by; by default 0.125 for cosine, 1 for the others",
+        above=0,
     )
     walker_weight: float = _setting(1.0, "weight of the walker loss", least=0)
     walker_weight_envelope: str = _setting("none", "its growth: none, sigmoid or linear")
@@ -194,7 +196,12 @@ class Recipe:
         "adam as in the paper, or muon, which needs fewer steps; not in the paper",
         choices=("adam", "muon"),
     )
-    learning_rate: float = _setting(3e-3, "largest learning rate", above=0, below=float("inf"))
+    learning_rate: float | None = _setting(
+        None,
+        "largest learning rate; by default 3e-3 for mnist_model and 1e-3 for all other networks",
+        above=0,
+        below=float("inf"),
+    )
     learning_rate_schedule: str = _setting(
         "cosine",
         "step: times --decay_factor every --decay_steps, as the authors have it; "

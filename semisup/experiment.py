@@ -19,6 +19,9 @@ from semisup.optimizers import factory, schedules
 from semisup.runs.directory import RunDirectory
 from semisup.runtime import precision
 
+# Largest learning rates where the recipe has none: for small digits, and for all else.
+_LEARNING_RATES, _LEARNING_RATE = {"mnist_model": 3e-3}, 1e-3
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -284,15 +287,18 @@ def _envelope(recipe: Recipe, loss: str) -> schedules.Envelope:
 
 
 def _learning_rate(recipe: Recipe) -> keras.optimizers.schedules.LearningRateSchedule:
+    rate = recipe.learning_rate
+    if rate is None:
+        rate = _LEARNING_RATES.get(recipe.architecture, _LEARNING_RATE)
     if recipe.learning_rate_schedule == "cosine":
         return schedules.cosine_with_warmup(
-            recipe.learning_rate,
+            rate,
             recipe.max_steps,
             int(recipe.warmup_share * recipe.max_steps),
             recipe.minimum_learning_rate,
         )
     return schedules.StepDecay(
-        recipe.learning_rate,
+        rate,
         recipe.decay_steps,
         recipe.decay_factor,
         recipe.minimum_learning_rate,

@@ -62,7 +62,7 @@ def scores(model: AssociativeModel, probe: Probe) -> dict[str, float]:
     """The model's label-free statistics on the probe, by their names in `NAMES`, in [0, 1]."""
     A = predict(model, probe.A).embeddings
     B, logits = predict(model, probe.B)
-    walk = association.walk(A, B, model.similarity, model.temperature_now())
+    walk = association.walk(A, B, model.similarity, model.temperature)
     p_correct = float(association.p_correct(walk.P_aba, probe.labels))
     entropy = float(association.visit_entropy(association.p_visit(walk.P_ab)))
     mass = class_mass(
@@ -71,7 +71,7 @@ def scores(model: AssociativeModel, probe: Probe) -> dict[str, float]:
         probe.labels,
         model.num_classes,
         model.similarity,
-        temperature=model.temperature_now(),
+        temperature=model.temperature,
     )
     associated = np.argmax(mass, axis=1)
     agreement = float(np.mean(associated == logits.argmax(axis=1)))

@@ -136,7 +136,7 @@ def write(
     A = predict(model, dataset.train_images[labeled]).embeddings
     B = predict(model, dataset.unlabeled_pool[pool]).embeddings
     signs = walk_signs(
-        A, B, dataset.train_labels[labeled], model.similarity, model.temperature_now()
+        A, B, dataset.train_labels[labeled], model.similarity, model.temperature
     )
     score = scores(signs)
     chosen = choose(score, B, min(count, len(pool)))

@@ -44,7 +44,11 @@ def probability_model(
     network = _in_float32(model.network)
     images = keras.Input(image_shape, dtype=dtype, name="images")
     classifier = keras.layers.Dense(model.num_classes, name="classifier")
-    logits = classifier(network(keras.ops.cast(images, "float32")))
+    embedding = network(keras.ops.cast(images, "float32"))
+    if model.similarity == "cosine":
+        embedding = keras.layers.UnitNormalization(axis=1)(embedding)
+        embedding = keras.layers.Rescaling(model.temperature**-0.5)(embedding)
+    logits = classifier(embedding)
     classifier.set_weights(model.classifier.get_weights())
     return keras.Model(images, keras.layers.Softmax(name="probabilities")(logits))
 

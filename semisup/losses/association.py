@@ -42,6 +42,9 @@ BLOCK_SIZE = 128
 
 METRICS = ("dot", "cosine", "euclidean")
 
+# What a model divides similarities by unless told otherwise: docs/results has the comparison.
+DEFAULT_TEMPERATURE = {"dot": 1.0, "cosine": 0.125, "euclidean": 1.0}
+
 
 class Walk(NamedTuple):
     """The matrices of one walk A -> B -> A, float32."""

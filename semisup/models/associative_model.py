@@ -33,7 +33,7 @@ _WALK_METRICS = ("walker_loss", "visit_loss", "p_correct", "estimated_accuracy",
 _WEIGHTS = ("walker_weight", "visit_weight", "logit_weight", "pseudo_label_weight")
 
 # Arguments that may be Keras objects.
-_SERIALIZED = ("network", *_WEIGHTS, "temperature")
+_SERIALIZED = ("network", *_WEIGHTS)
 
 # Not reported by `evaluate`, which takes no walk.
 _OF_TRAINING = (*_WALK_METRICS, "pseudo_label_loss")
@@ -77,9 +77,13 @@ class AssociativeModel(keras.Model):
         logit_weight: weight of the classification loss, likewise.
         pseudo_label_weight: weight of `pseudo_labels.pseudo_label_loss` on the unlabelled
             rows, likewise; not in the paper. The number 0 leaves it out, at no cost.
-        similarity: "dot", "cosine" or "euclidean"; see `association.similarity`.
-        temperature: what the similarities are divided by: a number above 0, or a Keras schedule
-            of the training step whose values are above 0.
+        similarity: "cosine", "dot" or "euclidean"; see `association.similarity`. The paper's is
+            "dot", which grows without bounds: on many networks a walk then has one way to go,
+            mostly a wrong one. With "cosine" embeddings are unit vectors, and the classifier
+            takes them times temperature^-1/2, so that their dot products are the walk's
+            similarities.
+        temperature: what the similarities are divided by, above 0; by default 1/8 for "cosine"
+            and 1 for the others.
         label_smoothing: see `association.classification_loss`.
         virtual_embeddings: this many trainable vectors join A, each as a class of its
             own, to which unlabelled images of no labelled class can be associated.
@@ -119,8 +123,8 @@ class AssociativeModel(keras.Model):
         visit_weight: Schedule = 1.0,
         logit_weight: Schedule = 1.0,
         pseudo_label_weight: Schedule = 0.0,
-        similarity: str = "dot",
-        temperature: Schedule = 1.0,
+        similarity: str = "cosine",
+        temperature: float | None = None,
         label_smoothing: float = 0.0,
         virtual_embeddings: int = 0,
         separate_batches: bool = False,
@@ -129,7 +133,8 @@ class AssociativeModel(keras.Model):
         **kwargs: Any,
     ):
         association.check_metric(similarity)
-        temperature = temperature if callable(temperature) else float(temperature)
+        if temperature is None:
+            temperature = association.DEFAULT_TEMPERATURE[similarity]
         association.check_temperature(temperature)
         distribution.check_scope(association_scope)
         if not 0 <= label_smoothing < 1:
@@ -146,7 +151,7 @@ class AssociativeModel(keras.Model):
         pseudo_label_schedule = self.loss_schedules["pseudo_label_weight"]
         self.uses_pseudo_labels = getattr(pseudo_label_schedule, "final_weight", None) != 0
         self.similarity = similarity
-        self.temperature = temperature
+        self.temperature = float(temperature)
         self.label_smoothing = label_smoothing
         self.virtual_embeddings = virtual_embeddings
         self.separate_batches = separate_batches
@@ -196,7 +201,13 @@ class AssociativeModel(keras.Model):
         else:
             embedding = self.network(inputs, training=training)
         embedding = ops.cast(embedding, "float32")
-        return {"embedding": embedding, "logits": self.classifier(embedding)}
+        if self.similarity != "cosine":
+            return {"embedding": embedding, "logits": self.classifier(embedding)}
+        embedding = ops.normalize(embedding, axis=1)
+        return {
+            "embedding": embedding,
+            "logits": self.classifier(embedding * self.temperature**-0.5),
+        }
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         if self.separate_batches:
@@ -285,12 +296,6 @@ class AssociativeModel(keras.Model):
         step = self.optimizer.iterations
         return {name: schedule(step) for name, schedule in self.loss_schedules.items()}
 
-    def temperature_now(self) -> float | Tensor:
-        """The temperature at the optimizer's current step; a number if it is constant."""
-        if callable(self.temperature):
-            return self.temperature(self.optimizer.iterations)
-        return self.temperature
-
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         return {
@@ -299,7 +304,7 @@ class AssociativeModel(keras.Model):
             "num_classes": self.num_classes,
             **{name: serialize(schedule) for name, schedule in self.loss_schedules.items()},
             "similarity": self.similarity,
-            "temperature": serialize(self.temperature),
+            "temperature": self.temperature,
             "label_smoothing": self.label_smoothing,
             "virtual_embeddings": self.virtual_embeddings,
             "separate_batches": self.separate_batches,
@@ -308,8 +313,14 @@ class AssociativeModel(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "AssociativeModel":
-        # A model that was saved before there was a temperature has none in its config.
-        serialized = {name: config[name] for name in _SERIALIZED if name in config}
+        if "temperature" not in config:  # of an earlier version
+            if config["similarity"] == "cosine":
+                raise InputError(
+                    "this model was saved by semisup 0.1, whose classifier took embeddings of any "
+                    "length with `similarity=cosine`; load it with that version, or train anew"
+                )
+            config["temperature"] = 1.0
+        serialized = {name: config[name] for name in _SERIALIZED}
         objects = keras.saving.deserialize_keras_object(serialized, custom_objects=custom_objects)
         return cls(**{**config, **objects})
 
@@ -350,9 +361,8 @@ class AssociativeModel(keras.Model):
             A = ops.concatenate([A, self.virtual])
             own_classes = self.num_classes + ops.arange(self.virtual_embeddings)
             labels = ops.concatenate([labels, ops.cast(own_classes, labels.dtype)])
-        temperature = self.temperature_now()
         losses = association.association_losses(
-            A, B, labels, self.similarity, block_size, temperature
+            A, B, labels, self.similarity, block_size, self.temperature
         )
         with keras.name_scope("metrics"):
             for name, value in zip(_WALK_METRICS, losses, strict=True):
@@ -360,7 +370,7 @@ class AssociativeModel(keras.Model):
         pseudo_label = 0.0
         if self.uses_pseudo_labels:
             mass = pseudo_labels.class_mass(
-                A, B, labels, self.num_classes, self.similarity, block_size, temperature
+                A, B, labels, self.num_classes, self.similarity, block_size, self.temperature
             )
             pseudo_label = walked * pseudo_labels.pseudo_label_loss(logits_of_B, mass)
             with keras.name_scope("metrics"):

@@ -97,7 +97,7 @@ def write_evaluation(
 
     A, B = (predict(model, images).embeddings for images in histograms)
     P_visit = association.p_visit(
-        association.walk(A, B, model.similarity, model.temperature_now()).P_ab
+        association.walk(A, B, model.similarity, model.temperature).P_ab
     )
     tf.summary.histogram("walk/visit_probability", P_visit, step)
     tf.summary.histogram("embedding/labelled", A, step)

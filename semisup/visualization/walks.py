@@ -81,7 +81,7 @@ def association_figure(
 
 def _draw_walks(axes: matplotlib.axes.Axes, model: AssociativeModel, sample: WalkSample) -> None:
     A, B = (predict(model, images).embeddings for images in sample)
-    walk = association.walk(A, B, model.similarity, model.temperature_now())
+    walk = association.walk(A, B, model.similarity, model.temperature)
     x_a, x_b = ((np.arange(len(images)) + 0.5) * _WIDTH / len(images) for images in sample)
     size = 0.92 * _WIDTH / max(len(A), len(B), 16)
     top, middle, bottom = 4.4, 2.2, 0.0
