@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from semisup.losses import association_losses, classification_loss, total_loss, walk
     from semisup.models import AssociativeModel, mnist_model, stl10_model, svhn_model
     from semisup.optimizers import Envelope, Muon
+    from semisup.training.monitoring import CollapseWarning
 
 __all__ = [
     "AssociativeModel",
+    "CollapseWarning",
     "Envelope",
     "InputError",
     "Muon",
@@ -53,6 +55,7 @@ _NAMESPACES = ("data", "evaluation", "losses", "models", "optimizers", "visualiz
 
 _NAMESPACE_OF = {
     "AssociativeModel": "models",
+    "CollapseWarning": "training.monitoring",
     "Envelope": "optimizers",
     "Muon": "optimizers",
     "association_batches": "data",

@@ -106,8 +106,10 @@ class Recipe:
         "keras:NAME for one of keras.applications, such as keras:MobileNetV2; PATH.keras for a "
         "saved Keras model from images to embeddings",
     )
-    weights: str = _setting(
-        "none", "first weights of keras:NAME: none (random), imagenet, or a file of weights"
+    weights: str | None = _setting(
+        None,
+        "first weights of keras:NAME: none (random), imagenet (downloaded), or a file of weights; "
+        "by default imagenet if the network stays frozen, else none",
     )
     freeze_steps: int = _setting(
         0,

@@ -85,14 +85,18 @@ class Experiment:
         return build_model(self.recipe, self.data.dataset, self.backbone)
 
 
-def build(recipe: Recipe) -> Experiment:
+def build(recipe: Recipe, dataset: Dataset | None = None) -> Experiment:
     """Load the recipe's data and make its model, with its first weights.
+
+    Args:
+        recipe: the settings.
+        dataset: what `load_data` gives for it, if it is loaded already.
 
     Raises:
         InputError: the recipe names something unknown, or its data can't be read.
     """
     augmentation.get_augmentation(recipe.augmentation)  # refuses an unknown one before any loading
-    dataset = load_data(recipe)
+    dataset = dataset or load_data(recipe)
     augmentation.check_images(recipe.augmentation, dataset.image_shape[2])
     if recipe.split_file:
         split = splits.read_split(recipe.split_file, dataset)
@@ -120,6 +124,14 @@ def uses_features(recipe: Recipe) -> bool:
     return frozen and recipe.augmentation == "none"
 
 
+def _first_weights(recipe: Recipe) -> str:
+    """The first weights of a network of keras.applications; a frozen one needs trained ones."""
+    if recipe.weights is not None:
+        return recipe.weights
+    pretrained = recipe.freeze_steps == ALWAYS and recipe.architecture.startswith(backbones.PREFIX)
+    return backbones.IMAGENET if pretrained else backbones.NO_WEIGHTS
+
+
 def _build_backbone(recipe: Recipe, dataset: Dataset) -> backbones.Backbone:
     keras.utils.set_random_seed(recipe.seed)
     with precision.policy(recipe.precision):
@@ -127,7 +139,7 @@ def _build_backbone(recipe: Recipe, dataset: Dataset) -> backbones.Backbone:
             recipe.architecture,
             dataset.image_shape,
             recipe.emb_size or backbones.EMB_SIZE,
-            recipe.weights,
+            _first_weights(recipe),
             None if recipe.l2_weight is None else architectures.l2(recipe.l2_weight),
         )
 
@@ -160,7 +172,9 @@ def rebuild(recipe: Recipe, run: RunDirectory, first_weights: bool = False) -> E
     if recipe.split_file:
         recipe = dataclasses.replace(recipe, split_file=str(run.split))
     if not first_weights:
-        recipe = dataclasses.replace(recipe, init_from=None, weights="none")
+        recipe = dataclasses.replace(recipe, init_from=None)
+        if not uses_features(recipe):
+            recipe = dataclasses.replace(recipe, weights=backbones.NO_WEIGHTS)
     return build(recipe)
 
 
@@ -212,7 +226,7 @@ def _build_model(
                 dataset.image_shape,
                 recipe.emb_size,
                 recipe.l2_weight,
-                recipe.weights,
+                _first_weights(recipe),
             )
     model = _make_model(recipe, network, dataset.num_classes)
     averaging = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}

@@ -13,6 +13,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -39,6 +40,13 @@ _DETERMINISTIC = flags.DEFINE_bool(
     "slower, but the same command gives the same weights, bit for bit, on the same machine; "
     "without it the last bits may differ, on a GPU above all",
 )
+_COMPARE = flags.DEFINE_bool(
+    "compare",
+    False,
+    "train with labels only, too, on the same split with the same network and seeds, and print "
+    "both errors: does association help here?",
+)
+_SEEDS = flags.DEFINE_integer("seeds", 1, "with --compare: runs of each kind", lower_bound=1)
 _STRATEGY = flags.DEFINE_string(
     "strategy",
     "none",
@@ -65,6 +73,8 @@ def main() -> None:
             "\nStopped before training; nothing was changed. The same command begins, or goes on."
         )
         raise
+    if result is None:
+        return  # a comparison has printed its own
     chosen = ""
     if recipe.select == "label_free":
         chosen = f", chosen of {result['steps']} by the label-free score"
@@ -73,10 +83,15 @@ def main() -> None:
         f"({result['train_seconds']:.0f} s of training; median of the last evaluations "
         f"{result['test_error_median']:.2f} %, lowest {result['test_error_min']:.2f} %)"
     )
+    if result.get("collapsed"):
+        print(
+            "warning: the walk was collapsed at the end, so this result is not one of "
+            "association; the warning above says what to try"
+        )
 
 
-def _train(recipe: Recipe, logdir: Path) -> dict[str, float]:
-    """Train as the flags say."""
+def _train(recipe: Recipe, logdir: Path) -> dict[str, float] | None:
+    """Train as the flags say; returns the result, None of a comparison."""
     if _STRATEGY.value == "multi_worker":
         # A worker that is gone is news to all of TensorFlow; one line of ours is enough.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -88,14 +103,19 @@ def _train(recipe: Recipe, logdir: Path) -> dict[str, float]:
 
     if _DETERMINISTIC.value:
         tf.config.experimental.enable_op_determinism()
-    return train(
-        recipe,
-        logdir,
-        sys.argv,
-        overwrite=_OVERWRITE.value,
-        save_interval=_SAVE_INTERVAL.value,
-        strategy=distribution.strategy(_STRATEGY.value),
-    )
+    options: dict[str, Any] = {
+        "overwrite": _OVERWRITE.value,
+        "save_interval": _SAVE_INTERVAL.value,
+        "strategy": distribution.strategy(_STRATEGY.value),
+    }
+    if not _COMPARE.value:
+        return train(recipe, logdir, sys.argv, **options)
+    from semisup.training import comparison
+
+    errors = comparison.compare(recipe, logdir, _SEEDS.value, sys.argv, **options)
+    print(f"\nTest errors after {recipe.max_steps} steps:")
+    print(comparison.table(errors, recipe.seed))
+    return None
 
 
 def console_main() -> None:

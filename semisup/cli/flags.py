@@ -72,7 +72,7 @@ def given_settings() -> dict[str, Any]:
             given[name] = str(Path(given[name]).expanduser().resolve())
     if given.get("architecture", "").endswith(".keras"):
         given["architecture"] = str(Path(given["architecture"]).expanduser().resolve())
-    if given.get("weights", "none") not in ("none", "imagenet"):
+    if given.get("weights") not in (None, "none", "imagenet"):
         given["weights"] = str(Path(given["weights"]).expanduser().resolve())
     return given
 

@@ -135,9 +135,7 @@ def write(
     labeled = split.labeled[spread]
     A = predict(model, dataset.train_images[labeled]).embeddings
     B = predict(model, dataset.unlabeled_pool[pool]).embeddings
-    signs = walk_signs(
-        A, B, dataset.train_labels[labeled], model.similarity, model.temperature
-    )
+    signs = walk_signs(A, B, dataset.train_labels[labeled], model.similarity, model.temperature)
     score = scores(signs)
     chosen = choose(score, B, min(count, len(pool)))
     names, classes = dataset.pool_names(pool[chosen]), dataset.class_names

@@ -84,10 +84,15 @@ class Evaluator:
             with self._evaluated():
                 self._run.save_model(self._setup.whole_model())
 
-    def finish(self, step: int, train_seconds: float) -> None:
+    def finish(self, step: int, train_seconds: float, collapsed: bool) -> None:
         """Write all that a finished run's folder holds; see `semisup.training.loop.train`.
 
         What can't be had again is written before any picture is drawn.
+
+        Args:
+            step: the last training step.
+            train_seconds: of the training steps alone.
+            collapsed: whether the walk was collapsed at the end.
         """
         setup, run = self._setup, self._run
         if setup.recipe.select == "last":
@@ -110,6 +115,7 @@ class Evaluator:
             "test_error_min": min(errors),
             "train_seconds": train_seconds,
             "steps": step,
+            "collapsed": collapsed,
         }
         files.write_json(run.result, result)  # the last: with it, the run has ended
 

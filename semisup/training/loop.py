@@ -12,11 +12,11 @@ import tensorflow as tf
 
 from semisup import experiment
 from semisup.config import ALWAYS, Recipe
+from semisup.data.dataset import Dataset
 from semisup.errors import InputError, reason
 from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers import freezing
-from semisup.runs import checkpoints
-from semisup.runs.directory import EVENTS_ENDING, RunDirectory
+from semisup.runs import checkpoints, directory
 from semisup.runtime import distribution, precision, signals, workers
 from semisup.training import evaluator, monitoring, progress, self_training
 from semisup.visualization import tensorboard
@@ -32,6 +32,7 @@ def train(
     overwrite: bool = False,
     save_interval: int | None = None,
     strategy: tf.distribute.Strategy | None = None,
+    dataset: Dataset | None = None,
 ) -> dict[str, float]:
     """Train as the recipe says, or go on where a run in `logdir` left off.
 
@@ -43,13 +44,15 @@ def train(
         save_interval: steps between checkpoints; by default one at each evaluation.
         strategy: the devices that share each batch, from `distribution.strategy`; None for
             one device.
+        dataset: the recipe's data, if it is loaded already.
 
     Returns:
         What result.json holds: `test_error` (of the last evaluation, or of the one that
         the recipe's `select` chose; `selected_step` is its step), `test_error_median` (of
         the last 5), `test_error_min` (the lowest of all; it was chosen on the test images,
         so quote it as such), all in percent; `train_seconds` (the training steps alone,
-        without loading, tracing, evaluating and saving); `steps`.
+        without loading, tracing, evaluating and saving); `steps`; `collapsed`, whether the
+        walk was collapsed at the end, so that the result is not one of association.
 
     Raises:
         InputError: the recipe or its data is bad, its batches can't be shared out, the
@@ -59,14 +62,14 @@ def train(
     """
     if save_interval is not None and save_interval < 1:
         raise InputError(f"`save_interval` is {save_interval}; it must be at least 1")
-    run, chief = RunDirectory(logdir), workers.is_chief(strategy)
+    run, chief = directory.RunDirectory(logdir), workers.is_chief(strategy)
     run.refuse_links()
     if overwrite:
         run.refuse_needed(recipe)
     # A run keeps to the precision that it was begun in.
     begun_in = None if overwrite else run.read_precision()
     resolved = begun_in or precision.resolve(recipe.precision)
-    setup = experiment.build(dataclasses.replace(recipe, precision=resolved))
+    setup = experiment.build(dataclasses.replace(recipe, precision=resolved), dataset)
     model = _model_on_devices(setup, strategy)
     with (
         workers.losses_named(strategy),
@@ -111,7 +114,7 @@ def _model_on_devices(
 
 
 def _claim(
-    run: RunDirectory,
+    run: directory.RunDirectory,
     setup: experiment.Experiment,
     recipe: Recipe,
     command: Sequence[str],
@@ -173,7 +176,7 @@ class Trainer:
         self,
         setup: experiment.Experiment,
         model: AssociativeModel,
-        run: RunDirectory,
+        run: directory.RunDirectory,
         save_interval: int,
     ) -> None:
         self.setup, self.model, self.run = setup, model, run
@@ -229,7 +232,9 @@ class Trainer:
                     self.clock.start()
             self.progress.close()
             if self.evaluator:
-                self.evaluator.finish(self.recipe.max_steps, float(self.clock.seconds))
+                self.evaluator.finish(
+                    self.recipe.max_steps, float(self.clock.seconds), self.collapse.collapsed
+                )
         workers.wait_for_all(self.strategy)
         return self.run.read_result() or {}
 
@@ -281,7 +286,7 @@ class Trainer:
         monitoring.check_weights(self.model, step, self.run.path)
         with workers.folder_to_write(self.strategy, self.run.path) as folder:
             checkpoints.save(
-                RunDirectory(folder), step, self.model, train_seconds=self.clock.seconds
+                directory.RunDirectory(folder), step, self.model, train_seconds=self.clock.seconds
             )
 
     def _make_train_steps(self, batch_spec: Any) -> Callable[[int], Any]:
@@ -302,7 +307,9 @@ class Trainer:
         """Inside, TensorBoard's entries are written to the run's folder, by the chief only."""
         writer = tf.summary.create_noop_writer()
         if self.evaluator:
-            writer = tf.summary.create_file_writer(str(self.run), filename_suffix=EVENTS_ENDING)
+            writer = tf.summary.create_file_writer(
+                str(self.run), filename_suffix=directory.EVENTS_ENDING
+            )
         with writer.as_default():
             yield
         writer.close()

@@ -8,9 +8,11 @@ ones, and the visit loss came within 0.5 of its minimum.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
+from absl import logging
 
 from semisup.errors import InputError
 from semisup.experiment import Experiment
@@ -81,56 +83,83 @@ def check_weights(model: AssociativeModel, step: int, folder: Path) -> None:
 # Of the unlabelled samples, the share that a walk must visit.
 FEWEST_VISITED = 0.1
 
-# Nats of the visit loss above its least.
+# Nats of the visit loss above its minimum.
 LARGEST_EXCESS = 0.5
 
 # Nats between a walk's losses and those of one whose steps are all equally likely.
 UNIFORM = 0.02
 
+# Nats of the walker loss above that of such a walk. No walk that is trained well comes near.
+WRONG = 0.5
 
-def signs(
-    logs: Mapping[str, float], labelled: int, unlabelled: int, progress: float, classes: int
-) -> Iterator[tuple[str, str]]:
-    """What is wrong with the walks: a word for it, and a line that says what to try.
+
+class Walk(NamedTuple):
+    """What a training batch walks over.
+
+    Attributes:
+        labeled: samples of A.
+        unlabeled: samples of B.
+        classes: of A. Of one alone, no round trip can go wrong, and its losses say nothing.
+    """
+
+    labeled: int
+    unlabeled: int
+    classes: int
+
+
+def collapse(logs: Mapping[str, float], walk: Walk, begun: bool) -> str | None:
+    """Say how the walk has collapsed; None if it has not.
 
     Args:
         logs: means over some steps, as `AssociativeModel` reports them.
-        labelled: samples of A in a batch.
-        unlabelled: samples of B in a batch.
-        progress: how far the run is, from 0 to 1. Much is allowed at the beginning.
-        classes: of A. Of one alone, no round trip can go wrong, and its losses say nothing.
+        walk: its size.
+        begun: whether the walk has been trained for long enough to be other than uniform, which
+            it may be with the first weights.
     """
     visited = math.exp(logs["visit_entropy"])
-    if progress >= 0.25 and visited < FEWEST_VISITED * unlabelled:
-        yield (
-            "few",
-            f"the walker has collapsed: it visits some {visited:.0f} of {unlabelled} unlabelled "
-            "images; try a larger `visit_weight`, a lower `learning_rate` or `similarity=cosine`",
-        )
-    if (
-        progress >= 0.25
-        and classes > 1
-        and logs["walker_loss"] > math.log(labelled) - UNIFORM
-        and logs["visit_entropy"] > math.log(unlabelled) - UNIFORM
-    ):
-        yield (
-            "alike",
-            "the walker has collapsed: all its steps are equally likely, so all embeddings are "
-            "alike; try a lower `learning_rate`, or a walker that sets in slowly "
-            "(`walker_weight_envelope=linear` `walker_weight_envelope_steps=N`)",
-        )
-    excess = logs["visit_loss"] - math.log(unlabelled)
-    if progress >= 0.5 and excess > LARGEST_EXCESS:
-        yield (
-            "visits",
-            f"the visit loss stays {excess:.1f} above its least, which it can't reach if there "
-            "are unlabelled images of classes without labels; label some of them, try a smaller "
-            "`visit_weight`, or `virtual_embeddings=N`",
-        )
+    if visited < FEWEST_VISITED * walk.unlabeled:
+        return f"it visits some {visited:.0f} of {walk.unlabeled} unlabelled images"
+    if walk.classes > 1:
+        uniform = math.log(walk.labeled)
+        if logs["walker_loss"] > uniform + WRONG:
+            return (
+                "it mostly ends in a wrong class (walker loss "
+                f"{logs['walker_loss']:.1f}, of a random walk {uniform:.1f})"
+            )
+        if (
+            begun
+            and logs["walker_loss"] > uniform - UNIFORM
+            and logs["visit_entropy"] > math.log(walk.unlabeled) - UNIFORM
+        ):
+            return "all its steps are equally likely, so all embeddings are alike"
+    return None
+
+
+def advice(model: AssociativeModel) -> str:
+    """Say what to try against a collapse, given what the model is set to already."""
+    if model.similarity != "cosine":
+        return "try `similarity=cosine`, which bounds the similarities"
+    rate = float(model.optimizer.learning_rate)
+    return (
+        f"try a lower `learning_rate` (now {rate:.1g}) or a higher `temperature` than "
+        f"{model.temperature:g}"
+    )
+
+
+def unreachable_visits(logs: Mapping[str, float], walk: Walk) -> str | None:
+    """Say that the visit loss can't be learned; None if it can."""
+    excess = logs["visit_loss"] - math.log(walk.unlabeled)
+    if excess <= LARGEST_EXCESS:
+        return None
+    return (
+        f"the visit loss stays {excess:.1f} above its minimum, which it can't reach if there "
+        "are unlabelled images of classes without labels; label some of them, try a smaller "
+        "`visit_weight`, or `virtual_embeddings=N`"
+    )
 
 
 def missing_classes(names: Sequence[str]) -> str:
-    """The line for classes of which no image is labelled."""
+    """The warning about classes of which no image is labelled."""
     return (
         f"no image of {', '.join(names)} is labelled: the visit loss draws their unlabelled "
         "images to other classes; try a smaller `visit_weight`, or `virtual_embeddings=N`"
@@ -138,11 +167,14 @@ def missing_classes(names: Sequence[str]) -> str:
 
 
 class CollapseMonitor:
-    """Find signs in the training losses that the walk does not work, each once.
+    """Find signs in a run's training losses that the walk does not work, each once.
 
     Args:
         setup: the run.
         model: the model that learns.
+
+    Attributes:
+        collapsed: whether the walk was collapsed when it was last looked at.
     """
 
     def __init__(self, setup: Experiment, model: AssociativeModel) -> None:
@@ -151,25 +183,73 @@ class CollapseMonitor:
         replicas = model.distribute_strategy.num_replicas_in_sync
         walks = replicas if setup.recipe.association_scope == "replica" else 1
         virtual = setup.recipe.virtual_embeddings
-        self._labeled = setup.labeled_in_batch // walks + virtual
-        self._unlabeled = setup.recipe.unsup_batch_size // walks
-        self._classes = setup.labeled_in_batch // setup.recipe.sup_per_batch + virtual
-        self._found: set[str] = set()
+        self._walk = Walk(
+            setup.labeled_in_batch // walks + virtual,
+            setup.recipe.unsup_batch_size // walks,
+            setup.labeled_in_batch // setup.recipe.sup_per_batch + virtual,
+        )
+        self._warned: set[str] = set()
+        self.collapsed = False
 
     def new_signs(self, step: int, logs: Mapping[str, float]) -> Iterator[str]:
         """Yield a line for each sign that was not there before.
 
-        None while the losses of the walk have no weight: then it is not trained.
+        None while a loss of the walk has no weight or is still growing.
 
         Args:
             step: the training step.
             logs: the model's metrics, means over some steps.
         """
-        weights = self._model.loss_weights_now()
+        weights, recipe = self._model.loss_weights_now(), self._recipe
         if min(weights["walker_weight"], weights["visit_weight"]) == 0:
             return
-        progress = step / self._recipe.max_steps
-        for sign, line in signs(logs, self._labeled, self._unlabeled, progress, self._classes):
-            if sign not in self._found:
-                yield line
-            self._found.add(sign)
+        grown = float(weights["walker_weight"]) > 0.99 * recipe.walker_weight
+        found = collapse(logs, self._walk, step >= 0.25 * recipe.max_steps) if grown else None
+        self.collapsed = found is not None
+        if found and "collapse" not in self._warned:
+            self._warned.add("collapse")
+            yield f"the walk has collapsed at step {step}: {found}; {advice(self._model)}"
+        visits = unreachable_visits(logs, self._walk) if step >= 0.5 * recipe.max_steps else None
+        if visits and not found and "visits" not in self._warned:
+            self._warned.add("visits")
+            yield visits
+
+
+class CollapseWarning(keras.callbacks.Callback):
+    """Warn in `fit` when the walk collapses: once, within an epoch or so many steps.
+
+    Args:
+        labeled: labelled images in a batch.
+        unlabeled: unlabelled images in a batch.
+        every: steps between two looks. The metrics that it looks at are means since the epoch
+            began.
+
+    Example:
+        >>> warning = semisup.CollapseWarning(labeled=100, unlabeled=100)
+        >>> # model.fit(batches, steps_per_epoch=500, callbacks=[warning])
+    """
+
+    def __init__(self, labeled: int, unlabeled: int, every: int = 50) -> None:
+        super().__init__()
+        self._labeled, self._unlabeled, self._every = labeled, unlabeled, every
+        self._warned = False
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Look at the losses of the steps so far, every so many steps."""
+        if (batch + 1) % self._every == 0:
+            self._look(logs or {})
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Look at the losses of the epoch."""
+        self._look(logs or {})
+
+    def _look(self, logs: Mapping[str, float]) -> None:
+        if self._warned or "walker_loss" not in logs:
+            return
+        step = int(self.model.optimizer.iterations.numpy())
+        walk = Walk(self._labeled, self._unlabeled, self.model.num_classes)
+        if found := collapse(logs, walk, begun=step >= 4 * self._every):
+            self._warned = True
+            logging.warning(
+                "the walk has collapsed at step %d: %s; %s", step, found, advice(self.model)
+            )

@@ -96,9 +96,7 @@ def write_evaluation(
     tf.summary.image("associations", to_pixels(walks), step)
 
     A, B = (predict(model, images).embeddings for images in histograms)
-    P_visit = association.p_visit(
-        association.walk(A, B, model.similarity, model.temperature).P_ab
-    )
+    P_visit = association.p_visit(association.walk(A, B, model.similarity, model.temperature).P_ab)
     tf.summary.histogram("walk/visit_probability", P_visit, step)
     tf.summary.histogram("embedding/labelled", A, step)
     tf.summary.histogram("embedding/unlabelled", B, step)

@@ -1,0 +1,75 @@
+"""Does association help here? Runs with labels only and with association, side by side."""
+
+import dataclasses
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from semisup import experiment
+from semisup.config import Recipe
+from semisup.errors import InputError
+from semisup.runs import files
+from semisup.training import loop
+
+LABELS_ONLY, ASSOCIATION = "labels only", "association"
+
+# No loss on unlabelled images.
+WITHOUT_ASSOCIATION: dict[str, Any] = {
+    "walker_weight": 0.0,
+    "visit_weight": 0.0,
+    "pseudo_label_weight": 0.0,
+}
+
+
+def compare(
+    recipe: Recipe, logdir: Path, seeds: int, command: Sequence[str] = (), **options: Any
+) -> dict[str, list[float]]:
+    """Train with labels only and with association: the same split, network, steps and seeds.
+
+    The runs lie in `logdir`, those that have ended are not made again; comparison.json there
+    has the errors.
+
+    Args:
+        recipe: the settings of the runs with association. Their seeds, of the first weights and
+            of the split, count up from the recipe's.
+        logdir: the folder for all runs.
+        seeds: runs of each kind.
+        command: the words of the command line, for the record.
+        options: as those of `loop.train`.
+
+    Returns:
+        The last test errors in percent, by seed, of "labels only" and "association".
+
+    Raises:
+        InputError: the recipe has no loss on unlabelled images, or as `loop.train`.
+    """
+    if not recipe.associates:
+        raise InputError("`compare` needs a recipe with association: `walker_weight` is 0")
+    dataset = experiment.load_data(recipe)
+    kinds = {LABELS_ONLY: dataclasses.replace(recipe, **WITHOUT_ASSOCIATION), ASSOCIATION: recipe}
+    errors: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for number in range(seeds):
+        for kind, settings in kinds.items():
+            seeded = dataclasses.replace(
+                settings, seed=recipe.seed + number, sup_seed=recipe.sup_seed + number
+            )
+            folder = logdir / kind.replace(" ", "_") / f"seed{seeded.seed}"
+            print(f"\n{kind}, seed {seeded.seed} ({number + 1} of {seeds})", flush=True)
+            result = loop.train(seeded, folder, command, dataset=dataset, **options)
+            errors[kind].append(result["test_error"])
+    files.write_json(logdir / "comparison.json", {"test_error": errors})
+    return errors
+
+
+def table(errors: dict[str, list[float]], first_seed: int) -> str:
+    """Write the errors as text: a line for each seed, then the medians and the ranges."""
+    width = max(map(len, errors)) + 4
+    lines = ["".join([" " * 10, *(kind.rjust(width) for kind in errors)])]
+    for number, row in enumerate(zip(*errors.values(), strict=True)):
+        cells = (f"{error:.2f} %".rjust(width) for error in row)
+        lines.append("".join([f"seed {first_seed + number}".ljust(10), *cells]))
+    medians = (f"{statistics.median(each):.2f} %".rjust(width) for each in errors.values())
+    ranges = (f"{min(each):.2f}-{max(each):.2f}".rjust(width) for each in errors.values())
+    lines += ["".join(["median".ljust(10), *medians]), "".join(["range".ljust(10), *ranges])]
+    return "\n".join(lines)
