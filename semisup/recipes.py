@@ -9,7 +9,7 @@ imported here.
 import dataclasses
 from typing import Any
 
-from semisup.config import Recipe
+from semisup.config import ALWAYS, Recipe
 from semisup.data import registry
 from semisup.errors import InputError
 
@@ -90,6 +90,34 @@ RECIPES: dict[str, Recipe] = {
     # Command:  semisup-train
     # Expected: 2.7, 2.7, 4.5 (here, seeds 0 to 2), after 102 s on 2 cores.
     "mnist5k": Recipe(),
+    # People's own photographs: a pretrained network that stays frozen, and a head on its features.
+    # Command:  semisup-train --recipe=photos --data_dir=PHOTOS
+    # Expected: of STL-10 by EfficientNet-Lite0 see docs/own_images.md; seconds, after the features.
+    "photos": Recipe(
+        dataset="folder",
+        new_size=160,
+        architecture="keras:EfficientNetV2B0",
+        freeze_steps=ALWAYS,
+        emb_size=128,
+        sup_per_class=-1,
+        unsup_batch_size=500,
+        temperature=0.16,
+        learning_rate=1e-3,
+        max_steps=300,
+        eval_interval=150,
+    ),
+    # The same where there is no pretrained network: from random weights.
+    # Command:  semisup-train --recipe=photos_from_scratch --data_dir=PHOTOS
+    # Expected: of CIFAR-10 see docs/own_images.md; minutes.
+    "photos_from_scratch": Recipe(
+        dataset="folder",
+        new_size=32,
+        architecture="svhn_model",
+        sup_per_class=-1,
+        unsup_batch_size=200,
+        learning_rate=1e-3,
+        max_steps=1000,
+    ),
     # The authors' MNIST example: 100 labels of 60,000, no augmentation.
     # Command:  semisup-train --recipe=mnist --data_dir=DIR
     # Expected: 0.89 (paper); 1.25 after 5,000 of the 20,000 steps (here); 24 minutes (est.).

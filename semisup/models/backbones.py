@@ -133,8 +133,9 @@ def _application(name: str, images: keras.KerasTensor, weights: str) -> keras.Ke
         reason = " ".join(str(error).split())
         if weights == IMAGENET and "fetch" in reason:
             reason += (
-                "; without a connection, give a file of weights (`weights=FILE`) or train from "
-                "random ones (`weights=none`)"
+                "; without a connection, give a file of weights (`weights=FILE`), a saved network "
+                "of yours (`architecture=PATH.keras`), or train from random weights "
+                "(`recipe=photos_from_scratch`)"
             )
         elif "nput size" in reason or "input_shape" in reason:
             reason += " (`new_size=N` makes all images NxN)"
