@@ -1,15 +1,19 @@
-"""The warnings: on walks that are so by construction, and in a run."""
+"""The warnings: on walks that are so by construction, in a run, and in `fit`."""
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 
+import semisup
 from semisup.losses import association
+from semisup.runs.directory import RunDirectory
 from semisup.training import loop, monitoring
 
 LABELS = np.repeat(np.arange(10), 10)
 RANDOM = np.random.default_rng(0)
+WALK = monitoring.Walk(labeled=100, unlabeled=100, classes=10)
 
 
 def logs(A, B):
@@ -21,57 +25,96 @@ def logs(A, B):
     }
 
 
-def found(walk, progress=1.0, classes=10):
-    return [sign for sign, _ in monitoring.signs(walk, 100, 100, progress, classes)]
-
-
 CLUSTERS = 6.0 * np.eye(10)
 HEALTHY = logs(CLUSTERS[LABELS], CLUSTERS[LABELS] + RANDOM.normal(0, 0.05, (100, 10)))
+UNIFORM = logs(np.ones((100, 10)), np.ones((100, 10)) + RANDOM.normal(0, 1e-3, (100, 10)))
 
 
-def test_healthy_walk_has_no_sign():
+def test_collapse_of_a_healthy_walk_is_none():
     assert HEALTHY["walker_loss"] < 2.4  # else it is no healthy one
-    assert found(HEALTHY) == []
+    assert monitoring.collapse(HEALTHY, WALK, begun=True) is None
+    assert monitoring.unreachable_visits(HEALTHY, WALK) is None
 
 
-def test_walk_to_few_samples_is_seen():
+@pytest.mark.parametrize("begun", [False, True])
+def test_collapse_to_few_samples_is_seen(begun):
     B = np.zeros((100, 10))
     B[::20] = 6.0  # like the samples of every class
-    walk = logs(CLUSTERS[LABELS], B)
-    signs = dict(monitoring.signs(walk, 100, 100, 1.0, 10))
-    assert "it visits some 5 of 100 unlabelled images" in signs["few"]
-    assert found(walk, progress=0.2) == []
+    found = monitoring.collapse(logs(CLUSTERS[LABELS], B), WALK, begun)
+    assert found == "it visits some 5 of 100 unlabelled images"
 
 
-def test_embeddings_that_are_all_alike_are_seen():
-    walk = logs(np.ones((100, 10)), np.ones((100, 10)) + RANDOM.normal(0, 1e-3, (100, 10)))
-    assert found(walk) == ["alike"]
-    assert found(walk, progress=0.2) == []
-    assert found(walk, classes=1) == []  # the same losses are then those of a good walk
+@pytest.mark.parametrize("begun", [False, True])
+def test_collapse_into_wrong_classes_is_seen(begun):
+    """Every B_j is like one A of another class: no walk ever comes home."""
+    A = 6.0 * np.eye(100)
+    B = A + 5.0 * np.roll(A, 10, axis=0)  # steps from i to i, and from there to i + 10
+    found = monitoring.collapse(logs(A, B), WALK, begun)
+    assert found.startswith("it mostly ends in a wrong class (walker loss ")
+    assert found.endswith(", of a random walk 4.6)")
 
 
-def test_unlabelled_images_of_classes_without_labels_are_seen():
+def test_collapse_to_alike_embeddings_is_seen_once_training_has_begun():
+    assert "equally likely" in monitoring.collapse(UNIFORM, WALK, begun=True)
+    assert monitoring.collapse(UNIFORM, WALK, begun=False) is None
+    # Of one class the same losses are those of a good walk.
+    assert monitoring.collapse(UNIFORM, WALK._replace(classes=1), begun=True) is None
+
+
+def test_unreachable_visits_are_those_of_classes_without_labels():
     """Half of B lies where no A does."""
     A, B = np.eye(20)[LABELS], np.eye(20)[np.arange(100) % 20]
     walk = logs(6.0 * A, 6.0 * B)
-    assert found(walk) == ["visits"]
-    assert found(walk, progress=0.4) == []
+    assert monitoring.collapse(walk, WALK, begun=True) is None
+    assert "virtual_embeddings" in monitoring.unreachable_visits(walk, WALK)
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({"similarity": "dot"}, "try `similarity=cosine`, which bounds the similarities"),
+        ({}, "try a lower `learning_rate` (now 0.01) or a higher `temperature` than 0.125"),
+    ],
+)
+def test_advice_fits_the_settings(options, wanted):
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    model = semisup.AssociativeModel(network, 2, **options)
+    model.compile(keras.optimizers.SGD(0.01))
+    assert monitoring.advice(model) == wanted
 
 
 @pytest.mark.parametrize("virtual", [0, 6])
-def test_run_warns_once_and_goes_on(tiny, tmp_path, caplog, virtual):
+def test_run_warns_once_and_says_so_in_its_result(tiny, tmp_path, caplog, virtual):
     # A learning rate at which nothing can be learned: the first weights' walks are uniform.
     tiny = dataclasses.replace(tiny, log_interval=2, virtual_embeddings=virtual)
-    recipe = dataclasses.replace(tiny, learning_rate=1e-12, remove_classes=1, max_steps=8)
-    loop.train(recipe, tmp_path)
-    assert caplog.text.count("the walker has collapsed: all its steps are equally") == 1
+    recipe = dataclasses.replace(
+        tiny, learning_rate=1e-12, temperature=1e3, remove_classes=1, max_steps=8
+    )
+    result = loop.train(recipe, tmp_path)
+    assert caplog.text.count("the walk has collapsed at step 2: all its steps are equally") == 1
     unlabelled_class = caplog.text.count("no image of 2 is labelled: the visit loss")
     assert unlabelled_class == (0 if virtual else 1)  # virtual embeddings are what it advises
     assert len(caplog.messages) == 1 + unlabelled_class
+    assert result["collapsed"] is True
+    assert RunDirectory(tmp_path).read_result() == result
 
 
-def test_losses_that_do_not_count_are_not_judged(tiny, tmp_path, caplog):
-    tiny = dataclasses.replace(tiny, log_interval=2)
-    recipe = dataclasses.replace(tiny, learning_rate=1e-12, max_steps=8, visit_weight=0.0)
-    loop.train(recipe, tmp_path)
+def test_run_without_a_visit_loss_is_not_warned_about(tiny, tmp_path, caplog):
+    tiny = dataclasses.replace(tiny, log_interval=2, visit_weight=0.0)
+    result = loop.train(
+        dataclasses.replace(tiny, learning_rate=1e-12, temperature=1e3, max_steps=8), tmp_path
+    )
     assert caplog.messages == []
+    assert result["collapsed"] is False
+
+
+def test_collapse_warning_in_fit(caplog):
+    """All images alike: so are their embeddings."""
+    images, labels = np.ones((40, 4), "float32"), np.r_[np.arange(20) % 2, np.full(20, -1)]
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    model = semisup.AssociativeModel(network, 2)
+    model.compile("sgd")
+    warning = semisup.CollapseWarning(labeled=20, unlabeled=20, every=2)
+    model.fit(images, labels, batch_size=40, epochs=12, verbose=0, callbacks=[warning])
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("the walk has collapsed at step 8: all its steps")

@@ -1,0 +1,50 @@
+"""Labels only against association: the same data, seeds and steps."""
+
+import dataclasses
+import json
+
+import pytest
+
+from semisup.errors import InputError
+from semisup.runs.directory import RunDirectory
+from semisup.training import comparison
+
+
+def test_compare_runs_both_on_the_same_splits_and_goes_on(tiny, tmp_path, capsys):
+    small = dataclasses.replace(tiny, sup_per_class=2, max_steps=2, eval_interval=2, seed=5)
+    errors = comparison.compare(small, tmp_path, seeds=2)
+    assert {kind: len(each) for kind, each in errors.items()} == {
+        "labels only": 2,
+        "association": 2,
+    }
+    assert json.loads((tmp_path / "comparison.json").read_text()) == {"test_error": errors}
+    for seed in (5, 6):
+        plain, walked = (
+            RunDirectory(tmp_path / kind / f"seed{seed}") for kind in ("labels_only", "association")
+        )
+        assert plain.split.read_bytes() == walked.split.read_bytes()
+        before, after = plain.read_recipe(), walked.read_recipe()
+        assert not before.associates
+        assert dataclasses.replace(before, walker_weight=1.0, visit_weight=1.0) == after
+    capsys.readouterr()
+    assert comparison.compare(small, tmp_path, seeds=2) == errors
+    assert capsys.readouterr().out.count("holds this run already, finished") == 4
+
+
+def test_compare_needs_a_recipe_with_association(tiny, tmp_path):
+    labels_only = dataclasses.replace(tiny, **comparison.WITHOUT_ASSOCIATION)
+    with pytest.raises(InputError, match="`compare` needs a recipe with association"):
+        comparison.compare(labels_only, tmp_path, seeds=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_table_has_a_line_for_each_seed_the_median_and_the_range():
+    errors = {"labels only": [10.0, 12.0, 30.5], "association": [3.25, 2.0, 2.5]}
+    assert comparison.table(errors, first_seed=4).splitlines() == [
+        "              labels only    association",
+        "seed 4            10.00 %         3.25 %",
+        "seed 5            12.00 %         2.00 %",
+        "seed 6            30.50 %         2.50 %",
+        "median            12.00 %         2.50 %",
+        "range         10.00-30.50      2.00-3.25",
+    ]
