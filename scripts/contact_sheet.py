@@ -10,12 +10,12 @@ from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
 
 _AUGMENTATION = flags.DEFINE_string(
-    "augmentation", "digits", "digits, digits_mild, svhn, stl10 or inversion"
+    "augmentation", "digits", "what to draw; semisup-train --help lists the names"
 )
 _DATASET = flags.DEFINE_string("dataset", "mnist5k", "data set to take images from")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "folder with the data set's files")
 _OUT = flags.DEFINE_string("out", "contact_sheet.png", "file to write")
-_ROWS = flags.DEFINE_integer("rows", 5, "images to show")
+_ROWS = flags.DEFINE_integer("rows", 5, "images to show, each of a class of its own")
 _COLUMNS = flags.DEFINE_integer("columns", 10, "times each is changed")
 
 
@@ -23,6 +23,7 @@ def main() -> None:
     load_tensorflow()
     import numpy as np
     from PIL import Image
+    from skimage.util import montage
 
     from semisup.data.augmentation import get_augmentation
     from semisup.data.registry import load_dataset
@@ -34,19 +35,21 @@ def main() -> None:
     images = np.stack(
         [dataset.train_images[dataset.train_labels == c][0] for c in range(_ROWS.value)]
     )
-    columns = [images] + [augment(images, [0, i]).numpy() for i in range(_COLUMNS.value)]
-    # A white line around each image, two pixels wide.
-    framed = np.pad(
-        np.stack(columns, axis=1), ((0, 0),) * 2 + ((2, 2),) * 2 + ((0, 0),), constant_values=255
+    changed = [images] + [augment(images, [0, i]).numpy() for i in range(_COLUMNS.value)]
+    rows = np.stack(changed, axis=1)
+    sheet = montage(
+        rows.reshape(-1, *rows.shape[2:]),
+        grid_shape=rows.shape[:2],
+        padding_width=2,
+        fill=[255] * rows.shape[-1],  # a white line around each
+        channel_axis=-1,
     )
-    rows, count, height, width, channels = framed.shape
-    sheet = framed.transpose(0, 2, 1, 3, 4).reshape(rows * height, count * width, channels)
-    picture = Image.fromarray(sheet if channels == 3 else sheet[..., 0])
+    picture = Image.fromarray(sheet.squeeze())
     scale = max(1, 1200 // picture.width)
     picture = picture.resize(
         (picture.width * scale, picture.height * scale), Image.Resampling.NEAREST
     )
-    picture.save(_OUT.value)
+    picture.save(_OUT.value, optimize=True)
     print(f"wrote {_OUT.value}")
 
 

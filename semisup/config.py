@@ -95,9 +95,10 @@ class Recipe:
     unsup_batch_size: int = _setting(100, "unlabelled images in a batch", least=1)
     augmentation: str = _setting(
         "none",
-        "random changes of the images: none, digits (affine), digits_mild (half as much), svhn, "
-        "stl10, or inversion (of labelled images only); true for the recipe's own, or if it has "
-        "none, for the one that suits the data set; false for none",
+        "random changes of the images: none; photos (shift and flip) or photos_strong (also "
+        "RandAugment and cutout) for natural images; digits (affine), digits_mild (half as "
+        "much), svhn, stl10, or inversion (of labelled images only); true for the recipe's "
+        "own, or if it has none, for the one that suits the data set; false for none",
     )
     # The network.
     architecture: str = _setting(

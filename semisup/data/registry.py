@@ -135,6 +135,7 @@ _ENTRIES = (
         "image files in train/CLASS/",
         "folder:load_folder",
         options=("new_size", "skip_unreadable"),
+        augmentation="photos",
         own=True,
     ),
     DatasetInfo("npz", "arrays in a .npz file", "npz:load_npz", options=("new_size",), own=True),

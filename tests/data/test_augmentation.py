@@ -1,13 +1,18 @@
-"""Each op against SciPy or a plain loop on fixed parameters; the random ones for their seeds."""
+"""Each op against SciPy, Pillow or a plain loop; the random ones for their seeds."""
 
+import collections
 import colorsys
+import functools
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image, ImageEnhance, ImageOps
 from scipy import ndimage
 
 from semisup.data import augmentation
+from semisup.data.augmentation import colour, geometry, rand_augment
+from semisup.data.augmentation.draw import Draw
 from semisup.errors import InputError
 
 RANDOM = np.random.default_rng(0)
@@ -34,11 +39,11 @@ def scipy_warp(image, matrix, shift, mode):
 
 def transforms():
     matrices, shifts = tf.constant(MATRICES, tf.float32), tf.constant(SHIFTS, tf.float32)
-    return augmentation.about_centre(matrices, shifts, 20, 14)
+    return geometry.about_centre(matrices, shifts, 20, 14)
 
 
 def test_warp_equals_scipy():
-    got = augmentation.warp(tf.constant(IMAGES), transforms())
+    got = geometry.warp(tf.constant(IMAGES), transforms())
     for n in range(5):
         wanted = scipy_warp(IMAGES[n], MATRICES[n], SHIFTS[n], "grid-constant")
         np.testing.assert_allclose(got[n], wanted, atol=0.02)
@@ -46,7 +51,7 @@ def test_warp_equals_scipy():
 
 @pytest.mark.parametrize(("wrap", "mode"), [(True, "grid-wrap"), (False, "reflect")])
 def test_warp_over_border_equals_scipy(wrap, mode):
-    got = augmentation.warp_over_border(tf.constant(IMAGES), transforms(), tf.fill([5], wrap))
+    got = geometry.warp_over_border(tf.constant(IMAGES), transforms(), tf.fill([5], wrap))
     for n in range(5):
         wanted = scipy_warp(IMAGES[n], MATRICES[n], SHIFTS[n], mode)
         np.testing.assert_allclose(got[n], wanted, atol=0.02)
@@ -54,7 +59,7 @@ def test_warp_over_border_equals_scipy(wrap, mode):
 
 def test_warp_over_border_takes_a_border_for_each_image():
     chosen = tf.constant([True, False, True, False, True])
-    got = augmentation.warp_over_border(tf.constant(IMAGES), transforms(), chosen)
+    got = geometry.warp_over_border(tf.constant(IMAGES), transforms(), chosen)
     for n, mode in enumerate(["grid-wrap", "reflect"] * 2 + ["grid-wrap"]):
         wanted = scipy_warp(IMAGES[n], MATRICES[n], SHIFTS[n], mode)
         np.testing.assert_allclose(got[n], wanted, atol=0.02)
@@ -63,15 +68,15 @@ def test_warp_over_border_takes_a_border_for_each_image():
 def test_rotations_turn_about_the_centre():
     image = np.zeros((1, 9, 9, 1), np.uint8)
     image[0, 4, 7] = 200  # three to the right of the centre
-    matrices = augmentation.rotations(tf.constant([90.0]))
-    places = augmentation.about_centre(matrices, tf.zeros([1, 2]), 9, 9)
-    turned = augmentation.warp(tf.constant(image), places).numpy()
+    matrices = geometry.rotations(tf.constant([90.0]))
+    places = geometry.about_centre(matrices, tf.zeros([1, 2]), 9, 9)
+    turned = geometry.warp(tf.constant(image), places).numpy()
     assert np.unravel_index(turned[0, ..., 0].argmax(), (9, 9)) == (1, 4)
     np.testing.assert_allclose(turned.max(), 200, atol=0.01)
 
 
 def test_gaussian_blur_equals_scipy():
-    got = augmentation.gaussian_blur(tf.constant(IMAGES))
+    got = colour.gaussian_blur(tf.constant(IMAGES))
     # 7 pixels: three to each side. SciPy's "mirror" is cb|abc.
     blurred = ndimage.gaussian_filter(
         IMAGES.astype(np.float64), (0, 1.4, 1.4, 0), mode="mirror", radius=(0, 3, 3, 0)
@@ -82,7 +87,7 @@ def test_gaussian_blur_equals_scipy():
 def test_adjust_colours_equals_a_loop():
     brightness, saturation, hue = [0.1, -0.2, 0.0], [0.5, 1.2, 1.0], [0.0, 0.1, -0.3]
     images = IMAGES[:3, :6, :5]
-    got = augmentation.adjust_colours(
+    got = colour.adjust_colours(
         tf.constant(images), tf.constant(brightness), tf.constant(saturation), tf.constant(hue)
     )
     for place in np.ndindex(3, 6, 5):
@@ -95,32 +100,160 @@ def test_adjust_colours_equals_a_loop():
 
 def test_to_grey_and_invert_change_the_chosen_only():
     chosen = np.array([True, False, True, False, False])
-    grey = augmentation.to_grey(tf.constant(IMAGES), tf.constant(chosen)).numpy()
+    grey = colour.to_grey(tf.constant(IMAGES), tf.constant(chosen)).numpy()
     np.testing.assert_array_equal(grey[~chosen], IMAGES[~chosen])
     weights = np.array([0.299, 0.587, 0.114])
     for c in range(3):
         np.testing.assert_allclose(grey[chosen][..., c], IMAGES[chosen] @ weights, atol=1e-3)
-    inverted = augmentation.invert(tf.constant(IMAGES), tf.constant(chosen)).numpy()
+    inverted = colour.invert(tf.constant(IMAGES), tf.constant(chosen)).numpy()
     np.testing.assert_array_equal(inverted[~chosen], IMAGES[~chosen])
     np.testing.assert_array_equal(inverted[chosen], 255 - IMAGES[chosen])
 
 
+def test_crop_with_reflection_equals_numpy():
+    corners = np.array([[0, 0], [3, -2], [-13, 19], [13, -19], [-1, 1]])
+    flip = np.array([False, True, False, True, True])
+    images = tf.constant(IMAGES)
+    got = geometry.crop_with_reflection(images, tf.constant(corners, tf.int32), tf.constant(flip))
+    assert got.dtype == tf.uint8
+    padded = np.pad(IMAGES, ((0, 0), (19, 19), (13, 13), (0, 0)), mode="reflect")
+    for n, (x, y) in enumerate(corners):
+        wanted = padded[n, 19 + y : 39 + y, 13 + x : 27 + x]
+        np.testing.assert_array_equal(got[n], wanted[:, ::-1] if flip[n] else wanted)
+
+
+def in_pillow(change, images=IMAGES):
+    """Each image changed by `change(number, Pillow's image)`."""
+    pictures = [change(n, Image.fromarray(image.squeeze())) for n, image in enumerate(images)]
+    return np.stack([np.asarray(picture) for picture in pictures]).reshape(images.shape)
+
+
+FACTORS = [0.0, 0.4, 1.0, 1.3, 1.9]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("change", "enhancer"),
+    [
+        (colour.change_brightness, ImageEnhance.Brightness),
+        (colour.change_contrast, ImageEnhance.Contrast),
+        (colour.change_colour, ImageEnhance.Color),
+        (colour.change_sharpness, ImageEnhance.Sharpness),
+    ],
+)
+def test_change_of_colours_equals_pillow(change, enhancer, channels):
+    images = np.ascontiguousarray(IMAGES[..., :channels])
+    got = change(tf.constant(images), tf.constant(FACTORS)).numpy()
+    wanted = in_pillow(lambda n, image: enhancer(image).enhance(FACTORS[n]), images)
+    # Pillow rounds the image that it starts from, and cuts the fractions off.
+    np.testing.assert_allclose(got, wanted, atol=1.51)
+    np.testing.assert_allclose(change(tf.constant(images), tf.ones(5)), images, atol=1e-4)
+
+
+def test_posterize_and_solarize_equal_pillow():
+    bits, thresholds = [1, 4, 5, 7, 8], [0, 1, 100, 255, 256]
+    got = colour.posterize(tf.constant(IMAGES), tf.constant(bits, tf.float32))
+    wanted = in_pillow(lambda n, image: ImageOps.posterize(image, bits[n]))
+    np.testing.assert_array_equal(got, wanted)
+    got = colour.solarize(tf.constant(IMAGES), tf.constant(thresholds, tf.float32))
+    wanted = in_pillow(lambda n, image: ImageOps.solarize(image, thresholds[n]))
+    np.testing.assert_array_equal(got, wanted)
+
+
+def test_stretch_contrast_equals_pillow():
+    faint = (40 + IMAGES // np.array([2, 3, 5])).astype(np.uint8)
+    faint[1, ..., 2] = 7  # a single value
+    got = colour.stretch_contrast(tf.constant(faint))
+    wanted = in_pillow(lambda n, image: ImageOps.autocontrast(image), faint)
+    np.testing.assert_allclose(got, wanted, atol=1.01)  # Pillow cuts the fractions off
+    np.testing.assert_array_equal(got[1, ..., 2], faint[1, ..., 2])
+
+
+def test_shear_translate_and_rotate_equal_scipy_on_grey_ground():
+    x, y = np.array([0.3, -0.3, 0, 0.2, 0]), np.array([0, 0.1, -0.3, 0.2, 0])
+    images, x_, y_ = tf.constant(IMAGES), tf.constant(x, tf.float32), tf.constant(y, tf.float32)
+    sheared = rand_augment.shear(images, x_, y_)
+    moved = rand_augment.translate(images, x_, y_)
+    turned = rand_augment.rotate(images, 100 * x_)
+    for n in range(5):
+        cos, sin = np.cos(np.deg2rad(100 * x[n])), np.sin(np.deg2rad(100 * x[n]))
+        for got, matrix, shift in (
+            (sheared, np.array([[1, x[n]], [y[n], 1]]), np.zeros(2)),
+            (moved, np.eye(2), np.array([14 * x[n], 20 * y[n]])),
+            (turned, np.array([[cos, -sin], [sin, cos]]), np.zeros(2)),
+        ):
+            on_grey = IMAGES[n].astype(float) - 128
+            wanted = 128 + scipy_warp(on_grey, matrix, shift, "grid-constant")
+            np.testing.assert_allclose(got[n], wanted, atol=0.02)
+
+
+def test_cut_out_covers_a_quarter_of_the_side():
+    centres = np.array([[7, 10], [0, 0], [13, 19], [3, 1], [6, 18]])
+    got = rand_augment.cut_out(tf.constant(IMAGES), tf.constant(centres, tf.int32))
+    assert got.dtype == tf.uint8
+    for n, (x, y) in enumerate(centres):
+        wanted = IMAGES[n].copy()
+        # 20 // 4 = 5 rows, 14 // 4 = 3 columns, about the centre
+        wanted[max(y - 2, 0) : y + 3, max(x - 1, 0) : x + 2] = 128
+        np.testing.assert_array_equal(got[n], wanted)
+
+
+def test_rand_augment_changes_each_image_by_what_was_drawn_for_it(monkeypatch):
+    """Operations that add their number tell which image got which."""
+
+    def add(images, amounts):
+        return tf.cast(images, tf.float32) + amounts[:, None, None, None]
+
+    numbers = [1.0, 10.0, 60.0]
+    monkeypatch.setattr(rand_augment, "_OPERATIONS", [(add, n, n) for n in numbers])
+    seed, images = tf.constant([3, 4], tf.int64), RANDOM.integers(0, 100, (400, 2, 2, 1), np.uint8)
+    got = rand_augment.rand_augment(tf.constant(images), Draw(seed, 400), count=2).numpy()
+    draw, added = Draw(seed, 400), np.zeros(400)
+    for _ in range(2):
+        added += np.take(numbers, draw.integers(3))
+        draw.uniform(0.0, 1.0)  # the amounts
+    assert set(added) == {2, 11, 20, 61, 70, 120}
+    np.testing.assert_array_equal(got, images + added[:, None, None, None])
+
+
+def test_rand_augment_draws_every_operation_within_its_range(monkeypatch):
+    drawn = {}
+
+    def note(number, images, amounts):
+        drawn[number] = amounts.numpy()
+        return images
+
+    ranges = [(low, high) for _, low, high in rand_augment._OPERATIONS]
+    operations = [(functools.partial(note, i), *ranges[i]) for i in range(len(ranges))]
+    monkeypatch.setattr(rand_augment, "_OPERATIONS", operations)
+    images = np.zeros((26000, 1, 1, 1), np.uint8)
+    rand_augment.rand_augment(tf.constant(images), Draw(tf.constant([0, 0]), 26000), count=1)
+    for number, (low, high) in enumerate(ranges):
+        assert 1800 < len(drawn[number]) < 2200
+        assert low <= drawn[number].min() < drawn[number].max() < high
+        np.testing.assert_allclose(np.mean(drawn[number]), (low + high) / 2, atol=(high - low) / 40)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", augmentation.AUGMENTATIONS)
-def test_augmentations_are_functions_of_the_seed(name):
+def test_augmentations_are_functions_of_the_seed(name, channels):
+    if name == "stl10" and channels == 1:
+        pytest.skip("of colours")
+    images = IMAGES[..., :channels]
     augment = augmentation.get_augmentation(name)
     in_graph = tf.function(augment)
-    one = augment(IMAGES, tf.constant([1, 2], tf.int64))
+    one = augment(images, tf.constant([1, 2], tf.int64))
     assert one.dtype == tf.uint8
-    assert one.shape == IMAGES.shape
-    np.testing.assert_array_equal(one, in_graph(IMAGES, tf.constant([1, 2], tf.int64)))
-    assert not np.array_equal(one, augment(IMAGES, tf.constant([1, 3], tf.int64)))
+    assert one.shape == images.shape
+    np.testing.assert_array_equal(one, in_graph(images, tf.constant([1, 2], tf.int64)))
+    assert not np.array_equal(one, augment(images, tf.constant([1, 3], tf.int64)))
     ops = in_graph.get_concrete_function(
-        tf.TensorSpec(IMAGES.shape, tf.uint8), tf.TensorSpec([2], tf.int64)
+        tf.TensorSpec(images.shape, tf.uint8), tf.TensorSpec([2], tf.int64)
     ).graph.get_operations()
     assert not any("PyFunc" in op.type for op in ops)
 
 
-@pytest.mark.parametrize("name", ["digits", "digits_mild", "svhn", "stl10"])
+@pytest.mark.parametrize("name", ["digits", "digits_mild", "svhn", "stl10", "photos_strong"])
 def test_augmentations_are_small_on_average_and_differ_by_image(name):
     smooth = ndimage.gaussian_filter(RANDOM.random((1, 32, 32, 3)), (0, 4, 4, 0))
     smooth = 60 + 130 * (smooth - smooth.min()) / np.ptp(smooth)
@@ -148,6 +281,36 @@ def test_augment_inversion_hits_every_second_image():
     got = augmentation.get_augmentation("inversion")(images, tf.constant([0, 0], tf.int64)).numpy()
     assert set(np.unique(got)) == {0, 255}
     assert abs(np.mean(got == 255) - 0.5) < 0.05
+
+
+@pytest.mark.parametrize("name", ["photos", "photos_strong"])
+def test_augment_photos_is_the_same_in_a_graph_of_many_images(name):
+    images = RANDOM.integers(0, 256, (200, 32, 32, 3), dtype=np.uint8)
+    augment = augmentation.get_augmentation(name)
+    for step in range(3):
+        seed = tf.constant([7, step], tf.int64)
+        np.testing.assert_array_equal(augment(images, seed), tf.function(augment)(images, seed))
+
+
+def test_augment_photos_crops_and_flips():
+    """Every shift of up to an eighth of each side, and both orientations, and nothing else."""
+    image = RANDOM.integers(0, 256, (1, 16, 24, 1), dtype=np.uint8)
+    images = np.repeat(image, 3000, axis=0)
+    got = augmentation.get_augmentation("photos")(images, tf.constant([0, 0], tf.int64)).numpy()
+    padded = np.pad(image[0], ((2, 2), (3, 3), (0, 0)), mode="reflect")
+    crops = [padded[y : y + 16, x : x + 24] for y in range(5) for x in range(7)]
+    wanted = {crop[:, ::turn].tobytes() for crop in crops for turn in (1, -1)}
+    count = collections.Counter(changed.tobytes() for changed in got)
+    assert set(count) == wanted
+    assert max(count.values()) < 2 * 3000 / len(wanted)
+
+
+def test_augment_photos_strong_cuts_a_square_out():
+    black = np.zeros((2000, 32, 32, 1), np.uint8)
+    got = augmentation.get_augmentation("photos_strong")(black, tf.constant([0, 0], tf.int64))
+    grey = np.sum(got.numpy() == rand_augment.GREY, axis=(1, 2, 3))
+    assert grey.min() >= 4 * 4  # in a corner
+    assert np.mean(grey == 8 * 8) > 0.3  # within the image, and nothing moved
 
 
 def test_get_augmentation_refuses_an_unknown_name():

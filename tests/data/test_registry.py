@@ -85,7 +85,8 @@ def test_load_dataset_goes_to_tensorflow_datasets_without_files(monkeypatch):
 def test_augmentation_of_a_data_set():
     assert registry.augmentation_of("mnist5k") == "digits"
     assert registry.augmentation_of("synth") == "svhn"
-    assert registry.augmentation_of("folder") is None
+    assert registry.augmentation_of("folder") == "photos"
+    assert registry.augmentation_of("npz") is None
     assert registry.augmentation_of("tfds:mnist") is None
 
 
