@@ -79,6 +79,11 @@ class Recipe:
     fold: int = _setting(
         -1, "label the images of this fold, where the data set has folds (stl10: 0 to 9)"
     )
+    train_in_pool: bool = _setting(
+        False,
+        "let the training images join the unlabelled ones that the data set brings; without such "
+        "images they always serve",
+    )
     exclude_labeled: bool = _setting(
         False, "keep the labelled images out of the unlabelled ones; the paper lets them overlap"
     )
@@ -122,6 +127,13 @@ class Recipe:
     emb_size: int | None = _setting(
         None, "size of the embedding; by default the architecture's", least=1
     )
+    dropout: float = _setting(
+        0.0,
+        "share of the features of keras:NAME or PATH.keras that is dropped at each step, below the "
+        "embedding on top",
+        least=0,
+        below=1,
+    )
     l2_weight: float | None = _setting(
         None,
         "L2 weight of the network's layers; by default the architecture's (mnist_model 1e-3 as in "
@@ -158,7 +170,7 @@ class Recipe:
     )
     temperature: float | None = _setting(
         None,
-        "what the similarities are divided by; by default 0.125 for cosine, 1 for the others",
+        "what the similarities are divided by; by default 0.16 for cosine, 1 for the others",
         above=0,
     )
     walker_weight: float = _setting(1.0, "weight of the walker loss", least=0)

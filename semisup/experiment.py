@@ -141,6 +141,7 @@ def _build_backbone(recipe: Recipe, dataset: Dataset) -> backbones.Backbone:
             recipe.emb_size or backbones.EMB_SIZE,
             _first_weights(recipe),
             None if recipe.l2_weight is None else architectures.l2(recipe.l2_weight),
+            recipe.dropout,
         )
 
 
@@ -186,7 +187,7 @@ def load_data(recipe: Recipe) -> Dataset:
     }
     source = registry.load_dataset(recipe.dataset, recipe.data_dir, **options)
     if recipe.target_dataset is None:
-        return source
+        return dataclasses.replace(source, train_in_pool=recipe.train_in_pool)
     target = registry.load_dataset(recipe.target_dataset, recipe.target_data_dir, **options)
     return adaptation.adapted(source, target)
 
@@ -227,6 +228,7 @@ def _build_model(
                 recipe.emb_size,
                 recipe.l2_weight,
                 _first_weights(recipe),
+                recipe.dropout,
             )
     model = _make_model(recipe, network, dataset.num_classes)
     averaging = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}

@@ -95,14 +95,16 @@ RECIPES: dict[str, Recipe] = {
     # Expected: of STL-10 by EfficientNet-Lite0 see docs/own_images.md; seconds, after the features.
     "photos": Recipe(
         dataset="folder",
+        train_in_pool=True,
         new_size=160,
         architecture="keras:EfficientNetV2B0",
         freeze_steps=ALWAYS,
+        dropout=0.2,
         emb_size=128,
         sup_per_class=-1,
         unsup_batch_size=500,
-        temperature=0.16,
-        learning_rate=1e-3,
+        learning_rate=2e-3,
+        warmup_share=0.0,
         max_steps=300,
         eval_interval=150,
     ),

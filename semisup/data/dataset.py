@@ -1,10 +1,11 @@
 """What a data set is: images, labels and the names of the classes."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from semisup.data.lazy_images import LazyImages
+from semisup.data.lazy_images import LazyImages, concatenate
 from semisup.errors import InputError
 
 Images = np.ndarray | LazyImages
@@ -30,6 +31,8 @@ class Dataset:
         train_files: the file of each training image, an array of paths [N]; None where
             images have no files of their own.
         unlabeled_files: the same of `unlabeled_images`.
+        train_in_pool: whether the training images are in the pool of unlabelled ones, before
+            `unlabeled_images`. They are the pool if there are no others.
 
     Raises:
         InputError: images and labels do not fit each other.
@@ -45,6 +48,7 @@ class Dataset:
     folds: tuple[np.ndarray, ...] | None = None
     train_files: np.ndarray | None = None
     unlabeled_files: np.ndarray | None = None
+    train_in_pool: bool = False
 
     def __post_init__(self) -> None:
         for split in ("train", "test"):
@@ -96,15 +100,35 @@ class Dataset:
         """(height, width, channels)."""
         return self.train_images.shape[1:]
 
-    @property
+    @cached_property
     def unlabeled_pool(self) -> Images:
         """The images that unlabelled batches are drawn from, uint8 [U, H, W, C]."""
-        return self.train_images if self.unlabeled_images is None else self.unlabeled_images
+        if self.unlabeled_images is None:
+            return self.train_images
+        if self.train_in_pool:
+            return concatenate(self.train_images, self.unlabeled_images)
+        return self.unlabeled_images
 
     @property
     def pool_files(self) -> np.ndarray | None:
         """The files of `unlabeled_pool`, if each of its images has one."""
-        return self.train_files if self.unlabeled_images is None else self.unlabeled_files
+        if self.unlabeled_images is None:
+            return self.train_files
+        if not self.train_in_pool or self.unlabeled_files is None:
+            return self.unlabeled_files
+        if self.train_files is None:
+            return None
+        return np.concatenate([self.train_files, self.unlabeled_files])
+
+    def without_labeled(self, pool: np.ndarray, labeled: np.ndarray) -> np.ndarray:
+        """Those of the pool's images that are not among the labelled training images.
+
+        Args:
+            pool: indices into `unlabeled_pool`, int64 [n].
+            labeled: indices into `train_images`; in a pool that has these, they are the same.
+        """
+        in_pool = self.unlabeled_images is None or self.train_in_pool
+        return np.setdiff1d(pool, labeled) if in_pool else pool
 
     def train_names(self, indices: np.ndarray) -> list[str]:
         """What to call these training images: their files, or "mnist5k/train[17]"."""
@@ -112,8 +136,19 @@ class Dataset:
 
     def pool_names(self, indices: np.ndarray) -> list[str]:
         """What to call these images of `unlabeled_pool`, likewise."""
-        own = "train" if self.unlabeled_images is None else "unlabeled"
-        return _names(self.pool_files, f"{self.name}/{own}", indices)
+        if self.unlabeled_images is None:
+            return self.train_names(indices)
+        if not self.train_in_pool:
+            return _names(self.unlabeled_files, f"{self.name}/unlabeled", indices)
+        first = len(self.train_labels)
+        names = [
+            _names(files, f"{self.name}/{kind}", np.arange(len(images)))
+            for files, kind, images in (
+                (self.train_files, "train", self.train_images),
+                (self.unlabeled_files, "unlabeled", self.unlabeled_images),
+            )
+        ]
+        return [names[0][i] if i < first else names[1][i - first] for i in indices]
 
 
 def _names(files: np.ndarray | None, where: str, indices: np.ndarray) -> list[str]:

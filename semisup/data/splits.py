@@ -126,8 +126,8 @@ def choose_split(
     ]
     labeled = np.sort(np.concatenate(of_classes))
     pool = np.arange(len(dataset.unlabeled_pool))
-    if exclude_labeled and dataset.unlabeled_images is None:
-        pool = np.setdiff1d(pool, labeled)
+    if exclude_labeled:
+        pool = dataset.without_labeled(pool, labeled)
     unlabeled = _draw(
         pool,
         unsup_samples,

@@ -124,8 +124,7 @@ def write(
     """
     dataset, split = data.dataset, data.split
     pool = split.unlabeled
-    if dataset.unlabeled_images is None:
-        pool = np.setdiff1d(pool, split.labeled)  # these have their labels already
+    pool = dataset.without_labeled(pool, split.labeled)  # these have their labels already
     if len(pool) == 0:
         raise InputError(
             f"every image of {dataset.name} has a label already: there is none to suggest; train "

@@ -140,6 +140,7 @@ def build(
     emb_size: int | None = None,
     l2_weight: float | None = None,
     weights: str = backbones.NO_WEIGHTS,
+    dropout: float = 0.0,
 ) -> keras.Model:
     """The network called `name` for images of `image_shape`.
 
@@ -151,18 +152,24 @@ def build(
         l2_weight: as the paper counts it, see `l2`; None for the architecture's own. For a
             backbone, that of the dense layer on top.
         weights: first weights of a network of keras.applications.
+        dropout: see `backbones.build`; of other people's networks only.
 
     Raises:
         InputError: there is no such architecture, or the images are too small for it.
     """
     if backbones.is_backbone(name):
         regularizer = None if l2_weight is None else l2(l2_weight)
-        return backbones.build(name, image_shape, emb_size, weights, regularizer).network
+        built = backbones.build(name, image_shape, emb_size, weights, regularizer, dropout)
+        return built.network
     if name not in ARCHITECTURES:
         known = (*ARCHITECTURES, f"{backbones.PREFIX}NAME", f"PATH{backbones.ENDING}")
         raise InputError(f"unknown architecture {name!r}; known: {', '.join(known)}")
     if weights != backbones.NO_WEIGHTS:
         raise InputError(f"`weights={weights}` is for `architecture=keras:NAME`, not for {name}")
+    if dropout:
+        raise InputError(
+            f"`dropout` is for `architecture=keras:NAME` and `architecture=PATH.keras`, not for {name}"
+        )
     given = {"emb_size": emb_size, "l2_weight": l2_weight}
     smallest = 17 if name.startswith("stl10") else 8
     if min(image_shape[:2]) < smallest:

@@ -82,7 +82,7 @@ class AssociativeModel(keras.Model):
             mostly a wrong one. With "cosine" embeddings are unit vectors, and the classifier
             takes them times temperature^-1/2, so that their dot products are the walk's
             similarities.
-        temperature: what the similarities are divided by, above 0; by default 1/8 for "cosine"
+        temperature: what the similarities are divided by, above 0; by default 0.16 for "cosine"
             and 1 for the others.
         label_smoothing: see `association.classification_loss`.
         virtual_embeddings: this many trainable vectors join A, each as a class of its

@@ -58,6 +58,7 @@ def build(
     emb_size: int | None = None,
     weights: str = NO_WEIGHTS,
     regularizer: keras.regularizers.Regularizer | None = None,
+    dropout: float = 0.0,
 ) -> Backbone:
     """The network called `name` for images of `image_shape`; grey ones become RGB inside it.
 
@@ -69,6 +70,7 @@ def build(
         weights: the first weights of an application: "none" (random), "imagenet"
             (downloaded by Keras), or its .weights.h5 file, without the classifier.
         regularizer: of the dense layer's weights.
+        dropout: share of the features that is dropped in training, in [0, 1).
 
     Raises:
         InputError: there is no such network or file, its weights can't be loaded or do not
@@ -83,9 +85,11 @@ def build(
             raise InputError(f"{name} brings its own weights; leave out `weights={weights}`")
         features = _saved_model(Path(name).expanduser(), images)
     given = keras.Input(features.shape[1:], name="features")
-    embedding = layers.Identity(name="embedding")(given)
-    if emb_size is not None:
-        embedding = layers.Dense(emb_size, kernel_regularizer=regularizer, name="embedding")(given)
+    kept = layers.Dropout(dropout, name="dropout")(given) if dropout else given
+    if emb_size is None:
+        embedding = layers.Identity(name="embedding")(kept)
+    else:
+        embedding = layers.Dense(emb_size, kernel_regularizer=regularizer, name="embedding")(kept)
     head = keras.Model(given, embedding, name="head")
     network = keras.Model(
         images,

@@ -72,8 +72,7 @@ def predict_pseudo_labels(teacher: RunDirectory, data: LabeledData, share: float
     dataset, split = data.dataset, data.split
     model = _load(teacher, dataset)
     candidates = split.unlabeled
-    if dataset.unlabeled_images is None:
-        candidates = np.setdiff1d(candidates, split.labeled)
+    candidates = dataset.without_labeled(candidates, split.labeled)
     if len(candidates) == 0:
         return PseudoLabels(candidates, candidates)
     logits = predict(model, dataset.unlabeled_pool[candidates]).logits
