@@ -168,7 +168,7 @@ def build(
         raise InputError(f"`weights={weights}` is for `architecture=keras:NAME`, not for {name}")
     if dropout:
         raise InputError(
-            f"`dropout` is for `architecture=keras:NAME` and `architecture=PATH.keras`, not for {name}"
+            f"`dropout` is for keras:NAME and PATH.keras, not for the `architecture` {name}"
         )
     given = {"emb_size": emb_size, "l2_weight": l2_weight}
     smallest = 17 if name.startswith("stl10") else 8

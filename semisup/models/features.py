@@ -1,38 +1,65 @@
 """Features of images by a frozen backbone: computed once, then read from a cache on disk.
 
-The cache has a folder for each backbone, named by a digest of its layers and weights. In it lie
-shards: features, float16, and a digest of each image (its pixels, or where it stays in a file
-of its own, that file's path, size and time). So a second run computes nothing, whatever it labels,
-and one with more images only these. Zip's checksums tell a damaged shard, which is removed and
+The cache has a folder for each backbone, named by a digest of its layers, their settings and
+weights, so that one that scales its pixels otherwise or computes in another precision has its own.
+In it lie shards: features, and a digest of each image (its pixels, or where it stays in a file of
+its own, that file's path, size and time). So a second run computes nothing, whatever it labels,
+one with more images only these, and one that was stopped goes on. A damaged shard is removed and
 made again. The least recently used shards go when the cache grows beyond its limit.
 """
 
 import hashlib
+import json
 import os
-import zipfile
-from collections.abc import Iterator
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 from absl import logging
 
+from semisup.data import npz
 from semisup.data.dataset import Images
-from semisup.data.lazy_images import LazyImages
+from semisup.data.lazy_images import LazyImages, in_threads
+from semisup.errors import InputError
 from semisup.runtime.progress import tracked
+
+# Names the folder of the cache, or is NO_CACHE.
+VARIABLE, NO_CACHE = "SEMISUP_FEATURE_CACHE", "none"
 
 # Bytes that all features on disk may take: some 800,000 images by a backbone of 1,280 features.
 LARGEST_CACHE = 2 << 30
 
 _BATCH_SIZE = 64
+_SHARD_SIZE = 64 * _BATCH_SIZE  # images
 _DIGEST_SIZE = 16
 
+# Part of every digest; a change of the shards' content needs another.
+_FORMAT = b"semisup features 1"
 
-def default_cache() -> Path:
-    """The folder for cached features: ~/.cache/semisup/features, or under XDG_CACHE_HOME."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "semisup" / "features"
+# Only what has such a name is ever removed: people may name a folder that holds other things too.
+_NAME = re.compile(rf"[0-9a-f]{{{2 * _DIGEST_SIZE}}}")
+_SHARD, _TEMPORARY = ".npz", ".tmp"
+_ABANDONED = 24 * 3600.0  # seconds after which nobody is still writing a file
+
+
+def default_cache() -> Path | None:
+    """The folder for cached features; None for no cache.
+
+    SEMISUP_FEATURE_CACHE names it, or is "none". By default it is ~/.cache/semisup/features, or
+    the like under XDG_CACHE_HOME.
+    """
+    chosen = os.environ.get(VARIABLE)
+    if chosen:
+        return None if chosen.lower() == NO_CACHE else Path(chosen).expanduser()
+    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(root).expanduser() / "semisup" / "features"
 
 
 def extract(
@@ -40,7 +67,8 @@ def extract(
 ) -> np.ndarray:
     """Compute the features of images, or read them from a cache.
 
-    They are rounded to float16 with a cache and without, so that both give the same run.
+    They are rounded to 11 bits, as the cache keeps them, with a cache and without, so that both
+    give the same run.
 
     Args:
         backbone: a model from images [batch, H, W, C] to features [batch, F].
@@ -50,97 +78,204 @@ def extract(
 
     Returns:
         float32 [N, F].
+
+    Raises:
+        InputError: the backbone gives other than [batch, F], or features that are not finite; or
+            an image can't be read.
     """
-    if cache is None:
-        return _compute(backbone, images, np.arange(len(images)), name).astype(np.float32)
-    folder = cache / _digest_of_model(backbone)
-    digests = [_digest_of_image(images, i) for i in range(len(images))]
-    known = _read(folder, set(digests))
-    missing = np.array([i for i, digest in enumerate(digests) if digest not in known], int)
-    if len(missing):
-        features = _compute(backbone, images, missing, name)
-        new = [digests[i] for i in missing]
-        known |= dict(zip(new, features, strict=True))
-        _write(folder, new, features)
-        _keep_within(cache, LARGEST_CACHE)
-    return np.stack([known[digest] for digest in digests]).astype(np.float32)
+    shape = backbone.output_shape
+    if not isinstance(shape, tuple) or len(shape) != 2 or shape[1] is None:
+        raise InputError(
+            f"a frozen backbone must give features [batch, F], but this one gives {shape}; end it "
+            "with a Flatten, pooling or Dense layer"
+        )
+    features = np.empty((len(images), shape[1]), np.float32)
+    missing, digests, folder = np.arange(len(images)), [], None
+    if cache is not None:
+        folder, digests = cache / _digest_of_model(backbone), _digests_of_images(images)
+        missing = _read(folder, digests, features)
+    for first in tracked(
+        range(0, len(missing), _SHARD_SIZE), len(missing), _SHARD_SIZE, f"features of the {name}"
+    ):
+        chosen = missing[first : first + _SHARD_SIZE]
+        stored, exponents = _packed(_compute(backbone, images, chosen))
+        features[chosen] = _unpacked(stored, exponents)
+        if cache is not None and folder is not None:
+            _write(folder, [digests[i] for i in chosen], stored, exponents)
+            _keep_within(cache, LARGEST_CACHE)
+    return features
 
 
-def _compute(backbone: keras.Model, images: Images, chosen: np.ndarray, name: str) -> np.ndarray:
-    """Features of the chosen images, float16 [n, F]."""
-    starts = range(0, len(chosen), _BATCH_SIZE)
-    parts = [
-        backbone.predict_on_batch(np.asarray(images[chosen[i : i + _BATCH_SIZE]]))
-        for i in tracked(starts, len(chosen), _BATCH_SIZE, f"features of the {name}")
-    ]
-    # Beyond float16 lie only features that no pretrained network has.
-    limit = np.finfo(np.float16).max
-    return np.concatenate(parts).clip(-limit, limit).astype(np.float16)
+def _compute(backbone: keras.Model, images: Images, chosen: np.ndarray) -> np.ndarray:
+    """Features of the chosen images, float32 [n, F]."""
+    batches = (chosen[i : i + _BATCH_SIZE] for i in range(0, len(chosen), _BATCH_SIZE))
+    parts = [backbone.predict_on_batch(np.asarray(images[batch])) for batch in batches]
+    features = np.concatenate([np.asarray(part, np.float32) for part in parts])
+    bad = int(np.sum(~np.isfinite(features).all(axis=1)))
+    if bad:
+        raise InputError(
+            f"the features of {bad} of {len(chosen)} images are not finite; try "
+            "`precision=float32`, or another `architecture`"
+        )
+    return features
+
+
+def _packed(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Round features float32 [N, F] to float16 times 2^exponent, an int16 for each image [N].
+
+    The largest feature of each image is then in [0.5, 1): none is too large for float16, nor
+    too small where all of an image's are small.
+    """
+    _, exponents = np.frexp(np.abs(features).max(axis=1))
+    return np.ldexp(features, -exponents[:, None]).astype(np.float16), exponents.astype(np.int16)
+
+
+def _unpacked(stored: np.ndarray, exponents: np.ndarray) -> np.ndarray:
+    return np.ldexp(stored.astype(np.float32), exponents.astype(np.int32)[:, None])
+
+
+def _digest(*parts: bytes) -> "hashlib._Hash":
+    digest = hashlib.blake2b(_FORMAT, digest_size=_DIGEST_SIZE)
+    for part in parts:
+        digest.update(part)
+    return digest
 
 
 def _digest_of_model(backbone: keras.Model) -> str:
-    """Names the layers, their settings and their weights."""
-    digest = hashlib.blake2b(digest_size=_DIGEST_SIZE)
-    for layer in backbone._flatten_layers():
-        config = layer.get_config() if not isinstance(layer, keras.Model) else type(layer).__name__
-        digest.update(repr(config).encode())
+    """Names the layers, operations such as scaling, their settings, and the weights."""
+    settings = _without_names(keras.saving.serialize_keras_object(backbone), {})
+    digest = _digest(json.dumps(settings, sort_keys=True, default=repr).encode())
     for weight in backbone.weights:
-        digest.update(np.ascontiguousarray(weight.numpy()).tobytes())
-    digest.update(repr(backbone.input_shape).encode())
+        value = np.ascontiguousarray(weight.numpy())
+        digest.update(f"{value.dtype} {value.shape}".encode())
+        digest.update(value.tobytes())
     return digest.hexdigest()
 
 
-def _digest_of_image(images: Images, index: int) -> bytes:
-    if isinstance(images, LazyImages):
-        return hashlib.blake2b(images.identity(index), digest_size=_DIGEST_SIZE).digest()
-    pixels = np.asarray(images[index]).tobytes()
-    return hashlib.blake2b(pixels, digest_size=_DIGEST_SIZE).digest()
+def _without_names(config: Any, numbers: Mapping[str, int]) -> Any:
+    """A Keras object's settings with each layer's name replaced by its number in its model.
+
+    Keras numbers names by what the process has made before: dense, dense_1, dense_2.
+
+    Args:
+        config: the settings, or a part of them.
+        numbers: the number of each layer of the model around it.
+    """
+    if isinstance(config, list | tuple):
+        if len(config) == 3 and isinstance(config[0], str) and config[0] in numbers:
+            return [numbers[config[0]], *config[1:]]  # where a tensor is from
+        return [_without_names(each, numbers) for each in config]
+    if not isinstance(config, dict):
+        return config
+    if "DTypePolicy" in str(config.get("class_name")):
+        return config  # its name says the precision
+    if isinstance(layers := config.get("layers"), list):
+        numbers = {layer.get("name", i): i for i, layer in enumerate(layers)}
+    # Where a layer was called is `inbound_nodes`; what it was built with follows from that.
+    left_out = ("name", "build_config", "shared_object_id")
+    return {
+        key: _without_names(value, numbers) for key, value in config.items() if key not in left_out
+    }
 
 
-def _read(folder: Path, wanted: set[bytes]) -> dict[bytes, np.ndarray]:
-    """The features of those of the images that the shards hold."""
-    found: dict[bytes, np.ndarray] = {}
-    for shard in sorted(folder.glob("*.npz")):
+def _digests_of_images(images: Images) -> list[bytes]:
+    shape = repr(images.shape[1:]).encode()
+
+    def digest(index: int) -> bytes:
+        lazy = isinstance(images, LazyImages)
+        identity = images.identity(index) if lazy else np.asarray(images[index]).tobytes()
+        return _digest(shape, identity).digest()
+
+    try:
+        return in_threads(digest, len(images), "looking for features")
+    except OSError as error:
+        raise InputError(f"cannot read the image {error.filename}: {error.strerror}") from None
+
+
+def _read(folder: Path, digests: list[bytes], features: np.ndarray) -> np.ndarray:
+    """Fill in the features that the shards hold; returns the numbers of the other images."""
+    wanted, found = set(digests), dict[bytes, np.ndarray]()
+    for shard in sorted(folder.glob(f"*{_SHARD}")):
         try:
-            with np.load(shard, allow_pickle=False) as content:
-                rows = [row.tobytes() for row in content["digests"]]
-                if wanted.isdisjoint(rows):
-                    continue
-                found |= dict(zip(rows, content["features"], strict=True))
-            os.utime(shard)  # the least recently used go first
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            logging.warning("the features in %s are damaged (%s); made again", shard, error)
+            rows, values = _read_shard(shard, features.shape[1])
+        except InputError as error:
+            if os.path.lexists(shard):  # else another process made room
+                logging.warning("%s; its features are computed again", error)
+                _remove(shard)
+            continue
+        used = {row: value for row, value in zip(rows, values, strict=True) if row in wanted}
+        found |= used
+        if used:
             with suppress(OSError):
-                shard.unlink()
-    return {digest: features for digest, features in found.items() if digest in wanted}
+                os.utime(shard)  # the least recently used go first
+    for i, digest in enumerate(digests):
+        if digest in found:
+            features[i] = found[digest]
+    return np.array([i for i, digest in enumerate(digests) if digest not in found], np.int64)
 
 
-def _write(folder: Path, digests: list[bytes], features: np.ndarray) -> None:
+def _read_shard(shard: Path, size: int) -> tuple[list[bytes], np.ndarray]:
+    """The digests in a shard, and the features, float32 [n, size].
+
+    Raises:
+        InputError: it is damaged, or no shard.
+    """
+    arrays = npz.read_npz(shard)  # which checks the checksums
+    count = len(np.atleast_1d(arrays.get("digests", ())))
+    wanted = {
+        "digests": (np.uint8, (count, _DIGEST_SIZE)),
+        "features": (np.float16, (count, size)),
+        "exponents": (np.int16, (count,)),
+    }
+    for name, (dtype, shape) in wanted.items():
+        if name not in arrays or (arrays[name].dtype, arrays[name].shape) != (dtype, shape):
+            raise InputError(f"{shard} is damaged: it holds no {name} {shape}")
+    rows = [row.tobytes() for row in arrays["digests"]]
+    return rows, _unpacked(arrays["features"], arrays["exponents"])
+
+
+def _write(folder: Path, digests: list[bytes], stored: np.ndarray, exponents: np.ndarray) -> None:
     """Write a shard, whole or not at all; a cache that can't be written only costs time."""
     rows = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, _DIGEST_SIZE)
-    name = hashlib.blake2b(rows.tobytes(), digest_size=_DIGEST_SIZE).hexdigest()
-    temporary = folder / f".tmp.{name}.{os.getpid()}.npz"
+    shard = folder / f"{_digest(rows.tobytes()).hexdigest()}{_SHARD}"
+    temporary = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        np.savez(temporary, digests=rows, features=features)
-        temporary.replace(folder / f"{name}.npz")
+        # A name of its own: other processes may be writing the same shard.
+        with tempfile.NamedTemporaryFile(
+            dir=folder, prefix=shard.stem, suffix=_TEMPORARY, delete=False
+        ) as file:
+            temporary = Path(file.name)
+            np.savez(file, digests=rows, features=stored, exponents=exponents)
+        temporary.replace(shard)
     except OSError as error:
         logging.warning("features can't be kept in %s: %s", folder, error)
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        if temporary:
+            _remove(temporary)
 
 
 def _keep_within(cache: Path, limit: int) -> None:
-    """Remove the least recently used shards beyond the limit, in bytes."""
+    """Remove the least recently used shards beyond the limit, in bytes, and abandoned files."""
     total = 0
-    for size, shard in _newest_first(cache):
-        total += size
-        if total > limit:
-            with suppress(OSError):
-                shard.unlink()
+    for stat, path in sorted(_files(cache), key=lambda pair: -pair[0].st_mtime_ns):
+        total += stat.st_size
+        abandoned = path.suffix == _TEMPORARY and time.time() - stat.st_mtime > _ABANDONED
+        if abandoned or (total > limit and path.suffix == _SHARD):
+            _remove(path)
 
 
-def _newest_first(cache: Path) -> Iterator[tuple[int, Path]]:
-    stats = [(shard.stat(), shard) for shard in cache.glob("*/*.npz")]
-    for stat, shard in sorted(stats, key=lambda pair: -pair[0].st_mtime_ns):
-        yield stat.st_size, shard
+def _files(cache: Path) -> Iterator[tuple[os.stat_result, Path]]:
+    """What the cache holds, and nothing else that may lie in its folder."""
+    for path in cache.glob("*/*"):
+        known = path.suffix in (_SHARD, _TEMPORARY) and _NAME.match(path.name)
+        if known and _NAME.fullmatch(path.parent.name):
+            with suppress(OSError):  # another process may have removed it
+                yield path.lstat(), path
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -73,7 +73,7 @@ def test_unreachable_visits_are_those_of_classes_without_labels():
     ("options", "wanted"),
     [
         ({"similarity": "dot"}, "try `similarity=cosine`, which bounds the similarities"),
-        ({}, "try a lower `learning_rate` (now 0.01) or a higher `temperature` than 0.125"),
+        ({}, "try a lower `learning_rate` (now 0.01) or a higher `temperature` than 0.16"),
     ],
 )
 def test_advice_fits_the_settings(options, wanted):
