@@ -1,11 +1,13 @@
 """A recipe made concrete: its data, its labelled subset, its batches, its model."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from semisup.config import ALWAYS, Recipe
@@ -132,13 +134,19 @@ def _first_weights(recipe: Recipe) -> str:
     return backbones.IMAGENET if pretrained else backbones.NO_WEIGHTS
 
 
+def _emb_size(recipe: Recipe) -> int | None:
+    """The size of the embedding; None for the architecture's. A frozen backbone needs a layer."""
+    frozen = recipe.freeze_steps == ALWAYS and backbones.is_backbone(recipe.architecture)
+    return recipe.emb_size or (backbones.EMB_SIZE if frozen else None)
+
+
 def _build_backbone(recipe: Recipe, dataset: Dataset) -> backbones.Backbone:
     keras.utils.set_random_seed(recipe.seed)
     with precision.policy(recipe.precision):
         return backbones.build(
             recipe.architecture,
             dataset.image_shape,
-            recipe.emb_size or backbones.EMB_SIZE,
+            _emb_size(recipe),
             _first_weights(recipe),
             None if recipe.l2_weight is None else architectures.l2(recipe.l2_weight),
             recipe.dropout,
@@ -225,7 +233,7 @@ def _build_model(
             network = architectures.build(
                 recipe.architecture,
                 dataset.image_shape,
-                recipe.emb_size,
+                _emb_size(recipe),
                 recipe.l2_weight,
                 _first_weights(recipe),
                 recipe.dropout,
@@ -238,7 +246,7 @@ def _build_model(
     model.compile(factory.make_optimizer(recipe.optimizer, rate, model, late, **averaging))
     model.optimizer.build(model.trainable_variables)
     if recipe.init_from:
-        load_weights(model, RunDirectory(recipe.init_from).model)
+        load_weights(model, RunDirectory(recipe.init_from).model, backbone)
     return model
 
 
@@ -270,21 +278,51 @@ def _on_top(model: AssociativeModel) -> list[keras.Variable]:
     return [weight for weight in model.weights if id(weight) not in network]
 
 
-def load_weights(model: AssociativeModel, path: Path) -> None:
+def load_weights(
+    model: AssociativeModel, path: Path, backbone: backbones.Backbone | None = None
+) -> None:
     """Give the model the weights of a saved one with the same network.
+
+    A model of features takes what lies on top of the saved one's backbone.
+
+    Args:
+        model: the model.
+        path: the saved one, from images.
+        backbone: of a model of features; that of the saved one must be the same. None where it
+            is known to be.
 
     Raises:
         InputError: there is no such file, it is damaged, or of another network.
     """
     if not path.is_file():
         raise InputError(f"there is no {path}; `init_from` must name the folder of a finished run")
-    weights = backbones.load_model(path).get_weights()
-    if len(model.network.input_shape) == 2:  # a model of features: what lies on top of these
-        weights = weights[-len(model.weights) :]
+    saved = backbones.load_model(path)
+    below: list[keras.Variable] = []
+    if len(model.network.input_shape) == 2:
+        network = getattr(saved, "network", saved).weights
+        below = network[: len(network) - len(model.network.weights)]
+    if backbone and not _same(below, backbone.features.weights):
+        raise InputError(
+            f"the backbone in {path} is another than that of `architecture`, or it has been "
+            f"trained; `architecture={path}` without `init_from` takes the network in it as the "
+            "frozen backbone, and `freeze_steps=0` trains all of it"
+        )
+    left_out = {id(weight) for weight in below}
     try:
-        model.set_weights(weights)  # not load_weights, which passes over what it does not find
+        # Not load_weights, which passes over what it does not find.
+        model.set_weights([w.numpy() for w in saved.weights if id(w) not in left_out])
     except ValueError as error:
-        raise InputError(f"cannot take the weights of {path}: {reason(error)}") from None
+        raise InputError(
+            f"cannot take the weights of {path}: {reason(error)}; `architecture` and `emb_size` "
+            "must be those of that run"
+        ) from None
+
+
+def _same(weights: Sequence[keras.Variable], others: Sequence[keras.Variable]) -> bool:
+    return len(weights) == len(others) and all(
+        np.array_equal(weight.numpy(), other.numpy())
+        for weight, other in zip(weights, others, strict=True)
+    )
 
 
 def _envelope(recipe: Recipe, loss: str) -> schedules.Envelope:

@@ -134,7 +134,7 @@ def _unpacked(stored: np.ndarray, exponents: np.ndarray) -> np.ndarray:
     return np.ldexp(stored.astype(np.float32), exponents.astype(np.int32)[:, None])
 
 
-def _digest(*parts: bytes) -> "hashlib._Hash":
+def _digest(*parts: bytes) -> hashlib.blake2b:
     digest = hashlib.blake2b(_FORMAT, digest_size=_DIGEST_SIZE)
     for part in parts:
         digest.update(part)
@@ -170,7 +170,8 @@ def _without_names(config: Any, numbers: Mapping[str, int]) -> Any:
     if "DTypePolicy" in str(config.get("class_name")):
         return config  # its name says the precision
     if isinstance(layers := config.get("layers"), list):
-        numbers = {layer.get("name", i): i for i, layer in enumerate(layers)}
+        named = (layer.get("name") if isinstance(layer, dict) else None for layer in layers)
+        numbers = {name: i for i, name in enumerate(named) if name}
     # Where a layer was called is `inbound_nodes`; what it was built with follows from that.
     left_out = ("name", "build_config", "shared_object_id")
     return {
@@ -182,9 +183,9 @@ def _digests_of_images(images: Images) -> list[bytes]:
     shape = repr(images.shape[1:]).encode()
 
     def digest(index: int) -> bytes:
-        lazy = isinstance(images, LazyImages)
-        identity = images.identity(index) if lazy else np.asarray(images[index]).tobytes()
-        return _digest(shape, identity).digest()
+        if isinstance(images, LazyImages):
+            return _digest(shape, images.identity(index)).digest()
+        return _digest(shape, images[index].tobytes()).digest()
 
     try:
         return in_threads(digest, len(images), "looking for features")
