@@ -22,18 +22,21 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from absl import logging
 
 from semisup.data import npz
 from semisup.data.dataset import Images
 from semisup.data.lazy_images import LazyImages, in_threads
-from semisup.errors import InputError
+from semisup.errors import InputError, reason
 from semisup.runtime.progress import tracked
 
 # Names the folder of the cache, or is NO_CACHE.
 VARIABLE, NO_CACHE = "SEMISUP_FEATURE_CACHE", "none"
 
-# Bytes that all features on disk may take: some 800,000 images by a backbone of 1,280 features.
+# Bytes that all features on disk may take: some 400,000 images by a backbone of 1,280 features.
+# float16 would take half, but gave another class for 3 of 10,000 images (by heads with random
+# weights, EfficientNet-Lite0, STL-10), so that model.keras would not be what was evaluated.
 LARGEST_CACHE = 2 << 30
 
 _BATCH_SIZE = 64
@@ -67,9 +70,6 @@ def extract(
 ) -> np.ndarray:
     """Compute the features of images, or read them from a cache.
 
-    They are rounded to 11 bits, as the cache keeps them, with a cache and without, so that both
-    give the same run.
-
     Args:
         backbone: a model from images [batch, H, W, C] to features [batch, F].
         images: uint8 [N, H, W, C].
@@ -90,48 +90,43 @@ def extract(
             "with a Flatten, pooling or Dense layer"
         )
     features = np.empty((len(images), shape[1]), np.float32)
-    missing, digests, folder = np.arange(len(images)), [], None
+    missing, digests, folder = np.arange(len(images)), list[bytes](), None
     if cache is not None:
         folder, digests = cache / _digest_of_model(backbone), _digests_of_images(images)
         missing = _read(folder, digests, features)
-    for first in tracked(
-        range(0, len(missing), _SHARD_SIZE), len(missing), _SHARD_SIZE, f"features of the {name}"
-    ):
-        chosen = missing[first : first + _SHARD_SIZE]
-        stored, exponents = _packed(_compute(backbone, images, chosen))
-        features[chosen] = _unpacked(stored, exponents)
-        if cache is not None and folder is not None:
-            _write(folder, [digests[i] for i in chosen], stored, exponents)
+    batches = [missing[i : i + _BATCH_SIZE] for i in range(0, len(missing), _BATCH_SIZE)]
+    unwritten: list[int] = []
+    for batch in tracked(batches, len(missing), _BATCH_SIZE, f"features of the {name}"):
+        features[batch] = _compute(backbone, np.asarray(images[batch]))
+        unwritten.extend(batch)
+        if cache and folder and (len(unwritten) >= _SHARD_SIZE or batch is batches[-1]):
+            _write(folder, [digests[i] for i in unwritten], features[unwritten])
             _keep_within(cache, LARGEST_CACHE)
+            unwritten.clear()
     return features
 
 
-def _compute(backbone: keras.Model, images: Images, chosen: np.ndarray) -> np.ndarray:
-    """Features of the chosen images, float32 [n, F]."""
-    batches = (chosen[i : i + _BATCH_SIZE] for i in range(0, len(chosen), _BATCH_SIZE))
-    parts = [backbone.predict_on_batch(np.asarray(images[batch])) for batch in batches]
-    features = np.concatenate([np.asarray(part, np.float32) for part in parts])
+def _compute(backbone: keras.Model, pixels: np.ndarray) -> np.ndarray:
+    """Features of the images in a batch, float32 [n, F].
+
+    It always takes as many: kernels for other sizes round otherwise, and features must not depend
+    on which images the cache had. Nor is another graph traced.
+    """
+    full = np.resize(pixels, (_BATCH_SIZE, *pixels.shape[1:]))  # again and again from the first
+    try:
+        features = np.asarray(backbone.predict_on_batch(full), np.float32)[: len(pixels)]
+    except tf.errors.ResourceExhaustedError as error:
+        raise InputError(
+            f"the backbone does not fit into the memory: {reason(error)}; try a smaller "
+            "`new_size` or another `architecture`"
+        ) from None
     bad = int(np.sum(~np.isfinite(features).all(axis=1)))
     if bad:
         raise InputError(
-            f"the features of {bad} of {len(chosen)} images are not finite; try "
+            f"the features of {bad} of {len(pixels)} images are not finite; try "
             "`precision=float32`, or another `architecture`"
         )
     return features
-
-
-def _packed(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Round features float32 [N, F] to float16 times 2^exponent, an int16 for each image [N].
-
-    The largest feature of each image is then in [0.5, 1): none is too large for float16, nor
-    too small where all of an image's are small.
-    """
-    _, exponents = np.frexp(np.abs(features).max(axis=1))
-    return np.ldexp(features, -exponents[:, None]).astype(np.float16), exponents.astype(np.int16)
-
-
-def _unpacked(stored: np.ndarray, exponents: np.ndarray) -> np.ndarray:
-    return np.ldexp(stored.astype(np.float32), exponents.astype(np.int32)[:, None])
 
 
 def _digest(*parts: bytes) -> hashlib.blake2b:
@@ -225,17 +220,16 @@ def _read_shard(shard: Path, size: int) -> tuple[list[bytes], np.ndarray]:
     count = len(np.atleast_1d(arrays.get("digests", ())))
     wanted = {
         "digests": (np.uint8, (count, _DIGEST_SIZE)),
-        "features": (np.float16, (count, size)),
-        "exponents": (np.int16, (count,)),
+        "features": (np.float32, (count, size)),
     }
     for name, (dtype, shape) in wanted.items():
         if name not in arrays or (arrays[name].dtype, arrays[name].shape) != (dtype, shape):
             raise InputError(f"{shard} is damaged: it holds no {name} {shape}")
     rows = [row.tobytes() for row in arrays["digests"]]
-    return rows, _unpacked(arrays["features"], arrays["exponents"])
+    return rows, arrays["features"]
 
 
-def _write(folder: Path, digests: list[bytes], stored: np.ndarray, exponents: np.ndarray) -> None:
+def _write(folder: Path, digests: list[bytes], features: np.ndarray) -> None:
     """Write a shard, whole or not at all; a cache that can't be written only costs time."""
     rows = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, _DIGEST_SIZE)
     shard = folder / f"{_digest(rows.tobytes()).hexdigest()}{_SHARD}"
@@ -247,7 +241,7 @@ def _write(folder: Path, digests: list[bytes], stored: np.ndarray, exponents: np
             dir=folder, prefix=shard.stem, suffix=_TEMPORARY, delete=False
         ) as file:
             temporary = Path(file.name)
-            np.savez(file, digests=rows, features=stored, exponents=exponents)
+            np.savez(file, digests=rows, features=features)
         temporary.replace(shard)
     except OSError as error:
         logging.warning("features can't be kept in %s: %s", folder, error)
