@@ -173,7 +173,10 @@ def _saved_model(path: Path, images: keras.KerasTensor) -> keras.KerasTensor:
                 f"{path} takes images of {'x'.join(map(str, wanted[1:]))}, but these are "
                 f"{'x'.join(map(str, images.shape[1:]))}; `new_size=N` makes all images NxN"
             )
-    return saved(pixels)
+    features = saved(pixels)
+    if not isinstance(features, keras.KerasTensor):
+        raise InputError(f"{path} must give one embedding [batch, D], but it has several outputs")
+    return features
 
 
 def _with_channels(images: keras.KerasTensor, channels: int) -> keras.KerasTensor:

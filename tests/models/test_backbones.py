@@ -9,6 +9,7 @@ import pytest
 from semisup import AssociativeModel
 from semisup.errors import InputError
 from semisup.models import architectures, backbones
+from semisup.optimizers.freezing import backbone_of
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
 
@@ -23,14 +24,27 @@ def test_an_application_scales_its_input_as_keras_says():
         network = architectures.build(f"keras:{name}", (32, 32, 3))
         assert network.output_shape == (None, 128)
         pixels = module.preprocess_input(IMAGES.astype(np.float32))
-        features = backbones_output(network, pixels)
-        wanted = features @ network.layers[-1].kernel + network.layers[-1].bias
+        top = network.get_layer("head").get_layer("embedding")
+        wanted = backbone_of(network)(pixels) @ top.kernel + top.bias
         np.testing.assert_allclose(network(IMAGES), wanted, rtol=1e-3, atol=1e-4)
 
 
-def backbones_output(network, pixels):
-    [backbone] = [layer for layer in network.layers if isinstance(layer, keras.Model)]
-    return backbone(pixels)
+def test_build_gives_the_parts_of_its_network(tmp_path):
+    path = str(tmp_path / "mine.keras")
+    saved_model(path, keras.layers.Dense(5))
+    for name, shape, emb_size, sizes in (
+        ("keras:MobileNetV3Small", (32, 32, 1), None, (576, 128)),
+        ("keras:MobileNetV3Small", (32, 32, 3), 7, (576, 7)),
+        (path, (32, 32, 1), 7, (5, 7)),
+        (path, (32, 32, 3), None, (5, 5)),
+    ):
+        network, features, head = backbones.build(name, shape, emb_size)
+        images = IMAGES[..., : shape[2]]
+        assert (features.output_shape[1], network.output_shape[1]) == sizes
+        np.testing.assert_array_equal(head(features(images)), network(images))
+        ours = [id(weight) for weight in (*features.weights, *head.weights)]
+        assert [id(weight) for weight in network.weights] == ours
+        assert len(head.weights) == (0 if sizes == (5, 5) else 2)
 
 
 def test_an_application_saves_and_loads_in_safe_mode(tmp_path):
@@ -46,7 +60,7 @@ def test_grey_images_are_rgb_to_an_application_and_statistics_follow_quickly():
     network = architectures.build("keras:MobileNetV2", (32, 32, 1))
     grey = IMAGES[..., :1]
     pixels = keras.applications.mobilenet_v2.preprocess_input(np.repeat(grey, 3, axis=3) * 1.0)
-    wanted = network.layers[-1](backbones_output(network, pixels))
+    wanted = network.get_layer("head")(backbone_of(network)(pixels))
     np.testing.assert_allclose(network(grey), wanted, rtol=1e-3, atol=1e-5)
     norms = [
         layer
@@ -58,11 +72,11 @@ def test_grey_images_are_rgb_to_an_application_and_statistics_follow_quickly():
 
 def test_weights_of_a_file_are_loaded(tmp_path):
     network = architectures.build("keras:MobileNetV3Small", (32, 32, 3))
-    [backbone] = [layer for layer in network.layers if isinstance(layer, keras.Model)]
+    backbone = backbone_of(network)
     path = tmp_path / "mine.weights.h5"
     backbone.save_weights(path)
     again = architectures.build("keras:MobileNetV3Small", (32, 32, 3), weights=str(path))
-    np.testing.assert_array_equal(backbones_output(again, IMAGES), backbone(IMAGES))
+    np.testing.assert_array_equal(backbone_of(again)(IMAGES), backbone(IMAGES))
 
 
 def saved_model(path, *last, shape=(32, 32, 3)):
@@ -95,7 +109,7 @@ def test_l2_weighs_on_the_layer_on_top(tmp_path):
     assert not architectures.build(str(path), (32, 32, 3), emb_size=7).losses
     network = architectures.build(str(path), (32, 32, 3), emb_size=7, l2_weight=0.1)
     [loss] = network.losses
-    top = network.get_layer("embedding").kernel
+    top = network.get_layer("head").get_layer("embedding").kernel
     np.testing.assert_allclose(loss, 0.05 * np.sum(np.square(top)), rtol=1e-5)
 
 
@@ -106,6 +120,9 @@ def test_bad_requests_are_one_line(tmp_path):
     saved_model(one_channel, keras.layers.Dense(5), shape=(32, 32, 1))
     unsafe = tmp_path / "unsafe.keras"
     saved_model(unsafe, keras.layers.Lambda(lambda x: x + 1))
+    double = tmp_path / "double.keras"
+    images = keras.Input((32, 32, 3))
+    keras.Model(images, [keras.layers.Flatten()(images)] * 2).save(double)
     damaged = tmp_path / "damaged.keras"
     damaged.write_bytes(path.read_bytes()[:500])
     for name, shape, weights, message in (
@@ -116,6 +133,7 @@ def test_bad_requests_are_one_line(tmp_path):
         (str(path), (32, 32, 3), "imagenet", "brings its own weights"),
         (str(path), (28, 28, 3), "none", "takes images of 32x32x3, but these are 28x28x3"),
         (str(one_channel), (32, 32, 3), "none", "takes images of 1 channels, but these have 3"),
+        (str(double), (32, 32, 3), "none", "double.keras must give one embedding"),
         (str(unsafe), (32, 32, 3), "none", "cannot load the model .*unsafe"),
         (str(damaged), (32, 32, 3), "none", "cannot load the model .*damaged"),
         ("nowhere.keras", (32, 32, 3), "none", "there is no file nowhere.keras"),
