@@ -192,6 +192,8 @@ def load_data(recipe: Recipe) -> Dataset:
     options: dict[str, Any] = {
         "new_size": recipe.new_size,
         "skip_unreadable": recipe.skip_unreadable,
+        # Where the cache has their features, only the few that are drawn are ever resized.
+        "resize_lazily": uses_features(recipe),
     }
     source = registry.load_dataset(recipe.dataset, recipe.data_dir, **options)
     if recipe.target_dataset is None:

@@ -7,6 +7,7 @@ colour, the grey ones become RGB by repeating their channel; sizes are only chan
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,12 +30,43 @@ def as_rgb(dataset: Dataset) -> Dataset:
     return _changed(dataset, to_rgb)
 
 
-def resized(dataset: Dataset, size: int) -> Dataset:
-    """The data set with images of `size` x `size` pixels: bilinear, smoothed when smaller."""
+@dataclass(frozen=True)
+class ResizedImages(LazyImages):
+    """Images in memory that are resized when they are read. `places` are their numbers [N].
+
+    Attributes:
+        images: uint8 [M, H, W, C].
+    """
+
+    images: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    def _read(self, place: np.integer) -> np.ndarray:
+        return resize(self.images[place][None], self.new_size)[0]
+
+    def __array__(self, dtype: type | None = None, copy: bool | None = None) -> np.ndarray:
+        pixels = resize(self.images[self.places], self.new_size)
+        return pixels if dtype is None else pixels.astype(dtype)
+
+    def identity(self, index: int) -> bytes:
+        """Return the bytes of the image before it is resized, and its size after that."""
+        return repr(self.image_shape).encode() + self.images[self.places[index]].tobytes()
+
+
+def resized(dataset: Dataset, size: int, lazily: bool = False) -> Dataset:
+    """The data set with images of `size` x `size` pixels: bilinear, smoothed when smaller.
+
+    Args:
+        dataset: the data set.
+        size: the height and width.
+        lazily: keep images in memory as they are and resize them each time they are read.
+    """
 
     def resize_all(images: Images) -> Images:
         if images.shape[1:3] == (size, size):
             return images
+        if lazily and isinstance(images, np.ndarray):
+            shape = (size, size, images.shape[3])
+            return ResizedImages(np.arange(len(images)), shape, size, images)
         starts = range(0, len(images), 1000)
         return np.concatenate([resize(np.asarray(images[i : i + 1000]), size) for i in starts])
 

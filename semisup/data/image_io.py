@@ -4,6 +4,7 @@ A camera that was turned stores its picture as the sensor saw it, and how it was
 that (EXIF). All that is read here is the right way up.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -39,10 +40,9 @@ def find_images(folder: Path, deep: bool = False) -> list[Path]:
 
     Args:
         folder: where.
-        deep: also in the folders below it.
+        deep: also in the folders below it; then it need not exist.
     """
-    found = folder.rglob("*") if deep else folder.iterdir()
-    return sorted(path for path in found if path.suffix.lower() in ENDINGS and path.is_file())
+    return sorted(Path(entry.path) for entry in _entries(folder, deep) if _is_image(entry))
 
 
 def read_header(path: Path) -> tuple[int, int, int]:
@@ -116,7 +116,7 @@ def shaped(pixels: np.ndarray, image_shape: tuple[int, int, int]) -> np.ndarray:
 
 def as_rgb(image: np.ndarray) -> np.ndarray:
     """An image [H, W, 1 or 3] as [H, W, 3]; a grey one has its channel three times."""
-    return np.broadcast_to(image, (*image.shape[:2], 3))
+    return image if image.shape[2] == 3 else np.broadcast_to(image, (*image.shape[:2], 3))
 
 
 def _shaped(image: Image.Image, image_shape: tuple[int, int, int]) -> np.ndarray:
@@ -140,7 +140,8 @@ def _decoded(image: Image.Image, grey: bool) -> Image.Image:
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise ValueError("its pixels have 32 bits each, of a range that is not known")
-    return image.convert("L" if grey else "RGB")
+    mode = "L" if grey else "RGB"
+    return image if image.mode == mode else image.convert(mode)  # which would copy it
 
 
 def _orientation(image: Image.Image) -> int:
@@ -151,6 +152,26 @@ def _orientation(image: Image.Image) -> int:
         # Not image.getexif(), which decodes a PNG to look for a tag behind its pixels.
         return Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
     return 1
+
+
+def _entries(folder: Path | str, deep: bool) -> Iterator["os.DirEntry[str]"]:
+    """What is in a folder, and if `deep`, in those below it; links to folders are not followed."""
+    # A Path and its is_file() for each file of a large set would take several times as long.
+    try:
+        entries = os.scandir(folder)
+    except OSError:
+        if deep:  # nothing to find where there is no folder, or none that may be read
+            return
+        raise
+    with entries:
+        for entry in entries:
+            yield entry
+            if deep and entry.is_dir(follow_symlinks=False):
+                yield from _entries(entry.path, deep)
+
+
+def _is_image(entry: "os.DirEntry[str]") -> bool:
+    return os.path.splitext(entry.name)[1].lower() in ENDINGS and entry.is_file()  # noqa: PTH122
 
 
 @contextmanager

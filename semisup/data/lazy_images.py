@@ -2,10 +2,13 @@
 
 import dataclasses
 import os
+import statistics
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +19,11 @@ from semisup.data.image_io import as_rgb, read_header, read_image
 from semisup.errors import InputError
 from semisup.runtime.progress import tracked
 
-_CHUNK = 64  # images that a thread reads in one go
+_CHUNK = 16  # images that a thread reads in one go
+
+# What opening a file and reading its header takes, in which Python holds its lock, is about half
+# of this.
+_SECONDS_OF_SMALL_IMAGES = 0.25e-3
 
 Result = TypeVar("Result")
 
@@ -90,8 +97,8 @@ class ImageFiles(LazyImages):
 
     def _read(self, place: Path) -> np.ndarray:
         image = read_image(place, self.new_size)
-        if image.shape[:2] != self.image_shape[:2]:
-            raise InputError(f"{place} has changed its size since the run began")
+        if image.shape[:2] != self.image_shape[:2] or image.shape[2] > self.image_shape[2]:
+            raise InputError(f"{place} has changed its size or its colours since the run began")
         return image
 
     def identity(self, index: int) -> bytes:
@@ -127,8 +134,11 @@ def concatenate(
     if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
         return np.concatenate([first, second])
     if isinstance(first, FeaturedImages) and isinstance(second, FeaturedImages):
-        images = concatenate(first.images[first.places], second.images[second.places])
-        return with_features(images, np.concatenate([first.features, second.features]))
+        features = np.concatenate([first.features, second.features])
+        images = ConcatenatedImages(
+            np.arange(len(features)), first.image_shape, parts=(first, second)
+        )
+        return with_features(images, features)
     numbers = np.arange(len(first) + len(second))
     return ConcatenatedImages(numbers, first.shape[1:], parts=(first, second))
 
@@ -203,6 +213,8 @@ def common_shape(paths: Sequence[Path], new_size: int, what: str) -> tuple[int, 
 def in_threads(do: Callable[[int], Result], count: int, description: str) -> list[Result]:
     """Call `do` with 0 ... count - 1, in a thread for each core: decoders leave Python's lock.
 
+    Small images are done in one thread: several would mostly wait for the lock, and take longer.
+
     Args:
         do: what to do with an image, given its number.
         count: images.
@@ -211,15 +223,23 @@ def in_threads(do: Callable[[int], Result], count: int, description: str) -> lis
     Returns:
         What `do` returned, in order.
     """
+    first: list[Result] = []
+    seconds: list[float] = []
+    for i in range(min(count, _CHUNK)):
+        begin = time.perf_counter()
+        first.append(do(i))
+        seconds.append(time.perf_counter() - begin)
+    if count <= _CHUNK:
+        return first
 
     def chunk(start: int) -> list[Result]:
         return [do(i) for i in range(start, min(start + _CHUNK, count))]
 
-    if count <= _CHUNK:
-        return chunk(0)
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    # The median, since the very first image waits for Pillow to load its decoders.
+    small = statistics.median(seconds) < _SECONDS_OF_SMALL_IMAGES
+    with ThreadPoolExecutor(1 if small else os.cpu_count()) as threads:
         try:
-            done = threads.map(chunk, range(0, count, _CHUNK))
+            done = chain([first], threads.map(chunk, range(_CHUNK, count, _CHUNK)))
             return [result for part in tracked(done, count, _CHUNK, description) for result in part]
         except BaseException:
             threads.shutdown(wait=True, cancel_futures=True)  # nobody waits for the rest
@@ -233,5 +253,5 @@ def memory_for_images() -> int:
 
 def resize(images: np.ndarray, size: int) -> np.ndarray:
     """Resize images [N, H, W, C] to `size` x `size` pixels: bilinear, smoothed when smaller."""
-    floats = tf.image.resize(images, (size, size), antialias=True).numpy()
-    return np.round(floats).clip(0, 255).astype(np.uint8)
+    floats = tf.image.resize(images, (size, size), antialias=True)
+    return tf.saturate_cast(tf.round(floats), tf.uint8).numpy()

@@ -150,6 +150,7 @@ def load_dataset(
     *,
     new_size: int = 0,
     skip_unreadable: bool = False,
+    resize_lazily: bool = False,
 ) -> "Dataset":
     """Load the data set called `name`.
 
@@ -159,6 +160,7 @@ def load_dataset(
             without it; for "tfds:NAME", where tensorflow-datasets keeps its sets.
         new_size: if above 0, the images are resized to this height and width.
         skip_unreadable: leave out files that can't be read, of "folder" only.
+        resize_lazily: keep images in memory as they are and resize them when they are read.
 
     Returns:
         The data set; people's own images that are too many for the memory stay on disk.
@@ -177,7 +179,7 @@ def load_dataset(
     path = None if data_dir is None else Path(data_dir).expanduser()
     if name.startswith(TFDS_PREFIX):
         dataset = load_tfds(name.removeprefix(TFDS_PREFIX), path)
-        return resized(dataset, new_size) if new_size > 0 else dataset
+        return resized(dataset, new_size, resize_lazily) if new_size > 0 else dataset
     if name not in DATASETS:
         known = ", ".join(DATASETS)
         raise InputError(f"unknown data set {name!r}; known: {known}, {TFDS_PREFIX}NAME")
@@ -192,7 +194,7 @@ def load_dataset(
         dataset = info.load(path, new_size=new_size, skip_unreadable=skip_unreadable)
     if info.rgb:
         dataset = as_rgb(dataset)
-    return resized(dataset, new_size) if new_size > 0 else dataset
+    return resized(dataset, new_size, resize_lazily) if new_size > 0 else dataset
 
 
 def augmentation_of(name: str) -> str | None:

@@ -1,6 +1,7 @@
 """People's own images in folders, one for each class."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -55,26 +56,44 @@ def load_folder(data_dir: Path, new_size: int = 0, skip_unreadable: bool = False
     unlabeled_paths = _as_objects(keep(find_images(data_dir / "unlabeled", deep=True)))
     if skipped:
         logging.warning("%d unreadable images left out, the first is %s", len(skipped), skipped[0])
-    everything = [*train_paths, *test_paths, *unlabeled_paths]
-    shape = common_shape(everything, new_size, f"the images in {data_dir}")
-    size = ImageFiles(_as_objects(everything), shape, new_size).nbytes
-    stream = size > lazy_images.memory_for_images()
-
-    def images(paths: np.ndarray) -> Images:
-        files = ImageFiles(paths, shape, new_size)
-        return files if stream else np.asarray(files)
-
+    train_images, test_images, unlabeled_images = _images(
+        (train_paths, test_paths, unlabeled_paths), new_size, f"the images in {data_dir}"
+    )
     return Dataset(
         data_dir.resolve().name,
-        images(train_paths),
+        train_images,
         train_labels,
-        images(test_paths),
+        test_images,
         test_labels,
         tuple(names),
-        unlabeled_images=images(unlabeled_paths) if len(unlabeled_paths) else None,
+        unlabeled_images=unlabeled_images if len(unlabeled_paths) else None,
         train_files=train_paths,
         unlabeled_files=unlabeled_paths if len(unlabeled_paths) else None,
     )
+
+
+def _images(parts: Sequence[np.ndarray], new_size: int, what: str) -> list[Images]:
+    """The images of some arrays of paths: in memory if all fit, else in their files.
+
+    Args:
+        parts: paths, arrays of objects.
+        new_size: if above 0, every image is resized to this height and width.
+        what: names the images in an error.
+    """
+    paths = [path for part in parts for path in part]
+
+    def files_of(some_paths: list[Path]) -> tuple[list[ImageFiles], bool]:
+        shape = common_shape(some_paths, new_size, what)
+        files = [ImageFiles(part, shape, new_size) for part in parts]
+        return files, sum(part.nbytes for part in files) <= lazy_images.memory_for_images()
+
+    # Most sets have one shape, that of the first image: one pass over the files is enough.
+    files, fit = files_of(paths[:1])
+    if fit:
+        with suppress(InputError):  # others have another, or can't be read: the headers tell
+            return [np.asarray(part) for part in files]
+    files, fit = files_of(paths)
+    return [np.asarray(part) for part in files] if fit else list(files)
 
 
 def _readable(paths: list[Path], skipped: list[Path]) -> list[Path]:
