@@ -176,7 +176,7 @@ def rebuild(recipe: Recipe, run: RunDirectory, first_weights: bool = False) -> E
             run of `init_from` or a file of weights, must then still be there.
 
     Raises:
-        InputError: as `build`.
+        InputError: as `build`, or the frozen backbone is not the one that the run had.
     """
     if recipe.split_file:
         recipe = dataclasses.replace(recipe, split_file=str(run.split))
@@ -184,7 +184,15 @@ def rebuild(recipe: Recipe, run: RunDirectory, first_weights: bool = False) -> E
         recipe = dataclasses.replace(recipe, init_from=None)
         if not uses_features(recipe):
             recipe = dataclasses.replace(recipe, weights=backbones.NO_WEIGHTS)
-    return build(recipe)
+    setup = build(recipe)
+    if setup.backbone and run.model.is_file():
+        below = _backbone_weights(backbones.load_model(run.model), setup.model)
+        if not _same(below, setup.backbone.features.weights):
+            raise InputError(
+                f"{recipe.architecture} has other weights than when {run} was trained on its "
+                "features; put the file back as it was"
+            )
+    return setup
 
 
 def load_data(recipe: Recipe) -> Dataset:
@@ -299,10 +307,7 @@ def load_weights(
     if not path.is_file():
         raise InputError(f"there is no {path}; `init_from` must name the folder of a finished run")
     saved = backbones.load_model(path)
-    below: list[keras.Variable] = []
-    if len(model.network.input_shape) == 2:
-        network = getattr(saved, "network", saved).weights
-        below = network[: len(network) - len(model.network.weights)]
+    below = _backbone_weights(saved, model)
     if backbone and not _same(below, backbone.features.weights):
         raise InputError(
             f"the backbone in {path} is another than that of `architecture`, or it has been "
@@ -318,6 +323,14 @@ def load_weights(
             f"cannot take the weights of {path}: {reason(error)}; `architecture` and `emb_size` "
             "must be those of that run"
         ) from None
+
+
+def _backbone_weights(saved: keras.Model, model: AssociativeModel) -> list[keras.Variable]:
+    """The weights in a saved model below what `model` has; none if that takes images too."""
+    if len(model.network.input_shape) != 2:
+        return []
+    network = getattr(saved, "network", saved).weights
+    return network[: len(network) - len(model.network.weights)]
 
 
 def _same(weights: Sequence[keras.Variable], others: Sequence[keras.Variable]) -> bool:
