@@ -121,3 +121,30 @@ def test_read_image_refuses_a_png_with_changed_pixels(tmp_path):
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"cannot read the image .*a\.png"):
         read_image(path)
+
+
+def test_find_images_in_a_folder_and_below_it(tmp_path):
+    folder = tmp_path / "found"
+    for name in (
+        "b.png",
+        "a.JPG",
+        "a.txt",
+        "c",
+        "below/deep.png",
+        "Below/z.gif",
+        "below.png/x.bmp",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "e.png").touch()
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / "link.png").symlink_to(tmp_path / "elsewhere" / "e.png")
+    (folder / "broken.png").symlink_to(tmp_path / "nowhere.png")
+    flat = [folder / name for name in ("a.JPG", "b.png", "link.png")]
+    assert find_images(folder) == flat
+    deep = [folder / name for name in below]
+    assert find_images(folder, deep=True) == sorted(flat + deep)
+    assert find_images(tmp_path / "nowhere", deep=True) == []
+    with pytest.raises(FileNotFoundError):
+        find_images(tmp_path / "nowhere")

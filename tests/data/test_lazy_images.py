@@ -1,16 +1,28 @@
 """Images that stay in their files: the same data set and the same batches as in memory."""
 
+import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from semisup import experiment
 from semisup.config import Recipe
 from semisup.data import lazy_images
-from semisup.data.lazy_images import ImageFiles
+from semisup.data.image_io import find_images, read_image
+from semisup.data.lazy_images import (
+    FeaturedImages,
+    ImageFiles,
+    concatenate,
+    in_memory,
+    in_threads,
+    network_inputs,
+    with_features,
+)
 from semisup.data.registry import load_dataset
 from semisup.errors import InputError
 from semisup.evaluation.metrics import predict
@@ -149,3 +161,152 @@ print(peak() - before)
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) < 200_000, "kilobytes"
+
+
+@pytest.fixture(params=["small", "large"])
+def size_of_images(request, monkeypatch):
+    """As if images took so little time that one thread reads them, or so long that all do."""
+    seconds = np.inf if request.param == "small" else 0.0
+    monkeypatch.setattr(lazy_images, "_SECONDS_OF_SMALL_IMAGES", seconds)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    return request.param
+
+
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 32, 205])
+def test_in_threads_keeps_the_order(size_of_images, count):
+    called = []
+    got = in_threads(lambda i: called.append(i) or i * i, count, "squaring")
+    assert got == [i * i for i in range(count)]
+    assert sorted(called) == list(range(count))
+
+
+def test_in_threads_takes_a_thread_for_each_core_for_large_images_only(size_of_images):
+    together = threading.Barrier(3)
+
+    def wait_for_the_others(i):
+        if size_of_images == "large" and i >= 16 and i % 16 == 0:
+            together.wait(timeout=60)  # breaks unless three threads come here
+        return threading.get_ident()
+
+    threads = set(in_threads(wait_for_the_others, 16 + 6 * 16, "waiting")[16:])
+    assert len(threads) == (3 if size_of_images == "large" else 1)
+
+
+@pytest.mark.parametrize("place", [0, 15, 16, 100, 9_999])
+def test_in_threads_raises_the_first_error_and_stops(size_of_images, place):
+    called = []
+
+    def fail(i):
+        called.append(i)
+        if i >= place:
+            raise InputError(f"image {i}")
+
+    with pytest.raises(InputError, match=f"^image {place}$"):
+        in_threads(fail, 10_000, "failing")
+    assert place == 9_999 or len(called) < 10_000
+    still_here = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in still_here if "ThreadPoolExecutor" in name]
+
+
+def test_image_files_read_many_as_one_by_one(size_of_images, tmp_path):
+    random = np.random.default_rng(0)
+    for i in range(210):
+        pixels = random.integers(0, 256, (6, 5, 3), dtype=np.uint8)
+        image = Image.fromarray(pixels).convert("L" if i % 3 == 0 else "RGB")
+        image.save(tmp_path / f"{i:03d}.{('png', 'jpg')[i % 2]}")
+    paths = find_images(tmp_path)
+    files = ImageFiles(np.array(paths, dtype=object), (6, 5, 3))
+    one_by_one = [np.broadcast_to(read_image(path), (6, 5, 3)) for path in paths]
+    np.testing.assert_array_equal(files, one_by_one)
+    chosen = random.permutation(210)
+    np.testing.assert_array_equal(files.gather(tf.constant(chosen)), np.stack(one_by_one)[chosen])
+    in_graph = tf.function(files.gather)
+    np.testing.assert_array_equal(in_graph(tf.constant(chosen)), np.stack(one_by_one)[chosen])
+
+
+def test_image_files_refuse_a_file_of_another_shape(tmp_path):
+    path = tmp_path / "image.png"
+    grey = ImageFiles(np.array([path], dtype=object), (4, 4, 1))
+    for size, mode in (((5, 4), "L"), ((4, 4), "RGB")):
+        Image.new(mode, size).save(path)
+        with pytest.raises(InputError, match=r"image\.png has changed its size or its colours"):
+            np.asarray(grey)
+    Image.new("L", (4, 4)).save(path)
+    assert np.asarray(grey).shape == (1, 4, 4, 1)
+
+
+def test_identity_of_image_files_changes_with_the_file(tmp_path):
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    for path in paths:
+        Image.new("L", (4, 4)).save(path)
+    files = ImageFiles(np.array(paths, dtype=object), (4, 4, 1))
+    before = files.identity(0)
+    assert files.identity(0) == before == files[::-1].identity(1)
+    assert files.identity(1) != before
+    assert ImageFiles(files.places, (8, 8, 1), 8).identity(0) != before
+    os.utime(paths[0], ns=(1, 1))
+    assert files.identity(0) != before
+
+
+def test_identity_of_other_images_is_their_pixels():
+    images = np.arange(3 * 4, dtype=np.uint8).reshape(3, 2, 2, 1)
+    joined = with_features(np.concatenate([images, images]), np.zeros((6, 2), np.float32))
+    assert joined.identity(1) == joined.identity(4) == images[1].tobytes()
+    assert joined.identity(1) != joined.identity(2)
+
+
+@pytest.fixture
+def featured():
+    """Five images, each with features of its own number; the images as they are beside them."""
+    images = np.random.default_rng(1).integers(0, 256, (5, 4, 3, 1), dtype=np.uint8)
+    return with_features(images, np.repeat(np.arange(5, dtype=np.float32), 2).reshape(5, 2)), images
+
+
+def test_featured_images_keep_features_beside_their_images(featured):
+    joined, images = featured
+    assert joined.shape == (5, 4, 3, 1)
+    np.testing.assert_array_equal(joined, images)
+    np.testing.assert_array_equal(joined[3], images[3])
+    for chosen in (np.array([4, 1, 1]), slice(1, 4), np.array([True, False, True, False, False])):
+        some = joined[chosen]
+        assert isinstance(some, FeaturedImages)
+        np.testing.assert_array_equal(some, images[chosen])
+        np.testing.assert_array_equal(some.features[:, 0], np.arange(5)[chosen])
+    again = joined[1:][np.array([0, 2])]
+    np.testing.assert_array_equal(again, images[[1, 3]])
+    np.testing.assert_array_equal(again.features, [[1, 1], [3, 3]])
+    np.testing.assert_array_equal(joined.gather(tf.constant([2, 0])), images[[2, 0]])
+
+
+def test_with_features_leaves_files_where_they_are(folder):
+    paths = find_images(folder / "unlabeled")
+    files = ImageFiles(np.array(paths, dtype=object), (20, 24, 3))
+    joined = with_features(files, np.arange(5, dtype=np.float32)[:, None])
+    assert joined.images is files
+    np.testing.assert_array_equal(joined[[3, 1]], np.asarray(files)[[3, 1]])
+
+
+def test_network_inputs_are_features_if_there_are_any(featured):
+    joined, images = featured
+    np.testing.assert_array_equal(network_inputs(joined[2:]), joined.features[2:])
+    assert network_inputs(images) is images
+
+
+def test_in_memory_leaves_images_with_features(featured, folder):
+    joined, images = featured
+    assert in_memory(joined) is joined
+    assert in_memory(images) is images
+    files = ImageFiles(np.array(find_images(folder / "unlabeled"), dtype=object), (20, 24, 3))
+    assert isinstance(in_memory(files), np.ndarray)
+    np.testing.assert_array_equal(in_memory(files), files)
+
+
+def test_concatenate_joins_images_and_their_features(featured):
+    joined, images = featured
+    both = concatenate(joined[np.array([3, 0])], joined[4:])
+    assert isinstance(both, FeaturedImages)
+    np.testing.assert_array_equal(both, images[[3, 0, 4]])
+    np.testing.assert_array_equal(both.features[:, 0], [3, 0, 4])
+    without = concatenate(joined, images)  # one part has no features
+    assert not isinstance(without, FeaturedImages)
+    np.testing.assert_array_equal(without, np.concatenate([images, images]))

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from semisup.data import image_io as images_module
+from semisup.data import lazy_images
 from semisup.data.registry import load_dataset
 from semisup.errors import InputError
 
@@ -67,6 +68,19 @@ def test_load_folder_makes_grey_among_colour_rgb(tmp_path):
     save(tmp_path / "train" / "cat" / "00.png", grey)
     dataset = load_dataset("folder", tmp_path)
     np.testing.assert_array_equal(dataset.train_images[0], np.repeat(grey, 3, axis=2))
+
+
+def test_load_folder_reads_headers_only_where_images_differ(tmp_path, monkeypatch):
+    make(tmp_path)
+    read, read_header = [], lazy_images.read_header
+    monkeypatch.setattr(
+        lazy_images, "read_header", lambda path: read.append(path) or read_header(path)
+    )
+    load_dataset("folder", tmp_path)
+    assert read == [tmp_path / "train" / "cat" / "00.png"]
+    save(tmp_path / "train" / "cat" / "00.png", pixels(channels=1))
+    assert load_dataset("folder", tmp_path).image_shape == (9, 7, 3)
+    assert len(read) == 1 + 1 + 43
 
 
 def test_load_folder_decodes_other_formats_palettes_and_alpha(tmp_path):
