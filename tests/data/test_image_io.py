@@ -125,15 +125,11 @@ def test_read_image_refuses_a_png_with_changed_pixels(tmp_path):
 
 def test_find_images_in_a_folder_and_below_it(tmp_path):
     folder = tmp_path / "found"
-    for name in (
-        "b.png",
-        "a.JPG",
-        "a.txt",
-        "c",
-        "below/deep.png",
-        "Below/z.gif",
-        "below.png/x.bmp",
-    ):
+    here, below = (
+        ("b.png", "a.JPG", "a.txt", "c"),
+        ("below/d.png", "Below/z.gif", "below.png/x.bmp"),
+    )
+    for name in here + below:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
     (tmp_path / "elsewhere").mkdir()
