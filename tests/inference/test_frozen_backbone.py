@@ -80,6 +80,8 @@ VARIANTS: Mapping[str, Mapping[str, object]] = {
         "ema": 0.9,
         "virtual_embeddings": 2,
         "select": "label_free",
+        "dropout": 0.1,
+        "train_in_pool": True,
     },
 }
 
@@ -151,7 +153,8 @@ def test_run_learns_and_its_model_is_whole(finished):
     logits = predict(model, np.asarray(images)).logits
     wrong = np.mean(logits.argmax(axis=1) != setup.data.dataset.test_labels)
     assert run.read_result()["test_error"] == pytest.approx(100 * wrong)
-    assert wrong < 0.7
+    if recipe.similarity == "cosine":
+        assert wrong < 0.3
 
 
 def test_run_leaves_the_backbone_as_it_was(finished, backbone):
