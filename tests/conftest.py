@@ -99,3 +99,9 @@ def finished_run(digits_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
     steps = {"max_steps": 40, "eval_interval": 40, "warmup_share": 0.0, "precision": "float32"}
     train(Recipe("folder", str(digits_folder), **sizes, **steps), logdir)
     return logdir
+
+
+@pytest.fixture(scope="session", autouse=True)
+def feature_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Features of frozen backbones are kept out of the user's own cache."""
+    os.environ["SEMISUP_FEATURE_CACHE"] = str(tmp_path_factory.mktemp("features"))

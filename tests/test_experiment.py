@@ -18,7 +18,7 @@ def test_the_same_recipe_gives_the_same_experiment(mnist_dir):
         np.testing.assert_array_equal(weight, other)
     other = build(mnist_dir, seed=1)
     assert not np.array_equal(one.model.get_weights()[0], other.model.get_weights()[0])
-    np.testing.assert_array_equal(one.split.labeled, other.split.labeled)
+    np.testing.assert_array_equal(one.data.split.labeled, other.data.split.labeled)
     first, same_first, other_first = (
         next(iter(each.batches()))[0].numpy() for each in (one, same, other)
     )
@@ -156,9 +156,9 @@ def test_augmentation_changes_the_batches_and_nothing_else(mnist_dir):
 def test_split_file_and_initial_weights(mnist_dir, tmp_path):
     first = build(mnist_dir, sup_seed=3, seed=4, sup_per_class=5, unsup_samples=50)
     first.model.save(tmp_path / "model.keras")
-    files.write_json(tmp_path / "split.json", first.split.as_json())
+    files.write_json(tmp_path / "split.json", first.data.split.as_json())
     second = build(mnist_dir, split_file=str(tmp_path / "split.json"), init_from=str(tmp_path))
-    assert second.split.hash == first.split.hash
+    assert second.data.split.hash == first.data.split.hash
     for weight, other in zip(first.model.get_weights(), second.model.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, other)
     assert int(second.model.optimizer.iterations) == 0
@@ -180,5 +180,7 @@ def test_unknown_names_are_refused(mnist_dir):
         build(mnist_dir, augmentation="cutout")
     with pytest.raises(InputError, match="unknown envelope 'cubic'"):
         build(mnist_dir, walker_weight_envelope="cubic")
-    with pytest.raises(InputError, match="unknown similarity 'l1'; known: dot, cosine, euclidean"):
+    with pytest.raises(
+        InputError, match="unknown `similarity` 'l1'; known: dot, cosine"
+    ):
         build(mnist_dir, similarity="l1")

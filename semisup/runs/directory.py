@@ -86,6 +86,12 @@ class RunDirectory:
     def __str__(self) -> str:
         return str(self.path)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RunDirectory) and self.path == other.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
     def export(self, kind: str) -> Path:
         """Return the path of an export in one of the formats of `EXPORT_ENDINGS`."""
         return self.path / f"classifier{EXPORT_ENDINGS[kind]}"

@@ -26,7 +26,7 @@ def classifier(confusing=False, scale=20.0):
     network = keras.Sequential(
         [keras.Input((1, 1, CLASSES)), keras.layers.Rescaling(scale / 255), keras.layers.Flatten()]
     )
-    model = AssociativeModel(network, CLASSES)
+    model = AssociativeModel(network, CLASSES, similarity="dot")
     weights = np.eye(CLASSES)[[1, 2, 0]] if confusing else np.eye(CLASSES)
     model.classifier.set_weights([weights, np.zeros(CLASSES)])
     return model

@@ -77,7 +77,7 @@ def test_report_table_fits_a_terminal(classes):
 def test_evaluate_equals_a_count_over_predictions():
     keras.utils.set_random_seed(0)
     network = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
-    model = AssociativeModel(network, 3)
+    model = AssociativeModel(network, 3, similarity="dot")
     random = np.random.default_rng(0)
     # Not a whole number of batches.
     images = random.integers(0, 256, (1203, 4, 4, 1), dtype=np.uint8)

@@ -38,9 +38,9 @@ def batch(seed=0, labeled=8, unlabeled=10, classes=4):
     return images[order], labels[order]
 
 
-def compiled(optimizer="sgd", **kwargs):
+def compiled(optimizer="sgd", similarity="dot", **kwargs):
     keras.utils.set_random_seed(0)
-    model = AssociativeModel(network(), 4, **kwargs)
+    model = AssociativeModel(network(), 4, similarity=similarity, **kwargs)
     model.compile(optimizer)
     return model
 
@@ -53,7 +53,7 @@ def expected_losses(model, images, labels):
         outputs["logits"].numpy()[labels >= 0], labels[labels >= 0], model.label_smoothing
     )
     return association.association_losses(
-        A, B, labels[labels >= 0], model.similarity
+        A, B, labels[labels >= 0], model.similarity, 0, model.temperature
     ), classification
 
 
@@ -151,7 +151,7 @@ def test_separate_batches_of_one_kind_leave_batch_norm_intact():
         inner = keras.Sequential(
             [keras.Input((6, 6, 1)), keras.layers.BatchNormalization(), keras.layers.Flatten()]
         )
-        model = AssociativeModel(inner, 4, separate_batches=True)
+        model = AssociativeModel(inner, 4, similarity="dot", separate_batches=True)
         model.compile("sgd")
         model.train_on_batch(*batch(labeled=labeled, unlabeled=unlabeled))
         assert all(np.all(np.isfinite(weight)) for weight in model.get_weights())
@@ -256,7 +256,7 @@ def test_separate_batches_normalise_each_by_itself():
     inner = keras.Sequential(
         [keras.Input((6, 6, 1)), keras.layers.BatchNormalization(), keras.layers.Flatten()]
     )
-    model = AssociativeModel(inner, 4, separate_batches=True)
+    model = AssociativeModel(inner, 4, similarity="dot", separate_batches=True)
     model.compile("sgd")
     images, labels = batch()
     images[labels < 0] = images[labels < 0] * 5 + 3
@@ -383,30 +383,44 @@ def test_temperature_of_one_changes_no_bit():
         np.testing.assert_array_equal(weight, other_weight)
 
 
-def test_temperature_follows_its_schedule_and_is_saved(tmp_path, monkeypatch):
-    monkeypatch.setattr(association, "LARGEST_MATRIX", 10)  # in blocks
-    cooling = keras.optimizers.schedules.PolynomialDecay(2.0, 2, 0.5)
-    model = compiled(keras.optimizers.SGD(0.0), similarity="cosine", temperature=cooling)
-    images, labels = batch()
-    embedding = model(images)["embedding"].numpy()
-    halves = embedding[labels >= 0], embedding[labels < 0], labels[labels >= 0], "cosine", 0
-    for temperature in (2.0, 1.25, 0.5, 0.5):
-        assert float(model.temperature_now()) == temperature
-        wanted = association.association_losses(*halves, temperature).walker
-        model.reset_metrics()
-        logs = model.train_on_batch(images, labels, return_dict=True)
-        np.testing.assert_allclose(logs["walker_loss"], wanted, rtol=1e-5)
+def test_default_similarity_is_the_cosine_which_the_classifier_sees_too(tmp_path):
+    images, _ = batch()
+    keras.utils.set_random_seed(0)
+    model = AssociativeModel(network(), 4)
+    assert (model.similarity, model.temperature) == ("cosine", 0.16)
+    raw = model.network(images).numpy()
+    unit = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+    outputs = model(images)
+    np.testing.assert_allclose(outputs["embedding"], unit, rtol=1e-5, atol=1e-6)
+    # On a sphere of radius 2.5: its dot products are the walk's similarities.
+    logits = 2.5 * unit @ model.classifier.kernel.numpy() + model.classifier.bias.numpy()
+    np.testing.assert_allclose(outputs["logits"], logits, rtol=1e-5, atol=1e-5)
+    M = association.similarity(unit, unit, "cosine", model.temperature)
+    np.testing.assert_allclose(M, (2.5 * unit) @ (2.5 * unit).T, rtol=1e-4, atol=1e-5)
+    model.compile("sgd")
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
-    assert again.temperature.get_config() == cooling.get_config()
-    assert float(again.temperature_now()) == 0.5
+    for name, value in again(images).items():
+        np.testing.assert_array_equal(value, outputs[name])
 
 
-def test_temperature_is_one_for_models_saved_without():
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
+def test_cosine_gives_the_same_for_embeddings_of_any_length(scale):
+    images, _ = batch()
+    model = compiled(similarity="cosine")
+    before = model(images)["logits"].numpy()
+    for weight in model.network.weights:
+        weight.assign(weight * scale)
+    np.testing.assert_allclose(model(images)["logits"], before, rtol=1e-3, atol=1e-4)
+
+
+def test_models_saved_without_a_temperature_load_unless_they_would_classify_otherwise():
     config = compiled(temperature=0.25).get_config()
-    assert AssociativeModel.from_config(dict(config)).temperature_now() == 0.25
+    assert AssociativeModel.from_config(dict(config)).temperature == 0.25
     del config["temperature"]
-    assert AssociativeModel.from_config(config).temperature_now() == 1.0
+    assert AssociativeModel.from_config(dict(config)).temperature == 1.0
+    with pytest.raises(InputError, match=r"saved by semisup 0\.1, whose classifier"):
+        AssociativeModel.from_config({**config, "similarity": "cosine"})
 
 
 @pytest.mark.parametrize("temperature", [0, -1.0, float("nan")])

@@ -206,7 +206,7 @@ def test_help_lists_every_flag_with_its_default(flag):
         *(field.name for field in fields(Recipe)),
     ]:
         assert f"  --{name}\n" in result.stdout
-    assert "largest learning rate [0.003]" in result.stdout
+    assert "steps [800]" in result.stdout
 
 
 def damage(folder, name, content):

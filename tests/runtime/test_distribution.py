@@ -26,7 +26,7 @@ CASES = {
     "plain": {},
     "euclidean": {"similarity": "euclidean"},
     "virtual": {"virtual_embeddings": 2},
-    "pseudo": {"pseudo_label_weight": 0.5},
+    "pseudo": {"similarity": "dot", "pseudo_label_weight": 0.5},
     "apart": {"separate_batches": True},
     "batch_norm": {},
     "blocks": {},

@@ -30,7 +30,7 @@ def test_naive_step_has_the_loss_of_ours():
     network = architectures.build("mnist_model", (28, 28, 1))
     plain = naive.NaiveModel(network)
     plain.compile(keras.optimizers.SGD(0.0))
-    ours = AssociativeModel(network, 10)
+    ours = AssociativeModel(network, 10, similarity="dot")
     ours.compile(keras.optimizers.SGD(0.0))
     ours.classifier.set_weights(plain.classifier.get_weights())
     images = np.random.default_rng(0).integers(0, 256, (40, 28, 28, 1)).astype("float32")

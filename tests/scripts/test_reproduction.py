@@ -21,7 +21,6 @@ from semisup.data.npz import read_npz
 from semisup.data.registry import place_of
 from semisup.errors import InputError
 from semisup.runs import files
-from semisup.runs.directory import RunDirectory
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "reproduce.py"
 
@@ -162,12 +161,12 @@ def test_one_folder_may_hold_a_folder_for_each_data_set(tmp_path):
 
 def finish(run, last, median, least, start=90.0):
     """Make the folder of a finished run."""
-    RunDirectory(run.folder).claim(run.recipe, {"hash": "abcd"}, [])
-    RunDirectory(run.folder).append_evaluation({"step": 0, "test_error": start})
-    RunDirectory(run.folder).append_evaluation({"step": 9, "test_error": last})
+    run.folder.claim(run.recipe, {"hash": "abcd"}, [])
+    run.folder.append_evaluation({"step": 0, "test_error": start})
+    run.folder.append_evaluation({"step": 9, "test_error": last})
     errors = {"test_error": last, "test_error_median": median, "test_error_min": least}
     result = {**errors, "selected_step": 9, "steps": 9, "train_seconds": 1800.0}
-    files.write_json(run.folder / "result.json", result)
+    files.write_json(run.folder.result, result)
 
 
 def table_report(table, recipe, made, seeds, out):
@@ -285,7 +284,7 @@ def test_runs_are_skipped_only_where_they_are_the_same(tmp_path):
     assert not running.is_done(run)
     finish(run, 1.0, 1.0, 1.0)
     assert running.is_done(run)
-    (run.folder / "result.json").unlink()
+    run.folder.result.unlink()
     assert not running.is_done(run)
     other = Run(dataclasses.replace(run.recipe, max_steps=7), run.folder)
     with pytest.raises(InputError, match=r"max_steps was 20000, is 7.*another --out"):

@@ -64,7 +64,7 @@ def test_training_learns_and_reports(finished):
 def test_saved_model_is_the_trained_one(finished, mnist_dir):
     logdir, result = finished
     model = keras.models.load_model(logdir / "model.keras")
-    dataset = experiment.build(recipe(mnist_dir)).dataset
+    dataset = experiment.build(recipe(mnist_dir)).data.dataset
     logits = model.predict(dataset.test_images, verbose=0)["logits"]
     error = 100 * np.mean(logits.argmax(axis=1) != dataset.test_labels)
     assert error == pytest.approx(result["test_error"])

@@ -25,7 +25,7 @@ from tests.conftest import assert_stored_alike
 def write_teacher(folder, names=("a", "b", "c"), pixels=(1, 3, 1)):
     classes = len(names)
     network = keras.Sequential([keras.Input(pixels), keras.layers.Flatten()])
-    model = AssociativeModel(network, classes)
+    model = AssociativeModel(network, classes, similarity="dot")
     weights = np.eye(np.prod(pixels), classes) / 10
     model.classifier.set_weights([weights, np.zeros(classes)])
     folder.mkdir()

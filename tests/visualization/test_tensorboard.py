@@ -105,7 +105,7 @@ def test_write_settings_shows_those_that_tell_runs_apart(tmp_path):
 
     with tf.summary.create_file_writer(str(tmp_path)).as_default():
         latin = b"ch\xe8vre".decode("utf-8", "surrogateescape")
-        recipe = Recipe(similarity="cosine", visit_weight=0.25, data_dir=latin)
+        recipe = Recipe(similarity="dot", visit_weight=0.25, data_dir=latin)
         tensorboard.write_settings(recipe)
     [path] = tmp_path.iterdir()
     contents = [
@@ -117,7 +117,7 @@ def test_write_settings_shows_those_that_tell_runs_apart(tmp_path):
     for content in contents:
         data = plugin_data_pb2.HParamsPluginData.FromString(content)
         shown.update(data.session_start_info.hparams)
-    assert shown["similarity"].string_value == "cosine"
+    assert shown["similarity"].string_value == "dot"
     assert shown["data_dir"].string_value == r"ch\xe8vre"
     assert shown["visit_weight"].number_value == 0.25
     assert shown["sup_per_class"].number_value == 10

@@ -29,7 +29,7 @@ def model():
             keras.layers.Dense(8),
         ]
     )
-    return AssociativeModel(network, 3)
+    return AssociativeModel(network, 3, similarity="dot")
 
 
 def places(images):
