@@ -6,6 +6,7 @@ each data set, as `scripts/reproduce.py` wants it.
 
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from tests.conftest import easy_digits, write_mnist
@@ -34,6 +35,9 @@ def write_all(folder: Path, photos: Path) -> None:
     more = {name: test_stl10.CONTENT[name] * times for name in repeated}
     archive = folder / "stl10_binary.tar.gz"
     test_stl10.write_archive(archive, {**test_stl10.CONTENT, **more})
+    features = [keras.Input((None, None, 3)), keras.layers.Conv2D(4, 3)]
+    features += [keras.layers.GlobalAveragePooling2D()]
+    keras.Sequential(features).save(folder / "PATH.keras")
     for name in ("photos", "PHOTOS"):
         (folder / name).symlink_to(photos)
     (folder / "new_photos").symlink_to(photos / "unlabeled")

@@ -61,6 +61,13 @@ def shape(command: str) -> str:
 def small_training(command: str) -> str:
     command = re.sub(r"(seed)=S\b", r"\1=0", command)  # the page says "S: its seed"
     recipe = recipes.RECIPES[value(command, "recipe") or recipes.DEFAULT_RECIPE]
+    if value(command, "recipe") == "photos":
+        # Keras would download the weights. A small network will do, and random ones.
+        if not value(command, "architecture"):
+            command = with_flags(command, architecture="keras:MobileNetV3Small", weights="none")
+        command = with_flags(command, new_size=32)
+    if value(command, "seeds"):
+        command = with_flags(command, seeds=1)
     if int(value(command, "sup_per_class") or recipe.sup_per_class) > 0:
         command = with_flags(command, sup_per_class=2)
     return with_flags(command, **SMALL)
