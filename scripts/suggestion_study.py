@@ -1,0 +1,70 @@
+"""Do suggested labels help more than random ones? Trains without, with suggested, with random ones.
+
+    .venv/bin/python scripts/suggestion_study.py --recipe=photos --dataset=stl10 --data_dir=STL10 \\
+        --architecture=PATH.keras --sup_per_class=1 --count=20 --seeds=5 --out=suggestions.json
+
+For each seed: a run on the labels that there are; then --count of the unlabelled training images
+get their true labels, once those that `semisup-eval --suggest` would name, once ones drawn at
+random; and a run on each. Only training images serve as unlabelled ones, since their labels are
+known.
+"""
+
+import dataclasses
+import statistics
+from pathlib import Path
+
+from absl import flags
+
+from semisup.cli.app import load_tensorflow, run_main
+from semisup.cli.flags import define_recipe_flags, recipe_from_flags
+
+_COUNT = flags.DEFINE_integer("count", 20, "images that get a label", lower_bound=1)
+_SEEDS = flags.DEFINE_integer("seeds", 5, "repetitions", lower_bound=1)
+_LOGDIR = flags.DEFINE_string("logdir", "runs/suggestion_study", "folder for all runs")
+_OUT = flags.DEFINE_string("out", None, "also write the errors to this JSON file")
+
+
+def main() -> None:
+    recipe = recipe_from_flags()
+    load_tensorflow()
+    import numpy as np
+
+    from semisup import experiment
+    from semisup.data.splits import Split
+    from semisup.inference import active_learning
+    from semisup.runs import checkpoints, files
+    from semisup.runs.directory import RunDirectory
+    from semisup.training.loop import train
+
+    dataset = dataclasses.replace(experiment.load_data(recipe), unlabeled_images=None)
+    errors: dict[str, list[float]] = {"before": [], "suggested": [], "random": []}
+    for seed in range(_SEEDS.value):
+        seeded = dataclasses.replace(recipe, seed=seed, sup_seed=seed)
+        folder = Path(_LOGDIR.value) / f"seed{seed}"
+        before = RunDirectory(folder / "before")
+        errors["before"].append(train(seeded, before.path, dataset=dataset)["test_error"])
+        setup = experiment.build(seeded, dataset)
+        checkpoints.restore(setup.model, checkpoints.newest(before))
+        split = setup.data.split
+        candidates = np.setdiff1d(split.unlabeled, split.labeled)
+        chosen = {
+            "suggested": active_learning.write(before, setup.data, setup.model, _COUNT.value),
+            "random": np.random.default_rng(seed).choice(candidates, _COUNT.value, replace=False),
+        }
+        for kind, indices in chosen.items():
+            labeled = Split(np.sort(np.concatenate([split.labeled, indices])), split.unlabeled)
+            path = folder / f"{kind}.json"
+            files.write_json(path, labeled.as_json())
+            again = dataclasses.replace(seeded, split_file=str(path.resolve()))
+            errors[kind].append(train(again, folder / kind, dataset=dataset)["test_error"])
+        print({kind: each[-1] for kind, each in errors.items()}, flush=True)
+    for kind, each in errors.items():
+        listed = ", ".join(f"{error:.1f}" for error in each)
+        print(f"{kind:10s} median {statistics.median(each):5.2f} %   ({listed})")
+    if _OUT.value:
+        files.write_json(Path(_OUT.value), {"test_error": errors})
+
+
+if __name__ == "__main__":
+    define_recipe_flags()
+    run_main(main, __doc__)
