@@ -22,11 +22,12 @@ def test_every_recipe_names_what_there_is(name):
     from semisup.data.augmentation import AUGMENTATIONS
     from semisup.data.registry import DATASETS
     from semisup.models.architectures import ARCHITECTURES
+    from semisup.models.backbones import is_backbone
 
     recipe = recipes.RECIPES[name]
     assert recipe.dataset in DATASETS
     assert recipe.target_dataset in (None, *DATASETS)
-    assert recipe.architecture in ARCHITECTURES
+    assert recipe.architecture in ARCHITECTURES or is_backbone(recipe.architecture)
     assert recipe.augmentation in ("none", *AUGMENTATIONS)
 
 
@@ -39,7 +40,8 @@ def test_every_recipe_names_what_there_is(name):
         ("stl10", {}, "stl10"),
         # The recipe's own comes before the data set's.
         ("mnist5k_to_mnistm_local", {}, "inversion"),
-        ("mnist5k", {"dataset": "folder"}, None),
+        ("mnist5k", {"dataset": "folder"}, "photos"),
+        ("mnist5k", {"dataset": "npz"}, None),
         ("mnist5k", {"dataset": "tfds:cifar10"}, None),
     ],
 )
@@ -100,7 +102,7 @@ def test_the_help_lists_every_data_set():
 
 
 def test_unknown_recipe_names_the_known_ones():
-    with pytest.raises(InputError, match="unknown recipe 'imagenet'; known: mnist5k, mnist"):
+    with pytest.raises(InputError, match="unknown recipe 'imagenet'; known: mnist5k, photos"):
         recipes.get("imagenet")
 
 

@@ -260,6 +260,9 @@ class Trainer:
             self._evaluate(step, {})
             self._save(step)
         elif self.evaluator:
+            trained = [e for e in self.evaluator.evaluations if "visit_entropy" in e]
+            for record in trained[-1:]:  # what the run has warned of already, it says again
+                self._warn_of_collapse(int(record["step"]), record)
             evaluates = step == self.recipe.max_steps or step % self.recipe.eval_interval == 0
             if evaluates and self.evaluator.evaluations[-1]["step"] < step:
                 self._evaluate(step, {})  # its line in the file was damaged since, and left out
@@ -271,9 +274,12 @@ class Trainer:
         tensorboard.write_training(step, means, self.model)
         self.model.reset_metrics()
         self.progress.update(step, {name: means[name] for name in _SHOWN})
+        self._warn_of_collapse(step, means)
+        return means
+
+    def _warn_of_collapse(self, step: int, means: Mapping[str, float]) -> None:
         for line in self.collapse.new_signs(step, means):
             self.progress.warn(line)
-        return means
 
     def _evaluate(self, step: int, logs: Mapping[str, float]) -> None:
         if self.evaluator:

@@ -63,7 +63,7 @@ def test_what_gave_a_run_its_first_weights_and_its_split_may_be_gone(tiny, tmp_p
     command.append("--figures")
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
-    assert done.stderr.rstrip().endswith("--init_from must name the folder of a finished run")
+    assert done.stderr.rstrip().endswith("`init_from` must name the folder of a finished run")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
