@@ -38,18 +38,21 @@ def main() -> None:
 
     dataset = dataclasses.replace(experiment.load_data(recipe), unlabeled_images=None)
     errors: dict[str, list[float]] = {"before": [], "suggested": [], "random": []}
-    for seed in range(_SEEDS.value):
-        seeded = dataclasses.replace(recipe, seed=seed, sup_seed=seed)
-        folder = Path(_LOGDIR.value) / f"seed{seed}"
+    for seed in range(_SEEDS.value):  # counted up from the recipe's
+        seeded = dataclasses.replace(
+            recipe, seed=recipe.seed + seed, sup_seed=recipe.sup_seed + seed
+        )
+        folder = Path(_LOGDIR.value) / f"seed{seeded.seed}"
         before = RunDirectory(folder / "before")
         errors["before"].append(train(seeded, before.path, dataset=dataset)["test_error"])
         setup = experiment.build(seeded, dataset)
         checkpoints.restore(setup.model, checkpoints.newest(before))
         split = setup.data.split
         candidates = np.setdiff1d(split.unlabeled, split.labeled)
+        random, count = np.random.default_rng(seeded.seed), _COUNT.value
         chosen = {
-            "suggested": active_learning.write(before, setup.data, setup.model, _COUNT.value),
-            "random": np.random.default_rng(seed).choice(candidates, _COUNT.value, replace=False),
+            "suggested": active_learning.write(before, setup.data, setup.model, count),
+            "random": random.choice(candidates, count, replace=False),
         }
         for kind, indices in chosen.items():
             labeled = Split(np.sort(np.concatenate([split.labeled, indices])), split.unlabeled)

@@ -162,10 +162,11 @@ class Recipe:
         most=1,
     )
     # The losses.
-    similarity: str = _setting(
-        "cosine",
+    similarity: str | None = _setting(
+        None,
         "similarity of embeddings: cosine, which is safe on any network; dot as in the paper, "
-        "whose recipes set it; or euclidean",
+        "whose recipes set it; or euclidean; by default dot for mnist_model on digits, where it is "
+        "better, else cosine",
         choices=("dot", "cosine", "euclidean"),
     )
     temperature: float | None = _setting(

@@ -273,13 +273,21 @@ def _make_model(recipe: Recipe, network: keras.Model, num_classes: int) -> Assoc
             steps=recipe.pseudo_label_weight_steps,
             delay=recipe.pseudo_label_weight_delay,
         ),
-        similarity=recipe.similarity,
+        similarity=_similarity(recipe),
         temperature=recipe.temperature,
         label_smoothing=recipe.label_smoothing,
         virtual_embeddings=recipe.virtual_embeddings,
         separate_batches=recipe.separate_batches and recipe.associates,
         association_scope=recipe.association_scope,
     )
+
+
+def _similarity(recipe: Recipe) -> str:
+    """The recipe's similarity, or the one that suits its network and data."""
+    if recipe.similarity is not None:
+        return recipe.similarity
+    on_digits = registry.augmentation_of(recipe.dataset) == "digits"
+    return "dot" if recipe.architecture == "mnist_model" and on_digits else "cosine"
 
 
 def _on_top(model: AssociativeModel) -> list[keras.Variable]:

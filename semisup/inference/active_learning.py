@@ -7,8 +7,10 @@ Two signs that a label would help, each in [0, 1] as a rank among all candidates
                   (2), summed over the labelled images of each class
 
 The score is their mean. Ranks, since after training both are close to 0 or 1 for most
-images. So that the images chosen are not all alike, the best candidates are put into as many
-clusters as images are wanted, and the best of each cluster is taken.
+images. So that the images chosen stand for many others, all candidates are put into as many
+clusters as images are wanted; of each cluster's upper half by score, the image nearest to the
+cluster's centre is taken. (The highest scores alone are mostly outliers, whose labels help less
+than random ones: docs/studies.)
 """
 
 import csv
@@ -28,9 +30,6 @@ from semisup.runs import files
 from semisup.runs.directory import RunDirectory
 from semisup.visualization.plots import contact_sheet, save
 from semisup.visualization.text import short_names
-
-# The clusters are made of the best candidates, this many for each image wanted.
-_CANDIDATES = 10
 
 # Of more labelled images, this many are drawn evenly: P_ab has a row for each.
 _LABELED = 1000
@@ -97,12 +96,16 @@ def choose(score: np.ndarray, B: np.ndarray, count: int) -> np.ndarray:
     """
     from sklearn.cluster import KMeans
 
-    best = np.argsort(-score, kind="stable")[: _CANDIDATES * count]
-    directions = B[best] / np.maximum(np.linalg.norm(B[best], axis=1, keepdims=True), 1e-12)
+    directions = B / np.maximum(np.linalg.norm(B, axis=1, keepdims=True), 1e-12)
     clusters = min(count, len(np.unique(directions, axis=0)))
-    cluster = KMeans(clusters, n_init=3, random_state=0).fit_predict(directions)
-    _, first = np.unique(cluster, return_index=True)  # `best` is in the order of the scores
-    return best[np.sort(first)]
+    grouping = KMeans(clusters, n_init=3, random_state=0).fit(directions)
+    distance = np.linalg.norm(directions - grouping.cluster_centers_[grouping.labels_], axis=1)
+    chosen = []
+    for cluster in range(clusters):
+        members = np.flatnonzero(grouping.labels_ == cluster)
+        upper = members[score[members] >= np.median(score[members])]
+        chosen.append(upper[np.argmin(distance[upper])])
+    return np.array(sorted(chosen, key=lambda i: (-score[i], i)))
 
 
 def write(
