@@ -180,7 +180,5 @@ def test_unknown_names_are_refused(mnist_dir):
         build(mnist_dir, augmentation="cutout")
     with pytest.raises(InputError, match="unknown envelope 'cubic'"):
         build(mnist_dir, walker_weight_envelope="cubic")
-    with pytest.raises(
-        InputError, match="unknown `similarity` 'l1'; known: dot, cosine"
-    ):
+    with pytest.raises(InputError, match="unknown `similarity` 'l1'; known: dot, cosine"):
         build(mnist_dir, similarity="l1")
