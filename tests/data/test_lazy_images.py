@@ -185,7 +185,7 @@ def test_in_threads_takes_a_thread_for_each_core_for_large_images_only(size_of_i
 
     def wait_for_the_others(i):
         if size_of_images == "large" and i >= 16 and i % 16 == 0:
-            together.wait(timeout=60)  # breaks unless three threads come here
+            together.wait(timeout=600)  # breaks unless three threads come here
         return threading.get_ident()
 
     threads = set(in_threads(wait_for_the_others, 16 + 6 * 16, "waiting")[16:])

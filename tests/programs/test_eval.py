@@ -37,7 +37,7 @@ def test_moved_data_is_found_and_a_run_can_be_read_only(tiny, tmp_path):
         ],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1800,
     )
     assert done.returncode == 0, done.stderr
     assert contents(logdir) == before
@@ -56,12 +56,12 @@ def test_what_gave_a_run_its_first_weights_and_its_split_may_be_gone(tiny, tmp_p
     result = loop.train(recipe, logdir)
     shutil.rmtree(source)
     command = [sys.executable, "-m", "semisup.eval", f"--logdir={logdir}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr
     assert json.loads((logdir / "eval.json").read_text())["test_error"] == result["test_error"]
     # Figure 2 shows the first weights.
     command.append("--figures")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 1
     assert done.stderr.rstrip().endswith("`init_from` must name the folder of a finished run")
 

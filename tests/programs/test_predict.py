@@ -22,7 +22,7 @@ def predict_process(*arguments):
         [sys.executable, "-m", "semisup.predict", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=1200,
     )
 
 

@@ -28,7 +28,7 @@ def run(module, *arguments, cwd=None):
         capture_output=True,
         text=True,
         cwd=cwd,
-        timeout=300,
+        timeout=1800,
     )
 
 
@@ -110,8 +110,8 @@ def test_evaluator_watches_a_run_to_its_end(mnist_dir, tmp_path):
     command = [sys.executable, "-m", "semisup.train", *arguments]
     trainer = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     # Begun before the run has written anything.
-    result = run("eval", "--watch", "--timeout=120", f"--logdir={logdir}")
-    output, _ = trainer.communicate(timeout=120)
+    result = run("eval", "--watch", "--timeout=1200", f"--logdir={logdir}")
+    output, _ = trainer.communicate(timeout=1200)
     assert trainer.returncode == 0, output
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
@@ -156,7 +156,7 @@ def test_sigterm_before_training_says_so(mnist_dir, tmp_path):
         with contextlib.suppress(OSError):  # the trainer has not opened it yet
             writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
     trainer.terminate()
-    output, errors = trainer.communicate(timeout=60)
+    output, errors = trainer.communicate(timeout=600)
     assert trainer.returncode == 130
     assert output.strip() == (
         "Stopped before training; nothing was changed. The same command begins, or goes on."
@@ -178,7 +178,7 @@ def test_signals_save_and_say_how_to_go_on(mnist_dir, tmp_path, number):
             break
     time.sleep(1)
     trainer.send_signal(number)
-    output, errors = trainer.communicate(timeout=60)
+    output, errors = trainer.communicate(timeout=600)
     assert trainer.returncode == 130
     assert errors == ""
     [folder] = (tmp_path / "runs").iterdir()

@@ -140,7 +140,7 @@ def test_watch_yields_each_checkpoint_until_the_run_ends(tmp_path):
 
     trainer = threading.Thread(target=run)
     trainer.start()
-    watched = checkpoints.watch(RunDirectory(tmp_path), timeout=30)
+    watched = checkpoints.watch(RunDirectory(tmp_path), timeout=300)
     seen = [path.rsplit("-", 1)[1] for path in watched]
     trainer.join()
     assert seen == ["1", "2", "3"]

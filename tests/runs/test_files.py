@@ -31,7 +31,7 @@ def test_folder_that_can_not_be_used_is_named(tmp_path, name):
 def test_lock_of_a_killed_process_is_taken_over(tmp_path):
     held, stay = (processes.event() for _ in range(2))
     process = processes.start(_hold, tmp_path, held, stay)
-    assert held.wait(60)
+    assert held.wait(600)
     with (
         pytest.raises(InputError, match=rf"in use by process {process.pid} on"),
         files.locked(tmp_path),

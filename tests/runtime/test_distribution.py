@@ -145,7 +145,7 @@ def steps(tmp_path_factory):
 @pytest.fixture(scope="module")
 def steps_of_workers(tmp_path_factory):
     folder = tmp_path_factory.mktemp("steps_of_workers")
-    assert join_all(start_workers(write_steps_of_worker, folder), timeout=600) == [0, 0]
+    assert join_all(start_workers(write_steps_of_worker, folder), timeout=3600) == [0, 0]
     return steps_in(folder)
 
 
@@ -312,7 +312,7 @@ def small(tiny):
 @pytest.fixture(scope="module")
 def by_workers(small, tmp_path_factory):
     logdir, lines = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("lines")
-    assert join_all(start_workers(train_as_worker, small, logdir, lines), timeout=600) == [0, 0]
+    assert join_all(start_workers(train_as_worker, small, logdir, lines), timeout=3600) == [0, 0]
     return logdir, lines
 
 
@@ -353,7 +353,7 @@ def test_the_others_end_when_a_worker_dies_and_all_go_on(small, by_workers, tmp_
     assert line.startswith("another worker has stopped")
     assert "\n" not in line
     assert not (logdir / "result.json").exists()
-    assert join_all(start_workers(train_as_worker, small, logdir, lines), timeout=600) == [0, 0]
+    assert join_all(start_workers(train_as_worker, small, logdir, lines), timeout=3600) == [0, 0]
     for weight, wanted in zip(final_weights(logdir), final_weights(by_workers[0]), strict=True):
         np.testing.assert_array_equal(weight, wanted)
 
@@ -368,9 +368,9 @@ def test_sigterm_to_one_worker_stops_and_saves_all(small, by_workers, tmp_path, 
         assert all(process.is_alive() for process in started)
         time.sleep(0.01)
     os.kill(started[told].pid, signal.SIGTERM)
-    assert join_all(started, timeout=60) == [130, 130]
+    assert join_all(started, timeout=600) == [130, 130]
     assert not (logdir / "result.json").exists()
-    assert join_all(start_workers(train_as_worker, small, logdir, lines), timeout=600) == [0, 0]
+    assert join_all(start_workers(train_as_worker, small, logdir, lines), timeout=3600) == [0, 0]
     assert own_weights(lines, 0)
     for weight, wanted in zip(final_weights(logdir), final_weights(by_workers[0]), strict=True):
         np.testing.assert_array_equal(weight, wanted)
@@ -379,7 +379,7 @@ def test_sigterm_to_one_worker_stops_and_saves_all(small, by_workers, tmp_path, 
 @pytest.mark.slow
 def test_folder_that_is_not_shared_is_refused(small, tmp_path):
     folders = [tmp_path / "run0", tmp_path / "run1"]
-    codes = join_all(start_workers(train_as_worker, small, folders, tmp_path), timeout=600)
+    codes = join_all(start_workers(train_as_worker, small, folders, tmp_path), timeout=3600)
     assert codes == [1, 1]
     assert (tmp_path / "error-0").read_text().startswith("another worker has stopped")
     line = (tmp_path / "error-1").read_text()

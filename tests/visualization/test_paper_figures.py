@@ -35,7 +35,7 @@ def test_write_figures_by_the_evaluator_on_the_selected_weights(mnist_dir, tmp_p
     result = loop.train(recipe, tmp_path)
     assert result["selected_step"] == 10
     command = [sys.executable, "-m", "semisup.eval", f"--logdir={tmp_path}", "--figures"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr
     evaluated = json.loads((tmp_path / "eval.json").read_text())
     assert evaluated["step"] == 10

@@ -30,7 +30,7 @@ def get(mnist_dir, tmp_path_factory):
 
         def ask(path, **query):
             address = f"{url.group()}data/{path}?{urllib.parse.urlencode(query)}"
-            with urllib.request.urlopen(address, timeout=60) as response:
+            with urllib.request.urlopen(address, timeout=600) as response:
                 return response.read()
 
         # The server reads the events before it answers for the first time, but in a thread.
