@@ -13,6 +13,7 @@ from absl import flags
 
 from semisup import recipes
 from semisup.cli.app import load_tensorflow, run_main
+from semisup.config import LABELS_ONLY
 from semisup.runs.directory import RunDirectory
 
 _LOGDIR = flags.DEFINE_string(
@@ -27,7 +28,7 @@ def main() -> None:
     logdir = Path(_LOGDIR.value or f"runs/quickstart-{time.strftime('%Y%m%d-%H%M%S')}")
     steps = {"max_steps": _MAX_STEPS.value}
     recipes_of_runs = {
-        "labels only": recipes.get("mnist5k", walker_weight=0.0, visit_weight=0.0, **steps),
+        "labels only": recipes.get("mnist5k", **LABELS_ONLY, **steps),
         "with association": recipes.get("mnist5k", **steps),
     }
     load_tensorflow()

@@ -15,6 +15,13 @@ from semisup.errors import InputError
 # Of `freeze_steps`: in all steps.
 ALWAYS = -1
 
+# No loss on unlabelled images: what `Recipe.associates` asks for.
+LABELS_ONLY: dict[str, Any] = {
+    "walker_weight": 0.0,
+    "visit_weight": 0.0,
+    "pseudo_label_weight": 0.0,
+}
+
 _INT32 = 2**31  # TensorFlow keeps most counts in 32 bits
 
 
@@ -277,6 +284,11 @@ class Recipe:
                     f"`{loss}_weight_envelope_delay` is {delay}, but there is no envelope to "
                     f"delay; add `{loss}_weight_envelope=linear`"
                 )
+
+    @property
+    def frozen_steps(self) -> int:
+        """The steps in which the backbone stays frozen, which may be all."""
+        return self.max_steps if self.freeze_steps == ALWAYS else self.freeze_steps
 
     @property
     def associates(self) -> bool:

@@ -122,22 +122,25 @@ def build(recipe: Recipe, dataset: Dataset | None = None) -> Experiment:
 
 def uses_features(recipe: Recipe) -> bool:
     """Whether each image passes the backbone once: it stays frozen, and images do not change."""
-    frozen = recipe.freeze_steps == ALWAYS and backbones.is_backbone(recipe.architecture)
-    return frozen and recipe.augmentation == "none"
+    return _backbone_stays_frozen(recipe) and recipe.augmentation == "none"
+
+
+def _backbone_stays_frozen(recipe: Recipe) -> bool:
+    return recipe.freeze_steps == ALWAYS and backbones.is_backbone(recipe.architecture)
 
 
 def _first_weights(recipe: Recipe) -> str:
     """The first weights of a network of keras.applications; a frozen one needs trained ones."""
     if recipe.weights is not None:
         return recipe.weights
-    pretrained = recipe.freeze_steps == ALWAYS and recipe.architecture.startswith(backbones.PREFIX)
+    of_keras = recipe.architecture.startswith(backbones.PREFIX)
+    pretrained = _backbone_stays_frozen(recipe) and of_keras
     return backbones.IMAGENET if pretrained else backbones.NO_WEIGHTS
 
 
 def _emb_size(recipe: Recipe) -> int | None:
     """The size of the embedding; None for the architecture's. A frozen backbone needs a layer."""
-    frozen = recipe.freeze_steps == ALWAYS and backbones.is_backbone(recipe.architecture)
-    return recipe.emb_size or (backbones.EMB_SIZE if frozen else None)
+    return recipe.emb_size or (backbones.EMB_SIZE if _backbone_stays_frozen(recipe) else None)
 
 
 def _build_backbone(recipe: Recipe, dataset: Dataset) -> backbones.Backbone:
@@ -251,8 +254,7 @@ def _build_model(
     model = _make_model(recipe, network, dataset.num_classes)
     averaging = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}
     rate = _learning_rate(recipe)
-    frozen_steps = recipe.max_steps if recipe.freeze_steps == ALWAYS else recipe.freeze_steps
-    late = 0 if backbone else frozen_steps
+    late = 0 if backbone else recipe.frozen_steps
     model.compile(factory.make_optimizer(recipe.optimizer, rate, model, late, **averaging))
     model.optimizer.build(model.trainable_variables)
     if recipe.init_from:

@@ -7,16 +7,9 @@ varies. Nothing heavy is imported here.
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from semisup.config import Recipe
+from semisup.config import LABELS_ONLY, Recipe
 from semisup.errors import InputError
-
-LABELS_ONLY: dict[str, Any] = {
-    "walker_weight": 0.0,
-    "visit_weight": 0.0,
-    "pseudo_label_weight": 0.0,
-}
 
 ALL = -1  # of sup_per_class and unsup_samples
 

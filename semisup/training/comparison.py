@@ -7,19 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from semisup import experiment
-from semisup.config import Recipe
+from semisup.config import LABELS_ONLY, Recipe
 from semisup.errors import InputError
 from semisup.runs import files
 from semisup.training import loop
-
-LABELS_ONLY, ASSOCIATION = "labels only", "association"
-
-# No loss on unlabelled images.
-WITHOUT_ASSOCIATION: dict[str, Any] = {
-    "walker_weight": 0.0,
-    "visit_weight": 0.0,
-    "pseudo_label_weight": 0.0,
-}
 
 
 def compare(
@@ -47,7 +38,7 @@ def compare(
     if not recipe.associates:
         raise InputError("`compare` needs a recipe with association: `walker_weight` is 0")
     dataset = experiment.load_data(recipe)
-    kinds = {LABELS_ONLY: dataclasses.replace(recipe, **WITHOUT_ASSOCIATION), ASSOCIATION: recipe}
+    kinds = {"labels only": dataclasses.replace(recipe, **LABELS_ONLY), "association": recipe}
     errors: dict[str, list[float]] = {kind: [] for kind in kinds}
     for number in range(seeds):
         for kind, settings in kinds.items():

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from semisup import experiment
-from semisup.config import ALWAYS, Recipe
+from semisup.config import Recipe
 from semisup.data.dataset import Dataset
 from semisup.errors import InputError, reason
 from semisup.models.associative_model import AssociativeModel
@@ -241,10 +241,13 @@ class Trainer:
     def _due(self, step: int, interrupted: Callable[[], bool]) -> Due:
         last = step == self.recipe.max_steps
         stop = workers.any_of(self.strategy, interrupted())
-        evaluate = last or step % self.recipe.eval_interval == 0
+        evaluate = self._evaluates(step)
         log = evaluate or step % self.recipe.log_interval == 0
         save = last or stop or step % self.save_interval == 0
         return Due(log, evaluate, save, stop)
+
+    def _evaluates(self, step: int) -> bool:
+        return step == self.recipe.max_steps or step % self.recipe.eval_interval == 0
 
     def _begin(self, train_step: Callable[[int], Any]) -> None:
         """Write what a run begins with, or what was lost when it was cut short."""
@@ -263,8 +266,7 @@ class Trainer:
             trained = [e for e in self.evaluator.evaluations if "visit_entropy" in e]
             for record in trained[-1:]:  # what the run has warned of already, it says again
                 self._warn_of_collapse(int(record["step"]), record)
-            evaluates = step == self.recipe.max_steps or step % self.recipe.eval_interval == 0
-            if evaluates and self.evaluator.evaluations[-1]["step"] < step:
+            if self._evaluates(step) and self.evaluator.evaluations[-1]["step"] < step:
                 self._evaluate(step, {})  # its line in the file was damaged since, and left out
             self.evaluator.save_if_selected(step)  # the run may have been killed before it could be
 
@@ -298,9 +300,7 @@ class Trainer:
     def _make_train_steps(self, batch_spec: Any) -> Callable[[int], Any]:
         """A function from a step's number to what takes it: with a frozen backbone, or without."""
         train_step = make_train_step(self.model, batch_spec)
-        frozen_steps = self.recipe.freeze_steps
-        if frozen_steps == ALWAYS:
-            frozen_steps = 0 if self.setup.backbone else self.recipe.max_steps
+        frozen_steps = 0 if self.setup.backbone else self.recipe.frozen_steps
         if self.first_step >= frozen_steps:
             return lambda step: train_step
         frozen_step = make_train_step(self.model, batch_spec)

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from semisup.config import LABELS_ONLY
 from semisup.errors import InputError
 from semisup.runs.directory import RunDirectory
 from semisup.training import comparison
@@ -32,7 +33,7 @@ def test_compare_runs_both_on_the_same_splits_and_goes_on(tiny, tmp_path, capsys
 
 
 def test_compare_needs_a_recipe_with_association(tiny, tmp_path):
-    labels_only = dataclasses.replace(tiny, **comparison.WITHOUT_ASSOCIATION)
+    labels_only = dataclasses.replace(tiny, **LABELS_ONLY)
     with pytest.raises(InputError, match="`compare` needs a recipe with association"):
         comparison.compare(labels_only, tmp_path, seeds=1)
     assert not list(tmp_path.iterdir())
