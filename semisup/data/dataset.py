@@ -132,24 +132,20 @@ class Dataset:
 
     def train_names(self, indices: np.ndarray) -> list[str]:
         """What to call these training images: their files, or "mnist5k/train[17]"."""
-        return _names(self.train_files, f"{self.name}/train", indices)
+        return [_name(self.train_files, f"{self.name}/train", i) for i in indices]
 
     def pool_names(self, indices: np.ndarray) -> list[str]:
         """What to call these images of `unlabeled_pool`, likewise."""
         if self.unlabeled_images is None:
             return self.train_names(indices)
-        if not self.train_in_pool:
-            return _names(self.unlabeled_files, f"{self.name}/unlabeled", indices)
-        first = len(self.train_labels)
-        names = [
-            _names(files, f"{self.name}/{kind}", np.arange(len(images)))
-            for files, kind, images in (
-                (self.train_files, "train", self.train_images),
-                (self.unlabeled_files, "unlabeled", self.unlabeled_images),
-            )
+        first = len(self.train_labels) if self.train_in_pool else 0
+        return [
+            _name(self.train_files, f"{self.name}/train", i)
+            if i < first
+            else _name(self.unlabeled_files, f"{self.name}/unlabeled", i - first)
+            for i in indices
         ]
-        return [names[0][i] if i < first else names[1][i - first] for i in indices]
 
 
-def _names(files: np.ndarray | None, where: str, indices: np.ndarray) -> list[str]:
-    return [f"{where}[{i}]" if files is None else str(files[i]) for i in indices]
+def _name(files: np.ndarray | None, where: str, index: int) -> str:
+    return f"{where}[{index}]" if files is None else str(files[index])
