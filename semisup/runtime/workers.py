@@ -9,7 +9,7 @@ import os
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,17 @@ def any_of(strategy: tf.distribute.Strategy | None, flag: bool) -> bool:
 def wait_for_all(strategy: tf.distribute.Strategy | None) -> None:
     """Wait until all workers call this."""
     any_of(strategy, False)
+
+
+def leave(strategy: tf.distribute.Strategy | None) -> None:
+    """Wait until all workers call this, the last thing that each does with the others.
+
+    A worker that is through a collective operation may end while another still reads its part of
+    it. So there are two: whoever is lost in the second one has been through the first.
+    """
+    wait_for_all(strategy)
+    with suppress(*_LOST):
+        wait_for_all(strategy)
 
 
 def check_alike(strategy: tf.distribute.Strategy | None, values: Mapping[str, Any]) -> None:

@@ -82,6 +82,7 @@ def train(
             setup = _claim(run, setup, recipe, command, chief)
         if result := run.read_result():
             print(f"{run} holds this run already, finished.")
+            workers.leave(strategy)
             return result
         try:
             trainer = Trainer(setup, model, run, save_interval or recipe.eval_interval)
@@ -227,7 +228,7 @@ class Trainer:
                     if due.evaluate and self.evaluator:
                         self.evaluator.save_if_selected(step)
                     if due.stop:
-                        workers.wait_for_all(self.strategy)  # while the chief writes
+                        workers.leave(self.strategy)  # once the chief has written
                         raise signals.Stopped
                     self.clock.start()
             self.progress.close()
@@ -235,7 +236,7 @@ class Trainer:
                 self.evaluator.finish(
                     self.recipe.max_steps, float(self.clock.seconds), self.collapse.collapsed
                 )
-        workers.wait_for_all(self.strategy)
+        workers.leave(self.strategy)
         return self.run.read_result() or {}
 
     def _due(self, step: int, interrupted: Callable[[], bool]) -> Due:
