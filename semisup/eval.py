@@ -102,12 +102,11 @@ def main() -> None:
 
 def _weights_to_evaluate(run: RunDirectory, setup: "Experiment") -> Iterator[int]:
     """Give the model the weights to evaluate, one state after the other; yields their steps."""
-    from semisup import experiment
     from semisup.runs import checkpoints
 
     result, model = run.read_result(), setup.model
     if result and setup.recipe.select == "label_free" and not _WATCH.value:
-        experiment.load_weights(model, run.model)
+        setup.load_weights(run.model)
         yield int(result["selected_step"])
     elif _WATCH.value:
         for checkpoint in checkpoints.watch(run, _TIMEOUT.value):

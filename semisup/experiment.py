@@ -1,13 +1,11 @@
 """A recipe made concrete: its data, its labelled subset, its batches, its model."""
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from semisup.config import ALWAYS, Recipe
@@ -15,7 +13,7 @@ from semisup.data import adaptation, augmentation, lazy_images, pipeline, regist
 from semisup.data.dataset import Dataset, Images
 from semisup.data.labeled_data import LabeledData
 from semisup.errors import InputError, reason
-from semisup.models import architectures, backbones, features
+from semisup.models import architectures, backbones, features, weights
 from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers import factory, schedules
 from semisup.runs.directory import RunDirectory
@@ -47,6 +45,11 @@ class Experiment:
         """Labelled images in a batch."""
         classes = self.data.dataset.num_classes - len(self.data.classes_without_labels)
         return classes * self.recipe.sup_per_batch
+
+    @property
+    def backbone_hash(self) -> str | None:
+        """Digest of the weights of the frozen backbone; None without one."""
+        return weights.digest(self.backbone.features) if self.backbone else None
 
     def batches(self, start_step: int = 0, part: int = 0, parts: int = 1) -> tf.data.Dataset:
         """Endless training batches, or parts of them, from number `start_step` on."""
@@ -81,6 +84,10 @@ class Experiment:
         for ours, trained in zip(_on_top(whole), _on_top(self.model), strict=True):
             ours.assign(trained)
         return whole
+
+    def load_weights(self, path: Path) -> None:
+        """Give `model` the weights of a saved one of the same run; InputError if they differ."""
+        weights.load(self.model, path)
 
     def untrained_model(self) -> AssociativeModel:
         """Another model with the same first weights."""
@@ -188,13 +195,7 @@ def rebuild(recipe: Recipe, run: RunDirectory, first_weights: bool = False) -> E
         if not uses_features(recipe):
             recipe = dataclasses.replace(recipe, weights=backbones.NO_WEIGHTS)
     setup = build(recipe)
-    if setup.backbone and run.model.is_file():
-        below = _backbone_weights(backbones.load_model(run.model), setup.model)
-        if not _same(below, setup.backbone.features.weights):
-            raise InputError(
-                f"{recipe.architecture} has other weights than when {run} was trained on its "
-                "features; put the file back as it was"
-            )
+    run.check_backbone(setup.backbone_hash)
     return setup
 
 
@@ -258,7 +259,7 @@ def _build_model(
     model.compile(factory.make_optimizer(recipe.optimizer, rate, model, late, **averaging))
     model.optimizer.build(model.trainable_variables)
     if recipe.init_from:
-        load_weights(model, RunDirectory(recipe.init_from).model, backbone)
+        weights.load(model, RunDirectory(recipe.init_from).model, backbone)
     return model
 
 
@@ -296,58 +297,6 @@ def _on_top(model: AssociativeModel) -> list[keras.Variable]:
     """The weights on top of the network."""
     network = {id(weight) for weight in model.network.weights}
     return [weight for weight in model.weights if id(weight) not in network]
-
-
-def load_weights(
-    model: AssociativeModel, path: Path, backbone: backbones.Backbone | None = None
-) -> None:
-    """Give the model the weights of a saved one with the same network.
-
-    A model of features takes what lies on top of the saved one's backbone.
-
-    Args:
-        model: the model.
-        path: the saved one, from images.
-        backbone: of a model of features; that of the saved one must be the same. None where it
-            is known to be.
-
-    Raises:
-        InputError: there is no such file, it is damaged, or of another network.
-    """
-    if not path.is_file():
-        raise InputError(f"there is no {path}; `init_from` must name the folder of a finished run")
-    saved = backbones.load_model(path)
-    below = _backbone_weights(saved, model)
-    if backbone and not _same(below, backbone.features.weights):
-        raise InputError(
-            f"the backbone in {path} is another than that of `architecture`, or it has been "
-            f"trained; `architecture={path}` without `init_from` takes the network in it as the "
-            "frozen backbone, and `freeze_steps=0` trains all of it"
-        )
-    left_out = {id(weight) for weight in below}
-    try:
-        # Not load_weights, which passes over what it does not find.
-        model.set_weights([w.numpy() for w in saved.weights if id(w) not in left_out])
-    except ValueError as error:
-        raise InputError(
-            f"cannot take the weights of {path}: {reason(error)}; `architecture` and `emb_size` "
-            "must be those of that run"
-        ) from None
-
-
-def _backbone_weights(saved: keras.Model, model: AssociativeModel) -> list[keras.Variable]:
-    """The weights in a saved model below what `model` has; none if that takes images too."""
-    if len(model.network.input_shape) != 2:
-        return []
-    network = getattr(saved, "network", saved).weights
-    return network[: len(network) - len(model.network.weights)]
-
-
-def _same(weights: Sequence[keras.Variable], others: Sequence[keras.Variable]) -> bool:
-    return len(weights) == len(others) and all(
-        np.array_equal(weight.numpy(), other.numpy())
-        for weight, other in zip(weights, others, strict=True)
-    )
 
 
 def _envelope(recipe: Recipe, loss: str) -> schedules.Envelope:

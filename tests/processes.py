@@ -1,8 +1,14 @@
-"""Runs in processes of their own, which can be killed, without seconds of imports for each."""
+"""Functions and programs in processes of their own, without seconds of imports for each."""
 
 import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
+from semisup.cli.app import load_tensorflow
 from semisup.config import Recipe
 
 # The server imports TensorFlow once; a process is then a fork of it.
@@ -11,10 +17,18 @@ _CONTEXT.set_forkserver_preload(["tests.processes", "semisup.training.loop"])
 
 
 def start(function, *arguments):
-    """A process that runs a function of a module, prints nothing, and ends with the tests."""
-    process = _CONTEXT.Process(target=_quietly, args=(function, *arguments), daemon=True)
+    """A process that runs a function of a module and ends with the tests; see `said`."""
+    descriptor, log = tempfile.mkstemp()
+    os.close(descriptor)
+    process = _CONTEXT.Process(target=_logged, args=(log, function, *arguments), daemon=True)
     process.start()
+    process.log = Path(log)
     return process
+
+
+def said(process) -> str:
+    """What a started process has printed."""
+    return process.log.read_text(errors="replace")
 
 
 def event():
@@ -33,9 +47,47 @@ def train(recipe: Recipe, logdir: Path, deterministic: bool = False, **options) 
     loop.train(recipe, logdir, **options)
 
 
-def _quietly(function, *arguments):
-    import os
-    import sys
+def run(program: str, *arguments, cwd=None) -> subprocess.CompletedProcess[str]:
+    """`python -m semisup.PROGRAM ARGUMENTS`, to its end.
 
-    sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    All of it but the start of Python and its imports, which tests of closed streams, signals
+    and --help take from a new process.
+    """
+    words = [str(word) for word in arguments]
+    with tempfile.TemporaryDirectory() as folder:
+        out, errors = Path(folder, "out"), Path(folder, "errors")
+        place = str(cwd or Path.cwd())
+        process = _CONTEXT.Process(
+            target=_run, args=(program, words, place, dict(os.environ), out, errors)
+        )
+        process.start()
+        process.join(1800)
+        if process.exitcode is None:
+            process.kill()
+        return subprocess.CompletedProcess(
+            [program, *words], process.exitcode, out.read_text(), errors.read_text()
+        )
+
+
+def _run(program, words, cwd, environment, out, errors):
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    load_tensorflow()  # what it notes of the machine, it notes before anybody listens
+    for descriptor, path in ((1, out), (2, errors)):
+        _redirect(descriptor, path)
+    sys.argv[1:] = words
+    runpy.run_module(f"semisup.{program}", run_name="__main__", alter_sys=True)
+
+
+def _logged(log, function, *arguments):
+    for descriptor in (1, 2):
+        _redirect(descriptor, log)
     function(*arguments)
+
+
+def _redirect(descriptor, path):
+    """Let what is written to a standard stream, in Python or below, go to the end of a file."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, descriptor)
+    os.close(file)

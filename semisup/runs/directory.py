@@ -108,6 +108,7 @@ class RunDirectory:
         split: Mapping[str, Any],
         command: Sequence[str],
         precision: str = "",
+        backbone_hash: str | None = None,
     ) -> None:
         """Make the folder that of this run, or find that it is so already.
 
@@ -116,6 +117,7 @@ class RunDirectory:
             split: the labelled and unlabelled images chosen, and their "hash".
             command: the words of the command line, for the record.
             precision: what the recipe's precision stands for on this machine.
+            backbone_hash: digest of a frozen backbone's weights; None without one.
 
         Raises:
             InputError: the folder holds a run with other settings; they are listed. Or its
@@ -124,6 +126,7 @@ class RunDirectory:
         settings = dataclasses.asdict(recipe)
         if self.recipe.exists():
             self._check_settings({**settings, "split_hash": split["hash"]})
+            self.check_backbone(backbone_hash)
             return
         # Else a run could go on from the checkpoints of another, or take its result for its own.
         candidates = (self.result, self.metrics, self.model, self.pseudo_labels)
@@ -137,6 +140,7 @@ class RunDirectory:
         record = {
             "recipe": settings,
             "split_hash": split["hash"],
+            "backbone_hash": backbone_hash,
             "precision": precision,
             "versions": {
                 "python": platform.python_version(),
@@ -161,6 +165,23 @@ class RunDirectory:
             raise InputError(
                 f"{self} holds another run ({'; '.join(differences)}); "
                 "choose another `logdir`, or `overwrite` starts anew in this one"
+            )
+
+    def check_backbone(self, digest: str | None) -> None:
+        """Check that the frozen backbone has the weights that the run began with.
+
+        Args:
+            digest: of its weights; None without one.
+
+        Raises:
+            InputError: it has others.
+        """
+        there = files.read_json(self.recipe)
+        if there.get("backbone_hash") != digest:
+            architecture = there.get("recipe", {}).get("architecture")
+            raise InputError(
+                f"{architecture} has other weights than when {self} was trained on its features; "
+                "put the file back as it was"
             )
 
     def wait_for_start(self, timeout: float) -> None:

@@ -100,7 +100,7 @@ class Evaluator:
             distribution.take_over(self._learning, setup.model)
             run.save_model(setup.whole_model())
         else:
-            experiment.load_weights(setup.model, run.model)
+            setup.load_weights(run.model)
         labeled = embed_labeled(setup)
         labeled.record.save(run.labeled)
         selected = _selected(self.evaluations, setup.recipe)

@@ -128,7 +128,13 @@ def _claim(
             "must be a folder that all workers share"
         )
     pseudo_labels = self_training.pseudo_labels_of(run, recipe, setup.data)
-    run.claim(recipe, setup.data.split.as_json(), command, setup.recipe.precision)
+    run.claim(
+        recipe,
+        setup.data.split.as_json(),
+        command,
+        setup.recipe.precision,
+        setup.backbone_hash,
+    )
     if pseudo_labels and chief and not run.pseudo_labels.exists():
         self_training.keep(run, pseudo_labels)
     data = dataclasses.replace(setup.data, pseudo_labels=pseudo_labels)

@@ -122,7 +122,7 @@ def restored(recipe: Recipe, run: RunDirectory, first_weights: bool = False):
     """The experiment as semisup-eval rebuilds it, with the weights of the result."""
     setup = experiment.rebuild(run.read_begun_recipe(), run, first_weights)
     if recipe.select == "label_free":
-        experiment.load_weights(setup.model, run.model)
+        setup.load_weights(run.model)
     else:
         checkpoints.restore(setup.model, checkpoints.newest(run))
     return setup
@@ -189,16 +189,26 @@ def test_run_on_an_application_in_half_precision(recipe, tmp_path):
         np.testing.assert_array_equal(one, two)
 
 
-def test_run_is_not_evaluated_on_another_backbone(recipe, default_run, backbone, tmp_path):
+def test_run_stays_with_its_backbone(recipe, default_run, backbone, tmp_path):
     changed = tmp_path / "changed.keras"
     network = keras.models.load_model(backbone)
     network.save(changed)
     moved = dataclasses.replace(recipe, architecture=str(changed))
     experiment.rebuild(moved, default_run)
+    unfinished = RunDirectory(tmp_path / "unfinished")
+    unfinished.claim(moved, *claimed_by(moved))
+    unfinished.claim(moved, *claimed_by(moved))
     network.weights[0].assign(network.weights[0].numpy() * 1.01)
     network.save(changed)
-    with pytest.raises(InputError, match=r"changed\.keras has other weights than when"):
+    with pytest.raises(InputError, match=r"mine\.keras has other weights than when"):
         experiment.rebuild(moved, default_run)
+    with pytest.raises(InputError, match=r"changed\.keras has other weights than when"):
+        unfinished.claim(moved, *claimed_by(moved))
+
+
+def claimed_by(recipe: Recipe) -> tuple:
+    setup = experiment.build(recipe)
+    return setup.data.split.as_json(), [], "float32", setup.backbone_hash
 
 
 def test_run_computes_nothing_that_an_earlier_one_did(recipe, default_run, monkeypatch):

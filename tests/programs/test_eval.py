@@ -4,8 +4,6 @@ import csv
 import dataclasses
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from semisup.errors import InputError
 from semisup.runs.directory import RunDirectory
 from semisup.training import loop
+from tests.processes import run
 
 
 def test_moved_data_is_found_and_a_run_can_be_read_only(tiny, tmp_path):
@@ -29,16 +28,8 @@ def test_moved_data_is_found_and_a_run_can_be_read_only(tiny, tmp_path):
     result = loop.train(recipe, logdir)
     moved = data.rename(tmp_path / "moved")
     before = contents(logdir)
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "semisup.eval", f"--logdir={logdir}", "--suggest=3"),
-            *(f"--data_dir={moved}/source.npz", f"--target_data_dir={moved}/target.npz"),
-            f"--out={out}",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=1800,
-    )
+    places = (f"--data_dir={moved}/source.npz", f"--target_data_dir={moved}/target.npz")
+    done = run("eval", f"--logdir={logdir}", "--suggest=3", *places, f"--out={out}")
     assert done.returncode == 0, done.stderr
     assert contents(logdir) == before
     assert sorted(contents(out)) == ["eval.json", "suggestions.csv", "suggestions.png"]
@@ -55,13 +46,11 @@ def test_what_gave_a_run_its_first_weights_and_its_split_may_be_gone(tiny, tmp_p
     )
     result = loop.train(recipe, logdir)
     shutil.rmtree(source)
-    command = [sys.executable, "-m", "semisup.eval", f"--logdir={logdir}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+    done = run("eval", f"--logdir={logdir}")
     assert done.returncode == 0, done.stderr
     assert json.loads((logdir / "eval.json").read_text())["test_error"] == result["test_error"]
     # Figure 2 shows the first weights.
-    command.append("--figures")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+    done = run("eval", f"--logdir={logdir}", "--figures")
     assert done.returncode == 1
     assert done.stderr.rstrip().endswith("`init_from` must name the folder of a finished run")
 

@@ -44,6 +44,7 @@ from semisup.data.sources.traffic_signs import load_gtsrb, load_synth_signs
 from semisup.data.sources.usps import load_usps
 from semisup.data.splits import Split, read_split
 from semisup.errors import InputError
+from semisup.models import weights
 from semisup.runs.directory import RunDirectory
 from tests.conftest import idx_bytes
 from tests.runs.test_checkpoints import model
@@ -308,7 +309,7 @@ def model_file():
         return out.getvalue()
 
     def load(folder):
-        experiment.load_weights(made, folder / "model.keras")
+        weights.load(made, folder / "model.keras")
 
     return Format({"model.keras": content}, "model.keras", load, (pack, unpack))
 

@@ -10,13 +10,12 @@ import keras
 import numpy as np
 import pytest
 
-from semisup import experiment
 from semisup.config import Recipe
 from semisup.data.sources.npz import load_npz
 from semisup.errors import InputError
 from semisup.inference import saved_run
 from semisup.inference.inputs import batches
-from semisup.models import architectures
+from semisup.models import architectures, weights
 from semisup.runs.directory import RunDirectory
 from tests.runs.test_checkpoints import model
 
@@ -94,7 +93,7 @@ def test_code_in_models_does_not_run(tmp_path, craft):
     (tmp_path / "labeled.npz").touch()
     for load in (
         lambda: architectures.build(str(path), (4, 4, 1)),
-        lambda: experiment.load_weights(model(), path),
+        lambda: weights.load(model(), path),
         lambda: saved_run.load(RunDirectory(tmp_path)),
     ):
         with pytest.raises(InputError, match=re.escape("model.keras")) as refusal:

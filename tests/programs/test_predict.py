@@ -2,8 +2,6 @@
 
 import csv
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,15 +13,7 @@ from semisup.inference import saved_run
 from semisup.inference.predictor import COLUMNS, predict_images
 from semisup.runs.directory import RunDirectory
 from tests.conftest import easy_digits
-
-
-def predict_process(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "semisup.predict", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=1200,
-    )
+from tests.processes import run as run_program
 
 
 def test_predictions_are_those_of_the_model_and_of_a_search_by_hand(finished_run):
@@ -63,7 +53,7 @@ def test_csv_is_whole_and_unreadable_files_are_counted(finished_run, digits_fold
     shutil.copytree(digits_folder / "train" / "digit_3", photos)
     (photos / "bad.png").write_bytes(b"<html>")
     out = tmp_path / "classes.csv"
-    result = predict_process(photos, f"--logdir={run}", f"--out={out}")
+    result = run_program("predict", photos, f"--logdir={run}", f"--out={out}")
     assert result.returncode == 2
     assert result.stdout == ""
     first, last = result.stderr.strip().splitlines()
@@ -83,7 +73,7 @@ def test_bad_requests_are_one_line(finished_run, tmp_path):
         ([f"--logdir={finished_run}"], "no images are named"),
         ([f"--logdir={finished_run}", "nowhere/*.png"], "there is no image nowhere"),
     ):
-        result = predict_process(*arguments)
+        result = run_program("predict", *arguments)
         assert result.returncode == 1
         [line] = result.stderr.strip().splitlines()
         assert line.startswith("error: ")

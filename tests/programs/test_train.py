@@ -9,9 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+from tests.processes import run
 
 SMALL = [
     "--recipe=mnist",
@@ -22,7 +25,8 @@ SMALL = [
 ]
 
 
-def run(module, *arguments, cwd=None):
+def run_new(module, *arguments, cwd=None):
+    """As `run`, in a Python of its own from the start."""
     return subprocess.run(
         [sys.executable, "-m", f"semisup.{module}", *map(str, arguments)],
         capture_output=True,
@@ -46,7 +50,7 @@ def trained(mnist_dir, tmp_path_factory):
     cwd = tmp_path_factory.mktemp("cwd")
     # A relative --data_dir: the evaluator must find the data from another folder.
     shutil.copytree(mnist_dir, cwd / "data")
-    return cwd, run("train", *SMALL, "--data_dir=data", "--logdir=run", cwd=cwd)
+    return cwd, run_new("train", *SMALL, "--data_dir=data", "--logdir=run", cwd=cwd)
 
 
 def test_trainer_prints_progress_and_the_error(trained):
@@ -107,12 +111,11 @@ def test_evaluator_needs_the_folder_only(trained, tmp_path):
 def test_evaluator_watches_a_run_to_its_end(mnist_dir, tmp_path):
     logdir = tmp_path / "run"
     arguments = [*SMALL, "--max_steps=60", f"--data_dir={mnist_dir}", f"--logdir={logdir}"]
-    command = [sys.executable, "-m", "semisup.train", *arguments]
-    trainer = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    # Begun before the run has written anything.
-    result = run("eval", "--watch", "--timeout=1200", f"--logdir={logdir}")
-    output, _ = trainer.communicate(timeout=1200)
-    assert trainer.returncode == 0, output
+    with ThreadPoolExecutor() as threads:
+        trainer = threads.submit(run, "train", *arguments)
+        # Begun before the run has written anything.
+        result = run("eval", "--watch", "--timeout=1200", f"--logdir={logdir}")
+    assert trainer.result().returncode == 0, trainer.result().stderr
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     steps = [int(line.split(":")[0].split()[1]) for line in lines if line.startswith("step ")]
@@ -165,7 +168,9 @@ def test_sigterm_before_training_says_so(mnist_dir, tmp_path):
     os.close(writer)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_signals_save_and_say_how_to_go_on(mnist_dir, tmp_path, number):
     steps = ["--max_steps=100000", "--eval_interval=100000", "--log_interval=3"]
     arguments = [*SMALL, *steps, f"--data_dir={mnist_dir}"]
@@ -191,7 +196,7 @@ def test_signals_save_and_say_how_to_go_on(mnist_dir, tmp_path, number):
 
 @pytest.mark.parametrize("flag", ["--help", "--helpful", "--helpfull"])
 def test_help_lists_every_flag_with_its_default(flag):
-    result = run("train", flag)
+    result = run_new("train", flag)
     assert result.returncode == 0
     from dataclasses import fields
 

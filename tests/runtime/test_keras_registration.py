@@ -71,7 +71,13 @@ def saved(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("order", ORDERS)
+LONG = ("tensorflow first", "one of our modules first")
+
+
+@pytest.mark.parametrize(
+    "order",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in ORDERS],
+)
 def test_load_model_finds_our_classes_with(order, saved, tmp_path):
     program = f"import importlib.util, pickle, sys\n{ORDERS[order]}\nimport numpy as np\n{LOAD}"
     for path in saved.iterdir():

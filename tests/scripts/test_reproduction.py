@@ -317,7 +317,8 @@ def reproduce(out, *arguments, **options):
 
 
 def test_script_makes_a_cell_and_not_twice(tmp_path):
-    arguments = ["--table=1", "--scale=smoke", "--rows=100", "--max_steps=4", "--eval_interval=2"]
+    arguments = ["--table=1", "--scale=smoke", "--rows=100", "--max_steps=4", "--eval_interval=4"]
+    arguments += ["--augmentation=true", "--unsup_batch_size=20", "--sup_per_batch=2"]
     result = reproduce(tmp_path, *arguments)
     assert result.returncode == 0, result.stderr
     assert "1/1  table1_mnist5k_smoke/100_labels/seed0  test error " in result.stdout
@@ -326,6 +327,7 @@ def test_script_makes_a_cell_and_not_twice(tmp_path):
     errors = json.loads((folder / "result.json").read_text())
     assert content["cells"][0]["last"]["error"] == errors["test_error"]
     assert errors["steps"] == 4  # the flag goes before the scale
+    assert "--augmentation=digits" in content["cells"][0]["command"]
     again = reproduce(tmp_path, *arguments)
     assert again.stdout.startswith("1 runs, 1 of them made before")
     # Another row joins what is there.
@@ -340,15 +342,6 @@ def test_script_makes_a_cell_and_not_twice(tmp_path):
     assert other.returncode == 1
     assert "holds a run with other settings (max_steps was 4, is 5)" in other.stderr
     assert (tmp_path / "table1_mnist5k_smoke.json").read_bytes() == before
-
-
-def test_augmentation_may_be_true_or_false(tmp_path):
-    arguments = ["--table=1", "--scale=smoke", "--rows=100", "--max_steps=2", "--eval_interval=2"]
-    result = reproduce(tmp_path, *arguments, "--augmentation=true")
-    assert result.returncode == 0, result.stderr
-    content = json.loads((tmp_path / "table1_mnist5k_smoke.json").read_text())
-    assert len(content["cells"][0]["runs"]) == 1
-    assert "--augmentation=digits" in content["cells"][0]["command"]
 
 
 def test_students_come_after_their_teachers(mnist_dir, tmp_path):

@@ -214,7 +214,7 @@ def test_a_run_that_is_frozen_to_its_end_keeps_its_first_weights(tiny, tmp_path)
     assert not np.array_equal(*(m.classifier.kernel for m in (first, last)))
 
 
-def test_the_label_free_score_selects_the_result(mnist_dir, tmp_path, monkeypatch):
+def test_the_label_free_score_selects_the_result(tiny, tmp_path, monkeypatch):
     """The score is best at step 20 of 30; the run is killed before it has saved that model.
 
     Step 10 then loses its score, as in a file that somebody has edited.
@@ -225,7 +225,9 @@ def test_the_label_free_score_selects_the_result(mnist_dir, tmp_path, monkeypatc
         return {name: scores[int(model.optimizer.iterations)] for name in label_free.NAMES}
 
     monkeypatch.setattr(label_free, "scores", scored)
-    selecting = recipe(mnist_dir, select="label_free")
+    selecting = dataclasses.replace(
+        tiny, select="label_free", eval_interval=10, learning_rate_schedule="step"
+    )
     save = RunDirectory.save_model
 
     def killed_at_20(run, model):
@@ -246,7 +248,8 @@ def test_the_label_free_score_selects_the_result(mnist_dir, tmp_path, monkeypatc
     assert list(evaluations) == [0, 10, 20, 30]
     assert (result["selected_step"], result["steps"]) == (20, 30)
     assert result["test_error"] == evaluations[20]
-    loop.train(recipe(mnist_dir, max_steps=20), tmp_path / "to_20")
+    to_20 = dataclasses.replace(selecting, select="last", max_steps=20)
+    loop.train(to_20, tmp_path / "to_20")
     chosen, wanted = (
         keras.models.load_model(tmp_path / name / "model.keras") for name in ("run", "to_20")
     )

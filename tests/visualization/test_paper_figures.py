@@ -1,8 +1,6 @@
 """semisup-eval, with its figures, on a run whose result the label-free score selected."""
 
 import json
-import subprocess
-import sys
 import warnings
 
 import keras
@@ -19,6 +17,7 @@ from semisup.evaluation.metrics import evaluate
 from semisup.models.associative_model import AssociativeModel
 from semisup.training import loop
 from semisup.visualization.paper_figures import write_figures
+from tests.processes import run
 
 SMALL = {"sup_per_batch": 2, "unsup_batch_size": 20, "max_steps": 20, "eval_interval": 10}
 
@@ -34,8 +33,7 @@ def test_write_figures_by_the_evaluator_on_the_selected_weights(mnist_dir, tmp_p
     recipe = recipes.get("mnist", data_dir=str(mnist_dir), select="label_free", **SMALL)
     result = loop.train(recipe, tmp_path)
     assert result["selected_step"] == 10
-    command = [sys.executable, "-m", "semisup.eval", f"--logdir={tmp_path}", "--figures"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+    done = run("eval", f"--logdir={tmp_path}", "--figures")
     assert done.returncode == 0, done.stderr
     evaluated = json.loads((tmp_path / "eval.json").read_text())
     assert evaluated["step"] == 10

@@ -1,0 +1,72 @@
+"""Weights of saved models: given to another model, compared, and named by a digest."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from semisup.errors import InputError, reason
+from semisup.models.associative_model import AssociativeModel
+from semisup.models.backbones import Backbone, load_model
+
+
+def load(model: AssociativeModel, path: Path, backbone: Backbone | None = None) -> None:
+    """Give the model the weights of a saved one with the same network.
+
+    A model of features takes what lies on top of the saved one's backbone.
+
+    Args:
+        model: the model.
+        path: the saved one, from images.
+        backbone: of a model of features; that of the saved one must be the same. None where it
+            is known to be.
+
+    Raises:
+        InputError: there is no such file, it is damaged, or of another network.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no {path}; `init_from` must name the folder of a finished run")
+    saved = load_model(path)
+    below = _below(saved, model)
+    if backbone and not _same(below, backbone.features.weights):
+        raise InputError(
+            f"the backbone in {path} is another than that of `architecture`, or it has been "
+            f"trained; `architecture={path}` without `init_from` takes the network in it as the "
+            "frozen backbone, and `freeze_steps=0` trains all of it"
+        )
+    left_out = {id(weight) for weight in below}
+    try:
+        # Not load_weights, which passes over what it does not find.
+        model.set_weights([w.numpy() for w in saved.weights if id(w) not in left_out])
+    except ValueError as error:
+        raise InputError(
+            f"cannot take the weights of {path}: {reason(error)}; `architecture` and `emb_size` "
+            "must be those of that run"
+        ) from None
+
+
+def _below(saved: keras.Model, model: AssociativeModel) -> list[keras.Variable]:
+    """The weights in a saved model below what `model` has; none if that takes images too."""
+    if len(model.network.input_shape) != 2:
+        return []
+    network = getattr(saved, "network", saved).weights
+    return network[: len(network) - len(model.network.weights)]
+
+
+def _same(weights: Sequence[keras.Variable], others: Sequence[keras.Variable]) -> bool:
+    return len(weights) == len(others) and all(
+        np.array_equal(weight.numpy(), other.numpy())
+        for weight, other in zip(weights, others, strict=True)
+    )
+
+
+def digest(model: keras.Model) -> str:
+    """Names the weights of a model: their order, types, shapes and values; 32 hex digits."""
+    digest = hashlib.blake2b(digest_size=16)
+    for weight in model.weights:
+        value = np.ascontiguousarray(weight.numpy())
+        digest.update(f"{value.dtype} {value.shape}".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
