@@ -61,16 +61,22 @@ def mnist_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     """A run of a second or two, most of it graph building: 8x8 images of three classes."""
+    import keras
+
     random = np.random.default_rng(0)
     arrays = {}
     for split, count in (("train", 60), ("test", 9)):
         arrays[f"{split}_images"] = random.integers(0, 256, (count, 8, 8), dtype=np.uint8)
         arrays[f"{split}_labels"] = np.arange(count) % 3
-    path = tmp_path_factory.mktemp("tiny") / "tiny.npz"
-    np.savez(path, **arrays)
+    folder = tmp_path_factory.mktemp("tiny")
+    np.savez(folder / "tiny.npz", **arrays)
+    layers = [keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(8, 3, activation="relu")]
+    layers += [keras.layers.Flatten(), keras.layers.Dense(16)]
+    keras.Sequential([keras.Input((8, 8, 1)), *layers]).save(folder / "network.keras")
     return Recipe(
-        dataset="npz", data_dir=str(path), sup_per_batch=2, unsup_batch_size=8,
-        augmentation="digits", max_steps=30, eval_interval=20, log_interval=7,
+        dataset="npz", data_dir=str(folder / "tiny.npz"), sup_per_batch=2, unsup_batch_size=8,
+        augmentation="digits", architecture=str(folder / "network.keras"), max_steps=30,
+        temperature=0.03, eval_interval=20, log_interval=7,
     )  # fmt: skip
 
 

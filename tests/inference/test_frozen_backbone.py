@@ -165,6 +165,7 @@ def test_run_leaves_the_backbone_as_it_was(finished, backbone):
         np.testing.assert_array_equal(weight, other)
 
 
+@pytest.mark.slow
 def test_run_on_an_application_in_half_precision(recipe, tmp_path):
     changed = dataclasses.replace(
         recipe,

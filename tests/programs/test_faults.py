@@ -53,7 +53,7 @@ def whole(tiny, tmp_path_factory):
 def test_a_killed_run_ends_as_if_it_had_not_been(tiny, whole, tmp_path, kills):
     """SIGKILL at random moments, a checkpoint at every step: many fall into a write."""
     wanted_tensors, wanted_records = state(whole)
-    assert len(wanted_tensors) > 40  # weights, both moments of each, metrics
+    assert len(wanted_tensors) > 30  # weights, both moments of each, metrics
     assert [record["step"] for record in wanted_records] == [0, 20, 30]
     moment = random.Random(kills)
     done, finished, steps = 0, 0, []
@@ -241,7 +241,7 @@ def test_full_disk_leaves_the_older_checkpoint(tiny, whole, tmp_path, monkeypatc
     save = checkpoints.save
 
     def save_while_there_is_room(logdir, step, *arguments, **state):
-        with largest_file(-1 if step < 20 else 1 << 20):
+        with largest_file(-1 if step < 20 else 1 << 12):
             return save(logdir, step, *arguments, **state)
 
     monkeypatch.setattr(checkpoints, "save", save_while_there_is_room)
@@ -254,8 +254,10 @@ def test_full_disk_leaves_the_older_checkpoint(tiny, whole, tmp_path, monkeypatc
 
 
 @pytest.mark.slow
-def test_file_system_that_fills_up_at_any_point(tiny, whole):
+def test_file_system_that_fills_up_at_any_point(tiny, tmp_path):
     """A small file system of its own, with less and less room; needs the right to mount it."""
+    large = dataclasses.replace(tiny, architecture="mnist_model")
+    loop.train(large, tmp_path)
     # Not in pytest's folder, which another pytest may remove.
     disk = Path(tempfile.mkdtemp())
     filler = disk / "filler"
@@ -264,15 +266,15 @@ def test_file_system_that_fills_up_at_any_point(tiny, whole):
         disk.rmdir()
         pytest.skip("no right to mount a file system")
     try:
-        wanted, filled = state(whole), []
+        wanted, filled = state(tmp_path), []
         for kilobytes in (*range(0, 18_000, 1500), 3700, 4100, 4200, 4300):
             filler.write_bytes(bytes(20_000_000 - 1024 * kilobytes))
             try:
-                loop.train(tiny, disk / "run")
+                loop.train(large, disk / "run")
             except (InputError, OSError) as error:
                 filled.append(str(error))
             filler.unlink()
-            loop.train(tiny, disk / "run")
+            loop.train(large, disk / "run")
             assert state(disk / "run") == wanted
             shutil.rmtree(disk / "run")
         assert len(filled) > 8

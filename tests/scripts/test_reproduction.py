@@ -311,6 +311,18 @@ def test_a_report_counts_every_seed_that_was_run_with_these_settings(tmp_path):
     assert running.runs_there(cell, 1, tmp_path) == [four[0], four[3]]
 
 
+def test_run_all_makes_those_that_need_another_after_it(tmp_path, monkeypatch):
+    cells_ = cells("1", "mnist_student")
+    every = [run for cell in reversed(cells_) for run in running.runs_of(cell, 2, tmp_path)]
+    monkeypatch.setattr(running, "_run", lambda run, threads: (run, ""))
+    made = [run for run, _ in running.run_all(every, 1, "threading")]
+    assert sorted(str(run.folder) for run in made) == sorted(str(run.folder) for run in every)
+    place = {str(run.folder): i for i, run in enumerate(made)}
+    students = [run for run in made if run.recipe.teacher]
+    assert len(students) == 4
+    assert all(place[run.recipe.teacher] < place[str(run.folder)] for run in students)
+
+
 def reproduce(out, *arguments, **options):
     command = [sys.executable, SCRIPT, f"--out={out}", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=1800, **options)
@@ -344,6 +356,7 @@ def test_script_makes_a_cell_and_not_twice(tmp_path):
     assert (tmp_path / "table1_mnist5k_smoke.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_students_come_after_their_teachers(mnist_dir, tmp_path):
     arguments = ["--table=1", "--recipe=mnist_student", "--rows=100", "--seeds=1", "--max_steps=2"]
     arguments += [f"--data_dir={mnist_dir}", "--unsup_batch_size=20", "--sup_per_batch=2"]
