@@ -5,6 +5,10 @@ imported here.
 """
 
 import dataclasses
+import functools
+import os
+import types
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +61,40 @@ def _check(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
         wanted = f"below {_INT32}"
     if wanted:
         raise InputError(f"`{name}` is {value}; it must be {wanted}")
+
+
+def _plain(name: str, value: Any, kinds: tuple[type, ...]) -> Any:
+    """A setting as a plain value, which JSON can have: NumPy's numbers and paths become so.
+
+    Raises:
+        InputError: it is of another type than the setting.
+    """
+    if hasattr(value, "item"):
+        value = value.item()
+    elif isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    elif type(value) is float and int in kinds and value.is_integer():
+        value = int(value)
+    if type(value) in kinds or (type(value) is int and float in kinds):
+        return value
+    wanted = " or ".join(_IN_WORDS[kind] for kind in kinds)
+    raise InputError(f"`{name}` is {value!r}; it must be {wanted}")
+
+
+_IN_WORDS = {
+    bool: "True or False",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    types.NoneType: "None",
+}
+
+
+@functools.cache
+def _kinds() -> dict[str, tuple[type, ...]]:
+    """The types that each setting may have."""
+    hints = typing.get_type_hints(Recipe)
+    return {name: typing.get_args(hint) or (hint,) for name, hint in hints.items()}
 
 
 @dataclass(frozen=True)
@@ -260,6 +298,12 @@ class Recipe:
     )
     # The record.
     eval_interval: int = _setting(100, "steps between evaluations on the test images", least=1)
+    eval_images: int = _setting(
+        0,
+        "evaluate the run on this many test images, drawn evenly of all classes, where all of them "
+        "cost too much time; 0 for all. semisup-eval takes all",
+        least=0,
+    )
     log_interval: int = _setting(50, "steps between entries in TensorBoard", least=1)
     select: str = _setting(
         "last",
@@ -269,8 +313,10 @@ class Recipe:
     )
 
     def __post_init__(self) -> None:
+        kinds = _kinds()
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
+            value = _plain(field.name, getattr(self, field.name), kinds[field.name])
+            object.__setattr__(self, field.name, value)  # of a frozen class
             if value is not None:
                 _check(field.name, value, field.metadata)
         envelopes = {

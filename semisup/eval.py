@@ -3,7 +3,8 @@
     semisup-eval --logdir=DIR             the newest checkpoint, once (after a run with
                                           --select=label_free: the selected weights)
     semisup-eval --logdir=DIR --watch     each newest checkpoint, until the run ends
-    semisup-eval --logdir=DIR --figures   the paper's figures too: figure2.png to figure4.png
+    semisup-eval --logdir=DIR --figures   the paper's figures too: figure2.png to figure4.png;
+                                          with --figure_format=pdf, or svg, for print
     semisup-eval --logdir=DIR --suggest=20    and 20 images whose labels would help most
 
 All else is read from the run's folder, and the last evaluation is also written to eval.json
@@ -20,7 +21,7 @@ from absl import flags
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
 from semisup.runs import files
-from semisup.runs.directory import RunDirectory
+from semisup.runs.directory import FIGURE_ENDINGS, RunDirectory
 
 if TYPE_CHECKING:
     from semisup.evaluation.metrics import Report
@@ -31,7 +32,10 @@ _WATCH = flags.DEFINE_bool(
     "watch", False, "go on with the newest checkpoint, again and again, until the run ends"
 )
 _FIGURES = flags.DEFINE_bool(
-    "figures", False, "also draw the paper's figures 2, 3 and 4 of this run, as PNG"
+    "figures", False, "also draw the paper's figures 2, 3 and 4 of this run"
+)
+_FIGURE_FORMAT = flags.DEFINE_enum(
+    "figure_format", "png", list(FIGURE_ENDINGS), "with --figures: the format of their files"
 )
 _TIMEOUT = flags.DEFINE_float(
     "timeout", 600.0, "with --watch: give up after this many seconds without a new checkpoint"
@@ -61,6 +65,7 @@ def main() -> None:
         recipe,
         data_dir=_DATA_DIR.value or recipe.data_dir,
         target_data_dir=_TARGET_DATA_DIR.value or recipe.target_data_dir,
+        eval_images=0,
     )
     load_tensorflow()  # which --help and bad flags do not need
     from semisup import experiment
@@ -89,9 +94,14 @@ def main() -> None:
         raise InputError(f"{run} holds no checkpoint that could be evaluated")
     with averaged_weights(model):
         if _FIGURES.value:
-            untrained = setup.untrained_model()
             for path in paper_figures.write_figures(
-                out.path, setup.data, model, evaluation, untrained=untrained, step=step
+                out.path,
+                setup.data,
+                model,
+                evaluation,
+                untrained=setup.untrained_model(),
+                step=step,
+                ending=_FIGURE_FORMAT.value,
             ):
                 print(f"wrote {path}")
         if _SUGGEST.value:

@@ -33,12 +33,14 @@ class Experiment:
         model: the model, compiled, with its first weights.
         backbone: where it stays frozen throughout, the network whose head the model trains on
             features; the images of `data` bring them. Else None.
+        test_images_left_out: how many that the data set has, but `data` has not.
     """
 
     recipe: Recipe
     data: LabeledData
     model: AssociativeModel
     backbone: backbones.Backbone | None = None
+    test_images_left_out: int = 0
 
     @property
     def labeled_in_batch(self) -> int:
@@ -119,12 +121,26 @@ def build(recipe: Recipe, dataset: Dataset | None = None) -> Experiment:
             exclude_labeled=recipe.exclude_labeled,
             remove_classes=recipe.remove_classes,
         )
+    all_test_images = len(dataset.test_labels)
+    dataset = _to_evaluate_on(dataset, recipe.eval_images)
     backbone = None
     if uses_features(recipe):
         backbone = _build_backbone(recipe, dataset)
         dataset = _with_features(dataset, backbone.features)
     model = build_model(recipe, dataset, backbone)
-    return Experiment(recipe, LabeledData(dataset, split), model, backbone)
+    left_out = all_test_images - len(dataset.test_labels)
+    return Experiment(recipe, LabeledData(dataset, split), model, backbone, left_out)
+
+
+def _to_evaluate_on(dataset: Dataset, count: int) -> Dataset:
+    """The data set with `count` of its test images, evenly drawn of each class; 0 for all."""
+    labels = dataset.test_labels
+    if count == 0 or count >= len(labels):
+        return dataset
+    by_class = np.argsort(labels, kind="stable")
+    chosen = np.sort(by_class[np.linspace(0, len(labels) - 1, count, dtype=int)])
+    images = dataset.test_images[chosen]
+    return dataclasses.replace(dataset, test_images=images, test_labels=labels[chosen])
 
 
 def uses_features(recipe: Recipe) -> bool:

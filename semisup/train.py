@@ -78,9 +78,10 @@ def main() -> None:
     chosen = ""
     if recipe.select == "label_free":
         chosen = f", chosen of {result['steps']} by the label-free score"
+    some = f" of {result['test_images']:,} test images" if recipe.eval_images else ""
     print(
-        f"test error {result['test_error']:.2f} % after {result['selected_step']} steps{chosen} "
-        f"({result['train_seconds']:.0f} s of training; median of the last evaluations "
+        f"test error {result['test_error']:.2f} %{some} after {result['selected_step']} steps"
+        f"{chosen} ({result['train_seconds']:.0f} s of training; median of the last evaluations "
         f"{result['test_error_median']:.2f} %, lowest {result['test_error_min']:.2f} %)"
     )
     if result.get("collapsed"):
@@ -113,7 +114,8 @@ def _train(recipe: Recipe, logdir: Path) -> dict[str, float] | None:
     from semisup.training import comparison
 
     errors = comparison.compare(recipe, logdir, _SEEDS.value, sys.argv, **options)
-    print(f"\nTest errors after {recipe.max_steps} steps:")
+    some = f" on at most {recipe.eval_images:,} test images" if recipe.eval_images else ""
+    print(f"\nTest errors{some} after {recipe.max_steps} steps:")
     print(comparison.table(errors, recipe.seed))
     return None
 

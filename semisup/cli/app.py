@@ -1,5 +1,6 @@
 """How the programs begin and end: flags, help, warnings, errors, the import of TensorFlow."""
 
+import io
 import logging as python_logging
 import os
 import platform
@@ -9,10 +10,12 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from absl import app, flags, logging
 
 from semisup.errors import InputError
+from semisup.runtime import keras_settings
 
 _HELP = frozenset(("--help", "-h", "--helpful", "--helpfull", "--helpshort"))
 
@@ -53,7 +56,43 @@ def run_main(main: Callable[..., int | None], description: str, takes_files: boo
         except KeyboardInterrupt:
             sys.exit(130)
 
+    _open_streams()
     app.run(guarded, flags_parser=parse)
+
+
+class _UntilClosed(io.FileIO):
+    """A stream that goes nowhere once nobody reads it: `| head -1` must not cost a run."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data) or 0
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            return len(data)
+
+
+def _open_streams() -> None:
+    """Give the program streams to write to, though they be closed (`2>&-`) or close later on."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name)
+        if stream is getattr(sys, f"__{name}__"):  # else a test or a notebook has its own there
+            setattr(
+                sys,
+                name,
+                io.TextIOWrapper(
+                    io.BufferedWriter(_UntilClosed(number, "w", closefd=False)),
+                    encoding=stream.encoding if stream else "utf-8",
+                    errors="backslashreplace",  # in a locale that knows few characters
+                    line_buffering=number == 2 or os.isatty(number),
+                ),
+            )
 
 
 class _Warnings(python_logging.Formatter):
@@ -86,12 +125,15 @@ def load_tensorflow() -> None:
         # TensorFlow uses oneDNN by itself only on processors with AVX-512 VNNI. Its own
         # convolutions, built for any processor, are far slower on the others: docs/performance.md.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    keras_settings.prepare_environment()
+    os.environ["MPLBACKEND"] = "agg"  # no program here opens a window, and it may name anything
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as notes:
         os.dup2(notes.fileno(), 2)
         try:
             import tensorflow as tf
 
+            keras_settings.use_defaults()
             # Else a GPU multiplies float32 matrices with 10 bits, those of the association too.
             tf.config.experimental.enable_tensor_float_32_execution(False)
             tf.config.list_physical_devices()  # looks for GPUs, which has its notes too

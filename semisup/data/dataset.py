@@ -7,8 +7,11 @@ import numpy as np
 
 from semisup.data.lazy_images import LazyImages, concatenate
 from semisup.errors import InputError
+from semisup.runtime.arguments import class_numbers
 
 Images = np.ndarray | LazyImages
+
+_WITHOUT_LABEL = "images without labels are `unlabeled_images`"
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Dataset:
     Attributes:
         name: as in `registry.DATASETS`.
         train_images: uint8 [N, H, W, C].
-        train_labels: int64 [N], in [0, number of classes).
+        train_labels: int64 [N], in [0, number of classes); whole numbers of any type become so.
         test_images: uint8 [T, H, W, C].
         test_labels: int64 [T].
         class_names: one for each class.
@@ -52,6 +55,8 @@ class Dataset:
 
     def __post_init__(self) -> None:
         for split in ("train", "test"):
+            labels = class_numbers(getattr(self, f"{split}_labels"), _WITHOUT_LABEL)
+            object.__setattr__(self, f"{split}_labels", labels)  # of a frozen class
             self._check_labels(split)
         for split in ("train", "test", "unlabeled"):
             images = getattr(self, f"{split}_images")

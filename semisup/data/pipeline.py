@@ -12,12 +12,15 @@ import tensorflow as tf
 from semisup.data.dataset import Images
 from semisup.data.lazy_images import LazyImages
 from semisup.errors import InputError
+from semisup.runtime.arguments import class_numbers, whole_number
 
 Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 Take = Callable[[tf.Tensor], tf.Tensor]  # from indices [n] to the images there, [n, ...]
 
 # The label of an image that has none, as in scikit-learn.
 UNLABELED = -1
+
+_WITHOUT_LABEL = "give the images without labels as `unlabeled_images`"
 
 # Tags that keep the random streams apart. A class has its number for a tag.
 _UNLABELED_STREAM = -1
@@ -46,7 +49,7 @@ def association_batches(
 
     Args:
         images: labelled images [N, ...], of any dtype, in memory or on disk.
-        labels: their classes, integers [N].
+        labels: their classes, whole numbers [N] from 0 on, of any type.
         unlabeled_images: [U, ...], of the same dtype and size; None for none at all.
         sup_per_batch: labelled images of each class in a batch.
         unsup_batch_size: unlabelled images in a batch.
@@ -67,7 +70,8 @@ def association_batches(
         `unsup_batch_size`.
 
     Raises:
-        InputError: the arrays do not fit each other, or there is nothing to draw from.
+        InputError: the arrays do not fit each other, labels are no classes, a number is out of
+            its range, or there is nothing to draw from.
 
     Example:
         >>> pixels = np.zeros((6, 28, 28, 1), "uint8")
@@ -78,13 +82,12 @@ def association_batches(
         >>> images.shape, labels.numpy().tolist()
         (TensorShape([7, 28, 28, 1]), [0, 0, 1, 1, -1, -1, -1])
     """
-    images, labels = _array_or_lazy(images), np.asarray(labels)
+    images, labels = _array_or_lazy(images), class_numbers(labels, _WITHOUT_LABEL)
     _check_labeled(images, labels)
-    if sup_per_batch < 1 or unsup_batch_size < 0:
-        raise InputError(
-            f"a batch can't hold {sup_per_batch} labelled images of each class (`sup_per_batch`) "
-            f"and {unsup_batch_size} unlabelled ones (`unsup_batch_size`)"
-        )
+    sup_per_batch = whole_number("sup_per_batch", sup_per_batch, least=1)
+    unsup_batch_size = whole_number("unsup_batch_size", unsup_batch_size, least=0)
+    seed, start_step = whole_number("seed", seed), whole_number("start_step", start_step, least=0)
+    part, parts = whole_number("part", part, least=0), whole_number("parts", parts, least=1)
     if unlabeled_images is None:
         unlabeled_images, unsup_batch_size = images[:1], 0
     unlabeled_images = _array_or_lazy(unlabeled_images)
@@ -119,7 +122,7 @@ def association_batches(
             ours = tf.concat([ours, others], axis=0)
         return ours, part_labels
 
-    steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
+    steps = tf.data.Dataset.counter(start_step)  # which knows that it has no end
     return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
@@ -130,11 +133,8 @@ def _check_labeled(images: Images, labels: np.ndarray) -> None:
             f"wanted images [N, ...] and labels [N], at least one, got {images.shape} and "
             f"{labels.shape}"
         )
-    if labels.dtype.kind not in "iu" or labels.min() < 0:
-        raise InputError(
-            f"labels must be integers from 0 on, but are {labels.dtype} from {labels.min()}; give "
-            "the images without labels as `unlabeled_images`"
-        )
+    if labels.min() < 0:
+        raise InputError(f"a label is {labels.min()}, but classes count from 0; {_WITHOUT_LABEL}")
 
 
 def _check_unlabeled(unlabeled: Images, labeled: Images) -> None:

@@ -175,8 +175,10 @@ def load_dataset(
     """
     from semisup.data.adaptation import as_rgb, resized
     from semisup.data.sources.tfds import load_tfds
+    from semisup.runtime.arguments import whole_number
 
     path = None if data_dir is None else Path(data_dir).expanduser()
+    new_size = whole_number("new_size", new_size, least=0)
     if name.startswith(TFDS_PREFIX):
         dataset = load_tfds(name.removeprefix(TFDS_PREFIX), path)
         return resized(dataset, new_size, resize_lazily) if new_size > 0 else dataset

@@ -1,5 +1,6 @@
 """How good a model is on labelled images: errors, confusion matrix, and what they come from."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,8 +9,10 @@ import numpy as np
 
 from semisup.data.dataset import Images
 from semisup.data.lazy_images import network_inputs
+from semisup.errors import InputError
 from semisup.evaluation import names
 from semisup.models.associative_model import AssociativeModel
+from semisup.runtime.arguments import class_numbers
 from semisup.runtime.progress import tracked
 
 _BATCH_SIZE = 500  # images, which bounds the memory
@@ -47,9 +50,16 @@ class Report:
 
     @property
     def error(self) -> float:
-        """Images classified wrongly, in percent."""
+        """Images classified wrongly, in percent; NaN without images."""
         images = int(self.confusion.sum())
+        if images == 0:
+            return math.nan
         return 100.0 * (images - int(np.trace(self.confusion))) / images
+
+    @property
+    def error_in_words(self) -> str:
+        """The error and what it is of: "2.50 % of 1,000 images"."""
+        return f"{self.error:.2f} % of {int(self.confusion.sum()):,} images"
 
     @property
     def error_per_class(self) -> np.ndarray:
@@ -64,26 +74,38 @@ class Report:
         """The mean of the classes' errors, in percent: 100 less the balanced accuracy.
 
         Every class counts the same, however many images it has; one without images is left out.
+        NaN without images of any.
         """
-        return float(np.nanmean(self.error_per_class))
+        errors = self.error_per_class
+        present = np.isfinite(errors)
+        return float(errors[present].mean()) if present.any() else math.nan
 
     @property
     def macro_f1(self) -> float:
         """The mean of the classes' F1 scores, in [0, 1].
 
         F1 is the harmonic mean of precision and recall, 0 for a class that is never predicted
-        rightly. A class without images that is never predicted is left out.
+        rightly. A class without images that is never predicted is left out. NaN without images.
         """
         total = self.confusion.sum(axis=0) + self.confusion.sum(axis=1)
         present = total > 0
+        if not present.any():
+            return math.nan
         return float(np.mean(2.0 * np.diag(self.confusion)[present] / total[present]))
 
     def table(self) -> str:
         """The errors as text to read, at most 100 columns wide.
 
         Of few classes the confusion matrix and the error of each class; of many a list, with
-        what each class is most often mistaken for.
+        what each class is most often mistaken for. Below, the metrics in which every class counts
+        the same.
         """
+        below = (
+            f"balanced accuracy {100.0 - self.balanced_error:.2f} %, macro F1 {self.macro_f1:.4f}"
+        )
+        return f"{self._classes()}\n{below}"
+
+    def _classes(self) -> str:
         longest = max(names.columns(name) for name in self.class_names)
         needed = max(len(str(self.confusion.max())), min(longest, _SHORTEST_NAME))
         widest = (_TABLE_WIDTH - _ERROR_WIDTH) // (len(self.class_names) + 1) - 1
@@ -152,6 +174,9 @@ def evaluate(
         labels: integers [N], in [0, classes).
         class_names: one for each class.
 
+    Raises:
+        InputError: as `count_mistakes`.
+
     Example:
         >>> found = evaluate(model, digits.test_images, digits.test_labels, digits.class_names)
         >>> found.report.error, found.report.balanced_error, found.report.macro_f1
@@ -163,9 +188,27 @@ def evaluate(
 
 
 def count_mistakes(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]) -> Report:
-    """The report on predictions that have been made: true and predicted classes, [N] each."""
+    """The report on predictions that have been made.
+
+    Args:
+        labels: true classes [N], at least one, in [0, classes).
+        predicted: predicted classes [N].
+        class_names: one for each class.
+
+    Raises:
+        InputError: there are no labels, or one is no class. They would be left out unseen.
+    """
     from sklearn.metrics import confusion_matrix
 
+    labels = class_numbers(labels, "leave out the images without labels")
+    classes = len(class_names)
+    if len(labels) == 0:
+        raise InputError("there are no labelled images to evaluate on")
+    if not 0 <= labels.min() <= labels.max() < classes:
+        raise InputError(
+            f"labels must be in [0, {classes}) to evaluate on, but go from {labels.min()} to "
+            f"{labels.max()}; leave out the images without labels"
+        )
     confusion = confusion_matrix(labels, predicted, labels=np.arange(len(class_names)))
     return Report(confusion.astype(np.int64), tuple(class_names))
 
@@ -177,7 +220,12 @@ def predict(model: AssociativeModel, images: Images) -> Predictions:
         model: the model.
         images: [N, H, W, C], at least one, as the model takes them; for a model of features,
             `lazy_images.FeaturedImages`.
+
+    Raises:
+        InputError: there are no images.
     """
+    if len(images) == 0:
+        raise InputError("there are no images to embed")
     takes_features = len(getattr(model.network, "input_shape", ())) == 2
     inputs = network_inputs if takes_features else np.asarray
     starts = tracked(range(0, len(images), _BATCH_SIZE), len(images), _BATCH_SIZE, "embedding")

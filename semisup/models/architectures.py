@@ -20,6 +20,7 @@ from keras import layers, ops
 from semisup.errors import InputError
 from semisup.models import backbones
 from semisup.models.backbones import ImageShape
+from semisup.runtime.arguments import whole_number
 
 
 def mnist_model(
@@ -44,7 +45,7 @@ def mnist_model(
     for block, filters in enumerate((32, 64, 128), start=1):
         x = _conv(x, f"conv{block}_1", filters, l2_weight)
         x = _conv(x, f"conv{block}_2", filters, l2_weight)
-        x = layers.MaxPooling2D(2, name=f"pool{block}")(x)
+        x = _pooling(2, name=f"pool{block}")(x)
     return keras.Model(images, _embedding(x, emb_size, l2_weight), name="mnist_model")
 
 
@@ -78,7 +79,7 @@ def svhn_model(
     for block, filters in enumerate((32, 64, 128), start=1):
         for i in (1, 2, 3):
             x = conv(x, f"conv{block}_{i}", filters)
-        x = layers.MaxPooling2D(2, name=f"pool{block}")(x)
+        x = _pooling(2, name=f"pool{block}")(x)
     return keras.Model(images, _embedding(x, emb_size, l2_weight, activation), name=name)
 
 
@@ -185,7 +186,11 @@ def l2(weight: float) -> keras.regularizers.L2:
 
     Keras leaves out the 1/2, so the paper's 1e-4 is 5e-5 in Keras's terms.
     """
-    return keras.regularizers.L2(weight / 2.0)
+    return keras.regularizers.L2(float(weight) / 2.0)
+
+
+# Whatever keras.json says: images are [batch, H, W, C].
+_pooling = partial(layers.MaxPooling2D, data_format="channels_last")
 
 
 def _conv(
@@ -204,6 +209,7 @@ def _conv(
         3,
         strides,
         padding="same",
+        data_format="channels_last",
         use_bias=not batch_norm,  # batch norm subtracts any bias again
         kernel_regularizer=l2(l2_weight),
         name=name,
@@ -220,8 +226,9 @@ def _embedding(
     x: keras.KerasTensor, emb_size: int, l2_weight: float, activation: str | None = "elu"
 ) -> keras.KerasTensor:
     """FC(emb_size)."""
-    dense = layers.Dense(emb_size, kernel_regularizer=l2(l2_weight), name="embedding")
-    x = dense(layers.Flatten()(x))
+    size = whole_number("emb_size", emb_size, least=1)
+    dense = layers.Dense(size, kernel_regularizer=l2(l2_weight), name="embedding")
+    x = dense(layers.Flatten(data_format="channels_last")(x))
     # float32 under any precision policy: it goes into the association as it is.
     return layers.Activation(activation or "linear", dtype="float32", name="embedding_float32")(x)
 
@@ -242,10 +249,10 @@ def _stl10_body(
     x = layers.Rescaling(1.0 / 128.0, offset=-1.0)(images)
     x = conv(x, "conv1_1", 32)
     x = conv(x, "conv1_2", 64, strides=2)
-    x = layers.MaxPooling2D(3, strides=2, name="pool1")(x)
+    x = _pooling(3, strides=2, name="pool1")(x)
     x = conv(x, "conv2_1", 64)
     x = conv(x, "conv2_2", 128)
-    x = layers.MaxPooling2D(2, name="pool2")(x)
+    x = _pooling(2, name="pool2")(x)
     x = conv(x, "conv3_1", 128)
     x = conv(x, "conv3_2", 256)
-    return layers.MaxPooling2D(2, name="pool3")(x)
+    return _pooling(2, name="pool3")(x)

@@ -6,18 +6,28 @@ model.fit(batches, steps_per_epoch=500)  # label -1 means: no label
 model.evaluate(test_images, test_labels)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
+import tensorflow as tf
+from absl import logging
 from keras import ops
 
 from semisup.errors import InputError
 from semisup.losses import association, pseudo_labels
-from semisup.models import architectures
-from semisup.models.labels import check_labels, has_both, labeled_and_unlabeled
+from semisup.models import architectures, fit_arguments
+from semisup.models.labels import (
+    check_labels,
+    checked,
+    has_both,
+    labeled_and_unlabeled,
+    outside_classes,
+)
 from semisup.optimizers import schedules
 from semisup.runtime import distribution
+from semisup.runtime.arguments import whole_number
 
 Tensor = Any
 
@@ -65,7 +75,10 @@ class AssociativeModel(keras.Model):
     made: give `tf.data` a `drop_remainder`.
 
     `evaluate` takes no walk. Give it labelled images: it ignores rows with -1, but
-    Keras counts them in the mean of "loss".
+    Keras counts them in the mean of "loss". Of no labelled image at all every result is NaN.
+
+    Labels may be of any type that holds whole numbers. A label that is no class and not -1 stops
+    `fit` and `evaluate` with an InputError.
 
     Args:
         network: a Keras model from images to embeddings [batch, D].
@@ -139,6 +152,8 @@ class AssociativeModel(keras.Model):
         distribution.check_scope(association_scope)
         if not 0 <= label_smoothing < 1:
             raise InputError(f"`label_smoothing` is {label_smoothing}; it must be in [0, 1)")
+        num_classes = whole_number("num_classes", num_classes, least=1)
+        virtual_embeddings = whole_number("virtual_embeddings", virtual_embeddings, least=0)
         super().__init__(name=name, **kwargs)
         self.network = network
         self.num_classes = num_classes
@@ -152,7 +167,7 @@ class AssociativeModel(keras.Model):
         self.uses_pseudo_labels = getattr(pseudo_label_schedule, "final_weight", None) != 0
         self.similarity = similarity
         self.temperature = float(temperature)
-        self.label_smoothing = label_smoothing
+        self.label_smoothing = float(label_smoothing)
         self.virtual_embeddings = virtual_embeddings
         self.separate_batches = separate_batches
         self.association_scope = association_scope
@@ -165,12 +180,7 @@ class AssociativeModel(keras.Model):
             dtype="float32",
             name="classifier",
         )
-        self.means = {
-            name: keras.metrics.Mean(name=name)
-            for name in ("classification_loss", "l2_loss", *_WALK_METRICS, "error")
-        }
-        if self.uses_pseudo_labels:
-            self.means["pseudo_label_loss"] = keras.metrics.Mean(name="pseudo_label_loss")
+        self.means = _means(self.uses_pseudo_labels)
         if network.built and getattr(network, "input_shape", None):
             self.build(network.input_shape)  # a subclassed model has none: the first batch builds
 
@@ -209,15 +219,61 @@ class AssociativeModel(keras.Model):
             "logits": self.classifier(embedding * self.temperature**-0.5),
         }
 
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras has it.
+
+        Raises:
+            InputError: the labels are no classes, there are none to train or to validate on, or
+                batches have no end and there is no number of steps.
+        """
+        call = fit_arguments.fit_arguments(super().fit, self.num_classes, *args, **kwargs)
+        with self._bad_labels_named():
+            return super().fit(*call.args, **call.kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras has it; of no labelled image every result is NaN, with a warning.
+
+        Raises:
+            InputError: as `fit`.
+        """
+        method = super().evaluate
+        call = fit_arguments.evaluate_arguments(method, self.num_classes, *args, **kwargs)
+        with self._bad_labels_named():
+            results = super().evaluate(*call.args, **call.kwargs)
+        if float(self.means["error"].count) > 0:
+            return results
+        logging.warning("there was no labelled image to evaluate on, so all results are NaN")
+        return keras.tree.map_structure(lambda _: float("nan"), results)
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras has it.
+
+        Raises:
+            InputError: batches have no end and there is no number of steps.
+        """
+        call = fit_arguments.predict_arguments(super().predict, *args, **kwargs)
+        return super().predict(*call.args, **call.kwargs)
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras has it; a label that is no class raises an InputError."""
+        with self._bad_labels_named():
+            return super().train_on_batch(*args, **kwargs)
+
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras has it, likewise."""
+        with self._bad_labels_named():
+            return super().test_on_batch(*args, **kwargs)
+
     def train_step(self, data: Any) -> dict[str, Tensor]:
+        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        labels = checked(labels, self.num_classes)
         if self.separate_batches:
-            images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-            check_labels(labels)
-            data = ((images, labels), labels, sample_weight)
-        return super().train_step(data)
+            images = (images, labels)
+        return super().train_step((images, labels, sample_weight))
 
     def test_step(self, data: Any) -> dict[str, Tensor]:
-        results = super().test_step(data)
+        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        results = super().test_step((images, checked(labels, self.num_classes), sample_weight))
         return {name: value for name, value in results.items() if name not in _OF_TRAINING}
 
     def compute_loss(
@@ -254,7 +310,8 @@ class AssociativeModel(keras.Model):
             A, logits = _rows_of(y_pred, labeled)
         classification = association.classification_loss(logits, labels, self.label_smoothing)
         with keras.name_scope("l2_loss"):
-            l2_loss = sum(self.losses, start=ops.zeros([], "float32"))
+            l2_losses = (ops.cast(loss, "float32") for loss in self.losses)
+            l2_loss = sum(l2_losses, start=ops.zeros([], "float32"))
         with keras.name_scope("metrics"):
             count = ops.cast(ops.shape(labeled)[0], "float32")
             self.means["classification_loss"].update_state(classification, count)
@@ -324,6 +381,16 @@ class AssociativeModel(keras.Model):
         objects = keras.saving.deserialize_keras_object(serialized, custom_objects=custom_objects)
         return cls(**{**config, **objects})
 
+    @contextmanager
+    def _bad_labels_named(self) -> Iterator[None]:
+        """Inside, the error of a graph that stopped at a label is one line."""
+        try:
+            yield
+        except tf.errors.InvalidArgumentError as error:
+            if named := outside_classes(error, self.num_classes):
+                raise named from None
+            raise
+
     def _check_arguments(self, y: Tensor, sample_weight: Tensor) -> None:
         """Raises InputError if Keras was given what this model has no use for."""
         if sample_weight is not None:
@@ -392,6 +459,23 @@ class AssociativeModel(keras.Model):
         # Batch norm over no images would be NaN for good.
         both = has_both(labeled, unlabeled) > 0
         return ops.cond(both, apart, lambda: self.network(images, training=training))
+
+
+def _means(with_pseudo_labels: bool) -> dict[str, keras.metrics.Mean]:
+    """The model's metrics by name, in the order in which they are reported."""
+    names = ["classification_loss", "l2_loss", *_WALK_METRICS, "error"]
+    if with_pseudo_labels:
+        names.append("pseudo_label_loss")
+    kinds = {"error": _MeanOfSome}
+    # float32 whatever Keras's floatx is: float16 can't count beyond 2,048.
+    return {name: kinds.get(name, keras.metrics.Mean)(name, dtype="float32") for name in names}
+
+
+class _MeanOfSome(keras.metrics.Mean):
+    """A mean that is NaN, not 0, of nothing."""
+
+    def result(self) -> Tensor:
+        return ops.divide(self.total, self.count)
 
 
 def _rows_of(outputs: dict[str, Tensor], rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,8 @@ import keras
 from keras import layers
 
 from semisup.errors import InputError
+from semisup.runtime import keras_settings
+from semisup.runtime.arguments import whole_number
 
 ImageShape = tuple[int, int, int]
 
@@ -78,7 +80,8 @@ def build(
     """
     images = keras.Input(image_shape)
     if name.startswith(PREFIX):
-        features = _application(name.removeprefix(PREFIX), images, weights)
+        with keras_settings.channels_last():
+            features = _application(name.removeprefix(PREFIX), images, weights)
         emb_size = emb_size or EMB_SIZE
     else:
         if weights != NO_WEIGHTS:
@@ -89,6 +92,7 @@ def build(
     if emb_size is None:
         embedding = layers.Identity(name="embedding")(kept)
     else:
+        emb_size = whole_number("emb_size", emb_size, least=1)
         embedding = layers.Dense(emb_size, kernel_regularizer=regularizer, name="embedding")(kept)
     head = keras.Model(given, embedding, name="head")
     network = keras.Model(

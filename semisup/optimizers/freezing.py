@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -64,6 +65,8 @@ class LateAdam(keras.optimizers.Adam):
     def __init__(
         self, learning_rate: Any, late: Sequence[int] = (), late_by: int = 0, **options: Any
     ):
+        if isinstance(learning_rate, np.number):  # Keras takes Python's numbers only
+            learning_rate = float(learning_rate)
         super().__init__(learning_rate, **options)
         self.late, self.late_by = tuple(late), late_by
 

@@ -36,6 +36,8 @@ from semisup.runs import files
 EXPORT_ENDINGS = {"keras": ".keras", "saved_model": "", "tflite": ".tflite", "onnx": ".onnx"}
 CLASSES_ENDING = ".classes.txt"
 
+FIGURE_ENDINGS = ("png", "pdf", "svg")
+
 EVENTS_ENDING = ".semisup"  # ends the names of the event files
 
 # What a result consists of.
@@ -80,7 +82,6 @@ class RunDirectory:
         self.checkpoints = self.path / "checkpoints"
         self.projector = self.path / "projector"
         self.projector_config = self.path / "projector_config.pbtxt"
-        self.figures = tuple(self.path / f"figure{number}.png" for number in (2, 3, 4))
         self.suggestions = (self.path / "suggestions.csv", self.path / "suggestions.png")
 
     def __str__(self) -> str:
@@ -91,6 +92,10 @@ class RunDirectory:
 
     def __hash__(self) -> int:
         return hash(self.path)
+
+    def figures(self, ending: str) -> tuple[Path, ...]:
+        """Return the paths of the paper's figures 2 to 4, as files of one of `FIGURE_ENDINGS`."""
+        return tuple(self.path / f"figure{number}.{ending}" for number in (2, 3, 4))
 
     def export(self, kind: str) -> Path:
         """Return the path of an export in one of the formats of `EXPORT_ENDINGS`."""
@@ -162,6 +167,8 @@ class RunDirectory:
             if before.get(name) != now.get(name)
         ]
         if differences:
+            if len(differences) == 1 and before.get("max_steps") != now["max_steps"]:
+                self._refuse_other_length(before["max_steps"], now["max_steps"])
             raise InputError(
                 f"{self} holds another run ({'; '.join(differences)}); "
                 "choose another `logdir`, or `overwrite` starts anew in this one"
@@ -183,6 +190,24 @@ class RunDirectory:
                 f"{architecture} has other weights than when {self} was trained on its features; "
                 "put the file back as it was"
             )
+
+    def _refuse_other_length(self, before: Any, now: Any) -> None:
+        """Raise the InputError for the same run with another number of steps, which has a remedy.
+
+        It can't just go on: the learning rate and the weights of losses are laid out for the steps.
+        """
+        if self.read_result() is None:
+            raise InputError(
+                f"{self} holds this run with `max_steps={before}`, for which its learning rate is "
+                f"laid out: give `max_steps={before}` to go on, or choose another `logdir`, or "
+                "`overwrite` starts anew in this one"
+            )
+        raise InputError(
+            f"{self} holds this run, finished after {before} steps, for which its learning rate "
+            f"was laid out; to train on for {now} steps from its weights, begin another run: "
+            f"`init_from={shlex.quote(str(self))}` and another `logdir` (`overwrite` starts anew "
+            "in this one)"
+        )
 
     def wait_for_start(self, timeout: float) -> None:
         """Wait until a run has begun in the folder.
@@ -240,7 +265,9 @@ class RunDirectory:
         # The result goes first, for without it no half-removed run can pass for a finished
         # one; the recipe goes last, for it says that this is a run's folder.
         yield from _present(self.result, self.eval, self.labeled, self.model, self.metrics)
-        yield from _present(self.pseudo_labels, *self.figures, *self.suggestions)
+        yield from _present(self.pseudo_labels, *self.suggestions)
+        for ending in FIGURE_ENDINGS:
+            yield from _present(*self.figures(ending))
         yield from _present(self.projector_config)
         for kind, ending in EXPORT_ENDINGS.items():
             path = self.export(kind)

@@ -4,6 +4,8 @@
 as "semisup>Muon". A class gets there when its module is imported, which takes the seconds that
 TensorFlow takes. So the registry first holds a stand-in under each name, which imports the class
 when a model is loaded; the import puts the class in its stand-in's place.
+
+The same hook refuses a Keras with another backend, before anything of ours fails with it.
 """
 
 import importlib
@@ -13,6 +15,8 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
+
+from semisup.runtime import keras_settings
 
 # Each class decorated with register_keras_serializable(package="semisup"), and its module.
 CLASSES = {
@@ -25,9 +29,14 @@ CLASSES = {
 
 
 def register() -> None:
-    """Register stand-ins for `CLASSES`: now if Keras is imported, else as soon as it is."""
+    """Register stand-ins for `CLASSES`: now if Keras is imported, else as soon as it is.
+
+    Raises:
+        InputError: Keras is imported, with another backend than TensorFlow.
+    """
     keras = sys.modules.get("keras")
     if keras is not None:
+        keras_settings.check_backend(keras)
         _add_stand_ins(keras)
     else:
         sys.meta_path.insert(0, _KerasFinder())
@@ -62,7 +71,12 @@ class _KerasFinder(MetaPathFinder):
             run = spec.loader.exec_module
 
             def run_and_register(keras: ModuleType) -> None:
-                run(keras)
+                try:
+                    run(keras)
+                except Exception:  # its backend may be missing
+                    keras_settings.check_backend(None)
+                    raise
+                keras_settings.check_backend(keras)
                 _add_stand_ins(keras)
                 if self in sys.meta_path:
                     sys.meta_path.remove(self)

@@ -1,6 +1,7 @@
 """A run's evaluations: made on one device, recorded, and one of them taken as the result."""
 
 import statistics
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -25,6 +26,8 @@ MEDIAN_OVER = 5
 # Labelled images whose embeddings are kept, and of these the ones that are kept as pixels.
 _EMBEDDINGS_KEPT, _IMAGES_KEPT = 10_000, 64
 
+_DRAWING_SECONDS = 3.0  # of the pictures at the end, about
+
 
 class Evaluator:
     """Evaluates a model in training. In a run of several workers only the chief has one.
@@ -48,6 +51,7 @@ class Evaluator:
         self._setup, self._learning, self._run = setup, model, run
         self.evaluations = run.truncate_evaluations(step)
         self._newest: tuple[int, Evaluation] | None = None
+        self._seconds_per_image = 0.0
         self._sample = paper_figures.choose_walk_sample(setup.data)
         self._histograms = paper_figures.choose_walk_sample(setup.data, per_class=10, unlabeled=100)
         self._probe = label_free.choose_probe(setup.data)
@@ -84,6 +88,15 @@ class Evaluator:
             with self._evaluated():
                 self._run.save_model(self._setup.whole_model())
 
+    def end_seconds(self) -> float:
+        """About how long `finish` will take, going by the newest evaluation."""
+        data, recipe = self._setup.data, self._setup.recipe
+        images = min(len(data.split.labeled), _EMBEDDINGS_KEPT)
+        images += min(len(data.split.unlabeled), tensorboard.NEIGHBORS_AMONG)
+        if recipe.select == "label_free":  # it evaluates the selected weights again
+            images += len(data.dataset.test_labels)
+        return images * self._seconds_per_image + _DRAWING_SECONDS
+
     def finish(self, step: int, train_seconds: float, collapsed: bool) -> None:
         """Write all that a finished run's folder holds; see `semisup.training.loop.train`.
 
@@ -95,6 +108,8 @@ class Evaluator:
             collapsed: whether the walk was collapsed at the end.
         """
         setup, run = self._setup, self._run
+        kept = min(len(setup.data.split.labeled), _EMBEDDINGS_KEPT)
+        print(f"Writing the model and the embeddings of {kept:,} labelled images", flush=True)
         if setup.recipe.select == "last":
             take_averages(self._learning)
             distribution.take_over(self._learning, setup.model)
@@ -105,6 +120,7 @@ class Evaluator:
         labeled.record.save(run.labeled)
         selected = _selected(self.evaluations, setup.recipe)
         evaluation = self._evaluate_on_test_images(int(selected["step"]))
+        print("Drawing pictures and the projector page for TensorBoard", flush=True)
         _draw(tensorboard.write_end, step, setup.data, setup.model, evaluation)
         _draw(projector.write, *(run, setup.data, evaluation, labeled.indices, labeled.predictions))
         errors = [record["test_error"] for record in self.evaluations if record["step"] > 0]
@@ -116,6 +132,7 @@ class Evaluator:
             "train_seconds": train_seconds,
             "steps": step,
             "collapsed": collapsed,
+            "test_images": len(setup.data.dataset.test_labels),
         }
         files.write_json(run.result, result)  # the last: with it, the run has ended
 
@@ -124,7 +141,9 @@ class Evaluator:
         if self._newest is None or self._newest[0] != step:
             dataset = self._setup.data.dataset
             images, labels = dataset.test_images, dataset.test_labels
+            began = time.monotonic()
             evaluation = evaluate(self._setup.model, images, labels, dataset.class_names)
+            self._seconds_per_image = (time.monotonic() - began) / len(labels)
             self._newest = step, evaluation
         return self._newest[1]
 

@@ -293,6 +293,7 @@ class Trainer:
     def _evaluate(self, step: int, logs: Mapping[str, float]) -> None:
         if self.evaluator:
             error = self.evaluator.evaluate(step, float(self.clock.seconds), logs)
+            self.progress.end_seconds = self.evaluator.end_seconds()
             self.progress.update(step, {"test_error": error})
             self.progress.write_line(step)
 
@@ -334,8 +335,11 @@ class Trainer:
         watch = f"tensorboard --logdir={shlex.quote(str(self.run))}"
         print(f"Training on {device} in {self.recipe.precision}, in {self.run}; to watch: {watch}")
         split, test_labels = self.setup.data.split, self.setup.data.dataset.test_labels
-        counts = (len(split.labeled), len(split.unlabeled), len(test_labels))
-        print("{:,} labelled, {:,} unlabelled, {:,} test images".format(*counts))
+        test = f"{len(test_labels):,}"
+        if self.setup.test_images_left_out:
+            test += f" of {len(test_labels) + self.setup.test_images_left_out:,}"
+        counts = (len(split.labeled), len(split.unlabeled), test)
+        print("{:,} labelled, {:,} unlabelled, {} test images".format(*counts))
         if self.setup.data.pseudo_labels:
             for line in self_training.describe(self.recipe, self.setup.data):
                 print(line)

@@ -22,6 +22,7 @@ class Progress:
     def __init__(self, first_step: int, last_step: int):
         self.first_step, self.last_step = first_step, last_step
         self.values: dict[str, float] = {}
+        self.end_seconds = 0.0  # of what follows the last step
         self.started = self.written = time.monotonic()
         self.bar = None
         if sys.stdout.isatty():
@@ -51,6 +52,7 @@ class Progress:
         if step > self.first_step:
             elapsed = time.monotonic() - self.started
             left = elapsed / (step - self.first_step) * (self.last_step - step)
+            left += self.end_seconds
             words.append(f"{left / 60:.1f} min left")
         print("  ".join(words), flush=True)
         self.written = time.monotonic()

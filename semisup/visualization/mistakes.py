@@ -38,7 +38,7 @@ def mistakes_figure(data: LabeledData, evaluation: Evaluation) -> Figure:
     dataset, report = data.dataset, evaluation.report
     predicted = evaluation.logits.argmax(axis=1)
     figure = Figure(figsize=(15.0, 8.4), layout="constrained")
-    figure.suptitle(f"{short_name(dataset.name)}: test error {report.error:.2f} %", **plain())
+    figure.suptitle(f"{short_name(dataset.name)}: test error {report.error_in_words}", **plain())
     grid = figure.add_gridspec(1, 2, width_ratios=(1, 1.32))
     left = grid[0].subgridspec(2, 1, height_ratios=(1.5, 1))
 

@@ -15,7 +15,6 @@ from semisup.visualization.text import plain, short_name, short_names
 _NEIGHBORS = 5
 _CLASSES = 10  # at most, a row each
 _UNKNOWN = 4  # rows of unlabelled images, where the data set brings some of its own
-_SEARCHED = 10_000  # unlabelled images at most, which bounds the time
 
 
 class _Row(NamedTuple):
@@ -28,7 +27,9 @@ class _Row(NamedTuple):
     similarity: np.ndarray
 
 
-def neighbors_figure(model: AssociativeModel, data: LabeledData, evaluation: Evaluation) -> Figure:
+def neighbors_figure(
+    model: AssociativeModel, data: LabeledData, evaluation: Evaluation, among: int = 10_000
+) -> Figure:
     """The paper's figure 4: test images and their 5 nearest unlabelled images, by cosine.
 
     One test image of each class, of at most ten classes. Where the true classes of the
@@ -37,13 +38,14 @@ def neighbors_figure(model: AssociativeModel, data: LabeledData, evaluation: Eva
     below the others: they may be of classes that nobody labelled.
 
     Args:
-        model: the model, which embeds at most 10,000 of the unlabelled images.
+        model: the model.
         data: where the images are from.
         evaluation: of the model on the test images.
+        among: at most so many of the unlabelled images are embedded and searched.
     """
     dataset, split = data.dataset, data.split
     random = np.random.default_rng(0)
-    count = min(_SEARCHED, len(split.unlabeled))
+    count = min(among, len(split.unlabeled))
     pool = np.sort(random.choice(split.unlabeled, count, replace=False))
     embeddings = predict(model, dataset.unlabeled_pool[pool]).embeddings
     classes = np.unique(dataset.test_labels)

@@ -30,6 +30,7 @@ def write_figures(
     *,
     untrained: AssociativeModel,
     step: int,
+    ending: str = "png",
 ) -> list[Path]:
     """Draw the figures of a trained model and write them, each whole or not at all.
 
@@ -40,12 +41,13 @@ def write_figures(
         evaluation: of the model on the test images.
         untrained: a model with the first weights, which figure 2 shows beside it.
         step: the training step.
+        ending: "png", "pdf" or "svg".
 
     Returns:
-        The files figure2.png, figure3.png and figure4.png.
+        The files: figure2, figure3 and figure4, with the ending.
     """
     name = short_name(data.dataset.name)
-    trained = f"after {step:,} steps: test error {evaluation.report.error:.2f} %"
+    trained = f"after {step:,} steps: test error {evaluation.report.error_in_words}"
     walked = {"at the start": untrained, trained: model}
     title = f"{name}: walks from labelled images (A) to unlabelled ones (B) and back"
     figures = (
@@ -53,7 +55,7 @@ def write_figures(
         mistakes_figure(data, evaluation),
         neighbors_figure(model, data, evaluation),
     )
-    paths = RunDirectory(folder).figures
+    paths = RunDirectory(folder).figures(ending)
     for figure, path in zip(figures, paths, strict=True):
         save(figure, path)
     return list(paths)

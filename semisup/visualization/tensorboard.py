@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
-from tensorboard.plugins.hparams import api as hparams
+from tensorboard.plugins.hparams import summary_v2 as hparams  # its api asks for tf.keras
 
 from semisup.config import Recipe
 from semisup.data.labeled_data import LabeledData
@@ -21,6 +21,8 @@ from semisup.visualization.paper_figures import (
     neighbors_figure,
 )
 from semisup.visualization.plots import confusion_figure, to_pixels
+
+NEIGHBORS_AMONG = 2000  # unlabelled images, which are embedded for figure 4
 
 _COMPARED = (
     "dataset",
@@ -87,10 +89,12 @@ def write_evaluation(
     """
     report = evaluation.report
     tf.summary.scalar("test/error", report.error, step)
+    tf.summary.scalar("test/balanced_error", report.balanced_error, step)
+    tf.summary.scalar("test/macro_f1", report.macro_f1, step)
     for name, error in zip(report.class_names, report.error_per_class, strict=True):
         if np.isfinite(error):
             tf.summary.scalar(f"test_error_per_class/{printable(name)}", error, step)
-    confusion = confusion_figure(report, f"step {step}: test error {report.error:.2f} %")
+    confusion = confusion_figure(report, f"step {step}: test error {report.error_in_words}")
     tf.summary.image("confusion_matrix", to_pixels(confusion), step)
     walks = association_figure({f"associations at step {step}": model}, sample)
     tf.summary.image("associations", to_pixels(walks), step)
@@ -114,5 +118,5 @@ def write_end(
         evaluation: of the model on the test images.
     """
     tf.summary.image("mistakes", to_pixels(mistakes_figure(data, evaluation)), step)
-    neighbors = neighbors_figure(model, data, evaluation)
+    neighbors = neighbors_figure(model, data, evaluation, among=NEIGHBORS_AMONG)
     tf.summary.image("neighbours", to_pixels(neighbors), step)

@@ -191,10 +191,10 @@ def test_batches_without_unlabelled_images():
         ((IMAGES, LABELS, POOL.astype(np.uint8)), {}, "uint8 do not fit the labelled ones"),
         ((IMAGES, LABELS, POOL[:, [0, 0]]), {}, r"unlabelled images \(13, 2\)"),
         ((IMAGES, LABELS, POOL[:0]), {}, r"unlabelled images \(0, 1\)"),
-        ((IMAGES, LABELS, POOL), {"sup_per_batch": 0}, "can't hold 0 labelled images"),
-        ((IMAGES, LABELS, POOL), {"unsup_batch_size": -1}, "-1 unlabelled ones"),
-        ((IMAGES, LABELS - 1, POOL), {}, "integers from 0 on, but are int64 from -1"),
-        ((IMAGES, LABELS / 2, POOL), {}, "integers from 0 on, but are float64"),
+        ((IMAGES, LABELS, POOL), {"sup_per_batch": 0}, "`sup_per_batch` is 0"),
+        ((IMAGES, LABELS, POOL), {"unsup_batch_size": -1}, "`unsup_batch_size` is -1"),
+        ((IMAGES, LABELS - 1, POOL), {}, "a label is -1, but classes count from 0"),
+        ((IMAGES, LABELS / 2, POOL), {}, "number 3 is 2.5; give the images"),
     ],
 )
 def test_association_batches_refuses_arrays_that_do_not_fit(arrays, options, message):
