@@ -43,7 +43,7 @@ _TIMEOUT = flags.DEFINE_float(
 _SUGGEST = flags.DEFINE_integer(
     "suggest",
     0,
-    "write this many unlabelled images whose labels would help most to active_learning.csv and "
+    "write this many unlabelled images whose labels would help most to suggestions.csv and "
     "suggestions.png",
     lower_bound=0,
 )
@@ -108,6 +108,8 @@ def main() -> None:
             chosen = active_learning.write(out, setup.data, model, _SUGGEST.value)
             table, picture = out.suggestions
             print(f"{len(chosen)} images to label next: {table}, {picture}")
+            if len(chosen) < _SUGGEST.value:
+                print(f"no more: {active_learning.why_fewer(setup.data, len(chosen))}")
 
 
 def _weights_to_evaluate(run: RunDirectory, setup: "Experiment") -> Iterator[int]:

@@ -24,7 +24,7 @@ from typing import TextIO
 
 from absl import flags
 
-from semisup.cli.app import load_tensorflow, run_main
+from semisup.cli.app import load_tensorflow, run_main, with_flags
 from semisup.errors import InputError
 from semisup.runs.directory import RunDirectory
 from semisup.runs.files import whole
@@ -54,11 +54,12 @@ def main(*words: str) -> int:
     count = None if any(file.suffix == inputs.NPZ for file in files) else len(files)
     bar = tqdm(total=count, unit=" images", disable=None)
     skipped: list[InputError] = []
+    classified = 0
 
     def skip(error: InputError) -> None:
         skipped.append(error)
         bar.update()
-        tqdm.write(f"skipped: {error}", file=sys.stderr)
+        tqdm.write(f"skipped: {with_flags(str(error))}", file=sys.stderr)
 
     with bar, _csv_file(_OUT.value) as file:
         writer = csv.writer(file)
@@ -68,8 +69,11 @@ def main(*words: str) -> int:
                 numbers = (f"{x:.4f}" if isinstance(x, float) else x for x in row)
                 writer.writerow(numbers)
             bar.update(len(names))
+            classified += len(names)
         if len(skipped) == len(files):
             raise InputError(f"none of the {len(files)} files could be read")
+    if _OUT.value:
+        print(f"wrote {_OUT.value}: {classified:,} image{'s' * (classified != 1)} classified")
     if skipped:
         print(f"{len(skipped)} of the files could not be read", file=sys.stderr)
     return 2 if skipped else 0

@@ -1,5 +1,6 @@
 """How the programs begin and end: flags, help, warnings, errors, the import of TensorFlow."""
 
+import dataclasses
 import io
 import logging as python_logging
 import os
@@ -14,8 +15,13 @@ from typing import Any
 
 from absl import app, flags, logging
 
+from semisup.config import Recipe
 from semisup.errors import InputError
 from semisup.runtime import keras_settings
+
+_SETTINGS = frozenset(field.name for field in dataclasses.fields(Recipe))
+
+_ADVICE = re.compile(r" \([^()`]*`(\w+)(?:=[^`]*)?`[^()]*\)")
 
 _HELP = frozenset(("--help", "-h", "--helpful", "--helpfull", "--helpshort"))
 
@@ -105,12 +111,20 @@ class _Warnings(python_logging.Formatter):
 def with_flags(message: str) -> str:
     """Name the arguments in a message of the library as this program's flags.
 
-    `` `new_size=N` `` becomes --new_size=N, if there is such a flag.
+    `` `new_size=N` `` becomes --new_size=N, if there is such a flag. Advice in parentheses that
+    names a setting of training is left out where training is not what the program does; elsewhere
+    such a setting is said to be semisup-train's.
     """
 
+    def of_training_only(name: str) -> bool:
+        return name not in flags.FLAGS and name in _SETTINGS
+
     def as_flag(match: re.Match[str]) -> str:
+        if of_training_only(match[1]):
+            return f"semisup-train's --{match[1]}{match[2]}"
         return f"--{match[1]}{match[2]}" if match[1] in flags.FLAGS else match[0]
 
+    message = _ADVICE.sub(lambda m: "" if of_training_only(m[1]) else m[0], message)
     return re.sub(r"`(\w+)((?:=[^`]*)?)`", as_flag, message)
 
 

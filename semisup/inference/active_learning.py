@@ -108,6 +108,14 @@ def choose(score: np.ndarray, B: np.ndarray, count: int) -> np.ndarray:
     return np.array(sorted(chosen, key=lambda i: (-score[i], i)))
 
 
+def why_fewer(data: LabeledData, chosen: int) -> str:
+    """Why `write` has chosen fewer images than it was asked for."""
+    candidates = len(data.dataset.without_labeled(data.split.unlabeled, data.split.labeled))
+    if chosen == candidates:
+        return f"the run has only {candidates:,} unlabelled images"
+    return f"the model embeds all {candidates:,} unlabelled images like one of these"
+
+
 def write(
     folder: RunDirectory, data: LabeledData, model: AssociativeModel, count: int
 ) -> np.ndarray:
@@ -120,7 +128,7 @@ def write(
         folder: where to.
         data: the images, and which of them are labelled and unlabelled.
         model: the trained model.
-        count: how many to suggest, at most.
+        count: how many to suggest; fewer where `why_fewer` says so.
 
     Returns:
         Their places in the data set's unlabelled pool, the most useful first.

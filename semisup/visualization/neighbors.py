@@ -57,7 +57,9 @@ def neighbors_figure(
         _Row(np.asarray(dataset.test_images[i]), names[c], int(c), pool[indices], similarity)
         for i, c, indices, similarity in zip(tests, classes, *found, strict=True)
     ]
-    queries = "test images"
+    present = len(np.unique(dataset.test_labels))
+    some = f" of {len(classes)} of the {present} classes" if len(classes) < present else ""
+    queries = f"test images{some}"
     if dataset.unlabeled_images is not None:
         queries += " and some unlabelled ones"
         unknown = random.choice(count, min(_UNKNOWN, count), replace=False)

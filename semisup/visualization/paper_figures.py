@@ -10,7 +10,12 @@ from semisup.visualization.mistakes import mistakes_figure
 from semisup.visualization.neighbors import neighbors_figure
 from semisup.visualization.plots import save
 from semisup.visualization.text import short_name
-from semisup.visualization.walks import WalkSample, association_figure, choose_walk_sample
+from semisup.visualization.walks import (
+    SHOWN_CLASSES,
+    WalkSample,
+    association_figure,
+    choose_walk_sample,
+)
 
 __all__ = [
     "WalkSample",
@@ -50,8 +55,15 @@ def write_figures(
     trained = f"after {step:,} steps: test error {evaluation.report.error_in_words}"
     walked = {"at the start": untrained, trained: model}
     title = f"{name}: walks from labelled images (A) to unlabelled ones (B) and back"
+    notes = []
+    labeled_classes = data.dataset.num_classes - len(data.classes_without_labels)
+    if labeled_classes > SHOWN_CLASSES:
+        notes.append(f"{SHOWN_CLASSES} of the {labeled_classes} classes")
+    if data.dataset.unlabeled_images is not None:
+        notes.append("B in the order of the predicted classes")
+    title += "\n" * bool(notes) + "; ".join(notes)
     figures = (
-        association_figure(walked, choose_walk_sample(data), title),
+        association_figure(walked, choose_walk_sample(data, model=model), title),
         mistakes_figure(data, evaluation),
         neighbors_figure(model, data, evaluation),
     )

@@ -20,6 +20,10 @@ from semisup.visualization.text import plain
 _WIDTH = 13.0  # of a picture, in inches
 
 
+# Unlabelled images of which some are drawn by their predicted classes.
+_PREDICTED = 1000
+
+
 class WalkSample(NamedTuple):
     """A few images to show walks on: A [n, H, W, C] labelled, B [m, H, W, C] unlabelled."""
 
@@ -27,8 +31,15 @@ class WalkSample(NamedTuple):
     B: Images
 
 
+SHOWN_CLASSES = 10  # of figure 2, at most
+
+
 def choose_walk_sample(
-    data: LabeledData, per_class: int = 2, unlabeled: int = 40, classes: int = 10
+    data: LabeledData,
+    per_class: int = 2,
+    unlabeled: int = 40,
+    classes: int = SHOWN_CLASSES,
+    model: AssociativeModel | None = None,
 ) -> WalkSample:
     """Choose images for `association_figure`, the same at every call.
 
@@ -39,19 +50,27 @@ def choose_walk_sample(
             they are in this order, so that right walks run straight.
         classes: of this many labelled classes at most; of more, the unlabelled images are of
             the chosen ones too, where that is known.
+        model: where no true classes of unlabelled images are known, those that this trained
+            model predicts take their place.
     """
     dataset, split, labels = data.dataset, data.split, data.labeled_labels
     present = np.unique(labels)
     chosen = present[:classes]
     rows = [split.labeled[labels == c][:per_class] for c in chosen]
-    known, pool = dataset.unlabeled_images is None, split.unlabeled
-    if known and len(chosen) < len(present):
-        of_chosen = pool[np.isin(dataset.train_labels[pool], chosen)]
-        pool = of_chosen if len(of_chosen) else pool
     random = np.random.default_rng(0)
-    drawn = random.choice(pool, min(unlabeled, len(pool)), replace=False)
-    if known:
-        drawn = drawn[np.argsort(dataset.train_labels[drawn], kind="stable")]
+    pool, of_pool = split.unlabeled, None
+    if dataset.unlabeled_images is None:
+        of_pool = dataset.train_labels[pool]
+    elif model is not None:
+        pool = random.choice(pool, min(_PREDICTED, len(pool)), replace=False)
+        of_pool = predict(model, dataset.unlabeled_pool[pool]).logits.argmax(axis=1)
+    places = np.arange(len(pool))
+    if of_pool is not None and len(chosen) < len(present) and np.isin(of_pool, chosen).any():
+        places = np.flatnonzero(np.isin(of_pool, chosen))
+    places = random.choice(places, min(unlabeled, len(places)), replace=False)
+    if of_pool is not None:
+        places = places[np.argsort(of_pool[places], kind="stable")]
+    drawn = pool[places]
     return WalkSample(
         in_memory(dataset.train_images[np.concatenate(rows)]),
         in_memory(dataset.unlabeled_pool[drawn]),

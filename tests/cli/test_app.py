@@ -1,4 +1,6 @@
-"""How the programs word what the library says."""
+"""How the programs word what the library says, and where they write."""
+
+import os
 
 import pytest
 from absl import flags
@@ -17,3 +19,21 @@ def test_with_flags_names_arguments_as_flags(size_flag):
     message = "`size_of_a_test` is 0; try `size_of_a_test=N` or `other=2`, not ``"
     wanted = "--size_of_a_test is 0; try --size_of_a_test=N or `other=2`, not ``"
     assert app.with_flags(message) == wanted
+
+
+def test_with_flags_gives_no_advice_on_another_programs_flags():
+    # Of semisup-train's settings no flag is defined here.
+    message = "x.png: no image; mend it (`skip_unreadable` leaves it out)"
+    assert app.with_flags(message) == "x.png: no image; mend it"
+    assert app.with_flags("`new_size=8` is small") == "semisup-train's --new_size=8 is small"
+
+
+def test_streams_go_nowhere_once_nobody_reads_them():
+    read, write = os.pipe()
+    stream = app._UntilClosed(write, "w")
+    assert stream.write(b"first\n") == 6
+    assert os.read(read, 99) == b"first\n"
+    os.close(read)
+    assert stream.write(b"second\n") == 7
+    assert stream.write(b"third\n") == 6
+    stream.close()

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
+from semisup.errors import InputError
 from semisup.evaluation.metrics import Report, count_mistakes, evaluate, predict
 from semisup.evaluation.names import columns
 from semisup.models.associative_model import AssociativeModel
@@ -43,17 +44,21 @@ def test_report_agrees_with_scikit_learn(missing):
 
 
 def test_report_table_shows_names_counts_and_errors():
-    lines = Report(CONFUSION, ("cat", "dog", "a very long name")).table().splitlines()
+    table = Report(CONFUSION, ("cat", "dog", "a very long name")).table()
+    *lines, below = table.splitlines()
     assert lines[0].split() == ["cat", "dog", "a", "very", "lo…", "error"]
     assert lines[1].split() == ["cat", "8", "2", ".", "20.0%"]
     assert len({len(line) for line in lines}) == 1
+    report = Report(CONFUSION, ("cat", "dog", "bee"))
+    accuracy = 100 - report.balanced_error
+    assert below == f"balanced accuracy {accuracy:.2f} %, macro F1 {report.macro_f1:.4f}"
 
 
 def test_report_table_of_many_classes_is_a_list():
     confusion = 900 * np.eye(43, dtype=np.int64)
     confusion[2, [5, 7, 8, 9]] = [10, 60, 20, 10]
     class_names = tuple(f"{'speed limit ' * 9}{i}" for i in range(43))
-    lines = Report(confusion, class_names).table().splitlines()
+    *lines, _ = Report(confusion, class_names).table().splitlines()
     assert len(lines) == 44
     assert max(map(len, lines)) <= 100
     assert lines[0].split() == ["class", "images", "error", "most", "often", "mistaken", "for"]
@@ -70,8 +75,19 @@ def test_report_table_fits_a_terminal(classes):
     confusion = np.random.default_rng(0).integers(0, 1000, (classes, classes))
     class_names = tuple("猫" * 40 + f"_$_{i}\t" for i in range(classes))
     lines = Report(confusion, class_names).table().splitlines()
-    assert len(lines) == classes + 1
+    assert len(lines) == classes + 2
     assert max(map(columns, lines)) <= 100
+
+
+def test_report_of_no_images_has_no_error():
+    report = Report(np.zeros((3, 3), np.int64), ("cat", "dog", "bee"))
+    assert np.isnan([report.error, report.balanced_error, report.macro_f1]).all()
+
+
+@pytest.mark.parametrize("labels", [[-1, -1], [0, -1], [0, 3], [], ["cat", "dog"], [0, None]])
+def test_count_mistakes_refuses_labels_that_would_be_left_out(labels):
+    with pytest.raises(InputError, match="label"):
+        count_mistakes(labels, np.zeros(len(labels), int), ("cat", "dog", "bee"))
 
 
 def test_evaluate_equals_a_count_over_predictions():

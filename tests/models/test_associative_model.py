@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from semisup.data.pipeline import association_batches
 from semisup.errors import InputError
 from semisup.losses import association, pseudo_labels
 from semisup.models.associative_model import AssociativeModel
@@ -194,10 +195,81 @@ def test_evaluate_weights_every_image_equally():
     np.testing.assert_allclose(whole["loss"], whole["classification_loss"] + l2_loss, rtol=1e-5)
 
 
-def test_loss_of_unknown_labels_is_nan():
+def test_fit_stops_at_a_label_that_is_no_class():
+    model = compiled()
+    before = model.get_weights()
+    images, labels = np.zeros((3, 6, 6, 1), np.float32), np.array([1, 2, 4])
+    batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(3)
+    calls = [
+        lambda: model.fit(batches, verbose=0),  # known in the graph only
+        lambda: model.evaluate(batches, verbose=0),
+        lambda: model.train_on_batch(images, labels),
+        lambda: model.fit(images, labels, verbose=0),
+    ]
+    for call in calls:
+        with pytest.raises(InputError, match=r"^labels must be whole numbers in \[0, 4\).* 1 to 4"):
+            call()
+    for weight, now in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, now)
+
+
+def test_fit_and_evaluate_refuse_images_without_any_label():
     images, labels = batch()
-    logs = compiled().train_on_batch(images, labels + 1 - (labels < 0), return_dict=True)
-    assert np.isnan(logs["loss"])
+    model, none = compiled(), np.full(len(labels), -1)
+    last = np.argsort(-labels)  # the unlabelled ones come last
+    with pytest.raises(InputError, match=r"`validation_split=0\.2` takes the last 4 images"):
+        model.fit(images[last], labels[last], validation_split=0.2, verbose=0)
+    with pytest.raises(InputError, match="`validation_data` needs images with labels"):
+        model.fit(images, labels, validation_data=(images, none), verbose=0)
+    with pytest.raises(InputError, match="no image to train on has a label"):
+        model.fit(images, none, verbose=0)
+    with pytest.raises(InputError, match="are names"):
+        model.fit(images, none.astype(str), verbose=0)
+    with pytest.raises(InputError, match="evaluate needs images with labels"):
+        model.evaluate(images, none, verbose=0)
+
+
+def test_evaluate_on_nothing_is_nan_with_a_word(caplog):
+    images, labels = batch()
+    none = tf.data.Dataset.from_tensor_slices((images, np.full(len(labels), -1))).batch(9)
+    stop = keras.callbacks.EarlyStopping("val_error", mode="min", restore_best_weights=True)
+    model = compiled()
+    history = model.fit(
+        images, labels, validation_data=none, epochs=2, verbose=0, callbacks=[stop]
+    ).history
+    assert np.isnan([history[name] for name in history if name.startswith("val_")]).all()
+    assert "no labelled image to evaluate on" in caplog.text
+    assert np.isfinite(model.evaluate(images, labels, return_dict=True, verbose=0)["error"])
+
+
+def test_endless_batches_need_a_number_of_steps():
+    images, labels = batch()
+    labeled = labels >= 0
+    endless = association_batches(images[labeled], labels[labeled], images, unsup_batch_size=9)
+    model = compiled()
+    for call, argument in (
+        (lambda: model.fit(endless), "steps_per_epoch"),
+        (lambda: model.fit(images, labels, validation_data=endless), "validation_steps"),
+        (lambda: model.evaluate(endless.map(lambda *pair: pair)), "steps"),
+        (lambda: model.predict(endless.map(lambda images, _: images)), "steps"),
+    ):
+        with pytest.raises(InputError, match=f"without end, so .* needs `{argument}`"):
+            call()
+    model.fit(endless, steps_per_epoch=1, verbose=0)
+
+
+@pytest.mark.parametrize("floatx", ["float16", "bfloat16", "float64"])
+def test_model_trains_whatever_floatx_is(floatx):
+    before = keras.config.floatx()
+    keras.config.set_floatx(floatx)
+    try:
+        model = AssociativeModel(network(kernel_regularizer="l2"), 4)
+        model.compile("sgd")
+        logs = model.train_on_batch(*batch(), return_dict=True)
+    finally:
+        keras.config.set_floatx(before)
+    assert np.isfinite([float(value) for value in logs.values()]).all()
+    assert model.means["error"].dtype == "float32"
 
 
 def test_error_can_be_watched_by_callbacks(tmp_path):

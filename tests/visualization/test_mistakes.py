@@ -38,7 +38,7 @@ def test_mistakes_figure_shows_labelled_images_and_mistakes_under_their_classes(
         f"ant\n{arrow} bee", f"bee\n{arrow} ant", f"bee\n{arrow} cow",
     ]  # fmt: skip
     assert mistakes.get_title().startswith("all 3 misclassified test images")
-    assert figure.get_suptitle() == "toy: test error 5.00 %"
+    assert figure.get_suptitle() == "toy: test error 5.00 % of 60 images"
     assert sum(int(text.get_text()) for text in confusion.texts) == 60
 
 
@@ -46,7 +46,7 @@ def test_mistakes_figure_is_drawn_without_a_mistake():
     figure = mistakes_figure(DATA, evaluation(LABELS))
     assert shown(figure.axes[1], IMAGES) == []
     assert figure.axes[1].get_title() == "no test image is misclassified"
-    assert figure.get_suptitle() == "toy: test error 0.00 %"
+    assert figure.get_suptitle() == "toy: test error 0.00 % of 60 images"
     plots.to_pixels(figure)
 
 

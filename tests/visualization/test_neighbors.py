@@ -113,7 +113,9 @@ def test_neighbors_figure_embeds_test_images_never(model, monkeypatch):
 def test_neighbors_figure_of_many_classes_shows_ten_of_them(model):
     labels = np.arange(60) % 30
     dataset = Dataset("toy", TRAIN, labels, TEST, labels, tuple(map(str, range(30))))
-    axes = drawn(model, dataset, choose_split(dataset, 1)).axes
+    figure = drawn(model, dataset, choose_split(dataset, 1))
+    axes = figure.axes
+    assert "test images of 10 of the 30 classes" in figure.get_suptitle()
     names = [int(query.texts[0].get_text()) for query in axes[::2]]
     assert len(names) == 10
     assert names[0] == 0

@@ -48,7 +48,14 @@ def tags(get, plugin):
 
 
 def test_write_training_and_write_evaluation_make_scalars(get):
-    wanted = {"test/error", "test_error_per_class/7", "train/learning_rate", "train/error"}
+    wanted = {
+        "test/error",
+        "test/balanced_error",
+        "test/macro_f1",
+        "test_error_per_class/7",
+        "train/learning_rate",
+        "train/error",
+    }
     wanted |= {f"weights/{name}_weight" for name in ("walker", "visit", "logit")}
     losses = ("loss", "walker_loss", "visit_loss", "classification_loss", "l2_loss")
     statistics = ("p_correct", "estimated_accuracy", "visit_entropy")

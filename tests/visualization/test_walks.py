@@ -93,6 +93,16 @@ def test_choose_walk_sample_of_some_classes_is_of_these_alone():
     assert set(LABELS[places(sample.B)]) == {0, 1, 2}
 
 
+def test_choose_walk_sample_takes_predicted_classes_where_no_true_ones_are_known(model):
+    own = IMAGES[::-1].copy()
+    unknown = Dataset("toy", IMAGES, LABELS, IMAGES, LABELS, ("ant", "bee", "cow"), own)
+    data = LabeledData(unknown, choose_split(unknown, 5, seed=0))
+    sample = walks.choose_walk_sample(data, unlabeled=12, classes=2, model=model)
+    predicted = predict(model, sample.B).logits.argmax(axis=1)
+    assert set(predicted) <= {0, 1}
+    assert np.all(np.diff(predicted) >= 0)
+
+
 def test_association_figure_frames_colour_images(model):
     image = np.full((4, 4, 3), 51, np.uint8)
     framed = walks._inked(image, "#ff0000")

@@ -1,0 +1,48 @@
+"""The labels of a batch, as the graph sees them."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from semisup.errors import InputError
+from semisup.models import labels
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.float32, np.float16])
+def test_checked_takes_classes_and_none(dtype):
+    checked = labels.checked(tf.constant([0, 2, -1], dtype), 3)
+    assert checked.dtype == tf.int64
+    assert checked.numpy().tolist() == [0, 2, -1]
+
+
+def test_checked_takes_booleans_columns_and_nothing():
+    assert labels.checked(tf.constant([True, False]), 2).numpy().tolist() == [1, 0]
+    assert labels.checked(tf.constant([[1], [0]]), 2).shape == (2, 1)
+    assert labels.checked(tf.zeros([0], tf.int32), 2).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ([0, 3], "from 0 to 3"),
+        ([0, -2], "from -2 to 0"),
+        (np.array([0, 255], np.uint8), "from 0 to 255"),
+        ([0.5, 1.0], "from 0.5 to 1"),
+        ([np.nan, 1.0], "from nan to nan"),
+    ],
+)
+def test_checked_stops_at_all_else(wrong, words):
+    with pytest.raises(tf.errors.InvalidArgumentError) as raised:
+        labels.checked(tf.constant(wrong), 3)
+    named = labels.outside_classes(raised.value, 3)
+    assert isinstance(named, InputError)
+    assert words in str(named)
+    assert "\n" not in str(named)
+    other = tf.errors.InvalidArgumentError(None, None, "another error")
+    assert labels.outside_classes(other, 3) is None
+
+
+@pytest.mark.parametrize("wrong", [None, tf.constant(["cat"]), tf.eye(3)])
+def test_checked_refuses_what_can_be_known_before(wrong):
+    with pytest.raises(InputError, match="labels"):
+        labels.checked(wrong, 3)

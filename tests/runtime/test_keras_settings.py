@@ -1,0 +1,61 @@
+"""Settings of Keras's that are not ours: mended in programs, named in the library."""
+
+import json
+import os
+import types
+
+import keras
+import pytest
+
+from semisup.errors import InputError
+from semisup.models import architectures
+from semisup.runtime import keras_settings
+
+
+def keras_with(backend):
+    return types.SimpleNamespace(config=types.SimpleNamespace(backend=lambda: backend))
+
+
+def test_check_backend_names_the_environment_variable(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    for module in (None, keras_with("torch")):  # torch may be missing, so that Keras's import fails
+        with pytest.raises(
+            InputError, match=r"is torch \(.*variable KERAS_BACKEND.*set KERAS_BACK"
+        ):
+            keras_settings.check_backend(module)
+
+
+def test_check_backend_names_the_file(monkeypatch, tmp_path):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "keras.json").write_text(json.dumps({"backend": "jax"}))
+    with pytest.raises(InputError, match=r"is jax \(.*keras.json\), but semisup needs tensorflow"):
+        keras_settings.check_backend(None)
+    keras_settings.check_backend(keras_with("tensorflow"))
+    (tmp_path / "keras.json").write_text("{")
+    keras_settings.check_backend(None)  # Keras's own trouble, then
+
+
+def test_prepare_environment_and_use_defaults_undo_what_programs_cannot_use(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setenv("TF_USE_LEGACY_KERAS", "1")
+    keras_settings.prepare_environment()
+    assert os.environ["KERAS_BACKEND"] == "tensorflow"
+    assert "TF_USE_LEGACY_KERAS" not in os.environ
+    keras.config.set_floatx("float16")
+    keras.config.set_image_data_format("channels_first")
+    keras.config.set_epsilon(1e-3)
+    keras_settings.use_defaults()
+    now = (keras.config.floatx(), keras.config.image_data_format(), keras.config.epsilon())
+    assert now == ("float32", "channels_last", 1e-7)
+
+
+@pytest.mark.parametrize("name", ["mnist_model", "svhn_model", "stl10_model", "keras:MobileNetV2"])
+def test_networks_take_channels_last_whatever_keras_is_set_to(name):
+    keras.config.set_image_data_format("channels_first")
+    try:
+        network = architectures.build(name, (32, 32, 1))
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    assert network.output_shape == (None, 128)
+    assert network.count_params() == architectures.build(name, (32, 32, 1)).count_params()
