@@ -171,6 +171,21 @@ def test_split_file_and_initial_weights(mnist_dir, tmp_path):
         build(mnist_dir, init_from=str(mnist_dir))
 
 
+def test_eval_images_are_drawn_evenly_of_all_classes(mnist_dir):
+    recipe = recipes.get("mnist", data_dir=str(mnist_dir), eval_images=20)
+    setup = experiment.build(recipe)
+    dataset = setup.data.dataset
+    assert np.bincount(dataset.test_labels).tolist() == [2] * 10
+    assert setup.test_images_left_out == 80
+    every = experiment.load_data(recipe)
+    places = [
+        int(np.flatnonzero((every.test_images == image).all(axis=(1, 2, 3)))[0])
+        for image in dataset.test_images
+    ]
+    np.testing.assert_array_equal(every.test_labels[places], dataset.test_labels)
+    assert len(set(places)) == 20
+
+
 def test_unknown_names_are_refused(mnist_dir):
     with pytest.raises(InputError, match="unknown architecture 'vgg'"):
         build(mnist_dir, architecture="vgg")

@@ -1,8 +1,10 @@
 import dataclasses
+import json
 import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from semisup import recipes
@@ -104,6 +106,25 @@ def test_the_help_lists_every_data_set():
 def test_unknown_recipe_names_the_known_ones():
     with pytest.raises(InputError, match="unknown recipe 'imagenet'; known: mnist5k, photos"):
         recipes.get("imagenet")
+
+
+def test_recipe_takes_numbers_of_numpy_and_paths(tmp_path):
+    numbers = {"max_steps": np.int64(9), "learning_rate": np.float32(0.5), "seed": 3.0, "ema": 0}
+    recipe = Recipe(data_dir=tmp_path, **numbers)
+    assert json.loads(json.dumps(dataclasses.asdict(recipe)))["data_dir"] == str(tmp_path)
+    assert (recipe.max_steps, recipe.learning_rate, recipe.seed) == (9, 0.5, 3)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"max_steps": value} for value in ("9", 9.5, True, None)),
+        *({"exclude_labeled": 1}, {"dataset": 3}, {"learning_rate": "fast"}),
+    ],
+)
+def test_recipe_refuses_settings_of_other_types(wrong):
+    with pytest.raises(InputError, match=rf"`{next(iter(wrong))}` is .*; it must be "):
+        Recipe(**wrong)
 
 
 def test_recipes_and_flags_load_nothing_heavy():

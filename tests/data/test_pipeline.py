@@ -176,6 +176,20 @@ def test_batches_are_augmented_by_seed_and_step():
     np.testing.assert_array_equal(labelled_only[0][:6], both[0][:6])
 
 
+def test_batches_know_that_they_have_no_end():
+    batches = association_batches(IMAGES, LABELS, POOL, start_step=7)
+    assert int(batches.cardinality()) == tf.data.INFINITE_CARDINALITY
+
+
+def test_association_batches_takes_labels_and_numbers_of_any_type():
+    numbers = {"sup_per_batch": 2, "unsup_batch_size": 3, "seed": 5, "start_step": 4}
+    wanted = next(iter(association_batches(IMAGES, LABELS, POOL, **numbers)))
+    numpys = {name: np.int64(number) for name, number in numbers.items()}
+    found = next(iter(association_batches(IMAGES, LABELS.astype(float), POOL, **numpys)))
+    for ours, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_batches_without_unlabelled_images():
     pipeline = association_batches(IMAGES, LABELS, None, sup_per_batch=2)
     images, labels = next(iter(pipeline))

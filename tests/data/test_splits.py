@@ -68,6 +68,15 @@ def test_choose_split_refuses_impossible_requests(per_class, unlabelled, message
         choose_split(dataset(LABELS), per_class, unlabelled, seed=0)
 
 
+def test_choose_split_takes_numbers_of_numpy_and_refuses_others():
+    toy = dataset(LABELS)
+    plain = choose_split(toy, 5, 40, 3)
+    assert choose_split(toy, np.int64(5), np.float64(40), np.uint32(3)).hash == plain.hash
+    for wrong in ({"sup_per_class": "5"}, {"seed": -1}, {"seed": 2**32}, {"fold": 0.5}):
+        with pytest.raises(InputError, match=f"`{next(iter(wrong))}` is "):
+            choose_split(toy, **{"sup_per_class": 5, **wrong})
+
+
 def test_choose_split_names_a_class_without_images():
     with pytest.raises(InputError, match="of the 0 labelled images of class 'class1'"):
         choose_split(dataset([0, 0, 2, 2]), -1, -1, seed=0)

@@ -35,6 +35,23 @@ def test_the_same_run_may_claim_again_another_may_not(tmp_path):
     assert (tmp_path / "recipe.json").read_bytes() == before
 
 
+def test_the_same_run_with_other_steps_is_told_how_to_train_on(tmp_path):
+    run, longer = RunDirectory(tmp_path), recipes.get("mnist5k", max_steps=900)
+    run.claim(RECIPE, {"hash": "abcd"}, [])
+    with pytest.raises(InputError, match=r"this run with `max_steps=800`.* to go on"):
+        run.claim(longer, {"hash": "abcd"}, [])
+    names = ("test_error", "test_error_median", "test_error_min", "train_seconds")
+    files.write_json(run.result, dict.fromkeys((*names, "selected_step", "steps"), 1))
+    wanted = (
+        r"finished after 800 steps.* for 900 steps from its weights.*`init_from=.*` and another"
+    )
+    with pytest.raises(InputError, match=wanted):
+        run.claim(longer, {"hash": "abcd"}, [])
+    fewer = recipes.get("mnist5k", max_steps=9)
+    with pytest.raises(InputError, match="finished after 800 steps"):
+        run.claim(fewer, {"hash": "abcd"}, [])
+
+
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"recipe": {}}', '{"recipe": 3}', "\xff"])
 def test_damaged_records_are_named(tmp_path, content):
     (tmp_path / "recipe.json").write_bytes(content.encode("latin-1"))

@@ -18,7 +18,7 @@ def keras_with(backend):
 
 def test_check_backend_names_the_environment_variable(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "torch")
-    for module in (None, keras_with("torch")):  # torch may be missing, so that Keras's import fails
+    for module in (None, keras_with("torch")):  # None: Keras fails without torch
         with pytest.raises(
             InputError, match=r"is torch \(.*variable KERAS_BACKEND.*set KERAS_BACK"
         ):

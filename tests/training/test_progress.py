@@ -25,3 +25,10 @@ def test_progress_line_of_a_resumed_run_counts_its_own_steps(capsys, monkeypatch
     now[0] += 60
     shown.write_line(60)
     assert capsys.readouterr().out == "step 60/100  4.0 min left\n"
+
+
+def test_progress_counts_what_follows_the_last_step(capsys):
+    shown = progress.Progress(0, 100)
+    shown.end_seconds = 90.0
+    shown.write_line(100)
+    assert capsys.readouterr().out == "step 100/100  1.5 min left\n"
