@@ -94,6 +94,7 @@ def main() -> None:
         raise InputError(f"{run} holds no checkpoint that could be evaluated")
     with averaged_weights(model):
         if _FIGURES.value:
+            print("drawing figures 2, 3 and 4", flush=True)
             for path in paper_figures.write_figures(
                 out.path,
                 setup.data,

@@ -96,6 +96,7 @@ def _train(recipe: Recipe, logdir: Path) -> dict[str, float] | None:
     if _STRATEGY.value == "multi_worker":
         # A worker that is gone is news to all of TensorFlow; one line of ours is enough.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    print(f"Loading TensorFlow and {recipe.dataset}", flush=True)
     load_tensorflow()  # which --help and bad flags do not need
     import tensorflow as tf
 

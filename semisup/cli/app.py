@@ -96,7 +96,7 @@ def _open_streams() -> None:
                     io.BufferedWriter(_UntilClosed(number, "w", closefd=False)),
                     encoding=stream.encoding if stream else "utf-8",
                     errors="backslashreplace",  # in a locale that knows few characters
-                    line_buffering=number == 2 or os.isatty(number),
+                    line_buffering=True,  # into a file, too: who looks at it waits for news
                 ),
             )
 

@@ -7,11 +7,27 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-# Work that takes less shows nothing; in a log file, a line follows each time.
+# Work that takes less shows nothing on a terminal.
 _QUIET_SECONDS = 2.0
-_SECONDS_BETWEEN_LINES = 10.0
+
+# In a log file a line follows each time, whatever the process does: there is one clock for all.
+# A little below the ten seconds that are promised, for a step or a batch takes time too.
+_SECONDS_BETWEEN_LINES = 8.0
+_written = time.monotonic()
 
 Item = TypeVar("Item")
+
+
+def write_line(line: str) -> None:
+    """Print a line, at once."""
+    global _written
+    print(line, flush=True)
+    _written = time.monotonic()
+
+
+def is_line_due() -> bool:
+    """Whether no line has been written for long."""
+    return time.monotonic() - _written > _SECONDS_BETWEEN_LINES
 
 
 def tracked(
@@ -28,11 +44,10 @@ def tracked(
     terminal = sys.stderr.isatty()
     shown = {"unit": " images", "delay": _QUIET_SECONDS, "leave": False}
     with tqdm(total=total, desc=description, disable=not terminal, **shown) as bar:
-        written, done = time.monotonic(), 0
+        done = 0
         for batch in batches:
             yield batch
             done = min(done + batch_size, total)
             bar.update(done - bar.n)
-            if not terminal and time.monotonic() - written > _SECONDS_BETWEEN_LINES:
-                print(f"{description}: {done:,} of {total:,} images", flush=True)
-                written = time.monotonic()
+            if not terminal and done < total and is_line_due():
+                write_line(f"{description}: {done:,} of {total:,} images")

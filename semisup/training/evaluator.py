@@ -17,7 +17,7 @@ from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers.ema import averaged_weights, take_averages
 from semisup.runs import files, labeled_embeddings
 from semisup.runs.directory import RunDirectory
-from semisup.runtime import distribution
+from semisup.runtime import distribution, progress
 from semisup.visualization import paper_figures, projector, tensorboard
 
 # `test_error_median` is the median of this many evaluations at the end of a run.
@@ -109,7 +109,7 @@ class Evaluator:
         """
         setup, run = self._setup, self._run
         kept = min(len(setup.data.split.labeled), _EMBEDDINGS_KEPT)
-        print(f"Writing the model and the embeddings of {kept:,} labelled images", flush=True)
+        progress.write_line(f"Writing the model and the embeddings of {kept:,} labelled images")
         if setup.recipe.select == "last":
             take_averages(self._learning)
             distribution.take_over(self._learning, setup.model)
@@ -120,7 +120,7 @@ class Evaluator:
         labeled.record.save(run.labeled)
         selected = _selected(self.evaluations, setup.recipe)
         evaluation = self._evaluate_on_test_images(int(selected["step"]))
-        print("Drawing pictures and the projector page for TensorBoard", flush=True)
+        progress.write_line("Drawing pictures and the projector page for TensorBoard")
         _draw(tensorboard.write_end, step, setup.data, setup.model, evaluation)
         _draw(projector.write, *(run, setup.data, evaluation, labeled.indices, labeled.predictions))
         errors = [record["test_error"] for record in self.evaluations if record["step"] > 0]

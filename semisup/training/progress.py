@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from absl import logging
 from tqdm import tqdm
 
-# In a log file, a line is written after this many seconds at the latest.
-_SECONDS = 10.0
+from semisup.runtime import progress
 
 
 class Progress:
@@ -23,7 +22,7 @@ class Progress:
         self.first_step, self.last_step = first_step, last_step
         self.values: dict[str, float] = {}
         self.end_seconds = 0.0  # of what follows the last step
-        self.started = self.written = time.monotonic()
+        self.started = time.monotonic()
         self.bar = None
         if sys.stdout.isatty():
             self.bar = tqdm(total=last_step, initial=first_step, unit="step", file=sys.stdout)
@@ -34,7 +33,7 @@ class Progress:
         if self.bar is not None:
             self.bar.set_postfix(self._words(), refresh=False)
             self.bar.update(step - self.bar.n)
-        elif values is None and time.monotonic() - self.written > _SECONDS:
+        elif values is None and progress.is_line_due():
             self.write_line(step)
 
     def warn(self, message: str) -> None:
@@ -54,8 +53,7 @@ class Progress:
             left = elapsed / (step - self.first_step) * (self.last_step - step)
             left += self.end_seconds
             words.append(f"{left / 60:.1f} min left")
-        print("  ".join(words), flush=True)
-        self.written = time.monotonic()
+        progress.write_line("  ".join(words))
 
     def close(self) -> None:
         """End the bar."""

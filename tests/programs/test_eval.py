@@ -52,7 +52,9 @@ def test_what_gave_a_run_its_first_weights_and_its_split_may_be_gone(tiny, tmp_p
     # Figure 2 shows the first weights.
     done = run("eval", f"--logdir={logdir}", "--figures")
     assert done.returncode == 1
-    assert done.stderr.rstrip().endswith("`init_from` must name the folder of a finished run")
+    assert done.stderr.rstrip().endswith(
+        "semisup-train's --init_from must name the folder of a finished run"
+    )
 
 
 def contents(folder: Path) -> dict[str, bytes]:
