@@ -69,7 +69,7 @@ def checked(labels: Tensor, num_classes: int) -> Tensor:
 def outside_classes(error: Exception, num_classes: int) -> InputError | None:
     """The one line for the error of `checked`'s graph; None if it is another error."""
     found = isinstance(error, tf.errors.InvalidArgumentError) and _FOUND.search(error.message)
-    return outside(*found.groups(), num_classes) if found else None
+    return outside(found[1], found[2], num_classes) if found else None
 
 
 def outside(least: object, largest: object, num_classes: int) -> InputError:

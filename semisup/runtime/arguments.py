@@ -88,12 +88,12 @@ def _refuse_others(array: np.ndarray, without: str) -> None:
                     f"labels must be whole numbers, but number {place} is {what}; {without}"
                 )
     if kind not in "iuf":
-        try:  # bfloat16 and its like, which are kinds of their own
-            array = array.astype(np.float64) if kind in "VO" else None
+        try:  # bfloat16 and its like are kinds of their own
+            if kind not in "VO":
+                raise TypeError
+            array = array.astype(np.float64)
         except (TypeError, ValueError, OverflowError):
-            array = None
-        if array is None:
-            raise InputError(f"labels must be whole numbers, but are {dtype}")
+            raise InputError(f"labels must be whole numbers, but are {dtype}") from None
     if array.dtype.kind == "f":
         array = array.astype(np.float64)  # float16 ends at 65,504
         whole = np.isfinite(array) & (array == array.round())
