@@ -432,7 +432,14 @@ def test_two_workers_make_the_runs(tmp_path, backend):
 def test_interrupt_reaches_the_run_which_saves(tmp_path):
     command = [sys.executable, SCRIPT, f"--out={tmp_path}", "--table=1", "--scale=smoke"]
     command += ["--max_steps=100000", "--eval_interval=100000", "--jobs=2", "--rows=100,1000"]
-    script = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    script = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell lets what it runs in the background ignore Ctrl-C, the tests too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     folders = [tmp_path / "table1_mnist5k_smoke" / f"{n}_labels" / "seed0" for n in (100, 1000)]
     for _ in range(12_000):
         if all((folder / "metrics.jsonl").exists() for folder in folders):
