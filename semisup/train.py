@@ -21,6 +21,7 @@ from semisup.cli.app import load_tensorflow, run_main
 from semisup.cli.flags import define_recipe_flags, recipe_from_flags
 from semisup.config import Recipe
 from semisup.runtime import signals
+from semisup.runtime.paths import expanded
 
 _LOGDIR = flags.DEFINE_string(
     "logdir", None, "the run's folder; by default runs/RECIPE-TIME. A run in it goes on"
@@ -58,7 +59,9 @@ _STRATEGY = flags.DEFINE_string(
 def main() -> None:
     signals.treat_alike()
     recipe = recipe_from_flags()
-    logdir = Path(_LOGDIR.value or f"runs/{flags.FLAGS.recipe}-{time.strftime('%Y%m%d-%H%M%S')}")
+    logdir = expanded(
+        _LOGDIR.value or f"runs/{flags.FLAGS.recipe}-{time.strftime('%Y%m%d-%H%M%S')}"
+    )
     try:
         result = _train(recipe, logdir)
     except signals.Stopped:
@@ -78,11 +81,14 @@ def main() -> None:
     chosen = ""
     if recipe.select == "label_free":
         chosen = f", chosen of {result['steps']} by the label-free score"
-    print(
-        f"test error {result['test_error']:.2f} % after {result['selected_step']} steps{chosen} "
-        f"({result['train_seconds']:.0f} s of training; median of the last evaluations "
-        f"{result['test_error_median']:.2f} %, lowest {result['test_error_min']:.2f} %)"
-    )
+    after = f"after {result['selected_step']} steps{chosen} ({result['train_seconds']:.0f} s of training"
+    if result["test_error"] is None:
+        print(f"test error not known: there are no test images; trained, {after})")
+    else:
+        print(
+            f"test error {result['test_error']:.2f} % {after}; median of the last evaluations "
+            f"{result['test_error_median']:.2f} %, lowest {result['test_error_min']:.2f} %)"
+        )
     if result.get("collapsed"):
         print(
             "warning: the walk was collapsed at the end, so this result is not one of "

@@ -24,7 +24,8 @@ def run_main(main: Callable[..., int | None], description: str, takes_files: boo
         main: what the binary does; given the words that are no flags, if it takes any.
             What it returns is the exit status.
         description: stands above the flags in --help.
-        takes_files: whether words that are no flags are allowed.
+        takes_files: whether words that are no flags are allowed. What it prints may then be
+            read by a program, and its warnings go to standard error.
     """
 
     def parse(argv: Sequence[str]) -> Sequence[str]:
@@ -45,7 +46,7 @@ def run_main(main: Callable[..., int | None], description: str, takes_files: boo
     def guarded(argv: Sequence[str]) -> int | None:
         logging.set_verbosity(logging.WARNING)
         logging.get_absl_handler().setFormatter(_Warnings())
-        logging.get_absl_handler().python_handler.stream = sys.stdout
+        logging.get_absl_handler().python_handler.stream = sys.stderr if takes_files else sys.stdout
         try:
             return main(*argv[1:])
         except (InputError, OSError, MemoryError) as error:

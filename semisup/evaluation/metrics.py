@@ -47,8 +47,10 @@ class Report:
 
     @property
     def error(self) -> float:
-        """Images classified wrongly, in percent."""
+        """Images classified wrongly, in percent; NaN without images."""
         images = int(self.confusion.sum())
+        if images == 0:
+            return float("nan")
         return 100.0 * (images - int(np.trace(self.confusion))) / images
 
     @property
@@ -64,19 +66,31 @@ class Report:
         """The mean of the classes' errors, in percent: 100 less the balanced accuracy.
 
         Every class counts the same, however many images it has; one without images is left out.
+        NaN if there are no images at all.
         """
-        return float(np.nanmean(self.error_per_class))
+        errors = self.error_per_class
+        known = errors[np.isfinite(errors)]
+        return float(known.mean()) if len(known) else float("nan")
 
     @property
     def macro_f1(self) -> float:
         """The mean of the classes' F1 scores, in [0, 1].
 
         F1 is the harmonic mean of precision and recall, 0 for a class that is never predicted
-        rightly. A class without images that is never predicted is left out.
+        rightly. A class without images that is never predicted is left out. NaN if there are no
+        images at all.
         """
+        if not self.confusion.any():
+            return float("nan")
         total = self.confusion.sum(axis=0) + self.confusion.sum(axis=1)
         present = total > 0
         return float(np.mean(2.0 * np.diag(self.confusion)[present] / total[present]))
+
+    @property
+    def error_text(self) -> str:
+        """The error as people read it: "2.50 %", or that it is not known."""
+        error = self.error
+        return f"{error:.2f} %" if np.isfinite(error) else "not known (no test images)"
 
     def table(self) -> str:
         """The errors as text to read, at most 100 columns wide.
@@ -175,9 +189,12 @@ def predict(model: AssociativeModel, images: Images) -> Predictions:
 
     Args:
         model: the model.
-        images: [N, H, W, C], at least one, as the model takes them; for a model of features,
-            `lazy_images.FeaturedImages`.
+        images: [N, H, W, C], as the model takes them; for a model of features,
+            `lazy_images.FeaturedImages`. There may be none.
     """
+    if len(images) == 0:
+        size = model.network.output_shape[-1]
+        return Predictions(*(np.empty((0, n), np.float32) for n in (size, model.num_classes)))
     takes_features = len(getattr(model.network, "input_shape", ())) == 2
     inputs = network_inputs if takes_features else np.asarray
     starts = tracked(range(0, len(images), _BATCH_SIZE), len(images), _BATCH_SIZE, "embedding")

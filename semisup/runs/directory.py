@@ -31,6 +31,7 @@ from typing import Any
 from semisup.config import Recipe
 from semisup.errors import InputError
 from semisup.runs import files
+from semisup.runtime.paths import expanded
 
 # What `semisup-export` writes unless told otherwise: a file or folder, and its class names.
 EXPORT_ENDINGS = {"keras": ".keras", "saved_model": "", "tflite": ".tflite", "onnx": ".onnx"}
@@ -38,11 +39,9 @@ CLASSES_ENDING = ".classes.txt"
 
 EVENTS_ENDING = ".semisup"  # ends the names of the event files
 
-# What a result consists of.
-_RESULT = (
-    *("test_error", "test_error_median", "test_error_min"),
-    *("train_seconds", "selected_step", "steps"),
-)
+# What a result consists of. The errors are null where there are no test images.
+_ERRORS = ("test_error", "test_error_median", "test_error_min")
+_NUMBERS = ("train_seconds", "selected_step", "steps")
 
 _CHECKPOINT_FILE = re.compile(r"step-([0-9]+)\.(?:index|data-[0-9]{5}-of-[0-9]{5}|json)")
 
@@ -68,7 +67,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = expanded(path)
         self.recipe = self.path / "recipe.json"
         self.split = self.path / "split.json"
         self.pseudo_labels = self.path / "taught.npz"
@@ -199,7 +198,7 @@ class RunDirectory:
         inside = (self.path.resolve(), self.model.resolve(), self.split.resolve())
         for name in _NEEDED:
             needed = getattr(recipe, name)
-            if needed and Path(needed).resolve() in inside:
+            if needed and expanded(needed).resolve() in inside:
                 raise InputError(
                     f"`overwrite` would remove the run in {self}, which `{name}` needs; choose "
                     "another `logdir`"
@@ -223,11 +222,11 @@ class RunDirectory:
         yield from _present(self.projector_config)
         for kind, ending in EXPORT_ENDINGS.items():
             path = self.export(kind)
+            yield from _present(path.with_name(f"{path.name}{CLASSES_ENDING}"))
             if ending:
                 yield from _present(path)
             elif path.is_symlink() or (path / "saved_model.pb").is_file():
                 yield path
-        yield from _present(self.path / f"classifier{CLASSES_ENDING}")
         for paths in self.checkpoints_by_step().values():
             yield from paths
         yield from self.unfinished_checkpoints()
@@ -319,7 +318,10 @@ class RunDirectory:
         if not self.result.exists():
             return None
         result = files.read_json(self.result)
-        if not all(_fits(result.get(name), float) for name in _RESULT):
+        errors = [result.get(name, "") for name in _ERRORS]
+        if not all(_fits(result.get(name), float) for name in _NUMBERS) or not all(
+            _fits(error, float | None) for error in errors
+        ):
             raise InputError(
                 f"{self.result} is damaged; delete it, and the same command writes it again"
             )
@@ -336,9 +338,10 @@ class RunDirectory:
         for number, line in enumerate(lines, start=1):
             try:
                 record = json.loads(line)
-                if type(record["step"]) is not int or not _fits(record["test_error"], float):
+                error = record["test_error"]  # null where there are no test images
+                if type(record["step"]) is not int or not _fits(error, float | None):
                     raise ValueError
-                if record["step"] >= 0 and record["test_error"] >= 0:
+                if record["step"] >= 0 and (error is None or error >= 0):
                     records.append(record)
             except (ValueError, KeyError, TypeError, RecursionError):
                 if number == len(lines):

@@ -52,11 +52,11 @@ class Evaluator:
         self._histograms = paper_figures.choose_walk_sample(setup.data, per_class=10, unlabeled=100)
         self._probe = label_free.choose_probe(setup.data)
 
-    def evaluate(self, step: int, train_seconds: float, logs: Mapping[str, float]) -> float:
+    def evaluate(self, step: int, train_seconds: float, logs: Mapping[str, float]) -> float | None:
         """Evaluate the model, and record that with the training's `logs`.
 
         Returns:
-            The error on the test images, in percent.
+            The error on the test images, in percent; None where there are none.
         """
         with self._evaluated() as model:
             evaluation = self._evaluate_on_test_images(step)
@@ -66,16 +66,17 @@ class Evaluator:
                 *(step, evaluation, model, self._sample, self._histograms),
             )
         tensorboard.write_label_free(step, scores)
+        error = files.json_number(evaluation.report.error)
         record = {
             "step": step,
             "train_seconds": train_seconds,
-            "test_error": evaluation.report.error,
+            "test_error": error,
             **scores,
             **logs,
         }
         self.evaluations.append(record)
         self._run.append_evaluation(record)
-        return evaluation.report.error
+        return error
 
     def save_if_selected(self, step: int) -> None:
         """With `select=label_free`, keep the best model so far on disk at any time."""
@@ -108,11 +109,12 @@ class Evaluator:
         _draw(tensorboard.write_end, step, setup.data, setup.model, evaluation)
         _draw(projector.write, *(run, setup.data, evaluation, labeled.indices, labeled.predictions))
         errors = [record["test_error"] for record in self.evaluations if record["step"] > 0]
+        known = [error for error in errors if error is not None]  # none without test images
         result = {
             "test_error": selected["test_error"],
             "selected_step": selected["step"],
-            "test_error_median": statistics.median(errors[-MEDIAN_OVER:]),
-            "test_error_min": min(errors),
+            "test_error_median": statistics.median(known[-MEDIAN_OVER:]) if known else None,
+            "test_error_min": min(known, default=None),
             "train_seconds": train_seconds,
             "steps": step,
             "collapsed": collapsed,
@@ -174,6 +176,7 @@ def embed_labeled(setup: experiment.Experiment) -> EmbeddedLabels:
         names=np.array(dataset.train_names(labeled)),
         class_names=np.array(dataset.class_names),
         images=np.asarray(dataset.train_images[shown]),
+        values_in=np.array(dataset.values_in or (), np.float64),
     )
     return EmbeddedLabels(labeled, predictions, record)
 

@@ -17,7 +17,7 @@ from semisup.errors import InputError, reason
 from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers import freezing
 from semisup.runs import checkpoints, directory
-from semisup.runtime import distribution, precision, signals, workers
+from semisup.runtime import distribution, paths, precision, signals, workers
 from semisup.training import evaluator, monitoring, progress, self_training
 from semisup.visualization import tensorboard
 
@@ -33,7 +33,7 @@ def train(
     save_interval: int | None = None,
     strategy: tf.distribute.Strategy | None = None,
     dataset: Dataset | None = None,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Train as the recipe says, or go on where a run in `logdir` left off.
 
     Args:
@@ -47,7 +47,7 @@ def train(
         dataset: the recipe's data, if it is loaded already.
 
     Returns:
-        What result.json holds: `test_error` (of the last evaluation, or of the one that
+        What result.json holds (errors are None without test images): `test_error` (of the last evaluation, or of the one that
         the recipe's `select` chose; `selected_step` is its step), `test_error_median` (of
         the last 5), `test_error_min` (the lowest of all; it was chosen on the test images,
         so quote it as such), all in percent; `train_seconds` (the training steps alone,
@@ -287,7 +287,7 @@ class Trainer:
     def _evaluate(self, step: int, logs: Mapping[str, float]) -> None:
         if self.evaluator:
             error = self.evaluator.evaluate(step, float(self.clock.seconds), logs)
-            self.progress.update(step, {"test_error": error})
+            self.progress.update(step, {} if error is None else {"test_error": error})
             self.progress.write_line(step)
 
     def _save(self, step: int) -> None:
@@ -312,14 +312,17 @@ class Trainer:
     @contextmanager
     def _writer(self) -> Iterator[None]:
         """Inside, TensorBoard's entries are written to the run's folder, by the chief only."""
-        writer = tf.summary.create_noop_writer()
-        if self.evaluator:
+        if not self.evaluator:
+            with tf.summary.create_noop_writer().as_default():
+                yield
+            return
+        with paths.plain(self.run.path) as folder:
             writer = tf.summary.create_file_writer(
-                str(self.run), filename_suffix=directory.EVENTS_ENDING
+                str(folder), filename_suffix=directory.EVENTS_ENDING
             )
-        with writer.as_default():
-            yield
-        writer.close()
+            with writer.as_default():
+                yield
+            writer.close()
 
     def _announce(self) -> None:
         device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
@@ -330,6 +333,8 @@ class Trainer:
         split, test_labels = self.setup.data.split, self.setup.data.dataset.test_labels
         counts = (len(split.labeled), len(split.unlabeled), len(test_labels))
         print("{:,} labelled, {:,} unlabelled, {:,} test images".format(*counts))
+        for line in progress.describe_classes(self.setup.data):
+            print(line)
         if self.setup.data.pseudo_labels:
             for line in self_training.describe(self.recipe, self.setup.data):
                 print(line)

@@ -2,13 +2,20 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+import numpy as np
 from absl import logging
 from tqdm import tqdm
 
+from semisup.data.labeled_data import LabeledData
+from semisup.evaluation import names
+
 # In a log file, a line is written after this many seconds at the latest.
 _SECONDS = 10.0
+
+# Classes that are named at the start, and the columns for a name.
+_CLASSES, _NAME = 12, 20
 
 
 class Progress:
@@ -62,3 +69,19 @@ class Progress:
 
     def _words(self) -> dict[str, str]:
         return {name: f"{value:.4g}" for name, value in self.values.items()}
+
+
+def describe_classes(data: LabeledData) -> Iterator[str]:
+    """Yield the lines that say which classes there are, and how many images of each."""
+    dataset = data.dataset
+    classes = range(dataset.num_classes)
+    labeled = np.bincount(data.labeled_labels, minlength=len(classes))
+    test = np.bincount(dataset.test_labels, minlength=len(classes))
+    short = names.shorten(dataset.class_names, _NAME)
+    shown = [f"{short[c]} ({labeled[c]:,}; {test[c]:,})" for c in classes[:_CLASSES]]
+    more = ""
+    if len(classes) > _CLASSES:
+        more = f", ... ({labeled.min():,} to {labeled.max():,}; {test.min():,} to {test.max():,})"
+    yield f"{len(classes)} classes (labelled; test images): {', '.join(shown)}{more}"
+    if missing := dataset.classes_without_test_images:
+        yield f"warning: no test image of {names.listed(missing)}: the error on these is not known"

@@ -45,7 +45,7 @@ def write_figures(
         The files figure2.png, figure3.png and figure4.png.
     """
     name = short_name(data.dataset.name)
-    trained = f"after {step:,} steps: test error {evaluation.report.error:.2f} %"
+    trained = f"after {step:,} steps: test error {evaluation.report.error_text}"
     walked = {"at the start": untrained, trained: model}
     title = f"{name}: walks from labelled images (A) to unlabelled ones (B) and back"
     figures = (

@@ -136,7 +136,7 @@ def confusion_figure(report: Report, title: str = "") -> Figure:
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.add_subplot()
     draw_confusion(axes, report, matrix)
-    axes.set_title(title or f"test error {report.error:.2f} %", **plain())
+    axes.set_title(title or f"test error {report.error_text}", **plain())
     return figure
 
 
