@@ -39,8 +39,8 @@ def main() -> None:
     from semisup.evaluation.names import in_one_line
     from semisup.inference import exporter, saved_run
 
-    exporter.check_name(kind, out)
     out = expanded(_OUT.value or run.export(kind))
+    exporter.check_name(kind, out)
     if out.resolve() == run.model.resolve():
         raise InputError(f"{out} is the run's own model, and would be lost; choose another --out")
     saved = saved_run.load(run)

@@ -81,9 +81,10 @@ def main() -> None:
     chosen = ""
     if recipe.select == "label_free":
         chosen = f", chosen of {result['steps']} by the label-free score"
-    after = f"after {result['selected_step']} steps{chosen} ({result['train_seconds']:.0f} s of training"
+    seconds = f"{result['train_seconds']:.0f} s of training"
+    after = f"after {result['selected_step']} steps{chosen} ({seconds}"
     if result["test_error"] is None:
-        print(f"test error not known: there are no test images; trained, {after})")
+        print(f"test error not known: there are no test images; ended {after})")
     else:
         print(
             f"test error {result['test_error']:.2f} % {after}; median of the last evaluations "

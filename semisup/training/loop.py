@@ -47,12 +47,13 @@ def train(
         dataset: the recipe's data, if it is loaded already.
 
     Returns:
-        What result.json holds (errors are None without test images): `test_error` (of the last evaluation, or of the one that
+        What result.json holds: `test_error` (of the last evaluation, or of the one that
         the recipe's `select` chose; `selected_step` is its step), `test_error_median` (of
         the last 5), `test_error_min` (the lowest of all; it was chosen on the test images,
-        so quote it as such), all in percent; `train_seconds` (the training steps alone,
-        without loading, tracing, evaluating and saving); `steps`; `collapsed`, whether the
-        walk was collapsed at the end, so that the result is not one of association.
+        so quote it as such), all in percent, None without test images; `train_seconds`
+        (the training steps alone, without loading, tracing, evaluating and saving); `steps`;
+        `collapsed`, whether the walk was collapsed at the end, so that the result is not one of
+        association.
 
     Raises:
         InputError: the recipe or its data is bad, its batches can't be shared out, the

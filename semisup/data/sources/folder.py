@@ -65,9 +65,8 @@ def load_folder(
     classes = _find_classes(places.train, keep, skipped, places.unlabeled)
     names = sorted(classes)
     if len(names) < 2:
-        raise InputError(
-            f"{places.train} must hold a folder for each class, but holds {len(names)}"
-        )
+        count = len(names)
+        raise InputError(f"{places.train} must hold a folder for each class, but holds {count}")
     train_paths, train_labels = _labeled(classes, names)
     if places.test:
         test_paths, test_labels = _find_test_images(places, names, keep, skipped)
@@ -124,9 +123,8 @@ def _find_places(data_dir: Path) -> _Places:
             others.append(path.name)
     if not found["train"]:
         beside = f"; it holds {_listed(others)}" if others else ""
-        raise InputError(
-            f"there is no folder {data_dir / 'train'}; wanted train/CLASS/*.png and the like{beside}"
-        )
+        wanted = "wanted train/CLASS/*.png and the like"
+        raise InputError(f"there is no folder {data_dir / 'train'}; {wanted}{beside}")
     for word in ("train", "test"):
         if len(found[word]) > 1:
             both = " and ".join(map(str, found[word]))
