@@ -309,7 +309,7 @@ class RunDirectory:
 
     # What the run records.
 
-    def read_result(self) -> dict[str, float] | None:
+    def read_result(self) -> dict[str, Any] | None:
         """Return what the run ended with; None if it has not ended.
 
         Raises:
@@ -327,7 +327,7 @@ class RunDirectory:
             )
         return result
 
-    def read_evaluations(self) -> list[dict[str, float]]:
+    def read_evaluations(self) -> list[dict[str, Any]]:
         """Return the run's evaluations in the order of their steps.
 
         Raises:
@@ -352,7 +352,7 @@ class RunDirectory:
                 ) from None
         return records
 
-    def truncate_evaluations(self, last_step: int) -> list[dict[str, float]]:
+    def truncate_evaluations(self, last_step: int) -> list[dict[str, Any]]:
         """Return the evaluations up to `last_step`; later ones are struck from the file.
 
         A run that resumes at a step has yet to make the evaluations after it.
@@ -365,7 +365,7 @@ class RunDirectory:
             files.write_text(self.metrics, "".join(json.dumps(record) + "\n" for record in kept))
         return kept
 
-    def append_evaluation(self, record: Mapping[str, float]) -> None:
+    def append_evaluation(self, record: Mapping[str, float | None]) -> None:
         """Add one evaluation."""
         with self.metrics.open("a", encoding="utf-8") as file:
             files.write_through(file, json.dumps(record) + "\n")

@@ -67,7 +67,7 @@ class Evaluator:
             )
         tensorboard.write_label_free(step, scores)
         error = files.json_number(evaluation.report.error)
-        record = {
+        record: dict[str, Any] = {
             "step": step,
             "train_seconds": train_seconds,
             "test_error": error,
@@ -186,7 +186,7 @@ def _spread(length: int, count: int) -> np.ndarray:
     return np.linspace(0, length - 1, count, dtype=int)
 
 
-def _selected(evaluations: Sequence[Mapping[str, float]], recipe: Recipe) -> Mapping[str, float]:
+def _selected(evaluations: Sequence[Mapping[str, Any]], recipe: Recipe) -> Mapping[str, Any]:
     """The evaluation that is the result: the last, or the best by the label-free score.
 
     The untrained model counts only where there is nothing else; no score is the worst score;

@@ -334,7 +334,7 @@ class Trainer:
         split, test_labels = self.setup.data.split, self.setup.data.dataset.test_labels
         counts = (len(split.labeled), len(split.unlabeled), len(test_labels))
         print("{:,} labelled, {:,} unlabelled, {:,} test images".format(*counts))
-        for line in progress.describe_classes(self.setup.data):
+        for line in progress.describe_classes(self.setup.data.dataset):
             print(line)
         if self.setup.data.pseudo_labels:
             for line in self_training.describe(self.recipe, self.setup.data):

@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from semisup.data.labeled_data import LabeledData
+from semisup.data.dataset import Dataset
 from semisup.evaluation import names
 
 # In a log file, a line is written after this many seconds at the latest.
@@ -71,17 +71,16 @@ class Progress:
         return {name: f"{value:.4g}" for name, value in self.values.items()}
 
 
-def describe_classes(data: LabeledData) -> Iterator[str]:
+def describe_classes(dataset: Dataset) -> Iterator[str]:
     """Yield the lines that say which classes there are, and how many images of each."""
-    dataset = data.dataset
     classes = range(dataset.num_classes)
-    labeled = np.bincount(data.labeled_labels, minlength=len(classes))
+    train = np.bincount(dataset.train_labels, minlength=len(classes))
     test = np.bincount(dataset.test_labels, minlength=len(classes))
     short = names.shorten(dataset.class_names, _NAME)
-    shown = [f"{short[c]} ({labeled[c]:,}; {test[c]:,})" for c in classes[:_CLASSES]]
+    shown = [f"{short[c]} ({train[c]:,}; {test[c]:,})" for c in classes[:_CLASSES]]
     more = ""
     if len(classes) > _CLASSES:
-        more = f", ... ({labeled.min():,} to {labeled.max():,}; {test.min():,} to {test.max():,})"
-    yield f"{len(classes)} classes (labelled; test images): {', '.join(shown)}{more}"
+        more = f", ... ({train.min():,} to {train.max():,}; {test.min():,} to {test.max():,})"
+    yield f"{len(classes)} classes (training; test images): {', '.join(shown)}{more}"
     if missing := dataset.classes_without_test_images:
         yield f"warning: no test image of {names.listed(missing)}: the error on these is not known"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from absl import logging
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
 
 from semisup.data.image_io import formats, values
 from semisup.data.image_io.values import ValueRange
@@ -101,10 +101,10 @@ def read_image(
         InputError: the file is missing, empty, no image, damaged or too large, or the box
             reaches out of it.
     """
-    with _opened(path, how) as image:
+    with _opened(path, how) as file:
         if size > 0 and box is None:
-            _decode_smaller(image, size)
-        image = _decoded(image, values.is_grey(image), how)
+            _decode_smaller(file, size)
+        image = _decoded(file, values.is_grey(file), how)
         if box is not None:
             left, upper, right, lower = box
             if not (0 <= left < right <= image.width and 0 <= upper < lower <= image.height):
@@ -182,17 +182,18 @@ def _shaped(image: Image.Image, image_shape: tuple[int, int, int]) -> np.ndarray
     return as_rgb(pixels) if channels == 3 else pixels
 
 
-def _decode_smaller(image: Image.Image, size: int) -> None:
+def _decode_smaller(image: ImageFile.ImageFile, size: int) -> None:
     """Have a large JPEG file decoded at a half, a quarter or an eighth of its sides."""
     if image.width * image.height > _LARGE:
         image.draft(image.mode, (2 * size, 2 * size))  # of other formats nothing happens
 
 
-def _decoded(image: Image.Image, grey: bool, how: Reading) -> Image.Image:
+def _decoded(file: ImageFile.ImageFile, grey: bool, how: Reading) -> Image.Image:
     """The right way up, opaque, in one channel or as RGB."""
-    turn = _TURNS.get(_orientation(image))
-    if values.has_many_bits(image):
-        image = _of_many_bits(image, how)
+    turn = _TURNS.get(_orientation(file))
+    image: Image.Image = file
+    if values.has_many_bits(file):
+        image = _of_many_bits(file, how)
     else:
         image.load()
     if turn is not None:
@@ -203,7 +204,7 @@ def _decoded(image: Image.Image, grey: bool, how: Reading) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)  # which would copy it
 
 
-def _of_many_bits(image: Image.Image, how: Reading) -> Image.Image:
+def _of_many_bits(image: ImageFile.ImageFile, how: Reading) -> Image.Image:
     if how.values_in is None:
         raise ValueError("its values have more than 8 bits, which no image of the set has")
     whole_numbers = image.mode != "F" and (image.mode != "I" or image.format == "PPM")
@@ -235,7 +236,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 @contextmanager
-def _opened(path: Path, how: Reading, to_decode: bool = True) -> Iterator[Image.Image]:
+def _opened(path: Path, how: Reading, to_decode: bool = True) -> Iterator[ImageFile.ImageFile]:
     """The image file, opened; what Pillow says against it becomes an InputError."""
     limit = how.max_megapixels * _MILLION
     if Image.MAX_IMAGE_PIXELS is not None and limit > 2 * Image.MAX_IMAGE_PIXELS:

@@ -8,10 +8,10 @@ all that are predicted later are read alike.
 import functools
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, ImageFile, TiffImagePlugin
 
 # Of a set that says nothing else.
 _SIXTEEN_BITS = 2**16 - 1
@@ -46,7 +46,7 @@ class Statistics(NamedTuple):
 FULL = ValueRange(0, _SIXTEEN_BITS)
 
 
-def has_many_bits(image: Image.Image) -> bool:
+def has_many_bits(image: ImageFile.ImageFile) -> bool:
     """Whether the values of an opened file have more than 8 bits each."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return True
@@ -58,7 +58,7 @@ def has_many_bits(image: Image.Image) -> bool:
     return isinstance(layout, str) and ";16" in layout
 
 
-def is_grey(image: Image.Image) -> bool:
+def is_grey(image: ImageFile.ImageFile) -> bool:
     """Whether an opened file is decoded to one channel, apart from its alpha."""
     if image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16"):
         return True
@@ -66,7 +66,7 @@ def is_grey(image: Image.Image) -> bool:
     return image.format == "PNG" and bool(image.tile) and image.tile[0].args == "LA;16B"
 
 
-def read_many_bits(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+def read_many_bits(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray | None]:
     """Decode a file with more than 8 bits a value.
 
     Returns:
@@ -81,11 +81,11 @@ def read_many_bits(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
         return values, (values != transparent).astype(np.float32) if opaque else None
     if image.format == "PNG":
         return _read_colour_png(image)
-    values = _read_colour_ppm(image) if image.format == "PPM" else _read_colour_tiff(image)
-    if values is None:  # Pillow gives the upper 8 bits
+    colours = _read_colour_ppm(image) if image.format == "PPM" else _read_colour_tiff(image)
+    if colours is None:  # Pillow gives the upper 8 bits
         image.load()
-        values = np.asarray(image.convert("RGB")).astype(np.uint16) * 257
-    return values, None
+        colours = np.asarray(image.convert("RGB")).astype(np.uint16) * 257
+    return colours, None
 
 
 def statistics(values: np.ndarray) -> Statistics:
@@ -141,12 +141,11 @@ def _scaled(values: np.ndarray, values_in: ValueRange, integers: bool) -> np.nda
     return np.clip(scaled, 0, 255).astype(np.uint8)
 
 
-def _read_colour_png(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+def _read_colour_png(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray | None]:
     """Pillow keeps the upper 8 bits of these; TensorFlow keeps all."""
     import tensorflow as tf
 
-    image.fp.seek(0)
-    pixels = tf.io.decode_png(image.fp.read(), dtype=tf.uint16).numpy()
+    pixels: np.ndarray = tf.io.decode_png(_content(image).read(), dtype=tf.uint16).numpy()
     opacity = None
     if pixels.shape[2] in (2, 4):
         opacity = pixels[..., -1].astype(np.float32) / _SIXTEEN_BITS
@@ -154,31 +153,39 @@ def _read_colour_png(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels, opacity
 
 
-def _read_colour_ppm(image: Image.Image) -> np.ndarray | None:
+def _read_colour_ppm(image: ImageFile.ImageFile) -> np.ndarray | None:
     """16-bit values, of which white is what the file says; None of a file in plain text."""
     tile = image.tile[0]
-    if tile.codec_name != "ppm":
+    if tile.codec_name != "ppm" or not isinstance(tile.args, tuple):
         return None
-    image.fp.seek(tile.offset)
     size = image.height * image.width * 3
-    values = np.frombuffer(image.fp.read(2 * size), ">u2")
+    values = np.frombuffer(_content(image, tile.offset).read(2 * size), ">u2")
     if len(values) < size:
         raise ValueError("image file is truncated")
     scaled = values.astype(np.uint32) * _SIXTEEN_BITS // tile.args[-1]
     return np.minimum(scaled, _SIXTEEN_BITS).astype(np.uint16).reshape(image.height, -1, 3)
 
 
-def _read_colour_tiff(image: Image.Image) -> np.ndarray | None:
+def _read_colour_tiff(image: ImageFile.ImageFile) -> np.ndarray | None:
     """None where the file is compressed in a way that the package tifffile can't read."""
-    if image.format != "TIFF" or image.tag_v2.get(ExifTags.Base.Orientation, 1) != 1:
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return None
+    if image.tag_v2.get(ExifTags.Base.Orientation, 1) != 1:
         return None
     with suppress(Exception):
         import tifffile  # comes with scikit-image
 
-        image.fp.seek(0)
-        values = tifffile.imread(image.fp)
+        values = tifffile.imread(_content(image))
         if values.ndim == 3 and values.shape[0] == 3 and values.shape[2] != 3:
             values = np.moveaxis(values, 0, 2)
         if values.shape == (image.height, image.width, 3):
             return values
     return None
+
+
+def _content(image: ImageFile.ImageFile, offset: int = 0) -> IO[bytes]:
+    """The opened file itself, from `offset` on."""
+    if image.fp is None:
+        raise ValueError("the file is closed")
+    image.fp.seek(offset)
+    return image.fp
