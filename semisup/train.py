@@ -97,7 +97,7 @@ def main() -> None:
         )
 
 
-def _train(recipe: Recipe, logdir: Path) -> dict[str, float] | None:
+def _train(recipe: Recipe, logdir: Path) -> dict[str, Any] | None:
     """Train as the flags say; returns the result, None of a comparison."""
     if _STRATEGY.value == "multi_worker":
         # A worker that is gone is news to all of TensorFlow; one line of ours is enough.

@@ -198,7 +198,7 @@ class Trainer:
         self.losses = monitoring.LossMonitor(run.path)
         self.collapse = monitoring.CollapseMonitor(setup, model)
 
-    def train(self, interrupted: Callable[[], bool]) -> dict[str, float]:
+    def train(self, interrupted: Callable[[], bool]) -> dict[str, Any]:
         """Take all steps; returns the run's result.
 
         Args:

@@ -25,13 +25,13 @@ def test_files_folders_and_globs_are_found_once(tmp_path):
     for name in ("a.png", "deep/er/b.jpg", "deep/c.bmp", "odd[1].png"):
         save(tmp_path / name, grey)
     (tmp_path / "notes.txt").write_text("no image")
-    everything = inputs.find([str(tmp_path)])
+    everything = inputs.find([str(tmp_path)], [])
     assert [path.name for path in everything] == ["a.png", "c.bmp", "b.jpg", "odd[1].png"]
     words = [f"{tmp_path}/**/*.bmp", f"{tmp_path}/odd[1].png", f"{tmp_path}/deep"]
-    assert [path.name for path in inputs.find(words)] == ["c.bmp", "odd[1].png", "b.jpg"]
+    assert [path.name for path in inputs.find(words, [])] == ["c.bmp", "odd[1].png", "b.jpg"]
     for nothing in ("missing.png", "*.gif"):
         with pytest.raises(InputError, match="there is no image"):
-            inputs.find([str(tmp_path / nothing)])
+            inputs.find([str(tmp_path / nothing)], [])
 
 
 def test_images_come_in_bounded_batches_in_one_shape(tmp_path):
@@ -41,7 +41,7 @@ def test_images_come_in_bounded_batches_in_one_shape(tmp_path):
     save(tmp_path / "1.png", colour)
     (tmp_path / "2.png").write_bytes(b"no image")
     np.savez(tmp_path / "3.npz", images=np.stack([grey] * 4))
-    files = [*inputs.find([str(tmp_path)]), tmp_path / "3.npz"]
+    files = [*inputs.find([str(tmp_path)], []), tmp_path / "3.npz"]
     for channels in (1, 3):
         names, images, skipped, parts = read_all(files, (6, 5, channels))
         assert [len(part) for part, _ in parts] == [3, 3]

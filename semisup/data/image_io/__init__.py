@@ -18,6 +18,7 @@ from semisup.data.image_io.finding import (
 from semisup.data.image_io.reading import (
     AS_USUAL,
     MAX_MEGAPIXELS,
+    Box,
     Reading,
     as_rgb,
     read_header,
@@ -32,6 +33,7 @@ __all__ = [
     "AS_USUAL",
     "FULL",
     "MAX_MEGAPIXELS",
+    "Box",
     "Found",
     "Reading",
     "ValueRange",

@@ -137,9 +137,17 @@ def _find_places(data_dir: Path) -> _Places:
 
 
 def _find_classes(
-    folder: Path, keep: Keep, skipped: Skipped, unlabeled: list[Path]
+    folder: Path, keep: Keep, skipped: Skipped, unlabeled: list[Path], each: bool = True
 ) -> dict[str, list[Path]]:
-    """Find the images in folder/CLASS/** of each class; adds folders of unlabelled ones."""
+    """Find the images in folder/CLASS/** of each class.
+
+    Args:
+        folder: train/ or test/.
+        keep: which of the images to keep.
+        skipped: what is left out is added to it.
+        unlabeled: folders of unlabelled images are added to it.
+        each: whether it is an error if a class has no image.
+    """
     classes: dict[str, list[Path]] = {}
     reasons: dict[str, Skipped] = {}
     for path, kind in image_io.children(folder):
@@ -159,7 +167,7 @@ def _find_classes(
             skipped.append(("images in no class's folder", path))
     for name, paths in classes.items():
         classes[name] = keep(sorted(paths))
-        if not classes[name]:
+        if each and not classes[name]:
             why = image_io.describe_skipped(reasons[name])
             raise InputError(f"there is no image in {folder / name}{': ' if why else ''}{why}")
         skipped += reasons[name]
@@ -172,11 +180,11 @@ def _find_test_images(
     """Find the test images and their labels; not every class needs some."""
     test = places.test or Path()
     unused: list[Path] = []
-    classes = _find_classes(test, keep, skipped, unused)
+    classes = _find_classes(test, keep, skipped, unused, each=False)
     skipped += [("folders of unlabelled images in test/", path) for path in unused]
     if strange := sorted(classes.keys() - set(names)):
         raise InputError(f"{test} has classes that {places.train} has not: {_listed(strange)}")
-    if not classes:
+    if not any(classes.values()):
         raise InputError(
             f"there is no image in {test}; without that folder a fifth of train/ is held out"
         )
