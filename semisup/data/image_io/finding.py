@@ -45,7 +45,8 @@ def find_images(folder: Path) -> Found:
     Links to folders are followed; each folder is read once, and none that holds `folder`.
     """
     found = Found()
-    seen = {_identity(path) for path in (folder.resolve(), *folder.resolve().parents)}
+    here = folder.resolve()
+    seen = {_identity(path) for path in (here, *here.parents) if path.exists()}
     waiting: list[Path] = [folder]
     while waiting:
         here = waiting.pop()
