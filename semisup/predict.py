@@ -15,7 +15,6 @@ not be read: they are named on standard error, the others are in the CSV.
 
 import csv
 import dataclasses
-import io
 import signal
 import sys
 from collections.abc import Iterator
@@ -95,8 +94,6 @@ def _csv_file(out: str | None) -> Iterator[TextIO]:
     """Standard output, or a file that appears under its name once it is whole."""
     if out is None:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="surrogateescape")
         yield sys.stdout
         return
     with (

@@ -1,5 +1,6 @@
 """How the programs begin and end: flags, help, warnings, errors, the import of TensorFlow."""
 
+import io
 import logging as python_logging
 import os
 import platform
@@ -9,6 +10,7 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Callable, Sequence
+from typing import TextIO
 
 from absl import app, flags, logging
 
@@ -44,6 +46,8 @@ def run_main(main: Callable[..., int | None], description: str, takes_files: boo
         return arguments
 
     def guarded(argv: Sequence[str]) -> int | None:
+        for stream in (sys.stdout, sys.stderr):
+            _write_any_name(stream)
         logging.set_verbosity(logging.WARNING)
         logging.get_absl_handler().setFormatter(_Warnings())
         logging.get_absl_handler().python_handler.stream = sys.stderr if takes_files else sys.stdout
@@ -55,6 +59,13 @@ def run_main(main: Callable[..., int | None], description: str, takes_files: boo
             sys.exit(130)
 
     app.run(guarded, flags_parser=parse)
+
+
+def _write_any_name(stream: TextIO) -> None:
+    """Let names of files pass that the stream's encoding does not know."""
+    if isinstance(stream, io.TextIOWrapper):
+        utf8 = stream.encoding.lower().replace("-", "") == "utf8"
+        stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
 
 
 class _Warnings(python_logging.Formatter):

@@ -101,7 +101,9 @@ def check_name(kind: str, out: Path) -> None:
     of_another = out.suffix.lower() in _OF_FILES
     if ending and out.suffix != ending:
         better = out.with_suffix(ending) if of_another else out.with_name(f"{out.name}{ending}")
-        raise InputError(f"a {kind} export's name must end in {ending}: `out={better}`")
+        raise InputError(
+            f"the name of a file in the format {kind} must end in {ending}: `out={better}`"
+        )
     if not ending and of_another:
         raise InputError(
             f"a {kind} export is a folder, whose name must not end in {out.suffix}: "
