@@ -78,13 +78,14 @@ def export(
 
     Raises:
         InputError: the format is unknown, its library is missing or can't convert this
-            network, the export predicts otherwise, or `out` is a folder of other things.
+            network, the export predicts otherwise, or `out` does not end as the format wants or
+            is a folder of other things.
     """
     if kind not in ENDINGS:
         raise InputError(f"unknown format {kind!r}; known: {', '.join(ENDINGS)}")
-    check_name(kind, out)
     if out.is_dir() and not (kind == "saved_model" and (out / "saved_model.pb").is_file()):
         raise InputError(f"{out} is a folder, and no SavedModel to replace; choose another `out`")
+    check_name(kind, out)
     if not out.resolve().parent.is_dir():
         raise InputError(f"there is no folder {out.parent} to write {out.name} in")
     with paths.plain(out.resolve().parent) as folder:
