@@ -33,8 +33,8 @@ def load(run: RunDirectory) -> SavedRun:
     """
     recipe = run.read_begun_recipe()
     if run.model.is_file() and run.labeled.is_file():
-        labeled = labeled_embeddings.load(run.labeled)
-        return SavedRun(load_model(run.model), labeled, labeled.reading(recipe.max_megapixels))
+        model, labeled = load_model(run.model), labeled_embeddings.load(run.labeled)
+        return SavedRun(model, labeled, labeled.reading(recipe.max_megapixels))
     setup = experiment.rebuild(recipe, run)
     checkpoints.restore(setup.model, checkpoints.newest(run))
     take_averages(setup.model)
