@@ -67,7 +67,7 @@ import tensorflow as tf  # noqa: E402
 
 interpreter = tf.lite.Interpreter(str(folder / "digits.tflite"))
 interpreter.allocate_tensors()
-names = (folder / "digits.classes.txt").read_text().split()
+names = (folder / "digits.tflite.classes.txt").read_text(encoding="utf-8").splitlines()
 image = np.asarray(Image.open(folder / rows[0]["path"]))[None, ..., None]
 interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
 interpreter.invoke()

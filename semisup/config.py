@@ -119,6 +119,11 @@ class Recipe:
     skip_unreadable: bool = _setting(
         False, "of --dataset=folder, leave out and count images that can't be read"
     )
+    max_megapixels: int = _setting(
+        registry.MAX_MEGAPIXELS,
+        "of --dataset=folder, refuse images of more than this many million pixels",
+        least=1,
+    )
     sup_per_class: int = _setting(10, "labelled images per class in total; -1 for all")
     unsup_samples: int = _setting(-1, "unlabelled images in total; -1 for all")
     fold: int = _setting(

@@ -70,7 +70,7 @@ def main() -> None:
     load_tensorflow()  # which --help and bad flags do not need
     from semisup import experiment
     from semisup.evaluation.metrics import evaluate
-    from semisup.inference import active_learning
+    from semisup.evaluation.names import listed
     from semisup.optimizers.ema import averaged_weights
     from semisup.visualization import paper_figures
 
@@ -87,8 +87,11 @@ def main() -> None:
                 model, dataset.test_images, dataset.test_labels, dataset.class_names
             )
         print(f"\nstep {step}: {dataset.name}, {len(dataset.test_labels)} test images")
-        print(evaluation.report.table())
-        print(f"test error {evaluation.report.error:.2f} %", flush=True)
+        if len(dataset.test_labels):
+            print(evaluation.report.table())
+        if missing := dataset.classes_without_test_images:
+            print(f"no test image of {listed(missing)}: the error on these is not known")
+        print(f"test error {evaluation.report.error_text}", flush=True)
         files.write_json(out.eval, _as_json(step, evaluation.report))
     if step is None:
         raise InputError(f"{run} holds no checkpoint that could be evaluated")
@@ -106,11 +109,18 @@ def main() -> None:
             ):
                 print(f"wrote {path}")
         if _SUGGEST.value:
-            chosen = active_learning.write(out, setup.data, model, _SUGGEST.value)
-            table, picture = out.suggestions
-            print(f"{len(chosen)} images to label next: {table}, {picture}")
-            if len(chosen) < _SUGGEST.value:
-                print(f"no more: {active_learning.why_fewer(setup.data, len(chosen))}")
+            _suggest(setup, out, _SUGGEST.value)
+
+
+def _suggest(setup: "Experiment", out: RunDirectory, count: int) -> None:
+    """Write which images to label next, and say so."""
+    from semisup.inference import active_learning
+
+    chosen = active_learning.write(out, setup.data, setup.model, count)
+    table, picture = out.suggestions
+    print(f"{len(chosen)} images to label next: {table}, {picture}")
+    if len(chosen) < count:
+        print(f"no more: {active_learning.why_fewer(setup.data, len(chosen))}")
 
 
 def _weights_to_evaluate(run: RunDirectory, setup: "Experiment") -> Iterator[int]:
@@ -132,9 +142,10 @@ def _as_json(step: int, report: "Report") -> dict[str, Any]:
     """What eval.json holds."""
     return {
         "step": step,
-        "test_error": report.error,
-        "balanced_error": report.balanced_error,
-        "macro_f1": report.macro_f1,
+        # Null without test images.
+        "test_error": files.json_number(report.error),
+        "balanced_error": files.json_number(report.balanced_error),
+        "macro_f1": files.json_number(report.macro_f1),
         # NaN for a class without test images.
         "error_per_class": {
             name: files.json_number(error)

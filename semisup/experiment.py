@@ -221,6 +221,7 @@ def load_data(recipe: Recipe) -> Dataset:
     options: dict[str, Any] = {
         "new_size": recipe.new_size,
         "skip_unreadable": recipe.skip_unreadable,
+        "max_megapixels": recipe.max_megapixels,
         # Where the cache has their features, only the few that are drawn are ever resized.
         "resize_lazily": uses_features(recipe),
     }

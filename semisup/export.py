@@ -8,17 +8,16 @@
 The export takes pixels in [0, 255], [N, height, width, channels]; scaling is inside. It is
 compared with the run's own model on labelled images of the run, and kept only if every
 probability agrees. The names of the classes, in the order of the probabilities, are written
-beside it.
+beside it, one in a line: DIR/classifier.tflite.classes.txt.
 """
-
-from pathlib import Path
 
 from absl import flags
 
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
-from semisup.runs.directory import CLASSES_ENDING, RunDirectory
+from semisup.runs.directory import RunDirectory
 from semisup.runs.files import write_text
+from semisup.runtime.paths import expanded
 
 _LOGDIR = flags.DEFINE_string("logdir", None, "the folder of the run, as semisup-train wrote it")
 _FORMAT = flags.DEFINE_enum(
@@ -37,15 +36,17 @@ def main() -> None:
         raise InputError("--logdir is missing; it names the folder of the run")
     run, kind = RunDirectory(_LOGDIR.value), _FORMAT.value
     load_tensorflow()  # which --help and bad flags do not need
+    from semisup.evaluation.names import in_one_line
     from semisup.inference import exporter, saved_run
 
-    out = Path(_OUT.value or run.export(kind))
+    out = expanded(_OUT.value or run.export(kind))
+    exporter.check_name(kind, out)
     if out.resolve() == run.model.resolve():
         raise InputError(f"{out} is the run's own model, and would be lost; choose another --out")
     saved = saved_run.load(run)
     difference = exporter.export(saved.model, kind, out, saved.labeled.images, _PIXELS.value)
-    names = out.with_name(f"{out.stem}{CLASSES_ENDING}")
-    write_text(names, "".join(f"{name}\n" for name in saved.labeled.class_names))
+    names = exporter.classes_file(out)
+    write_text(names, "".join(f"{in_one_line(name)}\n" for name in saved.labeled.class_names))
     shape = ", ".join(map(str, saved.labeled.image_shape))
     print(f"wrote {out} (in: {_PIXELS.value} [N, {shape}]) and {names}")
     print(

@@ -14,7 +14,7 @@ not be read: they are named on standard error, the others are in the CSV.
 """
 
 import csv
-import io
+import dataclasses
 import signal
 import sys
 from collections.abc import Iterator
@@ -28,9 +28,16 @@ from semisup.cli.app import load_tensorflow, run_main, with_flags
 from semisup.errors import InputError
 from semisup.runs.directory import RunDirectory
 from semisup.runs.files import whole
+from semisup.runtime.paths import expanded
 
 _LOGDIR = flags.DEFINE_string("logdir", None, "the folder of the run, as semisup-train wrote it")
 _OUT = flags.DEFINE_string("out", None, "file to write; by default standard output")
+_MAX_MEGAPIXELS = flags.DEFINE_integer(
+    "max_megapixels",
+    None,
+    "refuse images of more than this many million pixels; by default as the run did",
+    lower_bound=1,
+)
 
 _AT_ONCE = 256  # images, which bounds the memory
 
@@ -40,9 +47,13 @@ def main(*words: str) -> int:
         raise InputError("--logdir is missing; it names the folder of the run")
     if not words:
         raise InputError("no images are named; name files, folders, globs or .npz files")
+    from semisup.data.image_io import describe_skipped
     from semisup.inference import inputs
 
-    files = inputs.find(words)
+    left_out: list[tuple[str, Path]] = []
+    files = inputs.find(words, left_out)
+    if left_out:
+        print(f"left out: {describe_skipped(left_out)}", file=sys.stderr)
     load_tensorflow()  # which --help and bad arguments do not need
     from tqdm import tqdm
 
@@ -64,7 +75,10 @@ def main(*words: str) -> int:
     with bar, _csv_file(_OUT.value) as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        for names, images in inputs.batches(files, run.labeled.image_shape, _AT_ONCE, skip):
+        shape, how = run.labeled.image_shape, run.how
+        if _MAX_MEGAPIXELS.value:
+            how = dataclasses.replace(how, max_megapixels=_MAX_MEGAPIXELS.value)
+        for names, images in inputs.batches(files, shape, _AT_ONCE, skip, how):
             for row in predict_images(run, names, images):
                 numbers = (f"{x:.4f}" if isinstance(x, float) else x for x in row)
                 writer.writerow(numbers)
@@ -84,12 +98,10 @@ def _csv_file(out: str | None) -> Iterator[TextIO]:
     """Standard output, or a file that appears under its name once it is whole."""
     if out is None:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="surrogateescape")
         yield sys.stdout
         return
     with (
-        whole(Path(out)) as temporary,
+        whole(expanded(out)) as temporary,
         # Names of files may be no UTF-8.
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):

@@ -21,6 +21,7 @@ from semisup.cli.app import load_tensorflow, run_main
 from semisup.cli.flags import define_recipe_flags, recipe_from_flags
 from semisup.config import Recipe
 from semisup.runtime import signals
+from semisup.runtime.paths import expanded
 
 _LOGDIR = flags.DEFINE_string(
     "logdir", None, "the run's folder; by default runs/RECIPE-TIME. A run in it goes on"
@@ -58,7 +59,9 @@ _STRATEGY = flags.DEFINE_string(
 def main() -> None:
     signals.treat_alike()
     recipe = recipe_from_flags()
-    logdir = Path(_LOGDIR.value or f"runs/{flags.FLAGS.recipe}-{time.strftime('%Y%m%d-%H%M%S')}")
+    logdir = expanded(
+        _LOGDIR.value or f"runs/{flags.FLAGS.recipe}-{time.strftime('%Y%m%d-%H%M%S')}"
+    )
     try:
         result = _train(recipe, logdir)
     except signals.Stopped:
@@ -78,12 +81,17 @@ def main() -> None:
     chosen = ""
     if recipe.select == "label_free":
         chosen = f", chosen of {result['steps']} by the label-free score"
+    seconds = f"{result['train_seconds']:.0f} s of training"
+    after = f"after {result['selected_step']} steps{chosen} ({seconds}"
     some = f" of {result['test_images']:,} test images" if recipe.eval_images else ""
-    print(
-        f"test error {result['test_error']:.2f} %{some} after {result['selected_step']} steps"
-        f"{chosen} ({result['train_seconds']:.0f} s of training; median of the last evaluations "
-        f"{result['test_error_median']:.2f} %, lowest {result['test_error_min']:.2f} %)"
-    )
+    if result["test_error"] is None:
+        print(f"test error not known: there are no test images; ended {after})")
+    else:
+        print(
+            f"test error {result['test_error']:.2f} %{some} {after}; median of the last "
+            f"evaluations {result['test_error_median']:.2f} %, lowest "
+            f"{result['test_error_min']:.2f} %)"
+        )
     if result.get("collapsed"):
         print(
             "warning: the walk was collapsed at the end, so this result is not one of "
@@ -91,7 +99,7 @@ def main() -> None:
         )
 
 
-def _train(recipe: Recipe, logdir: Path) -> dict[str, float] | None:
+def _train(recipe: Recipe, logdir: Path) -> dict[str, Any] | None:
     """Train as the flags say; returns the result, None of a comparison."""
     if _STRATEGY.value == "multi_worker":
         # A worker that is gone is news to all of TensorFlow; one line of ours is enough.

@@ -33,7 +33,8 @@ def run_main(main: Callable[..., int | None], description: str, takes_files: boo
         main: what the binary does; given the words that are no flags, if it takes any.
             What it returns is the exit status.
         description: stands above the flags in --help.
-        takes_files: whether words that are no flags are allowed.
+        takes_files: whether words that are no flags are allowed. What it prints may then be
+            read by a program, and its warnings go to standard error.
     """
 
     def parse(argv: Sequence[str]) -> Sequence[str]:
@@ -54,7 +55,7 @@ def run_main(main: Callable[..., int | None], description: str, takes_files: boo
     def guarded(argv: Sequence[str]) -> int | None:
         logging.set_verbosity(logging.WARNING)
         logging.get_absl_handler().setFormatter(_Warnings())
-        logging.get_absl_handler().python_handler.stream = sys.stdout
+        logging.get_absl_handler().python_handler.stream = sys.stderr if takes_files else sys.stdout
         try:
             return main(*argv[1:])
         except (InputError, OSError, MemoryError) as error:
@@ -88,14 +89,17 @@ def _open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
     for number, name in ((1, "stdout"), (2, "stderr")):
         stream = getattr(sys, name)
+        encoding = stream.encoding if stream else "utf-8"
+        utf8 = encoding.lower().replace("-", "") == "utf8"
         if stream is getattr(sys, f"__{name}__"):  # else a test or a notebook has its own there
             setattr(
                 sys,
                 name,
                 io.TextIOWrapper(
                     io.BufferedWriter(_UntilClosed(number, "w", closefd=False)),
-                    encoding=stream.encoding if stream else "utf-8",
-                    errors="backslashreplace",  # in a locale that knows few characters
+                    encoding=encoding,
+                    # For names of files that are no UTF-8, and locales that know few characters.
+                    errors="surrogateescape" if utf8 else "backslashreplace",
                     line_buffering=True,  # into a file, too: who looks at it waits for news
                 ),
             )

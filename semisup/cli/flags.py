@@ -4,7 +4,6 @@ import dataclasses
 import types
 import typing
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -12,6 +11,7 @@ from absl import flags
 from semisup import recipes
 from semisup.config import Recipe
 from semisup.errors import InputError
+from semisup.runtime.paths import expanded
 
 _DEFINE: dict[type, Callable[..., Any]] = {
     bool: flags.DEFINE_bool,
@@ -69,11 +69,11 @@ def given_settings() -> dict[str, Any]:
             raise InputError(f"`{name}` is empty; it must name a place, or be left out")
         if given.get(name):
             # The evaluator may run in another folder.
-            given[name] = str(Path(given[name]).expanduser().resolve())
+            given[name] = str(expanded(given[name]).resolve())
     if given.get("architecture", "").endswith(".keras"):
-        given["architecture"] = str(Path(given["architecture"]).expanduser().resolve())
+        given["architecture"] = str(expanded(given["architecture"]).resolve())
     if given.get("weights") not in (None, "none", "imagenet"):
-        given["weights"] = str(Path(given["weights"]).expanduser().resolve())
+        given["weights"] = str(expanded(given["weights"]).resolve())
     return given
 
 

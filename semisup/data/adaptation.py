@@ -64,6 +64,8 @@ def resized(dataset: Dataset, size: int, lazily: bool = False) -> Dataset:
     def resize_all(images: Images) -> Images:
         if images.shape[1:3] == (size, size):
             return images
+        if len(images) == 0:  # there may be no test images
+            return np.empty((0, size, size, images.shape[3]), np.uint8)
         if lazily and isinstance(images, np.ndarray):
             shape = (size, size, images.shape[3])
             return ResizedImages(np.arange(len(images)), shape, size, images)
@@ -99,6 +101,7 @@ def adapted(source: Dataset, target: Dataset) -> Dataset:
         test_labels=target.test_labels,
         unlabeled_images=target.unlabeled_pool,
         unlabeled_files=target.pool_files,
+        values_in=target.values_in or source.values_in,
     )
 
 

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from semisup.data.image_io import ValueRange
 from semisup.data.lazy_images import LazyImages, concatenate
 from semisup.errors import InputError
 from semisup.runtime.arguments import class_numbers
@@ -24,7 +25,7 @@ class Dataset:
         name: as in `registry.DATASETS`.
         train_images: uint8 [N, H, W, C].
         train_labels: int64 [N], in [0, number of classes); whole numbers of any type become so.
-        test_images: uint8 [T, H, W, C].
+        test_images: uint8 [T, H, W, C]; T may be 0, and then no error is known.
         test_labels: int64 [T].
         class_names: one for each class.
         unlabeled_images: uint8 [U, H, W, C] if the set brings images without labels,
@@ -36,6 +37,8 @@ class Dataset:
         unlabeled_files: the same of `unlabeled_images`.
         train_in_pool: whether the training images are in the pool of unlabelled ones, before
             `unlabeled_images`. They are the pool if there are no others.
+        values_in: of files with more than 8 bits a value, the values that became 0 and 255; None
+            where there are none.
 
     Raises:
         InputError: images and labels do not fit each other.
@@ -52,6 +55,7 @@ class Dataset:
     train_files: np.ndarray | None = None
     unlabeled_files: np.ndarray | None = None
     train_in_pool: bool = False
+    values_in: ValueRange | None = None
 
     def __post_init__(self) -> None:
         for split in ("train", "test"):
@@ -72,7 +76,7 @@ class Dataset:
         if (
             images.shape[1:] != self.image_shape
             or images.shape[3] not in (1, 3)
-            or 0 in images.shape
+            or 0 in images.shape[1 if split == "test" else 0 :]
         ):
             raise InputError(
                 f"data set {self.name}: the {split} images are "
@@ -88,6 +92,8 @@ class Dataset:
                 f"data set {self.name}: the {split} images have shape {images.shape} and the "
                 f"labels {labels.shape}; wanted [N, H, W, C] and [N]"
             )
+        if len(labels) == 0 and split == "test":
+            return
         if len(labels) == 0:
             raise InputError(f"data set {self.name}: there are no {split} images")
         if labels.min() < 0 or labels.max() >= self.num_classes:
@@ -139,6 +145,16 @@ class Dataset:
         """What to call these training images: their files, or "mnist5k/train[17]"."""
         return [_name(self.train_files, f"{self.name}/train", i) for i in indices]
 
+    @property
+    def classes_without_test_images(self) -> list[str]:
+        """Names of the classes of which there is no test image, so that their error is unknown."""
+        tested = set(self.test_labels.tolist())
+        return [name for c, name in enumerate(self.class_names) if c not in tested]
+
+    def unlabeled_names(self, indices: np.ndarray) -> list[str]:
+        """What to call these of `unlabeled_images`: their files, or "stl10/unlabeled[17]"."""
+        return [_name(self.unlabeled_files, f"{self.name}/unlabeled", i) for i in indices]
+
     def pool_names(self, indices: np.ndarray) -> list[str]:
         """What to call these images of `unlabeled_pool`, likewise."""
         if self.unlabeled_images is None:
@@ -147,7 +163,7 @@ class Dataset:
         return [
             _name(self.train_files, f"{self.name}/train", i)
             if i < first
-            else _name(self.unlabeled_files, f"{self.name}/unlabeled", i - first)
+            else self.unlabeled_names(np.array([i - first]))[0]
             for i in indices
         ]
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import tensorflow as tf
 
-from semisup.data.image_io import as_rgb, read_header, read_image
+from semisup.data.image_io import AS_USUAL, Reading, as_rgb, read_header, read_image
 from semisup.errors import InputError
 from semisup.runtime.progress import tracked
 
@@ -93,19 +93,26 @@ class LazyImages(ABC):
 
 @dataclass(frozen=True)
 class ImageFiles(LazyImages):
-    """Images in files of their own. `places` are their paths, an array of objects [N]."""
+    """Images in files of their own. `places` are their paths, an array of objects [N].
+
+    Attributes:
+        how: the files are read, all alike.
+    """
+
+    how: Reading = AS_USUAL
 
     def _read(self, place: Path) -> np.ndarray:
-        image = read_image(place, self.new_size)
+        image = read_image(place, self.new_size, how=self.how)
         if image.shape[:2] != self.image_shape[:2] or image.shape[2] > self.image_shape[2]:
             raise InputError(f"{place} has changed its size or its colours since the run began")
         return image
 
     def identity(self, index: int) -> bytes:
-        """Return the file's path, size and time of change, and the shape it is brought to."""
+        """Return the file's path, size and time of change, and how it is read."""
         path = Path(self.places[index]).resolve()
         stat = path.stat()
-        return repr((str(path), stat.st_size, stat.st_mtime_ns, self.image_shape)).encode()
+        of_file = (str(path), stat.st_size, stat.st_mtime_ns)
+        return repr((*of_file, self.image_shape, self.how.values_in)).encode()
 
 
 @dataclass(frozen=True)
@@ -182,32 +189,37 @@ def network_inputs(images: "np.ndarray | LazyImages") -> np.ndarray:
     return images.features if isinstance(images, FeaturedImages) else np.asarray(images)
 
 
-def common_shape(paths: Sequence[Path], new_size: int, what: str) -> tuple[int, int, int]:
-    """The shape that all these images have, from their headers; RGB if any is in colour.
+def look_at_headers(
+    paths: Sequence[Path], new_size: int, what: str, how: Reading = AS_USUAL
+) -> tuple[tuple[int, int, int], list[Path]]:
+    """Find the shape that all these images have, from their headers; RGB if any is in colour.
 
     Args:
         paths: image files, at least one.
         new_size: if above 0, they will be resized to this height and width.
         what: names them in the error.
+        how: they are read.
 
     Returns:
-        (height, width, channels).
+        (height, width, channels), and those of the files whose values have more than 8 bits.
 
     Raises:
         InputError: a file is no image, or they differ in size and are not to be resized.
     """
-    headers = set(in_threads(lambda i: read_header(paths[i]), len(paths), "looking at images"))
+    count = len(paths)
+    headers = in_threads(lambda i: read_header(paths[i], how), count, "looking at images")
+    many = [path for path, header in zip(paths, headers, strict=True) if header[3]]
     sizes = sorted({header[:2] for header in headers})
     channels = max(header[2] for header in headers)
     if new_size > 0:
-        return (new_size, new_size, channels)
+        return (new_size, new_size, channels), many
     if len(sizes) > 1:
         (h1, w1), (h2, w2) = sizes[0], sizes[-1]
         raise InputError(
             f"{what} differ in size, from {h1}x{w1} to {h2}x{w2} pixels; `new_size=N` makes "
             "them all NxN"
         )
-    return (*sizes[0], channels)
+    return (*sizes[0], channels), many
 
 
 def in_threads(do: Callable[[int], Result], count: int, description: str) -> list[Result]:

@@ -13,9 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from semisup.errors import InputError
+from semisup.runtime.paths import expanded
 
 if TYPE_CHECKING:
     from semisup.data.dataset import Dataset
+
+# Of `max_megapixels`: just below the 178,956,970 pixels from which on Pillow refuses an image.
+MAX_MEGAPIXELS = 178
 
 # tfds:NAME stands for any image classification set of tensorflow-datasets.
 TFDS_PREFIX = "tfds:"
@@ -134,7 +138,7 @@ _ENTRIES = (
         "folder",
         "image files in train/CLASS/",
         "folder:load_folder",
-        options=("new_size", "skip_unreadable"),
+        options=("new_size", "skip_unreadable", "max_megapixels"),
         augmentation="photos",
         own=True,
     ),
@@ -150,6 +154,7 @@ def load_dataset(
     *,
     new_size: int = 0,
     skip_unreadable: bool = False,
+    max_megapixels: int = MAX_MEGAPIXELS,
     resize_lazily: bool = False,
 ) -> "Dataset":
     """Load the data set called `name`.
@@ -160,6 +165,7 @@ def load_dataset(
             without it; for "tfds:NAME", where tensorflow-datasets keeps its sets.
         new_size: if above 0, the images are resized to this height and width.
         skip_unreadable: leave out files that can't be read, of "folder" only.
+        max_megapixels: images of more million pixels are refused, of "folder" only.
         resize_lazily: keep images in memory as they are and resize them when they are read.
 
     Returns:
@@ -174,10 +180,11 @@ def load_dataset(
         ((4000, 28, 28, 1), (1000, 28, 28, 1), ('0', '1', '2'))
     """
     from semisup.data.adaptation import as_rgb, resized
+    from semisup.data.sources.constant_images import warn_of_constant_images
     from semisup.data.sources.tfds import load_tfds
     from semisup.runtime.arguments import whole_number
 
-    path = None if data_dir is None else Path(data_dir).expanduser()
+    path = None if data_dir is None else expanded(data_dir)
     new_size = whole_number("new_size", new_size, least=0)
     if name.startswith(TFDS_PREFIX):
         dataset = load_tfds(name.removeprefix(TFDS_PREFIX), path)
@@ -193,7 +200,10 @@ def load_dataset(
     if path is None and info.tfds_name:
         dataset = load_tfds(info.tfds_name, None)
     else:
-        dataset = info.load(path, new_size=new_size, skip_unreadable=skip_unreadable)
+        options = {"skip_unreadable": skip_unreadable, "max_megapixels": max_megapixels}
+        dataset = info.load(path, new_size=new_size, **options)
+    if info.own:
+        warn_of_constant_images(dataset)
     if info.rgb:
         dataset = as_rgb(dataset)
     return resized(dataset, new_size, resize_lazily) if new_size > 0 else dataset
@@ -220,10 +230,11 @@ def place_of(name: str | None, data_dir: str | None) -> str | None:
     info = DATASETS.get(name)
     if info and info.files == "none":
         return None
+    place = expanded(data_dir)
     for folder in (info.folders if info else ()) or (name,):
-        if (Path(data_dir) / folder).exists():
-            return str((Path(data_dir) / folder).resolve())
-    return str(Path(data_dir).resolve())
+        if (place / folder).exists():
+            return str((place / folder).resolve())
+    return str(place.resolve())
 
 
 def dataset_help() -> str:

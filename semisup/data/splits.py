@@ -11,6 +11,7 @@ import numpy as np
 from semisup.data.dataset import Dataset
 from semisup.errors import InputError
 from semisup.runtime.arguments import whole_number
+from semisup.runtime.paths import expanded
 
 ALL = -1
 
@@ -50,7 +51,7 @@ def read_split(path: str | Path, dataset: Dataset) -> Split:
         InputError: the file is missing or damaged, or is of another data set.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(expanded(path).read_text(encoding="utf-8"))
         split = Split(*(np.array(content[key], np.int64) for key in ("labeled", "unlabeled")))
         name = split.hash
     except FileNotFoundError:

@@ -58,8 +58,9 @@ class Report:
 
     @property
     def error_in_words(self) -> str:
-        """The error and what it is of: "2.50 % of 1,000 images"."""
-        return f"{self.error:.2f} % of {int(self.confusion.sum()):,} images"
+        """The error and what it is of, "2.50 % of 1,000 images", or that it is not known."""
+        images = int(self.confusion.sum())
+        return f"{self.error_text} of {images:,} images" if images else self.error_text
 
     @property
     def error_per_class(self) -> np.ndarray:
@@ -92,6 +93,12 @@ class Report:
         if not present.any():
             return math.nan
         return float(np.mean(2.0 * np.diag(self.confusion)[present] / total[present]))
+
+    @property
+    def error_text(self) -> str:
+        """The error as people read it: "2.50 %", or that it is not known."""
+        error = self.error
+        return f"{error:.2f} %" if np.isfinite(error) else "not known (no test images)"
 
     def table(self) -> str:
         """The errors as text to read, at most 100 columns wide.
@@ -191,26 +198,22 @@ def count_mistakes(labels: np.ndarray, predicted: np.ndarray, class_names: Seque
     """The report on predictions that have been made.
 
     Args:
-        labels: true classes [N], at least one, in [0, classes).
+        labels: true classes [N], in [0, classes); there may be none.
         predicted: predicted classes [N].
         class_names: one for each class.
 
     Raises:
-        InputError: there are no labels, or one is no class. They would be left out unseen.
+        InputError: a label is no class. It would be left out unseen.
     """
-    from sklearn.metrics import confusion_matrix
-
-    labels = class_numbers(labels, "leave out the images without labels")
     classes = len(class_names)
-    if len(labels) == 0:
-        raise InputError("there are no labelled images to evaluate on")
-    if not 0 <= labels.min() <= labels.max() < classes:
+    labels = class_numbers(labels, "leave out the images without labels")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
         raise InputError(
             f"labels must be in [0, {classes}) to evaluate on, but go from {labels.min()} to "
             f"{labels.max()}; leave out the images without labels"
         )
-    confusion = confusion_matrix(labels, predicted, labels=np.arange(len(class_names)))
-    return Report(confusion.astype(np.int64), tuple(class_names))
+    confusion = np.bincount(labels * classes + predicted, minlength=classes**2)
+    return Report(confusion.reshape(classes, classes), tuple(class_names))
 
 
 def predict(model: AssociativeModel, images: Images) -> Predictions:
@@ -218,14 +221,12 @@ def predict(model: AssociativeModel, images: Images) -> Predictions:
 
     Args:
         model: the model.
-        images: [N, H, W, C], at least one, as the model takes them; for a model of features,
-            `lazy_images.FeaturedImages`.
-
-    Raises:
-        InputError: there are no images.
+        images: [N, H, W, C], as the model takes them; for a model of features,
+            `lazy_images.FeaturedImages`. There may be none.
     """
     if len(images) == 0:
-        raise InputError("there are no images to embed")
+        size = model.network.output_shape[-1]
+        return Predictions(*(np.empty((0, n), np.float32) for n in (size, model.num_classes)))
     takes_features = len(getattr(model.network, "input_shape", ())) == 2
     inputs = network_inputs if takes_features else np.asarray
     starts = tracked(range(0, len(images), _BATCH_SIZE), len(images), _BATCH_SIZE, "embedding")

@@ -18,6 +18,17 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else _escape(c) for c in name)
 
 
+def in_one_line(name: str) -> str:
+    """The name without the characters that end a line, which become escapes; else unchanged."""
+    return "".join(_escape(c) if len(f"{c}.".splitlines()) > 1 else c for c in name)
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """The names in a line, separated by commas; of many the first ones and how many more."""
+    shown = shorten(names, 20)[:most]
+    return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def shorten(names: Sequence[str], width: int) -> list[str]:
     """Distinct names, at most `width` columns wide.
 

@@ -21,12 +21,15 @@ def nearest(queries: np.ndarray, embeddings: np.ndarray, count: int) -> Neighbor
     """The `count` embeddings nearest to each query.
 
     Args:
-        queries: embeddings [Q, D].
+        queries: embeddings [Q, D]; there may be none.
         embeddings: [N, D]; if N is less than `count`, all of them.
         count: neighbours of each.
     """
     from sklearn.neighbors import NearestNeighbors
 
-    search = NearestNeighbors(n_neighbors=min(count, len(embeddings)), metric="cosine")
+    count = min(count, len(embeddings))
+    if len(queries) == 0:
+        return Neighbors(np.empty((0, count), np.int64), np.empty((0, count)))
+    search = NearestNeighbors(n_neighbors=count, metric="cosine")
     distance, indices = search.fit(embeddings).kneighbors(queries)
     return Neighbors(indices, 1.0 - distance)

@@ -18,10 +18,15 @@ from scipy.special import softmax
 
 from semisup.errors import InputError
 from semisup.models.associative_model import AssociativeModel
+from semisup.runs.directory import CLASSES_ENDING
 from semisup.runs.directory import EXPORT_ENDINGS as ENDINGS
 from semisup.runs.files import TEMPORARY
+from semisup.runtime import paths
 
 Run = Callable[[np.ndarray], np.ndarray]
+
+# Endings by which people, and Keras, know what a file is.
+_OF_FILES = frozenset((".keras", ".h5", ".hdf5", ".pb", ".tflite", ".lite", ".onnx"))
 
 # Largest difference of any probability from the run's own model. TensorFlow runs the first
 # two with the same kernels; the others have kernels of their own.
@@ -73,16 +78,57 @@ def export(
 
     Raises:
         InputError: the format is unknown, its library is missing or can't convert this
-            network, the export predicts otherwise, or `out` is a folder of other things.
+            network, the export predicts otherwise, or `out` does not end as the format wants or
+            is a folder of other things.
     """
     if kind not in ENDINGS:
         raise InputError(f"unknown format {kind!r}; known: {', '.join(ENDINGS)}")
     if out.is_dir() and not (kind == "saved_model" and (out / "saved_model.pb").is_file()):
         raise InputError(f"{out} is a folder, and no SavedModel to replace; choose another `out`")
+    check_name(kind, out)
     if not out.resolve().parent.is_dir():
         raise InputError(f"there is no folder {out.parent} to write {out.name} in")
+    with paths.plain(out.resolve().parent) as folder:
+        return _export(model, kind, out, images, dtype, folder)
+
+
+def check_name(kind: str, out: Path) -> None:
+    """Check that an export's name fits its format, before anything is begun.
+
+    Raises:
+        InputError: it ends otherwise, or TensorFlow could not open it.
+    """
+    ending = ENDINGS[kind]
+    of_another = out.suffix.lower() in _OF_FILES
+    if ending and out.suffix != ending:
+        better = out.with_suffix(ending) if of_another else out.with_name(f"{out.name}{ending}")
+        raise InputError(
+            f"the name of a file in the format {kind} must end in {ending}: `out={better}`"
+        )
+    if not ending and of_another:
+        raise InputError(
+            f"a {kind} export is a folder, whose name must not end in {out.suffix}: "
+            f"`out={out.with_suffix('')}`"
+        )
+    if kind == "saved_model" and not paths.is_plain(out):
+        raise InputError(
+            f"TensorFlow can't open a SavedModel in {out}, because of [, ], *, ? or \\ or of "
+            "bytes that are no UTF-8 in that name; choose another `out`"
+        )
+
+
+def classes_file(out: Path) -> Path:
+    """The file beside an export that has the names of its classes, one in a line."""
+    return out.with_name(f"{out.name}{CLASSES_ENDING}")
+
+
+def _export(
+    model: AssociativeModel, kind: str, out: Path, images: np.ndarray, dtype: str, folder: Path
+) -> float:
+    """As `export`, in a folder whose path TensorFlow takes."""
     wanted = softmax(model.predict_on_batch(images)["logits"], axis=1)
-    temporary = out.with_name(f"{TEMPORARY}{out.stem}{ENDINGS[kind]}")
+    stem = out.stem if paths.is_plain(Path(out.stem)) else "export"
+    temporary = folder / f"{TEMPORARY}{stem}{ENDINGS[kind]}"
     try:
         exported = probability_model(model, images.shape[1:], dtype)
         exported(images[:1].astype(dtype))  # Keras exports no model that was never called

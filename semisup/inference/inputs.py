@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semisup.data.image_io import find_images, read_image_as, shaped
+from semisup.data.image_io import (
+    AS_USUAL,
+    Reading,
+    describe_skipped,
+    find_images,
+    is_visible,
+    read_image_as,
+    shaped,
+)
 from semisup.errors import InputError
+from semisup.runtime.paths import expanded
 
 if TYPE_CHECKING:
     from semisup.data.dataset import Images  # which loads TensorFlow
@@ -19,31 +28,46 @@ NPZ = ".npz"
 _KEY = "images"
 
 
-def find(words: Iterable[str]) -> list[Path]:
+def find(words: Iterable[str], skipped: list[tuple[str, Path]]) -> list[Path]:
     """The image and .npz files that `words` stand for, each once, in their order.
 
     Args:
         words: paths of files, of folders (all images in them, at any depth), or globs
             such as "photos/**/*.jpg".
+        skipped: what is left out of folders is added to it, with the reason.
 
     Raises:
         InputError: a word stands for nothing.
     """
     found: dict[Path, None] = {}
     for word in words:
-        path = Path(word).expanduser()
-        # Not Path.glob, which refuses absolute patterns.
-        globbed = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
-        matches = [path] if path.exists() else [Path(match) for match in globbed]
-        files = [
-            file
-            for match in matches
-            for file in (find_images(match, deep=True) if match.is_dir() else [match])
-        ]
+        path, left_out = expanded(word), list[tuple[str, Path]]()
+        files = []
+        for match in [path] if path.exists() else _globbed(path):
+            if match.is_dir():
+                here = find_images(match)
+                files += here.images
+                left_out += here.skipped
+            else:
+                files.append(match)
         if not files:
-            raise InputError(f"there is no image {word}; wanted files, folders, globs or .npz")
+            why = f": {describe_skipped(left_out)}" if left_out else ""
+            raise InputError(f"there is no image {word}{why}; wanted files, folders, globs or .npz")
         found.update(dict.fromkeys(files))
+        skipped += left_out
     return list(found)
+
+
+def _globbed(pattern: Path) -> list[Path]:
+    """What a glob matches, but for names that a system makes for itself."""
+    # Not Path.glob, which refuses absolute patterns.
+    matches = sorted(glob.glob(str(pattern), recursive=True))  # noqa: PTH207
+    given = set(pattern.parts)
+    return [
+        path
+        for path in map(Path, matches)
+        if all(is_visible(part) or part in given for part in path.parts)
+    ]
 
 
 def batches(
@@ -51,6 +75,7 @@ def batches(
     image_shape: tuple[int, int, int],
     size: int,
     unreadable: Callable[[InputError], None],
+    how: Reading = AS_USUAL,
 ) -> Iterator[tuple[list[str], np.ndarray]]:
     """Read the images in batches, brought to one shape.
 
@@ -60,11 +85,12 @@ def batches(
         image_shape: (H, W, C) wanted.
         size: images in a batch, which bounds the memory.
         unreadable: told of each file that can't be read, which is then passed over.
+        how: as the images of the run were read.
 
     Yields:
         Names, and images uint8 [at most size, H, W, C].
     """
-    images = _read(files, image_shape, unreadable)
+    images = _read(files, image_shape, unreadable, how)
     while batch := list(islice(images, size)):
         names, pixels = zip(*batch, strict=True)
         yield list(names), np.stack(pixels)
@@ -74,6 +100,7 @@ def _read(
     files: Iterable[Path],
     image_shape: tuple[int, int, int],
     unreadable: Callable[[InputError], None],
+    how: Reading,
 ) -> Iterator[tuple[str, np.ndarray]]:
     for file in files:
         try:
@@ -82,7 +109,7 @@ def _read(
                 for i in range(len(images)):
                     yield f"{file}[{i}]", shaped(np.asarray(images[i]), image_shape)
             else:
-                yield str(file), read_image_as(file, image_shape)
+                yield str(file), read_image_as(file, image_shape, how)
         except InputError as error:
             unreadable(error)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from semisup import experiment
+from semisup.data.image_io import Reading
 from semisup.models.associative_model import AssociativeModel
 from semisup.models.backbones import load_model
 from semisup.optimizers.ema import take_averages
@@ -14,10 +15,11 @@ from semisup.training.evaluator import embed_labeled
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A trained model and its labelled images."""
+    """A trained model, its labelled images, and how its image files were read."""
 
     model: AssociativeModel
     labeled: LabeledEmbeddings
+    how: Reading
 
 
 def load(run: RunDirectory) -> SavedRun:
@@ -31,8 +33,10 @@ def load(run: RunDirectory) -> SavedRun:
     """
     recipe = run.read_begun_recipe()
     if run.model.is_file() and run.labeled.is_file():
-        return SavedRun(load_model(run.model), labeled_embeddings.load(run.labeled))
+        model, labeled = load_model(run.model), labeled_embeddings.load(run.labeled)
+        return SavedRun(model, labeled, labeled.reading(recipe.max_megapixels))
     setup = experiment.rebuild(recipe, run)
     checkpoints.restore(setup.model, checkpoints.newest(run))
     take_averages(setup.model)
-    return SavedRun(setup.whole_model(), embed_labeled(setup).record)
+    labeled = embed_labeled(setup).record
+    return SavedRun(setup.whole_model(), labeled, labeled.reading(recipe.max_megapixels))

@@ -19,6 +19,7 @@ from keras import layers
 from semisup.errors import InputError
 from semisup.runtime import keras_settings
 from semisup.runtime.arguments import whole_number
+from semisup.runtime.paths import expanded
 
 ImageShape = tuple[int, int, int]
 
@@ -86,7 +87,7 @@ def build(
     else:
         if weights != NO_WEIGHTS:
             raise InputError(f"{name} brings its own weights; leave out `weights={weights}`")
-        features = _saved_model(Path(name).expanduser(), images)
+        features = _saved_model(expanded(name), images)
     given = keras.Input(features.shape[1:], name="features")
     kept = layers.Dropout(dropout, name="dropout")(given) if dropout else given
     if emb_size is None:
@@ -133,7 +134,7 @@ def _application(name: str, images: keras.KerasTensor, weights: str) -> keras.Ke
             warnings.simplefilter("ignore")  # some note that weights were learned at 224x224
             backbone = builder(
                 include_top=False,
-                weights=None if weights == NO_WEIGHTS else weights,
+                weights=_of_keras(weights),
                 input_shape=(*images.shape[1:3], 3),
                 pooling="avg",
             )
@@ -154,6 +155,13 @@ def _application(name: str, images: keras.KerasTensor, weights: str) -> keras.Ke
                 layer.momentum = min(layer.momentum, _MOMENTUM)
     module = importlib.import_module(builder.__module__)
     return backbone(module.preprocess_input(_with_channels(images, 3)))
+
+
+def _of_keras(weights: str) -> str | None:
+    """The weights as keras.applications wants them named."""
+    if weights == NO_WEIGHTS:
+        return None
+    return weights if weights == IMAGENET else str(expanded(weights))
 
 
 def _saved_model(path: Path, images: keras.KerasTensor) -> keras.KerasTensor:

@@ -29,6 +29,7 @@ from semisup.data import npz
 from semisup.data.dataset import Images
 from semisup.data.lazy_images import LazyImages, in_threads
 from semisup.errors import InputError, reason
+from semisup.runtime.paths import expanded
 from semisup.runtime.progress import tracked
 
 # Names the folder of the cache, or is NO_CACHE.
@@ -43,8 +44,8 @@ _BATCH_SIZE = 64
 _SHARD_SIZE = 64 * _BATCH_SIZE  # images
 _DIGEST_SIZE = 16
 
-# Part of every digest; a change of the shards' content needs another.
-_FORMAT = b"semisup features 1"
+# Part of every digest; a change of the shards' content, or of how files are read, needs another.
+_FORMAT = b"semisup features 2"
 
 # Only what has such a name is ever removed: people may name a folder that holds other things too.
 _NAME = re.compile(rf"[0-9a-f]{{{2 * _DIGEST_SIZE}}}")
@@ -60,9 +61,9 @@ def default_cache() -> Path | None:
     """
     chosen = os.environ.get(VARIABLE)
     if chosen:
-        return None if chosen.lower() == NO_CACHE else Path(chosen).expanduser()
+        return None if chosen.lower() == NO_CACHE else expanded(chosen)
     root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(root).expanduser() / "semisup" / "features"
+    return expanded(root) / "semisup" / "features"
 
 
 def extract(

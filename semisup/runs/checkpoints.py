@@ -18,7 +18,7 @@ from semisup.errors import InputError, reason
 from semisup.models.associative_model import AssociativeModel
 from semisup.runs import files
 from semisup.runs.directory import RunDirectory
-from semisup.runtime import workers
+from semisup.runtime import paths, workers
 
 # More than one, so that a damaged one can be passed over.
 KEPT = 3
@@ -39,7 +39,8 @@ def save(run: RunDirectory, step: int, model: AssociativeModel, **state: tf.Vari
     try:
         folder.mkdir(exist_ok=True)
         _record(prefix).unlink(missing_ok=True)
-        _checkpoint(model, state).write(str(prefix))
+        with paths.plain(folder) as place:
+            _checkpoint(model, state).write(str(place / prefix.name))
         for path in folder.glob(f"{prefix.name}.*"):
             with path.open("rb") as file:
                 os.fsync(file.fileno())  # before they are vouched for
@@ -61,9 +62,11 @@ def restore(model: AssociativeModel, checkpoint: str, **state: tf.Variable) -> i
     Raises:
         InputError: the checkpoint can't be read, or is of another model.
     """
+    prefix = Path(checkpoint)
     try:
-        status = _checkpoint(model, state).read(checkpoint)
-        status.assert_existing_objects_matched()
+        with paths.plain(prefix.parent) as place:
+            status = _checkpoint(model, state).read(str(place / prefix.name))
+            status.assert_existing_objects_matched()
     except (tf.errors.OpError, AssertionError, ValueError) as error:
         if workers.lost(model.distribute_strategy, error):
             raise
@@ -198,8 +201,8 @@ def _record(prefix: Path) -> Path:
 
 def _checksums(run: RunDirectory, prefix: Path) -> dict[str, str]:
     """The SHA-256 of each of TensorFlow's files of a checkpoint, by its name."""
-    paths = run.checkpoints_by_step().get(int(prefix.name.removeprefix("step-")), [])
-    return {path.name: _sha256(path) for path in paths if path.suffix != ".json"}
+    parts = run.checkpoints_by_step().get(int(prefix.name.removeprefix("step-")), [])
+    return {path.name: _sha256(path) for path in parts if path.suffix != ".json"}
 
 
 def _sha256(path: Path) -> str:

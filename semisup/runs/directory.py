@@ -31,6 +31,7 @@ from typing import Any
 from semisup.config import Recipe
 from semisup.errors import InputError
 from semisup.runs import files
+from semisup.runtime.paths import expanded
 
 # What `semisup-export` writes unless told otherwise: a file or folder, and its class names.
 EXPORT_ENDINGS = {"keras": ".keras", "saved_model": "", "tflite": ".tflite", "onnx": ".onnx"}
@@ -40,11 +41,9 @@ FIGURE_ENDINGS = ("png", "pdf", "svg")
 
 EVENTS_ENDING = ".semisup"  # ends the names of the event files
 
-# What a result consists of.
-_RESULT = (
-    *("test_error", "test_error_median", "test_error_min"),
-    *("train_seconds", "selected_step", "steps"),
-)
+# What a result consists of. The errors are null where there are no test images.
+_ERRORS = ("test_error", "test_error_median", "test_error_min")
+_NUMBERS = ("train_seconds", "selected_step", "steps")
 
 _CHECKPOINT_FILE = re.compile(r"step-([0-9]+)\.(?:index|data-[0-9]{5}-of-[0-9]{5}|json)")
 
@@ -70,7 +69,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = expanded(path)
         self.recipe = self.path / "recipe.json"
         self.split = self.path / "split.json"
         self.pseudo_labels = self.path / "taught.npz"
@@ -245,7 +244,7 @@ class RunDirectory:
         inside = (self.path.resolve(), self.model.resolve(), self.split.resolve())
         for name in _NEEDED:
             needed = getattr(recipe, name)
-            if needed and Path(needed).resolve() in inside:
+            if needed and expanded(needed).resolve() in inside:
                 raise InputError(
                     f"`overwrite` would remove the run in {self}, which `{name}` needs; choose "
                     "another `logdir`"
@@ -271,11 +270,11 @@ class RunDirectory:
         yield from _present(self.projector_config)
         for kind, ending in EXPORT_ENDINGS.items():
             path = self.export(kind)
+            yield from _present(path.with_name(f"{path.name}{CLASSES_ENDING}"))
             if ending:
                 yield from _present(path)
             elif path.is_symlink() or (path / "saved_model.pb").is_file():
                 yield path
-        yield from _present(self.path / f"classifier{CLASSES_ENDING}")
         for paths in self.checkpoints_by_step().values():
             yield from paths
         yield from self.unfinished_checkpoints()
@@ -358,7 +357,7 @@ class RunDirectory:
 
     # What the run records.
 
-    def read_result(self) -> dict[str, float] | None:
+    def read_result(self) -> dict[str, Any] | None:
         """Return what the run ended with; None if it has not ended.
 
         Raises:
@@ -367,13 +366,16 @@ class RunDirectory:
         if not self.result.exists():
             return None
         result = files.read_json(self.result)
-        if not all(_fits(result.get(name), float) for name in _RESULT):
+        errors = [result.get(name, "") for name in _ERRORS]
+        if not all(_fits(result.get(name), float) for name in _NUMBERS) or not all(
+            _fits(error, float | None) for error in errors
+        ):
             raise InputError(
                 f"{self.result} is damaged; delete it, and the same command writes it again"
             )
         return result
 
-    def read_evaluations(self) -> list[dict[str, float]]:
+    def read_evaluations(self) -> list[dict[str, Any]]:
         """Return the run's evaluations in the order of their steps.
 
         Raises:
@@ -384,9 +386,10 @@ class RunDirectory:
         for number, line in enumerate(lines, start=1):
             try:
                 record = json.loads(line)
-                if type(record["step"]) is not int or not _fits(record["test_error"], float):
+                error = record["test_error"]  # null where there are no test images
+                if type(record["step"]) is not int or not _fits(error, float | None):
                     raise ValueError
-                if record["step"] >= 0 and record["test_error"] >= 0:
+                if record["step"] >= 0 and (error is None or error >= 0):
                     records.append(record)
             except (ValueError, KeyError, TypeError, RecursionError):
                 if number == len(lines):
@@ -397,7 +400,7 @@ class RunDirectory:
                 ) from None
         return records
 
-    def truncate_evaluations(self, last_step: int) -> list[dict[str, float]]:
+    def truncate_evaluations(self, last_step: int) -> list[dict[str, Any]]:
         """Return the evaluations up to `last_step`; later ones are struck from the file.
 
         A run that resumes at a step has yet to make the evaluations after it.
@@ -410,7 +413,7 @@ class RunDirectory:
             files.write_text(self.metrics, "".join(json.dumps(record) + "\n" for record in kept))
         return kept
 
-    def append_evaluation(self, record: Mapping[str, float]) -> None:
+    def append_evaluation(self, record: Mapping[str, float | None]) -> None:
         """Add one evaluation."""
         with self.metrics.open("a", encoding="utf-8") as file:
             files.write_through(file, json.dumps(record) + "\n")

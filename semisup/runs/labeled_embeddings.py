@@ -5,11 +5,13 @@ it: a folder of a few megabytes can be copied to another machine. Embeddings rat
 since they are what is compared, and smaller; but a few images too, to check exports on.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from semisup.data.image_io import FULL, Reading, ValueRange
 from semisup.data.npz import read_npz
 from semisup.errors import InputError
 from semisup.runs import files
@@ -25,6 +27,8 @@ class LabeledEmbeddings:
         names: of each labelled image, its file or its place in the data set, str [N].
         class_names: of all classes, str [classes].
         images: a few of the labelled images, uint8 [n, H, W, C], spread over the classes.
+        values_in: of files with more than 8 bits a value, the two values that became 0 and 255,
+            float64 [2]; empty where the run had no such files.
     """
 
     embeddings: np.ndarray
@@ -32,11 +36,17 @@ class LabeledEmbeddings:
     names: np.ndarray
     class_names: np.ndarray
     images: np.ndarray
+    values_in: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0))
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of the images that the model takes."""
         return self.images.shape[1:]
+
+    def reading(self, max_megapixels: int) -> Reading:
+        """Return how new image files are read: as those that the run was trained on."""
+        values_in = ValueRange(*self.values_in) if len(self.values_in) else FULL
+        return Reading(values_in, max_megapixels)
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all."""
@@ -51,7 +61,8 @@ def load(path: Path) -> LabeledEmbeddings:
         InputError: it is missing, damaged or of another version.
     """
     arrays = read_npz(path)
-    wanted = LabeledEmbeddings.__dataclass_fields__
-    if not wanted.keys() <= arrays.keys():
+    wanted = [field.name for field in dataclasses.fields(LabeledEmbeddings)]
+    arrays.setdefault("values_in", np.empty(0))  # which earlier versions did not keep
+    if not set(wanted) <= arrays.keys():
         raise InputError(f"{path} is damaged or of another version; delete it to do without")
     return LabeledEmbeddings(**{name: arrays[name] for name in wanted})

@@ -10,11 +10,12 @@ from semisup import experiment
 from semisup.config import LABELS_ONLY, Recipe
 from semisup.errors import InputError
 from semisup.runs import files
+from semisup.runtime.paths import expanded
 from semisup.training import loop
 
 
 def compare(
-    recipe: Recipe, logdir: Path, seeds: int, command: Sequence[str] = (), **options: Any
+    recipe: Recipe, logdir: str | Path, seeds: int, command: Sequence[str] = (), **options: Any
 ) -> dict[str, list[float]]:
     """Train with labels only and with association: the same split, network, steps and seeds.
 
@@ -35,9 +36,15 @@ def compare(
     Raises:
         InputError: the recipe has no loss on unlabelled images, or as `loop.train`.
     """
+    logdir = expanded(logdir)
     if not recipe.associates:
         raise InputError("`compare` needs a recipe with association: `walker_weight` is 0")
     dataset = experiment.load_data(recipe)
+    if len(dataset.test_labels) == 0:
+        raise InputError(
+            f"`compare` compares test errors, but {dataset.name} has no test images, and too few "
+            "labelled ones to hold some out; label two of a class"
+        )
     kinds = {"labels only": dataclasses.replace(recipe, **LABELS_ONLY), "association": recipe}
     errors: dict[str, list[float]] = {kind: [] for kind in kinds}
     for number in range(seeds):

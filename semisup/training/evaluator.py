@@ -56,11 +56,11 @@ class Evaluator:
         self._histograms = paper_figures.choose_walk_sample(setup.data, per_class=10, unlabeled=100)
         self._probe = label_free.choose_probe(setup.data)
 
-    def evaluate(self, step: int, train_seconds: float, logs: Mapping[str, float]) -> float:
+    def evaluate(self, step: int, train_seconds: float, logs: Mapping[str, float]) -> float | None:
         """Evaluate the model, and record that with the training's `logs`.
 
         Returns:
-            The error on the test images, in percent.
+            The error on the test images, in percent; None where there are none.
         """
         with self._evaluated() as model:
             evaluation = self._evaluate_on_test_images(step)
@@ -70,16 +70,17 @@ class Evaluator:
                 *(step, evaluation, model, self._sample, self._histograms),
             )
         tensorboard.write_label_free(step, scores)
-        record = {
+        error = files.json_number(evaluation.report.error)
+        record: dict[str, Any] = {
             "step": step,
             "train_seconds": train_seconds,
-            "test_error": evaluation.report.error,
+            "test_error": error,
             **scores,
             **logs,
         }
         self.evaluations.append(record)
         self._run.append_evaluation(record)
-        return evaluation.report.error
+        return error
 
     def save_if_selected(self, step: int) -> None:
         """With `select=label_free`, keep the best model so far on disk at any time."""
@@ -124,11 +125,12 @@ class Evaluator:
         _draw(tensorboard.write_end, step, setup.data, setup.model, evaluation)
         _draw(projector.write, *(run, setup.data, evaluation, labeled.indices, labeled.predictions))
         errors = [record["test_error"] for record in self.evaluations if record["step"] > 0]
+        known = [error for error in errors if error is not None]  # none without test images
         result = {
             "test_error": selected["test_error"],
             "selected_step": selected["step"],
-            "test_error_median": statistics.median(errors[-MEDIAN_OVER:]),
-            "test_error_min": min(errors),
+            "test_error_median": statistics.median(known[-MEDIAN_OVER:]) if known else None,
+            "test_error_min": min(known, default=None),
             "train_seconds": train_seconds,
             "steps": step,
             "collapsed": collapsed,
@@ -193,6 +195,7 @@ def embed_labeled(setup: experiment.Experiment) -> EmbeddedLabels:
         names=np.array(dataset.train_names(labeled)),
         class_names=np.array(dataset.class_names),
         images=np.asarray(dataset.train_images[shown]),
+        values_in=np.array(dataset.values_in or (), np.float64),
     )
     return EmbeddedLabels(labeled, predictions, record)
 
@@ -202,7 +205,7 @@ def _spread(length: int, count: int) -> np.ndarray:
     return np.linspace(0, length - 1, count, dtype=int)
 
 
-def _selected(evaluations: Sequence[Mapping[str, float]], recipe: Recipe) -> Mapping[str, float]:
+def _selected(evaluations: Sequence[Mapping[str, Any]], recipe: Recipe) -> Mapping[str, Any]:
     """The evaluation that is the result: the last, or the best by the label-free score.
 
     The untrained model counts only where there is nothing else; no score is the worst score;

@@ -17,7 +17,7 @@ from semisup.errors import InputError, reason
 from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers import freezing
 from semisup.runs import checkpoints, directory
-from semisup.runtime import distribution, precision, signals, workers
+from semisup.runtime import distribution, paths, precision, signals, workers
 from semisup.training import evaluator, monitoring, progress, self_training
 from semisup.visualization import tensorboard
 
@@ -33,7 +33,7 @@ def train(
     save_interval: int | None = None,
     strategy: tf.distribute.Strategy | None = None,
     dataset: Dataset | None = None,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Train as the recipe says, or go on where a run in `logdir` left off.
 
     Args:
@@ -50,9 +50,10 @@ def train(
         What result.json holds: `test_error` (of the last evaluation, or of the one that
         the recipe's `select` chose; `selected_step` is its step), `test_error_median` (of
         the last 5), `test_error_min` (the lowest of all; it was chosen on the test images,
-        so quote it as such), all in percent; `train_seconds` (the training steps alone,
-        without loading, tracing, evaluating and saving); `steps`; `collapsed`, whether the
-        walk was collapsed at the end, so that the result is not one of association.
+        so quote it as such), all in percent, None without test images; `train_seconds`
+        (the training steps alone, without loading, tracing, evaluating and saving); `steps`;
+        `collapsed`, whether the walk was collapsed at the end, so that the result is not one of
+        association.
 
     Raises:
         InputError: the recipe or its data is bad, its batches can't be shared out, the
@@ -203,7 +204,7 @@ class Trainer:
         self.losses = monitoring.LossMonitor(run.path)
         self.collapse = monitoring.CollapseMonitor(setup, model)
 
-    def train(self, interrupted: Callable[[], bool]) -> dict[str, float]:
+    def train(self, interrupted: Callable[[], bool]) -> dict[str, Any]:
         """Take all steps; returns the run's result.
 
         Args:
@@ -294,7 +295,7 @@ class Trainer:
         if self.evaluator:
             error = self.evaluator.evaluate(step, float(self.clock.seconds), logs)
             self.progress.end_seconds = self.evaluator.end_seconds()
-            self.progress.update(step, {"test_error": error})
+            self.progress.update(step, {} if error is None else {"test_error": error})
             self.progress.write_line(step)
 
     def _save(self, step: int) -> None:
@@ -319,14 +320,17 @@ class Trainer:
     @contextmanager
     def _writer(self) -> Iterator[None]:
         """Inside, TensorBoard's entries are written to the run's folder, by the chief only."""
-        writer = tf.summary.create_noop_writer()
-        if self.evaluator:
+        if not self.evaluator:
+            with tf.summary.create_noop_writer().as_default():
+                yield
+            return
+        with paths.plain(self.run.path) as folder:
             writer = tf.summary.create_file_writer(
-                str(self.run), filename_suffix=directory.EVENTS_ENDING
+                str(folder), filename_suffix=directory.EVENTS_ENDING
             )
-        with writer.as_default():
-            yield
-        writer.close()
+            with writer.as_default():
+                yield
+            writer.close()
 
     def _announce(self) -> None:
         device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
@@ -340,6 +344,8 @@ class Trainer:
             test += f" of {len(test_labels) + self.setup.test_images_left_out:,}"
         counts = (len(split.labeled), len(split.unlabeled), test)
         print("{:,} labelled, {:,} unlabelled, {} test images".format(*counts))
+        for line in progress.describe_classes(self.setup.data.dataset):
+            print(line)
         if self.setup.data.pseudo_labels:
             for line in self_training.describe(self.recipe, self.setup.data):
                 print(line)

@@ -2,12 +2,18 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+import numpy as np
 from absl import logging
 from tqdm import tqdm
 
+from semisup.data.dataset import Dataset
+from semisup.evaluation import names
 from semisup.runtime import progress
+
+# Classes that are named at the start, and the columns for a name.
+_CLASSES, _NAME = 12, 20
 
 
 class Progress:
@@ -62,3 +68,18 @@ class Progress:
 
     def _words(self) -> dict[str, str]:
         return {name: f"{value:.4g}" for name, value in self.values.items()}
+
+
+def describe_classes(dataset: Dataset) -> Iterator[str]:
+    """Yield the lines that say which classes there are, and how many images of each."""
+    classes = range(dataset.num_classes)
+    train = np.bincount(dataset.train_labels, minlength=len(classes))
+    test = np.bincount(dataset.test_labels, minlength=len(classes))
+    short = names.shorten(dataset.class_names, _NAME)
+    shown = [f"{short[c]} ({train[c]:,}; {test[c]:,})" for c in classes[:_CLASSES]]
+    more = ""
+    if len(classes) > _CLASSES:
+        more = f", ... ({train.min():,} to {train.max():,}; {test.min():,} to {test.max():,})"
+    yield f"{len(classes)} classes (training; test images): {', '.join(shown)}{more}"
+    if missing := dataset.classes_without_test_images:
+        yield f"warning: no test image of {names.listed(missing)}: the error on these is not known"

@@ -66,7 +66,8 @@ def mistakes_figure(data: LabeledData, evaluation: Evaluation) -> Figure:
     wrong = int(np.sum(predicted != dataset.test_labels))
     some = f"all {wrong}" if wrong <= most else f"the {most} most confident of {wrong:,}"
     title = f"{some} misclassified test images: true {_ARROW} predicted"
-    axes.set_title(title if wrong else "no test image is misclassified", fontsize=11)
+    none = "no test image is misclassified" if len(predicted) else "there are no test images"
+    axes.set_title(title if wrong else none, fontsize=11)
 
     draw_confusion(figure.add_subplot(grid[1]), report, side=6.5)
     return figure

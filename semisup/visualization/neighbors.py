@@ -35,7 +35,8 @@ def neighbors_figure(
     One test image of each class, of at most ten classes. Where the true classes of the
     unlabelled images are known, a frame tells the neighbours of the same class from others.
     Where the data set brings unlabelled images of its own, some of these are looked up too,
-    below the others: they may be of classes that nobody labelled.
+    below the others: they may be of classes that nobody labelled. So they are where there are no
+    test images.
 
     Args:
         model: the model.
@@ -50,7 +51,9 @@ def neighbors_figure(
     embeddings = predict(model, dataset.unlabeled_pool[pool]).embeddings
     classes = np.unique(dataset.test_labels)
     classes = classes[np.linspace(0, len(classes) - 1, min(_CLASSES, len(classes)), dtype=int)]
-    tests = [random.choice(np.flatnonzero(dataset.test_labels == c)) for c in classes]
+    tests = np.array(
+        [random.choice(np.flatnonzero(dataset.test_labels == c)) for c in classes], np.int64
+    )
     found = nearest(evaluation.embeddings[tests], embeddings, _NEIGHBORS)
     names = short_names(dataset.class_names, 10)
     rows = [
@@ -59,9 +62,9 @@ def neighbors_figure(
     ]
     present = len(np.unique(dataset.test_labels))
     some = f" of {len(classes)} of the {present} classes" if len(classes) < present else ""
-    queries = f"test images{some}"
-    if dataset.unlabeled_images is not None:
-        queries += " and some unlabelled ones"
+    queries = f"test images{some}" if rows else "some unlabelled images"
+    if dataset.unlabeled_images is not None or not rows:
+        queries += " and some unlabelled ones" if rows else ""
         unknown = random.choice(count, min(_UNKNOWN, count), replace=False)
         found = nearest(embeddings[unknown], embeddings, _NEIGHBORS + 1)
         for i, indices, similarity in zip(unknown, *found, strict=True):
@@ -70,7 +73,7 @@ def neighbors_figure(
             rows.append(_Row(image, "unlabelled", None, pool[indices[others]], similarity[others]))
     title = f"{short_name(dataset.name)}: {queries}, each with the nearest of {count:,} "
     title += "unlabelled images"
-    if dataset.unlabeled_images is None:
+    if dataset.unlabeled_images is None and len(tests):
         title += "\ngreen frame: of the same class; dashed red: of another"
     return _draw_rows(rows, data, title)
 
@@ -90,7 +93,7 @@ def _draw_rows(rows: list[_Row], data: LabeledData, title: str) -> Figure:
         name = axes.text(-0.08 * height, 0.5 * height, row.name, va="center", **plain())
         name.set(ha="right", rotation=0 if len(row.name) <= 2 else 90)
         right = None
-        if dataset.unlabeled_images is None:
+        if dataset.unlabeled_images is None and row.label is not None:
             right = dataset.train_labels[row.neighbors] == row.label
         axes = figure.add_subplot(grid[line, 3 * block + 1])
         images = [np.asarray(dataset.unlabeled_pool[j]) for j in row.neighbors]

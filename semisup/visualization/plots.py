@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 
 from semisup.evaluation.metrics import Report
 from semisup.runs import files
+from semisup.runtime.paths import expanded
 from semisup.visualization.text import plain, short_names
 
 GREEN, RED = "#1a7f37", "#b3261e"
@@ -159,9 +160,9 @@ def contact_sheet(images: np.ndarray, captions: Sequence[str], title: str = "") 
     return figure
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: str | Path) -> None:
     """Write a figure, whole or not at all; the file's ending (.png, .pdf, .svg) says as what."""
-    with files.whole(path) as temporary:
+    with files.whole(expanded(path)) as temporary:
         figure.savefig(temporary, dpi=150)
 
 

@@ -78,7 +78,7 @@ def write_evaluation(
     sample: WalkSample,
     histograms: WalkSample,
 ) -> None:
-    """Test errors, the confusion matrix, figure 2 and histograms.
+    """Test errors, the confusion matrix (if there are test images), figure 2 and histograms.
 
     Args:
         step: the training step.
@@ -88,14 +88,15 @@ def write_evaluation(
         histograms: more images, for the histograms of embeddings and visits.
     """
     report = evaluation.report
-    tf.summary.scalar("test/error", report.error, step)
-    tf.summary.scalar("test/balanced_error", report.balanced_error, step)
-    tf.summary.scalar("test/macro_f1", report.macro_f1, step)
+    if len(evaluation.logits):
+        tf.summary.scalar("test/error", report.error, step)
+        tf.summary.scalar("test/balanced_error", report.balanced_error, step)
+        tf.summary.scalar("test/macro_f1", report.macro_f1, step)
+        confusion = confusion_figure(report, f"step {step}: test error {report.error_in_words}")
+        tf.summary.image("confusion_matrix", to_pixels(confusion), step)
     for name, error in zip(report.class_names, report.error_per_class, strict=True):
         if np.isfinite(error):
             tf.summary.scalar(f"test_error_per_class/{printable(name)}", error, step)
-    confusion = confusion_figure(report, f"step {step}: test error {report.error_in_words}")
-    tf.summary.image("confusion_matrix", to_pixels(confusion), step)
     walks = association_figure({f"associations at step {step}": model}, sample)
     tf.summary.image("associations", to_pixels(walks), step)
 
@@ -117,6 +118,7 @@ def write_end(
         model: the trained model, which embeds some unlabelled images.
         evaluation: of the model on the test images.
     """
-    tf.summary.image("mistakes", to_pixels(mistakes_figure(data, evaluation)), step)
+    if len(evaluation.logits):
+        tf.summary.image("mistakes", to_pixels(mistakes_figure(data, evaluation)), step)
     neighbors = neighbors_figure(model, data, evaluation, among=NEIGHBORS_AMONG)
     tf.summary.image("neighbours", to_pixels(neighbors), step)

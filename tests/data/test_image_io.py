@@ -1,13 +1,26 @@
 """Photographs are the right way up, however the camera was held; damaged pixels are refused."""
 
 import io
+import sys
+import types
 
 import numpy as np
 import pytest
-from PIL import Image
+import tensorflow as tf
+import tifffile
+from PIL import Image, ImageFile
 
 from semisup.data import lazy_images
-from semisup.data.image_io import find_images, read_header, read_image, read_image_as
+from semisup.data.image_io import (
+    Reading,
+    describe_skipped,
+    find_images,
+    formats,
+    read_header,
+    read_image,
+    read_image_as,
+    reading,
+)
 from semisup.data.sources.folder import load_folder
 from semisup.errors import InputError
 from semisup.inference import inputs
@@ -49,9 +62,9 @@ def test_read_image_undoes_each_orientation(tmp_path, ending, orientation):
     path = tmp_path / f"photo.{ending}"
     path.write_bytes(photograph(ending, orientation))
     wanted = UPRIGHT[orientation](stored(photograph(ending)))
-    assert find_images(tmp_path) == [path]
+    assert find_images(tmp_path).images == [path]
     np.testing.assert_array_equal(read_image(path), wanted)
-    assert read_header(path) == wanted.shape
+    assert read_header(path) == (*wanted.shape, False)
     left_half = read_image(path, box=(0, 0, 10, wanted.shape[0]))
     np.testing.assert_array_equal(left_half, wanted[:, :10])
 
@@ -81,7 +94,7 @@ def test_read_image_reads_images_with_broken_or_strange_exif(tmp_path):
     pixels = stored(content)
     path.write_bytes(content.replace(b"MM\x00*", b"\xff\xff\xff\xff"))
     np.testing.assert_array_equal(read_image(path), pixels)
-    assert read_header(path) == pixels.shape
+    assert read_header(path) == (*pixels.shape, False)
     # A camera's name where the standard has the width: Pillow reads it, but can't write it.
     content = photograph(orientation=6, more={0x010F: "Camera"})
     damaged = content.replace(b"\x01\x0f\x00\x02", b"\x01\x00\x00\x02")
@@ -96,7 +109,7 @@ def test_read_image_keeps_the_shades_of_sixteen_bits(tmp_path, ending):
     ramp = np.linspace(0, 2**16 - 1, 120).astype(np.uint16).reshape(10, 12)
     path = tmp_path / f"ramp.{ending}"
     Image.fromarray(ramp).save(path)
-    assert read_header(path) == (10, 12, 1)
+    assert read_header(path) == (10, 12, 1, True)
     np.testing.assert_array_equal(read_image(path)[..., 0], ramp >> 8)
     np.testing.assert_array_equal(read_image_as(path, (10, 12, 3))[..., 2], ramp >> 8)
 
@@ -123,24 +136,255 @@ def test_read_image_refuses_a_png_with_changed_pixels(tmp_path):
         read_image(path)
 
 
-def test_find_images_in_a_folder_and_below_it(tmp_path):
-    folder = tmp_path / "found"
-    here, below = (
-        ("b.png", "a.JPG", "a.txt", "c"),
-        ("below/d.png", "Below/z.gif", "below.png/x.bmp"),
-    )
-    for name in here + below:
+def touch(folder, *names):
+    for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "e.png").touch()
+
+
+def test_find_images_in_a_folder_and_below_it(tmp_path):
+    folder = tmp_path / "found"
+    touch(folder, "b.png", "a.JPG", "below/d.png", "Below/z.gif", "below.png/x.jfif", "a.txt", "c")
+    touch(tmp_path, "elsewhere/e.png", "elsewhere/deep/f.png")
     (folder / "linked").symlink_to(tmp_path / "elsewhere")
     (folder / "link.png").symlink_to(tmp_path / "elsewhere" / "e.png")
     (folder / "broken.png").symlink_to(tmp_path / "nowhere.png")
-    flat = [folder / name for name in ("a.JPG", "b.png", "link.png")]
-    assert find_images(folder) == flat
-    deep = [folder / name for name in below]
-    assert find_images(folder, deep=True) == sorted(flat + deep)
-    assert find_images(tmp_path / "nowhere", deep=True) == []
-    with pytest.raises(FileNotFoundError):
-        find_images(tmp_path / "nowhere")
+    names = ("Below/z.gif", "a.JPG", "b.png", "below/d.png", "below.png/x.jfif", "link.png")
+    linked = ("linked/deep/f.png", "linked/e.png")
+    found = find_images(folder)
+    assert found.images == [folder / name for name in (*names, *linked)]
+    left_out = {path.name: reason for reason, path in found.skipped}
+    assert left_out == {
+        "a.txt": ".txt files, which are no images",
+        "c": "unnamed files, which are no images",
+        "broken.png": "links to nothing",
+    }
+    nowhere = find_images(tmp_path / "nowhere")
+    assert not nowhere.images
+    assert "can't be read (No such file" in describe_skipped(nowhere.skipped)
+
+
+def test_find_images_follows_links_without_end_and_reads_each_folder_once(tmp_path):
+    touch(tmp_path, "a/x.png", "above.png")
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    (tmp_path / "a" / "here").symlink_to(".")
+    (tmp_path / "b").symlink_to("a")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "a" / "folder").mkdir()
+    (tmp_path / "a" / "folder" / "again").symlink_to(tmp_path / "a")
+    assert find_images(tmp_path / "a").images == [tmp_path / "a" / "x.png"]
+    assert len(find_images(tmp_path).images) == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(".ipynb_checkpoints/0.png", "__MACOSX/0.png", "@eaDir/0.png/SYNO_THUMB.jpg", "._0.png"),
+        *("deep/.hidden.jpg", "Thumbs.db", "desktop.ini", ".DS_Store", "$RECYCLE.BIN/0.png"),
+    ],
+)
+def test_find_images_passes_over_what_systems_make(tmp_path, name):
+    touch(tmp_path, name, "0.png")
+    assert find_images(tmp_path).images == [tmp_path / "0.png"]
+
+
+def test_find_images_names_the_package_that_a_format_needs(tmp_path, monkeypatch):
+    touch(tmp_path, "0.HEIC", "1.heic", "2.png", "3.jxl")
+    monkeypatch.setattr(formats, "_readers", lambda: {".png": "PNG"})
+    line = describe_skipped(find_images(tmp_path).skipped)
+    assert "2 .heic files, which need `pip install pillow-heif`" in line
+    assert "1 .jxl files, which need `pip install pillow-jxl-plugin`" in line
+    with pytest.raises(InputError, match="`pip install pillow-heif` lets such files be read"):
+        read_image(tmp_path / "1.heic")
+
+
+def test_find_images_takes_what_an_installed_plugin_reads(tmp_path, monkeypatch):
+    """A package that registers a reader with Pillow when it is told to, as pillow-heif does."""
+    plugin = types.ModuleType("pillow_heif")
+
+    def register_heif_opener():
+        factory, accept = Image.OPEN["BMP"]
+        Image.register_open("HEIF", factory, accept)
+        Image.register_extension("HEIF", ".heic")
+
+    plugin.register_heif_opener = register_heif_opener
+    monkeypatch.setitem(sys.modules, "pillow_heif", plugin)
+    for registry in (Image.OPEN, Image.EXTENSION):
+        monkeypatch.setattr(Image, "OPEN" if registry is Image.OPEN else "EXTENSION", {**registry})
+    monkeypatch.setattr(Image, "ID", [*Image.ID])
+    formats._readers.cache_clear()
+    try:
+        pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "0.heic", "BMP")
+        assert find_images(tmp_path).images == [tmp_path / "0.heic"]
+        np.testing.assert_array_equal(read_image(tmp_path / "0.heic"), pixels)
+    finally:
+        monkeypatch.undo()
+        formats._readers.cache_clear()
+
+
+@pytest.mark.parametrize("ending", ["jfif", "avif", "jp2", "tga", "qoi", "ico", "pnm", "dib"])
+def test_read_image_reads_what_pillow_reads(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    Image.new("RGB", (16, 16), (200, 100, 50)).save(path)
+    assert find_images(tmp_path).images == [path]
+    assert np.abs(read_image(path).astype(int) - (200, 100, 50)).max() <= 6
+
+
+def test_read_image_starts_no_program(tmp_path):
+    path = tmp_path / "drawing.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
+    with pytest.raises(InputError, match="cannot identify image file"):
+        read_image(path)
+    path.rename(tmp_path / "drawing.eps")
+    assert not find_images(tmp_path).images
+
+
+def alpha_ramp():
+    """A black drawing that is all in the opacity, and what it looks like on paper."""
+    opacity = np.linspace(0, 255, 20).astype(np.uint8).reshape(4, 5)
+    return np.zeros_like(opacity), opacity, 255 - opacity
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "16-bit LA", "16-bit RGBA"])
+def test_read_image_shows_what_is_transparent_as_white(tmp_path, mode):
+    black, opacity, wanted = alpha_ramp()
+    path, channels = tmp_path / "a.png", 3 if "RGB" in mode else 1
+    pixels = np.stack([black] * channels + [opacity], axis=-1)
+    if "16" in mode:
+        path.write_bytes(tf.io.encode_png(pixels.astype(np.uint16) * 257).numpy())
+    else:
+        Image.fromarray(pixels).save(path)
+    assert read_header(path)[2] == channels
+    read = read_image(path)
+    assert read.shape == (4, 5, channels)
+    assert np.abs(read[..., 0].astype(int) - wanted).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["P", "L", "RGB", "I;16", "PA"])
+def test_read_image_shows_a_transparent_colour_as_white(tmp_path, mode):
+    path = tmp_path / ("a.tiff" if mode == "PA" else "a.png")
+    pixels = np.zeros((4, 5), np.uint16 if mode == "I;16" else np.uint8)
+    pixels[1] = 7 if mode == "P" else 200
+    image = Image.fromarray(pixels)
+    if mode == "PA":
+        image = image.convert("P").convert("PA")
+        image.putalpha(Image.fromarray((pixels > 0).astype(np.uint8) * 255))
+        image.convert("RGBA").save(path)
+    else:
+        image = image.convert(mode) if mode in ("P", "RGB") else image
+        image.save(path, transparency=(0, 0, 0) if mode == "RGB" else 0)
+    read = read_image(path)
+    assert (read[0] == 255).all()
+    assert (read[1] < 255).all()
+
+
+def many_bits(path, values, maxval=65535):
+    """Values with more than 8 bits, written as the ending says."""
+    if path.suffix in (".pgm", ".ppm"):
+        kind = b"P5" if values.ndim == 2 else b"P6"
+        header = b"%s\n%d %d\n%d\n" % (kind, values.shape[1], values.shape[0], maxval)
+        path.write_bytes(header + values.astype(">u2").tobytes())
+    elif values.ndim == 3 and path.suffix == ".png":
+        path.write_bytes(tf.io.encode_png(values).numpy())
+    elif values.ndim == 3:
+        tifffile.imwrite(path, values, photometric="rgb")
+    elif path.suffix == ".tif":  # the bytes of each value the other way round
+        tifffile.imwrite(path, values, byteorder=">")
+    else:
+        Image.fromarray(values).save(path)
+
+
+KINDS = ("png", "tiff", "tif", "pgm", "rgb.png", "rgb.tiff", "rgb.ppm")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("least", "most"), [(0, 179), (0, 4095), (30_000, 30_200), (9, 65_535)])
+def test_load_folder_scales_many_bits_alike_in_all_images(tmp_path, caplog, kind, least, most):
+    values = np.random.default_rng(0).integers(least, most + 1, (6, 4, 5), dtype=np.uint16)
+    values[0, 0, :2] = least, most
+    if "rgb" in kind:
+        values = np.stack([values, values, values], axis=-1)
+    for i, each in enumerate(values):
+        path = tmp_path / "train" / "ab"[i % 2] / f"{i}.{kind}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        many_bits(path, each)
+    dataset = load_folder(tmp_path)
+    black, white = {179: (0, 255), 4095: (0, 4095), 30_200: (least, most)}.get(most, (0, 65535))
+    assert dataset.values_in == (black, white)
+    wanted = (values.astype(int) - black) * 256 // (white - black + 1)
+    for i, path in enumerate(dataset.train_files):
+        expected = wanted[int(path.name.split(".")[0])].reshape(4, 5, -1)
+        np.testing.assert_array_equal(dataset.train_images[i], expected)
+        how = Reading(dataset.values_in)  # as at prediction
+        np.testing.assert_array_equal(
+            read_image_as(path, dataset.image_shape, how), dataset.train_images[i]
+        )
+    assert ("become 0 to 255" in caplog.text) == (white != 65535)
+
+
+def test_load_folder_reads_a_pgm_by_its_largest_value(tmp_path):
+    for i in range(4):
+        path = tmp_path / "train" / "ab"[i % 2] / f"{i}.pgm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        many_bits(path, np.array([[0, 2048, 4095]], np.uint16), maxval=4095)
+    dataset = load_folder(tmp_path)
+    assert dataset.values_in == (0, 65535)
+    np.testing.assert_array_equal(dataset.train_images[0][0, :, 0], [0, 128, 255])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "wanted"), [(0.0, 1.0, (0, 1)), (0.0, 200.0, (0, 255)), (-3.0, 9.0, (-3, 9))]
+)
+def test_load_folder_scales_floats_by_the_set(tmp_path, low, high, wanted):
+    for i in range(4):
+        path = tmp_path / "train" / "ab"[i % 2] / f"{i}.tiff"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = np.array([[low, high, np.nan, (low + high) / 2]], np.float32)
+        Image.fromarray(values).save(path)
+    dataset = load_folder(tmp_path, skip_unreadable=True)
+    assert dataset.values_in == wanted
+    span = wanted[1] - wanted[0]
+    got = dataset.train_images[0][0, :, 0].astype(float)
+    np.testing.assert_allclose(got[[0, 1, 3]] / 255 * span + wanted[0], values[0, [0, 1, 3]],
+                               atol=span / 250)  # fmt: skip
+
+
+def test_load_folder_warns_of_one_bright_pixel_among_dark_ones(tmp_path, caplog):
+    for i in range(4):
+        values = np.full((60, 60), 90, np.uint16)
+        values[0, 0] = 65_000
+        path = tmp_path / "train" / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        many_bits(path, values)
+    load_folder(tmp_path)
+    assert "nearly all values of these images are below 90" in caplog.text
+
+
+def test_read_image_as_warns_of_values_outside_the_range(tmp_path, caplog):
+    path = tmp_path / "a.png"
+    many_bits(path, np.arange(20, dtype=np.uint16).reshape(4, 5))
+    read_image_as(path, (4, 5, 1))
+    assert "a.png has values with more than 8 bits, which all become 0" in caplog.text
+
+
+@pytest.mark.parametrize(("mode", "wanted"), [("1", [0, 255]), ("CMYK", [0, 255]), ("P", [0, 255])])
+def test_read_image_reads_other_modes(tmp_path, mode, wanted):
+    path = tmp_path / "a.tiff"
+    Image.fromarray(np.array([[0, 255]], np.uint8)).convert("RGB").convert(mode).save(path)
+    np.testing.assert_array_equal(read_image(path)[0, :, 0], wanted)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_read_image_reads_one_large_image_at_a_time(tmp_path, monkeypatch, ending):
+    monkeypatch.setattr(reading, "_LARGE", 10_000)
+    path = tmp_path / f"a.{ending}"
+    Image.effect_noise((400, 320), 90).convert("RGB").save(path)
+    decoded = []
+    load = ImageFile.ImageFile.load
+    monkeypatch.setattr(
+        ImageFile.ImageFile, "load", lambda self: decoded.append(self.size) or load(self)
+    )
+    assert read_image(path, 16).shape == (16, 16, 3)
+    assert decoded[0] == ((50, 40) if ending == "jpg" else (400, 320))
+    assert not reading._one_large_image.locked()

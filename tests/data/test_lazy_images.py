@@ -214,7 +214,7 @@ def test_image_files_read_many_as_one_by_one(size_of_images, tmp_path):
         pixels = random.integers(0, 256, (6, 5, 3), dtype=np.uint8)
         image = Image.fromarray(pixels).convert("L" if i % 3 == 0 else "RGB")
         image.save(tmp_path / f"{i:03d}.{('png', 'jpg')[i % 2]}")
-    paths = find_images(tmp_path)
+    paths = find_images(tmp_path).images
     files = ImageFiles(np.array(paths, dtype=object), (6, 5, 3))
     one_by_one = [np.broadcast_to(read_image(path), (6, 5, 3)) for path in paths]
     np.testing.assert_array_equal(files, one_by_one)
@@ -279,7 +279,7 @@ def test_featured_images_keep_features_beside_their_images(featured):
 
 
 def test_with_features_leaves_files_where_they_are(folder):
-    paths = find_images(folder / "unlabeled")
+    paths = find_images(folder / "unlabeled").images
     files = ImageFiles(np.array(paths, dtype=object), (20, 24, 3))
     joined = with_features(files, np.arange(5, dtype=np.float32)[:, None])
     assert joined.images is files
@@ -296,7 +296,9 @@ def test_in_memory_leaves_images_with_features(featured, folder):
     joined, images = featured
     assert in_memory(joined) is joined
     assert in_memory(images) is images
-    files = ImageFiles(np.array(find_images(folder / "unlabeled"), dtype=object), (20, 24, 3))
+    files = ImageFiles(
+        np.array(find_images(folder / "unlabeled").images, dtype=object), (20, 24, 3)
+    )
     assert isinstance(in_memory(files), np.ndarray)
     np.testing.assert_array_equal(in_memory(files), files)
 

@@ -27,7 +27,7 @@ def test_datasets_name_what_there_is(info):
     assert callable(getattr(importlib.import_module(f"semisup.data.sources.{module}"), function))
     assert info.augmentation is None or info.augmentation in AUGMENTATIONS
     assert info.description
-    assert set(info.options) <= {"new_size", "skip_unreadable"}
+    assert set(info.options) <= {"new_size", "skip_unreadable", "max_megapixels"}
 
 
 def test_registry_and_namespace_load_nothing_heavy():

@@ -110,3 +110,13 @@ def test_evaluate_equals_a_count_over_predictions():
     np.testing.assert_allclose(outputs.embeddings, images.reshape(1203, 16), rtol=1e-6)
     np.testing.assert_array_equal(found.embeddings, outputs.embeddings)
     np.testing.assert_array_equal(found.logits, outputs.logits)
+
+
+def test_report_of_no_images_knows_no_error():
+    report = count_mistakes(np.empty(0, int), np.empty(0, int), ["a", "b"])
+    for value in (report.error, report.balanced_error, report.macro_f1):
+        assert np.isnan(value)
+    assert report.error_text == "not known (no test images)"
+    for text in (report.error_text, report.table()):
+        assert "nan" not in text
+        assert "0.0" not in text

@@ -42,3 +42,19 @@ def test_columns_counts_wide_characters_twice():
     assert names.columns("cat") == 3
     assert names.columns("猫x") == 3
     assert names.columns("e\u0301") == 1
+
+
+@pytest.mark.parametrize("name", ["a\tb", "猫\u3000犬", "caf\u00e9", " x ", "a, b", "\udce8"])
+def test_in_one_line_leaves_what_ends_no_line(name):
+    assert names.in_one_line(name) == name
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_in_one_line_escapes_what_ends_a_line(end):
+    assert names.in_one_line(f"a{end}b").splitlines() == [names.in_one_line(f"a{end}b")]
+    assert names.in_one_line(f"a{end}b") != "ab"
+
+
+def test_listed_says_how_many_more():
+    assert names.listed(["a", "b"]) == "a, b"
+    assert names.listed([str(i) for i in range(12)], most=2) == "0, 1 and 10 more"

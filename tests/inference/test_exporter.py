@@ -1,6 +1,7 @@
 """Exports load without this package, and give the run's own probabilities."""
 
 import json
+import re
 import shutil
 import zipfile
 
@@ -50,6 +51,46 @@ def test_keras_export_needs_keras_only(run, wanted, tmp_path):
         assert "semisup" not in json.dumps(json.loads(file.read("config.json")))
     model = keras.models.load_model(path)
     np.testing.assert_allclose(model.predict_on_batch(IMAGES / 1.0), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "better"),
+    [
+        ("keras", "model.h5", "model.keras"),
+        ("keras", "model", "model.keras"),
+        ("keras", "model.v2", "model.v2.keras"),
+        ("tflite", "net.keras", "net.tflite"),
+        ("tflite", "net.TFLITE", "net.tflite"),
+        ("onnx", "net.pb", "net.onnx"),
+        ("saved_model", "net.keras", "net"),
+        ("saved_model", "net.pb", "net"),
+    ],
+)
+def test_check_name_wants_the_ending_of_the_format(tmp_path, kind, name, better):
+    with pytest.raises(InputError, match=rf"`out={re.escape(str(tmp_path / better))}`"):
+        exporter.check_name(kind, tmp_path / name)
+    exporter.check_name(kind, tmp_path / better)
+
+
+def test_check_name_refuses_a_saved_model_that_tensorflow_cannot_open(tmp_path):
+    with pytest.raises(InputError, match="TensorFlow can't open a SavedModel in"):
+        exporter.check_name("saved_model", tmp_path / "lr[3e-3]" / "classifier")
+    exporter.check_name("keras", tmp_path / "lr[3e-3]" / "classifier.keras")
+
+
+def test_classes_file_is_another_for_each_export(tmp_path):
+    names = ["animals.v1", "animals.v2", "net.tflite", "net.keras", "net.onnx", "net"]
+    assert len({exporter.classes_file(tmp_path / name) for name in names}) == len(names)
+
+
+def test_keras_export_in_a_folder_whose_name_is_a_pattern(run, wanted, tmp_path):
+    path = tmp_path / "lr[3e-3]" / "a[b].keras"
+    path.parent.mkdir()
+    exporter.export(run.model, "keras", path, REAL)
+    assert list(path.parent.iterdir()) == [path]
+    np.testing.assert_allclose(
+        keras.models.load_model(path).predict_on_batch(IMAGES), wanted, atol=1e-6
+    )
 
 
 def test_saved_model_is_replaced_but_no_other_folder(run, wanted, tmp_path):

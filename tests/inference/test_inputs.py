@@ -2,8 +2,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from semisup.data.image_io import Reading
+from semisup.data.sources.folder import load_folder
 from semisup.errors import InputError
 from semisup.inference import inputs
+from semisup.runs import labeled_embeddings
+from semisup.runs.labeled_embeddings import LabeledEmbeddings
 
 RANDOM = np.random.default_rng(0)
 
@@ -25,13 +29,13 @@ def test_files_folders_and_globs_are_found_once(tmp_path):
     for name in ("a.png", "deep/er/b.jpg", "deep/c.bmp", "odd[1].png"):
         save(tmp_path / name, grey)
     (tmp_path / "notes.txt").write_text("no image")
-    everything = inputs.find([str(tmp_path)])
+    everything = inputs.find([str(tmp_path)], [])
     assert [path.name for path in everything] == ["a.png", "c.bmp", "b.jpg", "odd[1].png"]
     words = [f"{tmp_path}/**/*.bmp", f"{tmp_path}/odd[1].png", f"{tmp_path}/deep"]
-    assert [path.name for path in inputs.find(words)] == ["c.bmp", "odd[1].png", "b.jpg"]
+    assert [path.name for path in inputs.find(words, [])] == ["c.bmp", "odd[1].png", "b.jpg"]
     for nothing in ("missing.png", "*.gif"):
         with pytest.raises(InputError, match="there is no image"):
-            inputs.find([str(tmp_path / nothing)])
+            inputs.find([str(tmp_path / nothing)], [])
 
 
 def test_images_come_in_bounded_batches_in_one_shape(tmp_path):
@@ -41,7 +45,7 @@ def test_images_come_in_bounded_batches_in_one_shape(tmp_path):
     save(tmp_path / "1.png", colour)
     (tmp_path / "2.png").write_bytes(b"no image")
     np.savez(tmp_path / "3.npz", images=np.stack([grey] * 4))
-    files = [*inputs.find([str(tmp_path)]), tmp_path / "3.npz"]
+    files = [*inputs.find([str(tmp_path)], []), tmp_path / "3.npz"]
     for channels in (1, 3):
         names, images, skipped, parts = read_all(files, (6, 5, channels))
         assert [len(part) for part, _ in parts] == [3, 3]
@@ -67,6 +71,53 @@ def test_files_have_the_pixels_they_were_trained_with(tmp_path):
     np.testing.assert_array_equal(images, dataset.train_images)
     assert names == dataset.train_names(np.arange(len(images)))
     assert dataset.pool_names(np.array([1]))[0] == names[1]
+
+
+def test_find_follows_the_rules_of_training_folders(tmp_path):
+    grey = RANDOM.integers(0, 256, (4, 4), dtype=np.uint8)
+    for name in ("photos/a.png", "photos/.hidden/b.png", "photos/__MACOSX/c.png", "disk/d.jfif"):
+        save(tmp_path / name, grey)
+    save(tmp_path / "photos" / "._a.png", grey)
+    (tmp_path / "photos" / "e.heic").touch()
+    (tmp_path / "photos" / "linked").symlink_to("../disk")
+    (tmp_path / "photos" / "up").symlink_to("..")
+    skipped = []
+    found = inputs.find([str(tmp_path / "photos")], skipped)
+    names = [str(path.relative_to(tmp_path / "photos")) for path in found]
+    assert names == ["a.png", "linked/d.jfif"]
+    assert {path.name for _, path in skipped} == {".hidden", "__MACOSX", "._a.png", "e.heic", "up"}
+    globbed = inputs.find([f"{tmp_path}/photos/**/*.png"], [])
+    assert tmp_path / "photos" / "a.png" in globbed
+    assert not [path for path in globbed if "__MACOSX" in path.parts]
+    # What is named is taken, whatever its name.
+    hidden = tmp_path / "photos" / "._a.png"
+    assert inputs.find([str(hidden)], []) == [hidden]
+    (tmp_path / "only").mkdir()
+    (tmp_path / "only" / "e.heic").touch()
+    with pytest.raises(InputError, match=r"only: 1 \.heic files, which need `pip install"):
+        inputs.find([str(tmp_path / "only")], [])
+
+
+def test_files_with_many_bits_are_read_as_the_run_read_its_own(tmp_path):
+    """The run keeps the range of values of its training images."""
+    for i in range(4):
+        pixels = RANDOM.integers(0, 180, (3, 4), dtype=np.uint16)
+        save(tmp_path / "train" / "ab"[i % 2] / f"{i}.png", pixels)
+    dataset = load_folder(tmp_path)
+    record = LabeledEmbeddings(
+        *(np.zeros((4, 2), np.float32), np.arange(4), np.array(["x"] * 4), np.array(["a", "b"])),
+        np.asarray(dataset.train_images),
+        np.array(dataset.values_in, np.float64),
+    )
+    record.save(tmp_path / "labeled.npz")
+    how = labeled_embeddings.load(tmp_path / "labeled.npz").reading(178)
+    path = dataset.train_files[0]
+    [(_, images)] = inputs.batches([path], dataset.image_shape, 9, pytest.fail, how)
+    np.testing.assert_array_equal(images[0], dataset.train_images[0])
+    assert images.max() > 100
+    arrays = {name: value for name, value in vars(record).items() if name != "values_in"}
+    np.savez(tmp_path / "earlier.npz", **arrays)  # of a version that did not keep it
+    assert labeled_embeddings.load(tmp_path / "earlier.npz").reading(178) == Reading()
 
 
 @pytest.mark.parametrize(

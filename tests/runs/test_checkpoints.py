@@ -152,3 +152,15 @@ def test_watch_gives_up(tmp_path):
     assert next(found).endswith("step-1")
     with pytest.raises(InputError, match=r"no new checkpoint for 0\.1 s"):
         next(found)
+
+
+@pytest.mark.parametrize("name", ["lr[3e-3]", "a*b", "what?", "back\\slash"])
+def test_checkpoints_lie_in_folders_whose_names_are_patterns(tmp_path, name):
+    """TensorFlow globs the names of checkpoints."""
+    run = RunDirectory(tmp_path / name)
+    run.path.mkdir()
+    one, other = model(), model(seed=1)
+    one.train_on_batch(IMAGES, LABELS)
+    checkpoints.save(run, 1, one)
+    assert checkpoints.resume(run, other) == 1
+    np.testing.assert_array_equal(one.get_weights()[0], other.get_weights()[0])

@@ -3,12 +3,22 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
-from semisup.config import LABELS_ONLY
+from semisup.config import LABELS_ONLY, Recipe
 from semisup.errors import InputError
 from semisup.runs.directory import RunDirectory
 from semisup.training import comparison
+
+
+def test_compare_wants_test_images(tmp_path):
+    images, labels = np.zeros((2, 8, 8), np.uint8), np.arange(2)
+    np.savez(tmp_path / "two.npz", train_images=images, train_labels=labels)
+    recipe = Recipe("npz", str(tmp_path / "two.npz"), sup_per_class=-1)
+    with pytest.raises(InputError, match="`compare` compares test errors, but two has no test"):
+        comparison.compare(recipe, tmp_path / "run", seeds=1)
+    assert not (tmp_path / "run").exists()
 
 
 def test_compare_runs_both_on_the_same_splits_and_goes_on(tiny, tmp_path, capsys):

@@ -288,3 +288,34 @@ def test_the_step_is_traced_once_in_graph_mode(mnist_dir):
     # One forward pass covers A and B: each of the six convolutions stands in the graph once.
     assert sum(op.type == "Conv2D" for op in graph.get_operations()) == 6
     assert not any(op.type in ("PyFunc", "EagerPyFunc") for op in graph.get_operations())
+
+
+def test_training_without_test_images_knows_no_error(tmp_path, capsys):
+    """One image of a class: all are learned from. TensorFlow globs the folder's name."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (3, 8, 8), dtype=np.uint8)
+    unlabeled = random.integers(0, 256, (20, 8, 8), dtype=np.uint8)
+    np.savez(
+        tmp_path / "a.npz", train_images=images, train_labels=range(3), unlabeled_images=unlabeled
+    )
+    one_each = recipes.get(
+        "mnist5k", dataset="npz", data_dir=str(tmp_path / "a.npz"), sup_per_class=-1,
+        sup_per_batch=1, unsup_batch_size=8, max_steps=2, eval_interval=2, augmentation="none",
+    )  # fmt: skip
+    run = RunDirectory(tmp_path / "lr[3e-3]")
+    result = loop.train(one_each, run.path)
+    assert [result[name] for name in ("test_error", "test_error_median", "test_error_min")] == [
+        None, None, None
+    ]  # fmt: skip
+    assert run.read_result() == result
+    assert [record["test_error"] for record in run.read_evaluations()] == [None, None]
+    assert run.model.is_file() and run.projector_config.is_file()
+    [events] = run.path.glob("events.out.*.semisup")
+    tags = {
+        v.tag for e in tf.compat.v1.train.summary_iterator(str(events)) for v in e.summary.value
+    }
+    assert "associations" in tags and "neighbours" in tags
+    assert not {"test/error", "confusion_matrix", "mistakes"} & tags
+    printed = capsys.readouterr().out
+    assert "no test image of 0, 1, 2: the error on these is not known" in printed
+    assert "nan" not in printed and "test_error" not in printed

@@ -2,6 +2,9 @@
 
 import time
 
+import numpy as np
+
+from semisup.data.dataset import Dataset
 from semisup.runtime.progress import tracked
 from semisup.training import progress
 
@@ -47,3 +50,25 @@ def test_tracked_work_shares_its_clock_with_the_steps(capsys, monkeypatch):
     first, second = capsys.readouterr().out.splitlines()
     assert first == "embedding: 10 of 20 images"
     assert second.startswith("step 1/100")
+
+
+def images_of(train, test, names):
+    """A data set with so many images of each class."""
+    labels = [np.repeat(np.arange(len(names)), counts) for counts in (train, test)]
+    images = [np.zeros((len(each), 1, 1, 1), np.uint8) for each in labels]
+    return Dataset("some", images[0], labels[0], images[1], labels[1], tuple(names))
+
+
+def test_describe_classes_says_how_many_images_there_are_of_each():
+    dataset = images_of([3, 1200], [2, 0], ["cat", "a\nb"])
+    assert list(progress.describe_classes(dataset)) == [
+        r"2 classes (training; test images): cat (3; 2), a\nb (1,200; 0)",
+        r"warning: no test image of a\nb: the error on these is not known",
+    ]
+
+
+def test_describe_classes_shortens_many():
+    dataset = images_of(range(1, 101), [1] * 100, [f"class {i}" for i in range(100)])
+    [line] = progress.describe_classes(dataset)
+    assert line.startswith("100 classes (training; test images): class 0 (1; 1), ")
+    assert line.endswith("class 11 (12; 1), ... (1 to 100; 1 to 1)")

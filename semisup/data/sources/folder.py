@@ -1,63 +1,88 @@
 """People's own images in folders, one for each class."""
 
+import dataclasses
+import unicodedata
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from absl import logging
 
-from semisup.data import lazy_images
+from semisup.data import image_io, lazy_images
 from semisup.data.dataset import Dataset, Images
-from semisup.data.image_io import find_images, read_image
-from semisup.data.lazy_images import ImageFiles, common_shape
+from semisup.data.image_io import Reading, ValueRange
+from semisup.data.lazy_images import ImageFiles, look_at_headers
 from semisup.data.sources.hold_out import hold_out_test_images
 from semisup.errors import InputError
 
+# Where the largest value but for a thousandth is below this share of white, little is seen.
+_DARK = 1 / 16
 
-def load_folder(data_dir: Path, new_size: int = 0, skip_unreadable: bool = False) -> Dataset:
-    """Images in folders: train/CLASS/*, and if there are, test/CLASS/* and unlabeled/**.
+_SHOWN = 8  # names, at most, in a line
+
+Keep = Callable[[list[Path]], list[Path]]
+Skipped = list[tuple[str, Path]]
+
+
+def load_folder(
+    data_dir: Path,
+    new_size: int = 0,
+    skip_unreadable: bool = False,
+    max_megapixels: int = image_io.MAX_MEGAPIXELS,
+) -> Dataset:
+    """Images in folders: train/CLASS/**, and if there are, test/CLASS/** and unlabeled/**.
 
     The classes are the names of the folders in train/, in alphabetical order. Without
     test/, a fifth of the images of each class is held out, the same ones every time.
-    Without unlabeled/, the training images serve as unlabelled ones.
+    Without unlabeled/, the training images serve as unlabelled ones. Capitals do not matter in
+    these three names, nor whether unlabelled has one l or two. Links are followed. Names that a
+    system makes for itself (`.ipynb_checkpoints`, `__MACOSX`, `Thumbs.db`) are passed over.
+    What else is left out is logged as a warning.
 
     Images that would take more than `lazy_images.memory_for_images` stay in their files and are
-    decoded batch by batch: the same batches, in bounded memory.
+    decoded batch by batch: the same batches, in bounded memory. Values with more than 8 bits
+    become bytes by one range, which the whole set says: `Dataset.values_in`.
 
     Args:
         data_dir: the folder that holds train/.
         new_size: if above 0, every image is resized to this height and width.
         skip_unreadable: leave out files that can't be decoded, and count them. (It takes a
             pass over all files.)
+        max_megapixels: larger images are refused, in millions of pixels.
 
     Raises:
         InputError: a folder is missing or empty, a class is only in test/, a file
             can't be read, or the images differ in size and there is no `new_size`.
     """
-    train = data_dir / "train"
-    if not train.is_dir():
-        raise InputError(f"there is no folder {train}; wanted train/CLASS/*.png and the like")
-    names = sorted(path.name for path in train.iterdir() if path.is_dir())
-    if len(names) < 2:
-        raise InputError(f"{train} must hold a folder for each class, but holds {len(names)}")
-    skipped: list[Path] = []
+    how, skipped, unreadable = Reading(max_megapixels=max_megapixels), Skipped(), list[Path]()
 
     def keep(paths: list[Path]) -> list[Path]:
-        return _readable(paths, skipped) if skip_unreadable else paths
+        return _readable(paths, unreadable, how) if skip_unreadable else paths
 
-    train_paths, train_labels = _find_classes(train, names, keep)
-    if (data_dir / "test").is_dir():
-        test_paths, test_labels = _find_classes(data_dir / "test", names, keep)
+    places = _find_places(data_dir)
+    classes = _find_classes(places.train, keep, skipped, places.unlabeled)
+    names = sorted(classes)
+    if len(names) < 2:
+        count = len(names)
+        raise InputError(f"{places.train} must hold a folder for each class, but holds {count}")
+    train_paths, train_labels = _labeled(classes, names)
+    if places.test:
+        test_paths, test_labels = _find_test_images(places, names, keep, skipped)
     else:
-        stay, hold_out = hold_out_test_images(train_labels, data_dir)
+        stay, hold_out = hold_out_test_images(train_labels)
         test_paths, test_labels = train_paths[hold_out], train_labels[hold_out]
         train_paths, train_labels = train_paths[stay], train_labels[stay]
-    unlabeled_paths = _as_objects(keep(find_images(data_dir / "unlabeled", deep=True)))
+    unlabeled_paths = _find_unlabeled(places.unlabeled, keep, skipped)
     if skipped:
-        logging.warning("%d unreadable images left out, the first is %s", len(skipped), skipped[0])
-    train_images, test_images, unlabeled_images = _images(
-        (train_paths, test_paths, unlabeled_paths), new_size, f"the images in {data_dir}"
+        logging.warning("%s: left out: %s", data_dir, image_io.describe_skipped(skipped))
+    if unreadable:
+        logging.warning(
+            "%d unreadable images left out, the first is %s", len(unreadable), unreadable[0]
+        )
+    (train_images, test_images, unlabeled_images), values_in = _images(
+        (train_paths, test_paths, unlabeled_paths), new_size, f"the images in {data_dir}", how
     )
     return Dataset(
         data_dir.resolve().name,
@@ -69,39 +94,191 @@ def load_folder(data_dir: Path, new_size: int = 0, skip_unreadable: bool = False
         unlabeled_images=unlabeled_images if len(unlabeled_paths) else None,
         train_files=train_paths,
         unlabeled_files=unlabeled_paths if len(unlabeled_paths) else None,
+        values_in=values_in,
     )
 
 
-def _images(parts: Sequence[np.ndarray], new_size: int, what: str) -> list[Images]:
+class _Places(NamedTuple):
+    """The folders of a data set."""
+
+    train: Path
+    test: Path | None
+    unlabeled: list[Path]
+
+
+def _find_places(data_dir: Path) -> _Places:
+    """Find train/, test/ and unlabeled/, and warn of what lies beside them."""
+    found: dict[str, list[Path]] = {"train": [], "test": [], "unlabeled": []}
+    others = []
+    for path, kind in image_io.children(data_dir):
+        word = path.stem.casefold()
+        word = "unlabeled" if image_io.is_unlabeled_folder(path.stem) else word
+        if not image_io.is_visible(path.name):
+            continue
+        if kind == "nothing" and word in found:
+            raise InputError(f"{path} links to nothing; mend the link or remove it")
+        if kind == "folder" and word in found and not path.suffix:
+            found[word].append(path)
+        elif kind == "folder" or word in found:  # such as unlabeled.zip
+            others.append(path.name)
+    if not found["train"]:
+        beside = f"; it holds {_listed(others)}" if others else ""
+        wanted = "wanted train/CLASS/*.png and the like"
+        raise InputError(f"there is no folder {data_dir / 'train'}; {wanted}{beside}")
+    for word in ("train", "test"):
+        if len(found[word]) > 1:
+            both = " and ".join(map(str, found[word]))
+            raise InputError(f"{both} differ in capitals only; leave one of them")
+    if others:
+        logging.warning(
+            "%s: not used: %s (beside train/, test/ and unlabeled/)", data_dir, _listed(others)
+        )
+    return _Places(found["train"][0], next(iter(found["test"]), None), found["unlabeled"])
+
+
+def _find_classes(
+    folder: Path, keep: Keep, skipped: Skipped, unlabeled: list[Path], each: bool = True
+) -> dict[str, list[Path]]:
+    """Find the images in folder/CLASS/** of each class.
+
+    Args:
+        folder: train/ or test/.
+        keep: which of the images to keep.
+        skipped: what is left out is added to it.
+        unlabeled: folders of unlabelled images are added to it.
+        each: whether it is an error if a class has no image.
+    """
+    classes: dict[str, list[Path]] = {}
+    reasons: dict[str, Skipped] = {}
+    for path, kind in image_io.children(folder):
+        # A Mac writes é as e with an accent, others as one letter: it is one class.
+        name = unicodedata.normalize("NFC", path.name)
+        if kind == "nothing" and image_io.is_visible(path.name) and not path.suffix:
+            raise InputError(f"{path} links to nothing; mend the link or remove it")
+        if kind == "folder" and image_io.is_unlabeled_folder(path.name):
+            unlabeled.append(path)
+        elif kind == "folder" and image_io.is_visible(path.name):
+            found = image_io.find_images(path)
+            classes[name] = classes.get(name, []) + found.images
+            reasons[name] = reasons.get(name, []) + found.skipped
+        elif reason := image_io.skipped_reason(path, kind):
+            skipped.append((reason, path))
+        elif image_io.is_visible(path.name):
+            skipped.append(("images in no class's folder", path))
+    for name, paths in classes.items():
+        classes[name] = keep(sorted(paths))
+        if each and not classes[name]:
+            why = image_io.describe_skipped(reasons[name])
+            raise InputError(f"there is no image in {folder / name}{': ' if why else ''}{why}")
+        skipped += reasons[name]
+    return classes
+
+
+def _find_test_images(
+    places: _Places, names: Sequence[str], keep: Keep, skipped: Skipped
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the test images and their labels; not every class needs some."""
+    test = places.test or Path()
+    unused: list[Path] = []
+    classes = _find_classes(test, keep, skipped, unused, each=False)
+    skipped += [("folders of unlabelled images in test/", path) for path in unused]
+    if strange := sorted(classes.keys() - set(names)):
+        raise InputError(f"{test} has classes that {places.train} has not: {_listed(strange)}")
+    if not any(classes.values()):
+        raise InputError(
+            f"there is no image in {test}; without that folder a fifth of train/ is held out"
+        )
+    return _labeled(classes, names)
+
+
+def _find_unlabeled(folders: Sequence[Path], keep: Keep, skipped: Skipped) -> np.ndarray:
+    """Find the unlabelled images; a folder for them that holds none is an error."""
+    paths: list[Path] = []
+    for folder in folders:
+        found = image_io.find_images(folder)
+        images = keep(found.images)
+        if not images:
+            why = image_io.describe_skipped(found.skipped) or "it is empty"
+            raise InputError(
+                f"there is no image in {folder}: {why}; put unlabelled images there, or remove it"
+            )
+        paths += images
+        skipped += found.skipped
+    return _as_objects(paths)
+
+
+def _labeled(classes: dict[str, list[Path]], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The files of all classes, in the order of the names, and their labels."""
+    paths = [path for name in names for path in classes.get(name, [])]
+    counts = [len(classes.get(name, [])) for name in names]
+    return _as_objects(paths), np.repeat(np.arange(len(names), dtype=np.int64), counts)
+
+
+def _images(
+    parts: Sequence[np.ndarray], new_size: int, what: str, how: Reading
+) -> tuple[list[Images], ValueRange | None]:
     """The images of some arrays of paths: in memory if all fit, else in their files.
 
     Args:
         parts: paths, arrays of objects.
         new_size: if above 0, every image is resized to this height and width.
         what: names the images in an error.
+        how: to read them; but for the range of values, which the images say.
+
+    Returns:
+        The images, and the range of values by which those with more than 8 bits become bytes.
     """
     paths = [path for part in parts for path in part]
 
-    def files_of(some_paths: list[Path]) -> tuple[list[ImageFiles], bool]:
-        shape = common_shape(some_paths, new_size, what)
-        files = [ImageFiles(part, shape, new_size) for part in parts]
+    def files_of(
+        shape: tuple[int, int, int], values_in: ValueRange | None
+    ) -> tuple[list[ImageFiles], bool]:
+        of_set = dataclasses.replace(how, values_in=values_in)
+        files = [ImageFiles(part, shape, new_size, of_set) for part in parts]
         return files, sum(part.nbytes for part in files) <= lazy_images.memory_for_images()
 
     # Most sets have one shape, that of the first image: one pass over the files is enough.
-    files, fit = files_of(paths[:1])
-    if fit:
-        with suppress(InputError):  # others have another, or can't be read: the headers tell
-            return [np.asarray(part) for part in files]
-    files, fit = files_of(paths)
-    return [np.asarray(part) for part in files] if fit else list(files)
+    shape, many_bits = look_at_headers(paths[:1], new_size, what, how)
+    files, fit = files_of(shape, None)
+    if fit and not many_bits:
+        # Others have another shape, or more bits, or can't be read: the headers tell.
+        with suppress(InputError):
+            return [np.asarray(part) for part in files], None
+    shape, many_bits = look_at_headers(paths, new_size, what, how)
+    values_in = _range_of_values(many_bits, how) if many_bits else None
+    files, fit = files_of(shape, values_in)
+    return [np.asarray(part) for part in files] if fit else list(files), values_in
 
 
-def _readable(paths: list[Path], skipped: list[Path]) -> list[Path]:
+def _range_of_values(paths: Sequence[Path], how: Reading) -> ValueRange:
+    """The range of values of all images with more than 8 bits, which is said where it matters."""
+    statistics = lazy_images.in_threads(
+        lambda i: image_io.read_values(paths[i], how), len(paths), "looking for black and white"
+    )
+    values_in = image_io.range_of(statistics)
+    if values_in != image_io.FULL:
+        logging.warning(
+            "%s and others have more than 8 bits a value: in all %d such images values from %g to "
+            "%g become 0 to 255",
+            *(paths[0], len(paths), *values_in),
+        )
+    usual = max(each.usual for each in statistics)
+    if usual - values_in.black < _DARK * (values_in.white - values_in.black):
+        logging.warning(
+            "nearly all values of these images are below %g, and come out nearly black: a few "
+            "pixels are far brighter; save the images with such pixels cut to make more visible",
+            usual,
+        )
+    return values_in
+
+
+def _readable(paths: list[Path], skipped: list[Path], how: Reading) -> list[Path]:
     """Those of the images that can be decoded. The others are appended to `skipped`."""
+    any_range = dataclasses.replace(how, values_in=ValueRange(0, 1))
 
     def can_read(i: int) -> bool:
         try:
-            read_image(paths[i])
+            image_io.read_image(paths[i], how=any_range)
         except InputError:
             return False
         return True
@@ -111,23 +288,9 @@ def _readable(paths: list[Path], skipped: list[Path]) -> list[Path]:
     return [path for path, good in zip(paths, readable, strict=True) if good]
 
 
-def _find_classes(
-    folder: Path, names: Sequence[str], keep: Callable[[list[Path]], list[Path]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """The image files in folder/CLASS/ of each class, and their labels."""
-    strange = {path.name for path in folder.iterdir() if path.is_dir()} - set(names)
-    if strange:
-        train = folder.with_name("train")
-        raise InputError(f"{folder} has classes that {train} has not: {sorted(strange)}")
-    paths: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(names):
-        of_class = keep(find_images(folder / name)) if (folder / name).is_dir() else []
-        if not of_class:
-            raise InputError(f"there is no image in {folder / name}")
-        paths += of_class
-        labels += [label] * len(of_class)
-    return _as_objects(paths), np.array(labels, np.int64)
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(map(repr, names[:_SHOWN])) + more
 
 
 def _as_objects(paths: Sequence[Path]) -> np.ndarray:

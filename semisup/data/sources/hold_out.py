@@ -1,25 +1,40 @@
 """Test images for a data set that brings none."""
 
-from pathlib import Path
-
 import numpy as np
-
-from semisup.errors import InputError
 
 # The share of each class that is held out.
 TEST_SHARE = 0.2
 
 
-def hold_out_test_images(labels: np.ndarray, where: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the images to train on and to test on, as many of each class as can be."""
+def hold_out_test_images(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Choose the images to train on and to test on, as many of each class as can be.
+
+    Of each class with two images or more at least one is held out; of a class with one none,
+    for it must be learned from. So there may be no test images at all.
+
+    Args:
+        labels: classes [N].
+
+    Returns:
+        Indices of the images to train on, and of those held out, ascending.
+    """
     from sklearn.model_selection import train_test_split
 
+    everything = np.arange(len(labels))
+    _, counts = np.unique(labels, return_counts=True)
     try:
         keep, hold_out = train_test_split(
-            np.arange(len(labels)), test_size=TEST_SHARE, random_state=0, stratify=labels
+            everything, test_size=TEST_SHARE, random_state=0, stratify=labels
         )
-    except ValueError as error:
-        raise InputError(
-            f"{where} has no test images, and too few to hold out a fifth of each class: {error}"
-        ) from None
-    return np.sort(keep), np.sort(hold_out)
+        if len(np.unique(labels[hold_out])) == len(np.unique(labels[keep])) == len(counts):
+            return np.sort(keep), np.sort(hold_out)
+    except ValueError:
+        pass  # a class with one image, or fewer to hold out than there are classes
+    random = np.random.default_rng(0)
+    chosen: list[int] = []
+    for label in np.unique(labels):
+        of_class = random.permutation(np.flatnonzero(labels == label))
+        wanted = max(1, round(TEST_SHARE * len(of_class))) if len(of_class) > 1 else 0
+        chosen += of_class[:wanted].tolist()
+    hold_out = np.sort(np.array(chosen, np.int64))
+    return np.setdiff1d(everything, hold_out), hold_out

@@ -14,14 +14,14 @@ _PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 
 
 def load_mnistm(data_dir: Path) -> Dataset:
-    """The original MNIST-M, 28x28x3, from its folders of PNG files.
+    """The original MNIST-M from its folders of PNG files, 32x32x3 as these are.
 
     Args:
         data_dir: the folder with mnist_m_train/, mnist_m_test/, mnist_m_train_labels.txt
             and mnist_m_test_labels.txt, whose rows are a file's name and its digit.
 
     Raises:
-        InputError: a file is missing or damaged.
+        InputError: a file is missing or damaged, or of another size than the others.
     """
     images, labels = {}, {}
     for split in ("train", "test"):
@@ -36,7 +36,11 @@ def load_mnistm(data_dir: Path) -> Dataset:
         if not rows:
             raise InputError(f"{path} names no image")
         folder = data_dir / f"mnist_m_{split}"
-        images[split] = np.stack([as_rgb(read_image(folder / name, size=28)) for name, _ in rows])
+        pictures = [as_rgb(read_image(folder / name)) for name, _ in rows]
+        sizes = {picture.shape[:2]: name for picture, (name, _) in zip(pictures, rows, strict=True)}
+        if len(sizes) > 1:
+            raise InputError(f"{folder} has images of several sizes: {sizes}")
+        images[split] = np.stack(pictures)
     return Dataset(
         "mnistm", images["train"], labels["train"], images["test"], labels["test"], DIGITS
     )

@@ -42,10 +42,11 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
         for key, array in arrays.items()
         if key.endswith("_labels")
     }
+    _check_numbers(path, labels)
     if "test_images" not in images:
         if len(images["train_images"]) != len(labels["train_labels"]):
             raise InputError(f"{path} has not as many train_labels as train_images")
-        keep, hold_out = hold_out_test_images(labels["train_labels"], path)
+        keep, hold_out = hold_out_test_images(labels["train_labels"])
         train, train_labels = images["train_images"], labels["train_labels"]
         images |= {"train_images": train[keep], "test_images": train[hold_out]}
         labels |= {"train_labels": train_labels[keep], "test_labels": train_labels[hold_out]}
@@ -78,18 +79,41 @@ def _check(path: Path, arrays: Mapping[str, Images]) -> None:
             raise InputError(f"{path} has {key}, but no {other}; give both, or neither")
 
 
+def _check_numbers(path: Path, labels: Mapping[str, np.ndarray]) -> None:
+    """Raise InputError if the classes are not numbered from 0 without gaps."""
+    train = labels["train_labels"]
+    if train.min() < 0:
+        raise InputError(
+            f"{path}: train_labels go from {train.min()} to {train.max()}; classes are counted "
+            "from 0, and images without a label belong in unlabeled_images"
+        )
+    everything = np.unique(np.concatenate(list(labels.values())))
+    if untrained := sorted(set(everything.tolist()) - set(train.tolist())):
+        raise InputError(f"{path}: test_labels has {_few(untrained)}, which train_labels has not")
+    numbers = everything.tolist()
+    if numbers == list(range(1, len(numbers) + 1)):
+        raise InputError(
+            f"{path}: train_labels go from 1 to {len(numbers)}, but classes are counted from 0; "
+            "save train_labels - 1, and test_labels - 1 if there are any"
+        )
+    if missing := sorted(set(range(len(numbers))) - set(numbers)):
+        raise InputError(
+            f"{path}: train_labels go from {numbers[0]} to {numbers[-1]}, but none is "
+            f"{_few(missing)}; number the classes from 0 without gaps: "
+            "numpy.unique(train_labels, return_inverse=True)[1] does that"
+        )
+
+
+def _few(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
+
+
 def _class_names(
     path: Path, names: Images | None, labels: Mapping[str, np.ndarray]
 ) -> tuple[str, ...]:
     """The names given, else the numbers of the classes."""
     if names is None:
-        largest = int(max(labels["train_labels"].max(), labels["test_labels"].max()))
-        if largest >= len(labels["train_labels"]):
-            raise InputError(
-                f"{path} has labels up to {largest}, but {len(labels['train_labels'])} training "
-                "images; number the classes from 0 without gaps"
-            )
-        names = np.arange(largest + 1)
+        names = np.arange(labels["train_labels"].max() + 1)
     if names.ndim != 1:
         raise InputError(f"{path}: class_names has shape {names.shape}, wanted [classes]")
     return tuple(map(str, np.asarray(names)))

@@ -1,12 +1,13 @@
 """Traffic signs of 43 classes, 40x40x3 as the authors had them: GTSRB and synthetic ones."""
 
 import csv
+import math
 from pathlib import Path
 
 import numpy as np
 
 from semisup.data.dataset import Dataset
-from semisup.data.image_io import as_rgb, read_image
+from semisup.data.image_io import Box, as_rgb, read_header, read_image
 from semisup.errors import InputError
 
 CLASSES = tuple(f"sign {n:02d}" for n in range(43))
@@ -18,6 +19,9 @@ _SYNTH_TEST_SHARE = 0.1
 
 def load_gtsrb(data_dir: Path) -> Dataset:
     """GTSRB: each sign cut out by its region of interest and resized to 40x40.
+
+    Public copies have images of another size beside the original tables: where a table's width
+    and height are not those of the file, the region is scaled.
 
     Args:
         data_dir: the folder GTSRB, with Final_Training/Images/00000/GT-00000.csv and
@@ -63,14 +67,29 @@ def _read_annotated(path: Path) -> tuple[np.ndarray, np.ndarray]:
     images, labels = [], []
     for row in _rows(path, ";", 8)[1:]:
         try:
-            left, upper, right, lower = (int(number) for number in row[3:7])
+            width, height, left, upper, right, lower = (int(number) for number in row[1:7])
         except ValueError:
             raise InputError(f"{path} is damaged: {row[:8]} has no region of interest") from None
-        images.append(as_rgb(read_image(path.parent / row[0], SIZE, (left, upper, right, lower))))
+        if not (0 <= left < right <= width and 0 <= upper < lower <= height):
+            raise InputError(f"{path} is damaged: {row[:8]} has no such region")
+        file = path.parent / row[0]
+        box = _scaled((left, upper, right, lower), (width, height), file)
+        images.append(as_rgb(read_image(file, SIZE, box)))
         labels.append(row[7])
     if not images:
         raise InputError(f"{path} names no image")
     return np.stack(images), _classes(labels, path)
+
+
+def _scaled(box: Box, stated: tuple[int, int], file: Path) -> Box:
+    """A region of an image of the stated width and height, in the file as it is."""
+    height, width = read_header(file)[:2]
+    if (width, height) == stated:
+        return box
+    across, down = width / stated[0], height / stated[1]
+    # Outwards, so that nothing of the sign is lost and the region is never empty.
+    left, upper = math.floor(box[0] * across), math.floor(box[1] * down)
+    return left, upper, math.ceil(box[2] * across), math.ceil(box[3] * down)
 
 
 def _rows(path: Path, delimiter: str, columns: int) -> list[list[str]]:

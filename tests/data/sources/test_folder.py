@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semisup.data import image_io as images_module
 from semisup.data import lazy_images
 from semisup.data.registry import load_dataset
+from semisup.data.sources.hold_out import hold_out_test_images
 from semisup.errors import InputError
 
 RANDOM = np.random.default_rng(0)
@@ -74,7 +74,7 @@ def test_load_folder_reads_headers_only_where_images_differ(tmp_path, monkeypatc
     make(tmp_path)
     read, read_header = [], lazy_images.read_header
     monkeypatch.setattr(
-        lazy_images, "read_header", lambda path: read.append(path) or read_header(path)
+        lazy_images, "read_header", lambda path, how: read.append(path) or read_header(path, how)
     )
     load_dataset("folder", tmp_path)
     assert read == [tmp_path / "train" / "cat" / "00.png"]
@@ -120,11 +120,14 @@ def test_load_folder_names_unreadable_images_or_leaves_them_out(tmp_path, caplog
     assert "3 unreadable images left out" in caplog.text
 
 
-def test_load_folder_refuses_absurd_sizes_before_decoding(tmp_path, monkeypatch):
+def test_load_folder_refuses_absurd_sizes_before_decoding(tmp_path):
     make(tmp_path)
-    monkeypatch.setattr(images_module, "LARGEST", 50)
-    with pytest.raises(InputError, match="claims 7x9 pixels; more than 50"):
-        load_dataset("folder", tmp_path)
+    Image.new("1", (2000, 1001)).save(tmp_path / "train" / "cat" / "00.png")
+    with pytest.raises(
+        InputError, match=r"claims 2000x1001 pixels, more than 2 million; .*`max_megapixels=N`"
+    ):
+        load_dataset("folder", tmp_path, new_size=8, max_megapixels=2)
+    assert load_dataset("folder", tmp_path, new_size=8, max_megapixels=3).num_classes == 2
 
 
 def test_load_folder_names_what_is_missing(tmp_path):
@@ -136,7 +139,145 @@ def test_load_folder_names_what_is_missing(tmp_path):
         load_dataset("folder", tmp_path)
     (tmp_path / "train" / "emu").rmdir()
     (tmp_path / "test" / "fox").mkdir()
-    with pytest.raises(InputError, match=r"has classes that .*train has not: \['fox'\]"):
+    with pytest.raises(InputError, match=r"has classes that .*train has not: 'fox'"):
         load_dataset("folder", tmp_path)
     with pytest.raises(InputError, match="data set folder needs `data_dir`"):
         load_dataset("folder")
+
+
+def make_small(folder, *names):
+    """An image of one pixel under each name, all different."""
+    for i, name in enumerate(names):
+        save(folder / name, np.full((1, 1, 3), i, np.uint8))
+
+
+SMALL = ("train/a/0.png", "train/a/1.png", "train/b/2.png", "train/b/3.png")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("unlabeled", "unlabelled", "Unlabeled", "UNLABELLED", "un-labeled", "train/unlabeled"),
+        *("train/Unlabelled", "unlabeled/deep/er"),
+    ],
+)
+def test_load_folder_takes_unlabelled_images_however_their_folder_is_spelt(tmp_path, name):
+    make_small(tmp_path, *SMALL, f"{name}/0.png", f"{name}/1.png")
+    dataset = load_dataset("folder", tmp_path)
+    assert dataset.class_names == ("a", "b")
+    assert [path.parent for path in dataset.unlabeled_files] == [tmp_path / name] * 2
+    assert len(dataset.train_labels) + len(dataset.test_labels) == 4
+
+
+def test_load_folder_follows_links(tmp_path):
+    make_small(tmp_path / "disk", *SMALL, "pool/4.png", "more/5.png")
+    data = tmp_path / "data"
+    (data / "train").mkdir(parents=True)
+    for name in "ab":
+        (data / "train" / name).symlink_to(tmp_path / "disk" / "train" / name)
+    (data / "unlabeled").symlink_to(tmp_path / "disk" / "pool")
+    (tmp_path / "disk" / "pool" / "more").symlink_to("../more")
+    (tmp_path / "disk" / "pool" / "up").symlink_to("..")
+    dataset = load_dataset("folder", data)
+    assert len(dataset.train_labels) == len(dataset.test_labels) == 2
+    names = [str(path.relative_to(data)) for path in dataset.unlabeled_files]
+    assert names[:2] == ["unlabeled/4.png", "unlabeled/more/5.png"]
+
+
+@pytest.mark.parametrize("link", ["train", "test", "unlabeled", "train/b", "test/b"])
+def test_load_folder_names_links_to_nothing(tmp_path, link):
+    make_small(tmp_path, "train/a/0.png", "train/a/1.png", "train/c/2.png", "test/a/3.png")
+    place = tmp_path / link
+    if place.is_dir():
+        place.rename(tmp_path / "away")
+    place.symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match=rf"{link} links to nothing"):
+        load_dataset("folder", tmp_path)
+
+
+def test_load_folder_says_what_is_left_out_and_what_is_not_used(tmp_path, caplog):
+    make_small(tmp_path, *SMALL, "train/stray.png", "train/a/deep/4.png", "val/a/5.png", "x/y.png")
+    make_small(tmp_path, "train/.ipynb_checkpoints/0.png", "train/a/._0.png", "__MACOSX/a/0.png")
+    (tmp_path / "train" / "a" / "labels.txt").touch()
+    (tmp_path / "train" / "b" / "6.png").symlink_to(tmp_path / "gone.png")
+    (tmp_path / "unlabelled.zip").touch()
+    dataset = load_dataset("folder", tmp_path)
+    assert dataset.class_names == ("a", "b")
+    assert len(dataset.train_labels) + len(dataset.test_labels) == 5
+    not_used, left_out = (record.getMessage() for record in caplog.records[:2])
+    assert "not used: 'unlabelled.zip', 'val', 'x' (beside train/" in not_used
+    for part in (
+        "1 images in no class's folder (such as",
+        "1 .txt files, which are no images",
+        "1 links to nothing",
+        "2 hidden or a system's own",
+    ):
+        assert part in left_out, left_out
+
+
+@pytest.mark.parametrize("content", ["", "0.heic", "notes.txt", ".0.png", "deep/0.cr2"])
+def test_load_folder_refuses_a_folder_of_unlabelled_images_that_gives_none(tmp_path, content):
+    make_small(tmp_path, *SMALL)
+    path = tmp_path / "unlabeled" / content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if content:
+        path.touch()
+    else:
+        path.mkdir()
+    with pytest.raises(InputError, match=r"there is no image in .*unlabeled: .*; put unlabelled"):
+        load_dataset("folder", tmp_path)
+
+
+def test_load_folder_takes_names_in_any_unicode_form_for_one_class(tmp_path):
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    make_small(tmp_path, f"train/{decomposed}/0.png", "train/b/1.png", f"test/{composed}/2.png")
+    make_small(tmp_path, f"train/{composed}/3.png", "test/b/4.png", f"test/{decomposed}/5.png")
+    dataset = load_dataset("folder", tmp_path)
+    assert dataset.class_names == ("b", composed)
+    assert dataset.train_labels.tolist() == [0, 1, 1]
+    assert dataset.test_labels.tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["Train", "TRAIN"])
+def test_load_folder_takes_capitals(tmp_path, name):
+    make_small(tmp_path, *(path.replace("train", name) for path in SMALL), "TEST/a/5.png")
+    dataset = load_dataset("folder", tmp_path)
+    assert (len(dataset.train_labels), dataset.test_labels.tolist()) == (4, [0])
+    assert dataset.classes_without_test_images == ["b"]
+    (tmp_path / "test").mkdir()
+    with pytest.raises(InputError, match="differ in capitals only"):
+        load_dataset("folder", tmp_path)
+
+
+def test_load_folder_names_what_it_found_instead_of_train(tmp_path):
+    make_small(tmp_path, "cat/0.png", "dog/1.png")
+    with pytest.raises(InputError, match=r"there is no folder .*train; .* it holds 'cat', 'dog'"):
+        load_dataset("folder", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("counts", "held_out"),
+    [((1, 1), (0, 0)), ((2, 1), (1, 0)), ((2, 2), (1, 1)), ((4, 3, 3), (1, 1, 1)),
+     ((40, 2), (8, 1)), ((5, 1), (1, 0)), ((10, 10), (2, 2))],
+)  # fmt: skip
+def test_hold_out_leaves_each_class_one_image_and_takes_one_where_there_are_two(counts, held_out):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    keep, test = hold_out_test_images(labels)
+    assert sorted([*keep, *test]) == list(range(len(labels)))
+    assert np.bincount(labels[test], minlength=len(counts)).tolist() == list(held_out)
+    np.testing.assert_array_equal(test, hold_out_test_images(labels)[1])
+
+
+@pytest.mark.parametrize("lazily", [False, True])
+def test_load_dataset_warns_of_images_of_one_colour(tmp_path, caplog, monkeypatch, lazily):
+    make(tmp_path)
+    assert load_dataset("folder", tmp_path).num_classes == 2
+    assert not caplog.text
+    if lazily:
+        monkeypatch.setattr(lazy_images, "memory_for_images", lambda: 0)
+    save(tmp_path / "train/cat/03.png", np.full((9, 7, 3), (9, 0, 0), np.uint8))
+    save(tmp_path / "test/cat/03.png", np.full((9, 7, 3), 0, np.uint8))
+    load_dataset("folder", tmp_path)
+    assert "1 of 20 training images are of one colour throughout (such as " in caplog.text
+    assert "03.png): is that how they look?" in caplog.text
+    assert "1 of 20 test images are" in caplog.text

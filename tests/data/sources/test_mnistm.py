@@ -7,10 +7,10 @@ from semisup.data.sources import mnistm
 from semisup.errors import InputError
 
 
-def write_split(folder, split, count):
+def write_split(folder, split, count, side=28):
     """As MNIST-M's owners lay it out; returns the images."""
     (folder / f"mnist_m_{split}").mkdir()
-    images = np.random.default_rng(count).integers(0, 256, (count, 28, 28, 3), dtype=np.uint8)
+    images = np.random.default_rng(count).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
     names = [f"{i:08d}.png" for i in range(count)]
     for name, image in zip(names, images, strict=True):
         Image.fromarray(image).save(folder / f"mnist_m_{split}" / name)
@@ -31,6 +31,18 @@ def test_load_mnistm_reads_the_original_exactly(tmp_path):
         load_dataset("mnistm", tmp_path)
     with pytest.raises(InputError, match=r"there is no file .*mnist_m_train_labels\.txt"):
         load_dataset("mnistm", tmp_path / "mnist_m_train")
+
+
+def test_load_mnistm_leaves_the_files_as_large_as_they_are(tmp_path):
+    """Those of its owners have 32x32 pixels; 28x28, and back to 32, would blur them."""
+    wanted = write_split(tmp_path, "train", 12, side=32)
+    write_split(tmp_path, "test", 10, side=32)
+    for new_size in (0, 32):
+        dataset = load_dataset("mnistm", tmp_path, new_size=new_size)
+        np.testing.assert_array_equal(dataset.train_images, wanted)
+    Image.new("RGB", (28, 28)).save(tmp_path / "mnist_m_test" / "00000003.png")
+    with pytest.raises(InputError, match="mnist_m_test has images of several sizes"):
+        load_dataset("mnistm", tmp_path)
 
 
 def test_blend_is_the_published_recipe():

@@ -48,7 +48,23 @@ def test_load_npz_holds_out_test_images(tmp_path):
         ({"train_images": None}, "has no train_images; it has test_images"),
         ({"train_labels": np.arange(19)}, "train images have shape"),
         ({"train_labels": np.arange(20.0)}, r"train_labels is float64 \(20,\), wanted integers"),
-        ({"train_labels": np.arange(20) - 1}, "train labels go from -1 to 18"),
+        (
+            {"train_labels": np.arange(20) - 1},
+            r"from -1 to 18; .* belong in unlabeled_images",
+        ),
+        (
+            {"train_labels": np.arange(20) % 4 + 1, "test_labels": np.arange(8) % 4 + 1},
+            r"go from 1 to 4, but classes are counted from 0; save train_labels - 1",
+        ),
+        (
+            {"train_labels": 2 * (np.arange(20) % 4), "test_labels": np.zeros(8, int)},
+            r"go from 0 to 6, but none is 1, 3; .*numpy.unique\(train_labels, return_inv",
+        ),
+        (
+            {"train_labels": 10**9 * (np.arange(20) % 2) + 5, "test_labels": np.full(8, 5)},
+            r"go from 5 to 1000000005, but none is 0, 1; number the classes",
+        ),
+        ({"train_labels": np.arange(20) % 3}, "test_labels has 3, which train_labels has not"),
         ({"train_images": np.zeros((20, 6, 5, 3))}, "train pixels are float64, wanted bytes"),
         ({"test_images": np.zeros((8, 5, 5, 3), np.uint8)}, "test images are 5x5x3"),
         ({"train_images": np.zeros((20, 30), np.uint8)}, "has shape"),

@@ -10,22 +10,25 @@ from semisup.errors import InputError
 HEADER = "Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId"
 
 
-def write_table(folder, table, classes):
+def write_table(folder, table, classes, size=None):
     folder.mkdir(parents=True)
     rows = [HEADER]
     for i, c in enumerate(classes):
         # A frame of another colour, which the region of interest leaves out.
         image = np.full((52, 50, 3), 255, np.uint8)
         image[6:46, 5:45] = (c, i, 7)
-        Image.fromarray(image).save(folder / f"{i:05d}.ppm")
+        written = Image.fromarray(image)
+        if size:  # as in public copies, whose tables stay as they were
+            written = written.resize(size, Image.Resampling.NEAREST)
+        written.save(folder / f"{i:05d}.ppm")
         rows.append(f"{i:05d}.ppm;50;52;5;6;45;46;{c}")
     (folder / table).write_text("\n".join(rows) + "\n")
 
 
-def write_gtsrb(folder):
+def write_gtsrb(folder, size=None):
     for c in range(43):
-        write_table(folder / f"Final_Training/Images/{c:05d}", f"GT-{c:05d}.csv", [c, c])
-    write_table(folder / "Final_Test/Images", "GT-final_test.csv", [3, 42, 0])
+        write_table(folder / f"Final_Training/Images/{c:05d}", f"GT-{c:05d}.csv", [c, c], size)
+    write_table(folder / "Final_Test/Images", "GT-final_test.csv", [3, 42, 0], size)
 
 
 def write_synth_signs(folder, count):
@@ -53,11 +56,24 @@ def test_load_gtsrb_cuts_and_reads_signs_exactly(gtsrb):
     assert dataset.num_classes == 43
 
 
+@pytest.mark.parametrize("size", [(32, 32), (200, 60)])
+def test_load_gtsrb_scales_the_regions_of_resized_copies(tmp_path, size):
+    write_gtsrb(tmp_path, size)
+    dataset = load_dataset("gtsrb", tmp_path)
+    for image, label in zip(dataset.train_images, dataset.train_labels, strict=True):
+        # All of the sign, and no more of the frame than a pixel that it shares with the sign.
+        assert np.all(image[4:-4, 4:-4, 0] == label)
+        assert np.all(image[4:-4, 4:-4, 2] == 7)
+        assert (image[..., 2] == 7).mean() > 0.8
+
+
 def test_load_gtsrb_names_damaged_files(gtsrb):
     table = gtsrb / "Final_Test/Images/GT-final_test.csv"
     text = table.read_text()
     for damaged, message in (
         (text.replace(";45;46;", ";45;x;", 1), "has no region of interest"),
+        (text.replace(";50;52;", ";50;;", 1), "has no region of interest"),
+        (text.replace(";50;52;", ";40;52;", 1), "has no such region"),
         (text.replace(";42", ";signal"), "is damaged: invalid literal"),
         (text.replace("00001.ppm", "nothing.ppm"), "there is no image .*nothing.ppm"),
         (text.replace(";", ","), "no rows of 8 columns"),

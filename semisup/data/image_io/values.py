@@ -1,0 +1,191 @@
+"""Pixels with more than 8 bits: 16-bit, 32-bit and float images, as the bytes that all else is.
+
+Which value is white no such file says (but for those whose owners used all of the range): a
+12-bit camera's pixels fill a sixteenth of 16 bits. So the whole set says, and all its images and
+all that are predicted later are read alike.
+"""
+
+import functools
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import IO, NamedTuple
+
+import numpy as np
+from PIL import ExifTags, ImageFile, TiffImagePlugin
+
+# Of a set that says nothing else.
+_SIXTEEN_BITS = 2**16 - 1
+
+# Where the values of a set lie in less than this share of the range from 0 on, they are stretched.
+_NARROW = 0.25
+
+
+class ValueRange(NamedTuple):
+    """The values of pixels that become 0 and 255."""
+
+    black: float
+    white: float
+
+
+class Statistics(NamedTuple):
+    """Of the values of some images with more than 8 bits.
+
+    Attributes:
+        least: the smallest.
+        most: the largest.
+        usual: the largest but for a thousandth of the pixels of each image.
+        integers: whether they are whole numbers.
+    """
+
+    least: float
+    most: float
+    usual: float
+    integers: bool
+
+
+FULL = ValueRange(0, _SIXTEEN_BITS)
+
+
+def has_many_bits(image: ImageFile.ImageFile) -> bool:
+    """Whether the values of an opened file have more than 8 bits each."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return True
+    tiles = getattr(image, "tile", None)
+    arguments = tiles[0].args if tiles else None
+    if image.format == "PPM":
+        return isinstance(arguments, tuple) and image.mode == "RGB" and arguments[-1] > 255
+    layout = arguments[0] if isinstance(arguments, tuple) else arguments
+    return isinstance(layout, str) and ";16" in layout
+
+
+def is_grey(image: ImageFile.ImageFile) -> bool:
+    """Whether an opened file is decoded to one channel, apart from its alpha."""
+    if image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16"):
+        return True
+    # Pillow takes grey PNG files with 16 bits and alpha for RGBA.
+    return image.format == "PNG" and bool(image.tile) and image.tile[0].args == "LA;16B"
+
+
+def read_many_bits(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray | None]:
+    """Decode a file with more than 8 bits a value.
+
+    Returns:
+        The values as they are, integers or floats [H, W] or [H, W, 3], and the opacity in
+        [0, 1], float32 [H, W], or None where all is opaque.
+    """
+    if image.mode != "RGB" and image.mode != "RGBA":
+        transparent = image.info.get("transparency")
+        image.load()
+        values = np.asarray(image)
+        opaque = isinstance(transparent, int) and bool((values == transparent).any())
+        return values, (values != transparent).astype(np.float32) if opaque else None
+    if image.format == "PNG":
+        return _read_colour_png(image)
+    colours = _read_colour_ppm(image) if image.format == "PPM" else _read_colour_tiff(image)
+    if colours is None:  # Pillow gives the upper 8 bits
+        image.load()
+        colours = np.asarray(image.convert("RGB")).astype(np.uint16) * 257
+    return colours, None
+
+
+def statistics(values: np.ndarray) -> Statistics:
+    """Of the values of one image; NaN and infinity do not count."""
+    integers = values.dtype.kind in "iu"
+    finite = values if integers else values[np.isfinite(values)]
+    if finite.size == 0:
+        return Statistics(0.0, 0.0, 0.0, integers)
+    some = finite.ravel()[:: max(1, finite.size // 10_000)]
+    usual = float(np.quantile(some, 0.999))
+    return Statistics(float(finite.min()), float(finite.max()), usual, integers)
+
+
+def range_of(parts: Sequence[Statistics]) -> ValueRange:
+    """The range that the values of a set of images say, given those of each.
+
+    Whole numbers are taken to have as many bits as the largest needs, at least 8, so that an
+    image which is a little brighter fits as well; floats to lie in [0, 1] or [0, 255] where they
+    can. Where that leaves most of the range empty, from the smallest value to the largest.
+    """
+    least, most = min(part.least for part in parts), max(part.most for part in parts)
+    if all(part.integers for part in parts) and least >= 0:
+        white = float(2 ** max(8, int(most).bit_length()) - 1)
+        narrow = white > 255 and most - least < _NARROW * white
+    else:
+        white = next((w for w in (1.0, 255.0) if least >= 0 and w / 2 < most <= w), 0.0)
+        narrow = white == 0
+    if narrow and most > least:
+        return ValueRange(least, most)
+    return ValueRange(0.0, white or 1.0)
+
+
+def as_bytes(values: np.ndarray, values_in: ValueRange) -> np.ndarray:
+    """Values as uint8: black becomes 0, white 255, and what lies beyond them too."""
+    if values.dtype in (np.dtype("uint16"), np.dtype(">u2")):
+        return _table(values_in)[values]
+    floats = np.nan_to_num(values.astype(np.float64), nan=values_in.black)
+    return _scaled(floats, values_in, values.dtype.kind in "iu")
+
+
+@functools.lru_cache(maxsize=8)
+def _table(values_in: ValueRange) -> np.ndarray:
+    """The byte of each of the 65,536 values."""
+    return _scaled(np.arange(_SIXTEEN_BITS + 1, dtype=np.float64), values_in, integers=True)
+
+
+def _scaled(values: np.ndarray, values_in: ValueRange, integers: bool) -> np.ndarray:
+    black, white = values_in
+    if integers:  # as many values for each byte: of 16 bits, the upper 8
+        scaled = np.floor((values - black) * (256 / (white - black + 1)))
+    else:
+        scaled = np.round((values - black) * (255 / (white - black)))
+    return np.clip(scaled, 0, 255).astype(np.uint8)
+
+
+def _read_colour_png(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray | None]:
+    """Pillow keeps the upper 8 bits of these; TensorFlow keeps all."""
+    import tensorflow as tf
+
+    pixels: np.ndarray = tf.io.decode_png(_content(image).read(), dtype=tf.uint16).numpy()
+    opacity = None
+    if pixels.shape[2] in (2, 4):
+        opacity = pixels[..., -1].astype(np.float32) / _SIXTEEN_BITS
+        pixels = pixels[..., :-1]
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels, opacity
+
+
+def _read_colour_ppm(image: ImageFile.ImageFile) -> np.ndarray | None:
+    """16-bit values, of which white is what the file says; None of a file in plain text."""
+    tile = image.tile[0]
+    if tile.codec_name != "ppm" or not isinstance(tile.args, tuple):
+        return None
+    size = image.height * image.width * 3
+    values = np.frombuffer(_content(image, tile.offset).read(2 * size), ">u2")
+    if len(values) < size:
+        raise ValueError("image file is truncated")
+    scaled = values.astype(np.uint32) * _SIXTEEN_BITS // tile.args[-1]
+    return np.minimum(scaled, _SIXTEEN_BITS).astype(np.uint16).reshape(image.height, -1, 3)
+
+
+def _read_colour_tiff(image: ImageFile.ImageFile) -> np.ndarray | None:
+    """None where the file is compressed in a way that the package tifffile can't read."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return None
+    if image.tag_v2.get(ExifTags.Base.Orientation, 1) != 1:
+        return None
+    with suppress(Exception):
+        import tifffile  # comes with scikit-image
+
+        values = tifffile.imread(_content(image))
+        if values.ndim == 3 and values.shape[0] == 3 and values.shape[2] != 3:
+            values = np.moveaxis(values, 0, 2)
+        if values.shape == (image.height, image.width, 3):
+            return values
+    return None
+
+
+def _content(image: ImageFile.ImageFile, offset: int = 0) -> IO[bytes]:
+    """The opened file itself, from `offset` on."""
+    if image.fp is None:
+        raise ValueError("the file is closed")
+    image.fp.seek(offset)
+    return image.fp
