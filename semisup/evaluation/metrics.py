@@ -105,8 +105,10 @@ class Report:
 
         Of few classes the confusion matrix and the error of each class; of many a list, with
         what each class is most often mistaken for. Below, the metrics in which every class counts
-        the same.
+        the same, if there are images.
         """
+        if not self.confusion.any():
+            return self._classes()
         below = (
             f"balanced accuracy {100.0 - self.balanced_error:.2f} %, macro F1 {self.macro_f1:.4f}"
         )

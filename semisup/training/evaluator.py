@@ -145,7 +145,7 @@ class Evaluator:
             images, labels = dataset.test_images, dataset.test_labels
             began = time.monotonic()
             evaluation = evaluate(self._setup.model, images, labels, dataset.class_names)
-            self._seconds_per_image = (time.monotonic() - began) / len(labels)
+            self._seconds_per_image = (time.monotonic() - began) / max(len(labels), 1)
             self._newest = step, evaluation
         return self._newest[1]
 

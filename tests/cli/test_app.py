@@ -21,8 +21,9 @@ def test_with_flags_names_arguments_as_flags(size_flag):
     assert app.with_flags(message) == wanted
 
 
-def test_with_flags_gives_no_advice_on_another_programs_flags():
-    # Of semisup-train's settings no flag is defined here.
+def test_with_flags_gives_no_advice_on_another_programs_flags(monkeypatch):
+    # A program without semisup-train's settings; another test may have defined them.
+    monkeypatch.setattr(flags, "FLAGS", flags.FlagValues())
     message = "x.png: no image; mend it (`skip_unreadable` leaves it out)"
     assert app.with_flags(message) == "x.png: no image; mend it"
     assert app.with_flags("`new_size=8` is small") == "semisup-train's --new_size=8 is small"

@@ -63,9 +63,10 @@ def test_trainer_prints_progress_and_the_error(trained):
         r"Training on .PU in \w+, in run; to watch: tensorboard --logdir=run", lines[0]
     )
     assert re.fullmatch(r"[\d,]+ labelled, [\d,]+ unlabelled, [\d,]+ test images", lines[1])
-    assert lines[2].startswith("step 0/20  test_error ")
-    assert "walker_loss" in lines[3]
-    assert "min left" in lines[3]
+    assert lines[2].startswith("10 classes (training; test images): 0 (40; 10), 1 (40; 10), ")
+    assert lines[3].startswith("step 0/20  test_error ")
+    assert "walker_loss" in lines[4]
+    assert "min left" in lines[4]
     error = json.loads((cwd / "run" / "result.json").read_text())["test_error"]
     assert lines[-1].startswith(f"test error {error:.2f} % after 20 steps")
 
