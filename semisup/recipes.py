@@ -9,7 +9,7 @@ imported here.
 import dataclasses
 from typing import Any
 
-from semisup.config import ALWAYS, Recipe
+from semisup.config import ALWAYS, LABELS_ONLY, Recipe
 from semisup.data import registry
 from semisup.errors import InputError
 
@@ -340,22 +340,30 @@ def get(name: str, **changes: Any) -> Recipe:
         InputError: there is no such recipe, a setting is outside its range, or no
             augmentation is known to suit the data set.
     """
+    return changed(named(name), **changes)
+
+
+def named(name: str) -> Recipe:
+    """The recipe called `name`; InputError if there is none."""
     if name not in RECIPES:
         raise InputError(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
-    return changed(RECIPES[name], **changes)
+    return RECIPES[name]
 
 
 def changed(recipe: Recipe, **changes: Any) -> Recipe:
     """A recipe with some settings changed.
 
     An augmentation of "true" or "false", the values of the authors' flag, becomes the name of
-    one: "true" is the recipe's own, or if it has none, the one that suits the data set.
+    one: "true" is the recipe's own, or if it has none, the one that suits the data set. No
+    unlabelled images, `unsup_samples=0`, are no loss on them.
 
     Raises:
         InputError: a setting is outside its range, or no augmentation is known to suit the
             data set.
     """
     result = dataclasses.replace(recipe, **changes)
+    if result.unsup_samples == 0:
+        result = dataclasses.replace(result, unsup_samples=-1, **LABELS_ONLY)
     augmentation = result.augmentation
     if augmentation == "false":
         augmentation = "none"
