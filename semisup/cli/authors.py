@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
+from semisup.config import Recipe
 from semisup.data import registry
 from semisup.errors import InputError
 
@@ -72,7 +73,7 @@ ONLY_OF_EVALUATION = (
         "eval_interval_secs",
         flags.DEFINE_integer,
         300,
-        "each newest checkpoint is evaluated, as soon as it is there",
+        "one evaluation, of the newest checkpoint; `watch` makes one of each",
     ),
     _MASTER,
 )
@@ -168,7 +169,43 @@ def notes(given: Mapping[str, Any], meant: bool) -> list[str]:
             f"`{first}` is a flag of the authors' code: all flags mean what they mean there, as by "
             "`compat=authors`; `compat=none` keeps to ours (docs/migrating.md)"
         )
+    if meant and _ALSO_THEIRS in given:
+        network = _our_network(given.get("architecture", DEFAULTS["architecture"]))
+        if not _has_batch_norm(network):
+            lines.append(f"`{_ALSO_THEIRS}` has no effect: {network} has no batch norm")
     return [*lines, *(f"`{flag.name}`: {flag.instead}" for flag in only_theirs)]
+
+
+def notes_on_evaluation() -> list[str]:
+    """A line for each of their flags that a command line of `semisup-eval` has."""
+    only_theirs = given_flags(ONLY_OF_EVALUATION)
+    return [f"`{flag.name}`: {flag.instead}" for flag in only_theirs]
+
+
+def check_evaluation(given: Mapping[str, Any], recipe: Recipe) -> None:
+    """Compare what a command line of their eval.py says of a run with what the run was.
+
+    Args:
+        given: what it says; its data set is the one that is evaluated on.
+        recipe: the run's settings.
+
+    Raises:
+        InputError: it says something else.
+    """
+    network = given.get("architecture")
+    if network is not None and recipe.compat == COMPAT:
+        network = _our_network(network)
+    for name, said, was in (
+        ("dataset", given.get("dataset"), recipe.target_dataset or recipe.dataset),
+        ("architecture", network, recipe.architecture),
+        ("new_size", given.get("new_size"), recipe.new_size),
+        ("emb_size", given.get("emb_size"), recipe.emb_size),
+    ):
+        if said is not None and was is not None and said != was:
+            raise InputError(
+                f"`{name}` is {said!r}, but the run was made and is evaluated with {was!r}; leave "
+                f"out `{name}`, which its record says (other images: semisup-predict)"
+            )
 
 
 def in_our_words(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,16 +229,24 @@ def with_their_meaning(given: Mapping[str, Any]) -> dict[str, Any]:
         given: the settings whose flags were given, in our words.
     """
     settings = {**DEFAULTS, **given}
-    network = settings["architecture"] = NETWORKS.get(
-        settings["architecture"], settings["architecture"]
-    )
-    if network in NETWORKS.values():
+    network = settings["architecture"] = _our_network(settings["architecture"])
+    if _has_batch_norm(network):
         settings.setdefault("separate_batches", True)
+    else:
+        settings.pop(_ALSO_THEIRS, None)
     if network == "vgg16_model_small" and "emb_size" not in given:
         del settings["emb_size"]  # it has one of its own
     if settings.get("augmentation") == "true":
         settings["augmentation"] = "inversion"
     return {**settings, **_envelopes(settings), **_places(settings)}
+
+
+def _our_network(name: str) -> str:
+    return NETWORKS.get(name, name)
+
+
+def _has_batch_norm(our_network: str) -> bool:
+    return our_network in NETWORKS.values()
 
 
 def _places(settings: Mapping[str, Any]) -> dict[str, Any]:
