@@ -158,8 +158,9 @@ class Recipe:
         "none",
         "random changes of the images: none; photos (shift and flip) or photos_strong (also "
         "RandAugment and cutout) for natural images; digits (affine), digits_mild (half as "
-        "much), svhn, stl10, or inversion (of labelled images only); true for the recipe's "
-        "own, or if it has none, for the one that suits the data set; false for none",
+        "much), svhn, stl10, or of labelled images only inversion or colouring (of digits); true "
+        "for the recipe's own, or if it has none, for the one that suits the data set; false for "
+        "none",
     )
     # The network.
     architecture: str = _setting(
