@@ -265,3 +265,28 @@ def test_a_folder_of_many_sets_takes_the_place_of_their_data_dirs(tmp_path):
     (tmp_path / "mnist").mkdir()
     recipe = read(f"--compat=authors --target_dataset=mnist3 --data_dir={tmp_path}")
     assert recipe.target_data_dir == str(tmp_path / "mnist")
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ({"dataset": "mnist3", "architecture": "svhn_model", "new_size": 32}, None),
+        ({"emb_size": 128}, None),
+        ({"dataset": "svhn"}, "dataset"),
+        ({"architecture": "stl10_model"}, "architecture"),
+        ({"new_size": 0}, "new_size"),
+        ({"emb_size": 64}, "emb_size"),
+    ],
+)
+def test_check_evaluation_wants_the_runs_own_settings(given, wrong):
+    recipe = recipes.get("svhn_to_mnist_joint", compat="authors", emb_size=128)
+    if wrong is None:
+        authors.check_evaluation(given, recipe)
+    else:
+        with pytest.raises(InputError, match=f"`{wrong}` is .*, but the run was made"):
+            authors.check_evaluation(given, recipe)
+
+
+def test_check_evaluation_knows_their_name_of_a_network():
+    recipe = Recipe(compat="authors", architecture="stl10_batch_norm_model")
+    authors.check_evaluation({"architecture": "stl10_model"}, recipe)
