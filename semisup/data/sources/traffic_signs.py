@@ -71,14 +71,15 @@ def load_synth_signs(data_dir: Path) -> Dataset:
 
 def _load_pickles(name: str, data_dir: Path) -> Dataset:
     """Signs as the authors pickled them: "images", 40x40x3, and "labels"."""
-    parts = []
-    for split in ("train", "test"):
+
+    def read(split: str) -> tuple[np.ndarray, np.ndarray]:
         path = data_dir / f"{name}_{split}.p"
         content = read_pickle(path)
         if not {"images", "labels"} <= content.keys():
             raise InputError(f"{path} has no images and labels, but {', '.join(sorted(content))}")
-        parts += [images_in(content, "images", path), labels_in(content, "labels", path)]
-    return Dataset(name, *parts, CLASSES)
+        return images_in(content, "images", path), labels_in(content, "labels", path)
+
+    return Dataset(name, *read("train"), *read("test"), CLASSES)
 
 
 def _read_annotated(path: Path) -> tuple[np.ndarray, np.ndarray]:
