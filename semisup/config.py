@@ -173,7 +173,8 @@ class Recipe:
     )
     weights: str | None = _setting(
         None,
-        "first weights of keras:NAME: none (random), imagenet (downloaded), or a file of weights; "
+        "first weights of keras:NAME, inception_model or vgg16_model (or its small one): none "
+        "(random), imagenet (downloaded), or a file of weights; "
         "by default imagenet if the network stays frozen, else none",
     )
     freeze_steps: int = _setting(

@@ -238,7 +238,7 @@ def with_their_meaning(given: Mapping[str, Any]) -> dict[str, Any]:
         del settings["emb_size"]  # it has one of its own
     if settings.get("augmentation") == "true":
         settings["augmentation"] = "inversion"
-    return {**settings, **_envelopes(settings), **_places(settings)}
+    return {**settings, **_envelopes(settings, given), **_places(settings)}
 
 
 def _our_network(name: str) -> str:
@@ -264,7 +264,7 @@ def _places(settings: Mapping[str, Any]) -> dict[str, Any]:
     return places
 
 
-def _envelopes(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _envelopes(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Steps and delays as the envelopes here count them.
 
     Their sigmoid counts the delay twice: it grows for steps + delay, after the delay.
@@ -282,8 +282,8 @@ def _envelopes(settings: Mapping[str, Any]) -> dict[str, Any]:
         if kind != "none":
             changed[f"{envelope}_steps"] = steps + delay if kind == "sigmoid" else steps
             changed[f"{envelope}_delay"] = delay
-        elif f"{envelope}_delay" not in settings or loss == "walker":
-            changed[f"{envelope}_delay"] = 0 if loss == "walker" else -1
+        elif envelope == walker and f"{walker}_delay" not in given:
+            changed[f"{walker}_delay"] = 0  # their default delays nothing
     return changed
 
 

@@ -148,7 +148,8 @@ def load_convolutions(network: keras.Model, weights: str) -> None:
     """Give a network of `OF_KERAS` the convolutions of the one in keras.applications.
 
     Where that has batch norm, its moving statistics become part of kernels and biases: without
-    training the convolutions give the same.
+    training the convolutions give the same. But the images come with the authors' scaling, not
+    with that of ImageNet: the weights are a start to train from, not a source of features.
 
     Args:
         network: of this module, for RGB images.

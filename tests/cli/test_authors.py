@@ -158,9 +158,10 @@ def test_a_visit_envelope_follows_the_walkers_steps_and_delay():
     assert recipe.visit_weight_envelope_delay == 9
 
 
+@pytest.mark.parametrize("first", ["", "--compat=authors --sup_seed=0"])
 @pytest.mark.parametrize("loss", ["walker", "visit"])
-def test_a_delay_without_an_envelope_is_taken_with_a_line(loss, capsys):
-    recipe = read(f"--{loss}_weight_envelope_delay=500")
+def test_a_delay_without_an_envelope_is_taken_with_a_line(loss, first, capsys):
+    recipe = read(f"{first} --{loss}_weight_envelope_delay=500")
     assert getattr(recipe, f"{loss}_weight_envelope_delay") <= 0
     [line] = capsys.readouterr().out.splitlines()
     wanted = f"--{loss}_weight_envelope_delay=500 has no effect: there is no envelope to delay"
