@@ -29,12 +29,14 @@ def load_mnistm(data_dir: Path) -> Dataset:
     Args:
         data_dir: the folder with mnist_m_train/, mnist_m_test/, mnist_m_train_labels.txt
             and mnist_m_test_labels.txt, whose rows are a file's name and its digit. Or one
-            with mnistm_data.pkl, which the authors' script made, or keras_mnistm.pkl.gz; if
-            the pickle has no labels, MNIST's two label files must lie beside it.
+            with mnistm_data.pkl, which the authors' script made, or keras_mnistm.pkl.gz, or
+            the pickle itself; if it has no labels, MNIST's two label files must lie beside it.
 
     Raises:
         InputError: a file is missing or damaged, or of another size than the others.
     """
+    if data_dir.is_file():
+        return _load_pickle(data_dir)
     for name in _PICKLES:
         if (data_dir / name).is_file():
             return _load_pickle(data_dir / name)

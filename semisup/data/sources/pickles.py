@@ -6,7 +6,7 @@ types, and plain containers; whatever else it names, is refused before anything 
 
 import io
 import pickle
-from collections.abc import Callable
+import re
 from pathlib import Path
 from typing import Any
 
@@ -69,23 +69,59 @@ def labels_in(content: dict[str, Any], key: str, path: Path) -> np.ndarray:
     raise InputError(f"{path}: {key} is {labels.dtype} {labels.shape}, wanted whole numbers [N]")
 
 
+class _Kind:
+    """The type of an array's numbers. NumPy's own believes whatever a pickle says of its memory."""
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, text: Any) -> None:
+        if not isinstance(text, str) or not _PLAIN_TYPES.fullmatch(text):
+            raise InputError(f"holds an array of {text!r}, which are no plain numbers or texts")
+        self.dtype = np.dtype(text)
+
+    def __setstate__(self, state: Any) -> None:
+        _, order, *fields = state
+        if order not in ("<", ">", "|", "=") or any(field is not None for field in fields[:3]):
+            raise InputError("holds an array of records; wanted plain numbers or texts")
+        self.dtype = self.dtype.newbyteorder(order)
+
+
+class _Array(np.ndarray):
+    """An array that takes its type from a `_Kind`; `numpy.asarray` makes an ordinary one of it."""
+
+    def __setstate__(self, state: Any) -> None:
+        version, shape, kind, by_columns, content = state
+        super().__setstate__((version, shape, _dtype_of(kind), by_columns, content))
+
+
+def _dtype_of(kind: Any) -> np.dtype:
+    if not isinstance(kind, _Kind):
+        raise InputError("holds an array without a type")
+    return kind.dtype
+
+
+# What a pickle may call. Functions, no classes: it could change those.
+
+
+def _kind(text: Any, *_: Any) -> _Kind:
+    return _Kind(text)
+
+
 def _empty_array(*_: Any) -> np.ndarray:
     """What an array begins as; its size, type and bytes follow. The arguments are not trusted."""
-    return np.ndarray.__new__(np.ndarray, (0,), "b")
+    return _Array((0,), "b")
 
 
-def _scalar(kind: Any, content: Any = None) -> Any:
-    if not isinstance(kind, np.dtype) or kind.hasobject:
+def _scalar(kind: Any, content: Any = b"") -> Any:
+    if _dtype_of(kind).hasobject:
         raise InputError("holds a scalar of Python's own; refused")
     data = content.encode("latin1") if isinstance(content, str) else content
-    return np.frombuffer(data, kind)[0]
+    return np.frombuffer(data, _dtype_of(kind))[0]
 
 
 def _array_of_buffer(buffer: Any, kind: Any, shape: Any, order: Any) -> np.ndarray:
     """What NumPy pickles arrays as since protocol 5."""
-    if not isinstance(kind, np.dtype) or kind.hasobject:
-        raise InputError("holds an array of Python's own objects; refused")
-    return np.frombuffer(buffer, kind).reshape(shape, order=order)
+    return np.frombuffer(buffer, _dtype_of(kind)).reshape(shape, order=order)
 
 
 def _as_bytes(text: str, encoding: str = "latin1") -> bytes:
@@ -95,10 +131,14 @@ def _as_bytes(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+# Truth values, whole and real and complex numbers, bytes, texts, and objects, which are again
+# what a pickle may hold.
+_PLAIN_TYPES = re.compile(r"[biufcSU]\d+|O8?")
+
 # By the names that NumPy has had for its modules.
-_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
+_ALLOWED: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): "an argument of _reconstruct",
+    ("numpy", "dtype"): _kind,
     ("_codecs", "encode"): _as_bytes,
     **{
         (f"numpy.{core}.{module}", name): function

@@ -70,13 +70,15 @@ def test_read_pickle_reads_arrays_of_every_protocol(tmp_path, protocol):
         "names": ("a", b"b", None),
         "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
         "texts": np.array(["one", "two"]),
+        "big_endian": np.arange(5, dtype=">i4"),
+        "truths": np.array([True, False]),
         "objects": np.array(["one", 2, None], dtype=object),
     }
     path = tmp_path / "arrays.pkl"
     path.write_bytes(pickle.dumps(content, protocol))
     loaded = read_pickle(path)
     assert loaded.keys() == content.keys()
-    for key in ("images", "fortran", "texts", "objects"):
+    for key in ("images", "fortran", "texts", "objects", "big_endian", "truths"):
         np.testing.assert_array_equal(loaded[key], content[key])
     assert loaded["labels"] == content["labels"]
     assert loaded["names"] == content["names"]
@@ -136,6 +138,12 @@ def test_read_pickle_runs_nothing(tmp_path, number):
         b"cnumpy\nndarray\n((J\xff\xff\xff\x7fJ\xff\xff\xff\x7ftI8\ntR.",
         b"cnumpy._core.multiarray\nscalar\n(cnumpy\ndtype\n(VO8\ntRVabc\ntR.",
         b"Pname\n.",
+        # Objects whose pointers the file would say, by a type that denies that it has any.
+        b"cnumpy\ndtype\n(VO8\nI0\nI1\ntR(I3\nV|\nNNNI8\nI8\nI0\ntb.",
+        b"}Vimages\ncnumpy._core.numeric\n_frombuffer\n(c_codecs\nencode\n(Vaaaaaaaa\nVlatin1\ntR"
+        b"cnumpy\ndtype\n(VO8\ntR(I3\nV|\nNNNI8\nI8\nI0\ntb(I1\ntVC\ntRs.",
+        pickle.dumps({"x": np.zeros(2, "i4,f8")}, 2),
+        pickle.dumps({"x": np.zeros(2, "M8[s]")}, 2),
         b"cos\nsystem\n(S'true'\ntR.",
         b"ios\nsystem\n(S'true'\n.",
         b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f.",
@@ -207,6 +215,8 @@ def test_load_mnistm_reads_the_authors_pickle(tmp_path):
     np.testing.assert_array_equal(dataset.train_images, written["train"])
     np.testing.assert_array_equal(dataset.test_images, written["test"])
     np.testing.assert_array_equal(dataset.train_labels, [*(np.arange(30) % 10), *range(10)])
+    by_file = load_dataset("mnistm", tmp_path / "mnistm_data.pkl")
+    np.testing.assert_array_equal(by_file.train_images, dataset.train_images)
 
 
 @pytest.mark.parametrize("valid", [0, 100])
