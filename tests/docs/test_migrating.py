@@ -1,9 +1,11 @@
 """Each row of docs/migrating.md: what it says of theirs and of ours is so."""
 
 import functools
+import inspect
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from absl import flags
 from absl.testing import flagsaver
@@ -192,10 +194,24 @@ def test_tag_rows(row, tags):
 
 
 @pytest.fixture(scope="module")
-def tags(finished_run):
+def tags(tmp_path_factory):
+    """Those of the steps of a small model, and those that an evaluation writes by name."""
+    import keras
+    import tensorflow as tf
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-    [file] = finished_run.glob("events.out.*")
-    return {
-        value.tag for event in EventFileLoader(str(file)).Load() for value in event.summary.value
-    }
+    from semisup.visualization import tensorboard
+
+    model = semisup.AssociativeModel(
+        keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)]), 2
+    )
+    model.compile("adam")
+    model.train_on_batch(np.eye(4, 2), np.array([0, 1, -1, -1]))
+    folder = tmp_path_factory.mktemp("events")
+    with tf.summary.create_file_writer(str(folder)).as_default():
+        tensorboard.write_training(1, model.get_metrics_result(), model)
+        tf.summary.flush()
+    [file] = folder.iterdir()
+    events = EventFileLoader(str(file)).Load()
+    by_name = re.findall(r'scalar\("([\w/]+)"', inspect.getsource(tensorboard.write_evaluation))
+    return {value.tag for event in events for value in event.summary.value} | set(by_name)
