@@ -117,20 +117,22 @@ def _without_idle_delays(base: Recipe, settings: dict[str, Any]) -> list[str]:
 def _without_effect(recipe: Recipe, given: dict[str, Any]) -> list[str]:
     """A line for each setting that was given and that the other settings leave without effect."""
     cosine = recipe.learning_rate_schedule == "cosine"
+    walker = recipe.walker_weight_envelope
+    visit = recipe.visit_weight_envelope or walker
+    on_cosine = "the learning rate follows a cosine; add `learning_rate_schedule=step`"
+    no_envelope = "there is no envelope; add `{}_weight_envelope=linear`"
+    without_weight = "`pseudo_label_weight` is 0"
     reasons = {
-        **dict.fromkeys(
-            ("decay_steps", "decay_factor"),
-            cosine and "the learning rate follows a cosine; add `learning_rate_schedule=step`",
-        ),
+        "decay_steps": cosine and on_cosine,
+        "decay_factor": cosine and on_cosine,
         "warmup_share": not cosine and "it is for `learning_rate_schedule=cosine`",
-        "pseudo_label_weight_delay": recipe.pseudo_label_weight == 0
-        and "`pseudo_label_weight` is 0",
-        "pseudo_label_weight_steps": recipe.pseudo_label_weight == 0
-        and "`pseudo_label_weight` is 0",
+        "walker_weight_envelope_steps": walker == visit == "none" and no_envelope.format("walker"),
+        "visit_weight_envelope_steps": visit == "none" and no_envelope.format("visit"),
+        "pseudo_label_weight_delay": recipe.pseudo_label_weight == 0 and without_weight,
+        "pseudo_label_weight_steps": recipe.pseudo_label_weight == 0 and without_weight,
     }
-    return [
-        f"`{name}` has no effect: {why}" for name, why in reasons.items() if why and name in given
-    ]
+    idle = {name: why for name, why in reasons.items() if why and name in given}
+    return [f"`{name}` has no effect: {why}" for name, why in idle.items()]
 
 
 def _drawn_seed(logdir: str | None, one_run: bool) -> int:
