@@ -14,7 +14,8 @@ from keras import layers
 from semisup.errors import InputError
 from semisup.models import backbones
 from semisup.models.backbones import ImageShape
-from semisup.models.building_blocks import embedding, l2, standardise_by_variance
+from semisup.models.building_blocks import embedding, l2, pooling, standardise_by_variance
+from semisup.runtime.arguments import whole_number
 
 # Smallest height and width: smaller ones have no pixel left before the last layer.
 SMALLEST = {
@@ -114,22 +115,21 @@ def alexnet_model(
         "kernel_regularizer": l2(l2_weight),
         "bias_initializer": keras.initializers.Constant(0.1),
     }
+    convolution = {**common, "activation": "relu", "data_format": "channels_last"}
     images = keras.Input(image_shape)
     x = standardise_by_variance(images)
-    x = layers.Conv2D(64, 11, 4, activation="relu", name="conv1", **common)(x)
-    x = layers.MaxPooling2D(3, strides=2, name="pool1")(x)
-    x = layers.Conv2D(192, 5, padding="same", activation="relu", name="conv2", **common)(x)
-    x = layers.MaxPooling2D(3, strides=2, name="pool2")(x)
+    x = layers.Conv2D(64, 11, 4, name="conv1", **convolution)(x)
+    x = pooling(3, strides=2, name="pool1")(x)
+    x = layers.Conv2D(192, 5, padding="same", name="conv2", **convolution)(x)
+    x = pooling(3, strides=2, name="pool2")(x)
     for number, filters in ((3, 384), (4, 384), (5, 256)):
-        conv = layers.Conv2D(
-            filters, 3, padding="same", activation="relu", name=f"conv{number}", **common
-        )
+        conv = layers.Conv2D(filters, 3, padding="same", name=f"conv{number}", **convolution)
         x = conv(x)
-    x = layers.Flatten()(layers.MaxPooling2D(3, strides=2, name="pool5")(x))
+    x = layers.Flatten(data_format="channels_last")(pooling(3, strides=2, name="pool5")(x))
     common["kernel_initializer"] = keras.initializers.TruncatedNormal(stddev=0.005)
     x = layers.Dense(4096, "relu", name="fc6", **common)(x)
     x = layers.Dropout(_DROPOUT, name="dropout6")(x)
-    x = layers.Dense(emb_size, name="embedding", **common)(x)
+    x = layers.Dense(whole_number("emb_size", emb_size, least=1), name="embedding", **common)(x)
     # float32 under any precision policy, as in all networks here.
     x = layers.Activation("relu", dtype="float32", name="embedding_float32")(x)
     return keras.Model(images, x, name="alexnet_model")
@@ -204,13 +204,14 @@ def _vgg16(
                 filters,
                 3,
                 padding="same",
+                data_format="channels_last",
                 activation="relu",
                 kernel_regularizer=l2(l2_weight),
                 name=f"block{block}_conv{i}",
             )
             x = conv(x)
-        x = layers.MaxPooling2D(2, name=f"block{block}_pool")(x)
-    return images, layers.Flatten()(x)
+        x = pooling(2, name=f"block{block}_pool")(x)
+    return images, layers.Flatten(data_format="channels_last")(x)
 
 
 def _without_batch_norm(layer: keras.Layer) -> keras.Layer:
