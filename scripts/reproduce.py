@@ -55,7 +55,10 @@ _BACKEND = flags.DEFINE_enum(
 )
 
 # What the cells set themselves, or what would make it another table.
-_NOT_YOURS = ("dataset", "target_dataset", "seed", "sup_seed", "init_from", "teacher", "split_file")
+_NOT_YOURS = (
+    *("dataset", "target_dataset", "seed", "sup_seed", "init_from", "teacher", "split_file"),
+    "compat",
+)
 
 
 def main() -> None:

@@ -125,7 +125,9 @@ class Recipe:
         least=1,
     )
     sup_per_class: int = _setting(10, "labelled images per class in total; -1 for all")
-    unsup_samples: int = _setting(-1, "unlabelled images in total; -1 for all")
+    unsup_samples: int = _setting(
+        -1, "unlabelled images in total; -1 for all, 0 for no association"
+    )
     fold: int = _setting(
         -1, "label the images of this fold, where the data set has folds (stl10: 0 to 9)"
     )
@@ -144,7 +146,11 @@ class Recipe:
         None, "take the labelled and unlabelled images from a run's split.json"
     )
     sup_seed: int = _setting(
-        0, "seed that chooses the labelled and unlabelled images", least=0, below=2**32
+        0,
+        "seed that chooses the labelled and unlabelled images; as a flag -1 draws one, which the "
+        "run's record has",
+        least=0,
+        below=2**32,
     )
     sup_per_batch: int = _setting(10, "labelled images per class in a batch", least=1)
     unsup_batch_size: int = _setting(100, "unlabelled images in a batch", least=1)
@@ -152,19 +158,23 @@ class Recipe:
         "none",
         "random changes of the images: none; photos (shift and flip) or photos_strong (also "
         "RandAugment and cutout) for natural images; digits (affine), digits_mild (half as "
-        "much), svhn, stl10, or inversion (of labelled images only); true for the recipe's "
-        "own, or if it has none, for the one that suits the data set; false for none",
+        "much), svhn, stl10, or of labelled images only inversion or colouring (of digits); true "
+        "for the recipe's own, or if it has none, for the one that suits the data set; false for "
+        "none",
     )
     # The network.
     architecture: str = _setting(
         "mnist_model",
-        "network: mnist_model, svhn_model, stl10_model, stl10_batch_norm_model or dann_model; "
+        "network: mnist_model, svhn_model, stl10_model, stl10_batch_norm_model or dann_model; the "
+        "authors' larger ones inception_model, inception_model_small, vgg16_model, "
+        "vgg16_model_small and alexnet_model; "
         "keras:NAME for one of keras.applications, such as keras:MobileNetV2; PATH.keras for a "
         "saved Keras model from images to embeddings",
     )
     weights: str | None = _setting(
         None,
-        "first weights of keras:NAME: none (random), imagenet (downloaded), or a file of weights; "
+        "first weights of keras:NAME, inception_model or vgg16_model (or its small one): none "
+        "(random), imagenet (downloaded), or a file of weights; "
         "by default imagenet if the network stays frozen, else none",
     )
     freeze_steps: int = _setting(
@@ -189,6 +199,12 @@ class Recipe:
         "L2 weight of the network's layers; by default the architecture's (mnist_model 1e-3 as in "
         "the authors' code; the paper says 1e-4)",
         least=0,
+    )
+    batch_norm_decay: float | None = _setting(
+        None,
+        "momentum of the moving statistics of stl10_batch_norm_model; by default 0.99",
+        least=0,
+        below=1,
     )
     virtual_embeddings: int = _setting(
         0, "trainable vectors that join the labelled embeddings, each a class of its own", least=0
@@ -281,7 +297,9 @@ class Recipe:
         below=1,
     )
     decay_factor: float = _setting(0.33, "factor of each drop of a step schedule", least=0)
-    decay_steps: int = _setting(5000, "steps between the drops of a step schedule", least=1)
+    decay_steps: float = _setting(
+        5000, "steps between the drops of a step schedule", least=1, below=float("inf")
+    )
     minimum_learning_rate: float = _setting(
         1e-6, "the learning rate falls no lower than this", least=0
     )
@@ -300,6 +318,13 @@ class Recipe:
     max_steps: int = _setting(800, "training steps", least=1)
     seed: int = _setting(
         0, "seed of the first weights and of the order of the images", least=0, below=2**32
+    )
+    compat: str = _setting(
+        "none",
+        "authors: as a flag, all flags mean what they mean to the authors' code and have its "
+        "defaults (docs/migrating.md); as a setting, Adam's epsilon is 1e-8, `new_size` "
+        "resizes as TensorFlow 1 did, and inversion is of unlabelled images, too",
+        choices=("none", "authors"),
     )
     # The record.
     eval_interval: int = _setting(100, "steps between evaluations on the test images", least=1)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from semisup.cli.app import load_tensorflow, run_main
+from semisup.cli import authors
+from semisup.cli.app import load_tensorflow, run_main, with_flags
 from semisup.errors import InputError
 from semisup.runs import files
 from semisup.runs.directory import FIGURE_ENDINGS, RunDirectory
@@ -52,15 +53,29 @@ _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "where the data set's files are now; by default where the run found them"
 )
 _TARGET_DATA_DIR = flags.DEFINE_string("target_data_dir", None, "the same of the target's files")
+# Of the authors' eval.py. Here the run's record says them, so they can only agree with it.
+_OF_THE_RUN = {
+    name: define(name, None, "of the authors' code; here the run's record says it")
+    for name, define in (
+        ("dataset", flags.DEFINE_string),
+        ("architecture", flags.DEFINE_string),
+        ("new_size", flags.DEFINE_integer),
+        ("emb_size", flags.DEFINE_integer),
+    )
+}
 
 
 def main() -> None:
     if not _LOGDIR.value:
         raise InputError("--logdir is missing; it names the folder of the run")
     run = RunDirectory(_LOGDIR.value)
+    for line in authors.notes_on_evaluation():
+        print(with_flags(line))
     if _WATCH.value:
         run.wait_for_start(_TIMEOUT.value)
     recipe = run.read_begun_recipe()
+    given = {name: flag.value for name, flag in _OF_THE_RUN.items() if flag.present}
+    authors.check_evaluation(given, recipe)
     recipe = dataclasses.replace(
         recipe,
         data_dir=_DATA_DIR.value or recipe.data_dir,
@@ -156,6 +171,7 @@ def _as_json(step: int, report: "Report") -> dict[str, Any]:
 
 
 def console_main() -> None:
+    authors.define_flags(authors.ONLY_OF_EVALUATION)
     run_main(main, __doc__)
 
 

@@ -23,6 +23,9 @@ from semisup.runtime import precision
 # Largest learning rates where the recipe has none: for small digits, and for all else.
 _LEARNING_RATES, _LEARNING_RATE = {"mnist_model": 3e-3}, 1e-3
 
+# Adam's, where Keras has 1e-7.
+_EPSILON_OF_TENSORFLOW_1 = 1e-8
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -58,6 +61,8 @@ class Experiment:
         """Endless training batches, or parts of them, from number `start_step` on."""
         name = self.recipe.augmentation
         augment = augmentation.get_augmentation(name)
+        # The authors' trainer changes A and B alike.
+        labeled_only = name in augmentation.LABELED_ONLY and not _as_authors(self.recipe)
         images, labels = self.data.training_images_and_labels()
         unlabeled: Images | None = self.data.unlabeled_images if self.recipe.associates else None
         if self.backbone:
@@ -73,7 +78,7 @@ class Experiment:
             seed=self.recipe.seed,
             start_step=start_step,
             augment=augment,
-            augment_unlabeled=None if name in augmentation.LABELED_ONLY else augment,
+            augment_unlabeled=None if labeled_only else augment,
             part=part,
             parts=parts,
         )
@@ -225,11 +230,24 @@ def load_data(recipe: Recipe) -> Dataset:
         # Where the cache has their features, only the few that are drawn are ever resized.
         "resize_lazily": uses_features(recipe),
     }
-    source = registry.load_dataset(recipe.dataset, recipe.data_dir, **options)
+    source = _loaded(recipe, recipe.dataset, recipe.data_dir, options)
     if recipe.target_dataset is None:
         return dataclasses.replace(source, train_in_pool=recipe.train_in_pool)
-    target = registry.load_dataset(recipe.target_dataset, recipe.target_data_dir, **options)
+    target = _loaded(recipe, recipe.target_dataset, recipe.target_data_dir, options)
     return adaptation.adapted(source, target)
+
+
+def _loaded(recipe: Recipe, name: str, data_dir: str | None, options: dict[str, Any]) -> Dataset:
+    """One data set, resized as the recipe says."""
+    own = name in registry.DATASETS and registry.DATASETS[name].own  # resized as they are read
+    if recipe.new_size == 0 or own or not _as_authors(recipe):
+        return registry.load_dataset(name, data_dir, **options)
+    dataset = registry.load_dataset(name, data_dir, **{**options, "new_size": 0})
+    return adaptation.resized_as_tensorflow_1(dataset, recipe.new_size)
+
+
+def _as_authors(recipe: Recipe) -> bool:
+    return recipe.compat == "authors"
 
 
 def build_model(
@@ -269,12 +287,17 @@ def _build_model(
                 recipe.l2_weight,
                 _first_weights(recipe),
                 recipe.dropout,
+                recipe.batch_norm_decay,
             )
     model = _make_model(recipe, network, dataset.num_classes)
-    averaging = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}
+    options: dict[str, Any] = {}
+    if recipe.ema:
+        options |= {"use_ema": True, "ema_momentum": recipe.ema}
+    if _as_authors(recipe):
+        options["epsilon"] = _EPSILON_OF_TENSORFLOW_1
     rate = _learning_rate(recipe)
     late = 0 if backbone else recipe.frozen_steps
-    model.compile(factory.make_optimizer(recipe.optimizer, rate, model, late, **averaging))
+    model.compile(factory.make_optimizer(recipe.optimizer, rate, model, late, **options))
     model.optimizer.build(model.trainable_variables)
     if recipe.init_from:
         weights.load(model, RunDirectory(recipe.init_from).model, backbone)

@@ -17,8 +17,9 @@ from typing import Any
 
 from absl import flags
 
+from semisup.cli import authors
 from semisup.cli.app import load_tensorflow, run_main
-from semisup.cli.flags import define_recipe_flags, recipe_from_flags
+from semisup.cli.flags import define_recipe_flags, name_of_run, recipe_from_flags
 from semisup.config import Recipe
 from semisup.runtime import signals
 from semisup.runtime.paths import expanded
@@ -58,10 +59,11 @@ _STRATEGY = flags.DEFINE_string(
 
 def main() -> None:
     signals.treat_alike()
-    recipe = recipe_from_flags()
-    logdir = expanded(
-        _LOGDIR.value or f"runs/{flags.FLAGS.recipe}-{time.strftime('%Y%m%d-%H%M%S')}"
+    recipe = recipe_from_flags(
+        None if _OVERWRITE.value else _LOGDIR.value,
+        one_run=not _COMPARE.value and _STRATEGY.value != "multi_worker",
     )
+    logdir = expanded(_LOGDIR.value or f"runs/{name_of_run()}-{time.strftime('%Y%m%d-%H%M%S')}")
     try:
         result = _train(recipe, logdir)
     except signals.Stopped:
@@ -131,6 +133,7 @@ def _train(recipe: Recipe, logdir: Path) -> dict[str, Any] | None:
 
 def console_main() -> None:
     define_recipe_flags()
+    authors.define_flags(authors.ONLY_OF_TRAINING)
     run_main(main, __doc__)
 
 

@@ -10,7 +10,14 @@ import keras
 import numpy as np
 
 from tests.conftest import easy_digits, write_mnist
-from tests.data.sources import test_mnistm, test_stl10, test_svhn, test_tfds, test_usps
+from tests.data.sources import (
+    test_mnistm,
+    test_office31,
+    test_stl10,
+    test_svhn,
+    test_tfds,
+    test_usps,
+)
 from tests.data.sources import test_traffic_signs as test_signs
 
 # The paper's tables label up to 200 images of a class, beside 20,000 unlabelled ones of SVHN.
@@ -19,7 +26,7 @@ _MNIST, _SVHN, _STL10, _TEST = 1000, 20_000, 1000, 20
 
 def write_all(folder: Path, photos: Path) -> None:
     """Every stand-in, in `folder`; `photos` holds train/CLASS/*.png and unlabeled/*.png."""
-    for name in ("MNIST", "SVHN", "SYNTH", "USPS", "MNISTM", "SIGNS", "GTSRB", "DIR"):
+    for name in ("MNIST", "SVHN", "SYNTH", "USPS", "MNISTM", "SIGNS", "GTSRB", "OFFICE", "DIR"):
         (folder / name).mkdir()
     write_mnist(folder / "MNIST", _MNIST, 100)
     test_svhn.write_mat(folder / "SVHN" / "train_32x32.mat", _SVHN, seed=0)
@@ -30,6 +37,8 @@ def write_all(folder: Path, photos: Path) -> None:
         test_mnistm.write_split(folder / "MNISTM", split, count)
     test_signs.write_synth_signs(folder / "SIGNS", 430)
     test_signs.write_gtsrb(folder / "GTSRB")
+    for domain in ("amazon", "webcam"):
+        test_office31.write_domain(folder / "OFFICE", domain, per_class=3)
     times = _STL10 // len(test_stl10.IMAGES["train"])
     repeated = ("train_X.bin", "train_y.bin", "unlabeled_X.bin")
     more = {name: test_stl10.CONTENT[name] * times for name in repeated}

@@ -153,6 +153,30 @@ def test_augmentation_changes_the_batches_and_nothing_else(mnist_dir):
     assert 25 < turned.sum() < 75
 
 
+def test_compat_is_in_what_the_authors_code_does_otherwise(mnist_dir):
+    ours = build(mnist_dir, new_size=32, augmentation="inversion")
+    theirs = build(mnist_dir, new_size=32, augmentation="inversion", compat="authors")
+    assert ours.model.optimizer.epsilon == 1e-7
+    assert theirs.model.optimizer.epsilon == 1e-8
+    original = build(mnist_dir).data.dataset
+    whole = original.train_images[0, ::7, ::7]  # every eighth pixel is read where one is
+    np.testing.assert_array_equal(theirs.data.dataset.train_images[0, ::8, ::8], whole)
+    assert not np.array_equal(ours.data.dataset.train_images[0, ::8, ::8], whole)
+    # Labelled and unlabelled images are inverted alike.
+    plain = build(mnist_dir, new_size=32, compat="authors")
+    images, inverted = (next(iter(each.batches()))[0].numpy() for each in (plain, theirs))
+    turned = np.all(inverted == 255 - images, axis=(1, 2, 3))
+    assert 25 < turned[:100].sum() < 75
+    assert 25 < turned[100:].sum() < 75
+
+
+def test_compat_leaves_images_that_are_resized_as_they_are_read(digits_folder):
+    recipe = recipes.get("mnist", dataset="folder", data_dir=str(digits_folder), new_size=16)
+    ours = experiment.load_data(recipe)
+    theirs = experiment.load_data(recipes.changed(recipe, compat="authors"))
+    np.testing.assert_array_equal(ours.train_images, theirs.train_images)
+
+
 def test_split_file_and_initial_weights(mnist_dir, tmp_path):
     first = build(mnist_dir, sup_seed=3, seed=4, sup_per_class=5, unsup_samples=50)
     first.model.save(tmp_path / "model.keras")

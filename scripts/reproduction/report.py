@@ -155,6 +155,8 @@ def render(report: Mapping[str, Any], table: Table) -> str:
     if columns and all_runs:
         lines = [*_grid(cells, table), "", *lines]
     notes = _notes(report, all_runs)
+    if table.remark and any(cell["paper"] for cell in cells):
+        notes = [*notes, table.remark]
     text = [f"### {name}: {table.title}; recipe `{report['recipe']}`", ""]
     text += [*notes, ""] if notes else []
     return "\n".join([*text, *lines, "", *_commands(report)]) + "\n"

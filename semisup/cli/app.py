@@ -15,6 +15,7 @@ from typing import Any
 
 from absl import app, flags, logging
 
+from semisup.cli import authors
 from semisup.config import Recipe
 from semisup.errors import InputError
 from semisup.runtime import keras_settings
@@ -45,7 +46,7 @@ def run_main(main: Callable[..., int | None], description: str, takes_files: boo
             sys.exit(0)
         try:
             flags.FLAGS.set_gnu_getopt(True)  # flags may follow files
-            arguments = flags.FLAGS(argv)
+            arguments = flags.FLAGS(authors.with_values(list(argv)))
         except flags.Error as error:
             sys.exit(f"error: {error}; --help lists the flags")
         if len(arguments) > 1 and not takes_files:

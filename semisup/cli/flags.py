@@ -1,6 +1,7 @@
 """The settings of a recipe as command-line flags."""
 
 import dataclasses
+import secrets
 import types
 import typing
 from collections.abc import Callable
@@ -9,8 +10,11 @@ from typing import Any
 from absl import flags
 
 from semisup import recipes
+from semisup.cli import authors
+from semisup.cli.app import with_flags
 from semisup.config import Recipe
 from semisup.errors import InputError
+from semisup.runs.directory import RunDirectory
 from semisup.runtime.paths import expanded
 
 _DEFINE: dict[type, Callable[..., Any]] = {
@@ -42,8 +46,16 @@ def define_recipe_flags() -> None:
         define(field.name, getattr(default, field.name), field.metadata["help"])
 
 
-def recipe_from_flags() -> Recipe:
-    """The recipe that --recipe names, with the flags that were given.
+def recipe_from_flags(logdir: str | None = None, one_run: bool = True) -> Recipe:
+    """The recipe that --recipe or --compat=authors names, with the flags that were given.
+
+    Prints a line about each flag that has no effect, or another one than it may seem.
+
+    Args:
+        logdir: the folder of a run that may go on: of one whose `sup_seed` was drawn, the same
+            one is taken.
+        one_run: whether the recipe is of one run, in one process; only then may `sup_seed` be
+            drawn.
 
     Raises:
         InputError: there is no such recipe, a setting is outside its range, or one is given
@@ -54,11 +66,89 @@ def recipe_from_flags() -> Recipe:
         raise InputError(f"`split_file` says which images are labelled; leave out `{both[0]}`")
     if "teacher_share" in given and not given.get("teacher"):
         raise InputError("`teacher_share` is given, but no teacher; add `teacher=DIR`")
-    return recipes.get(flags.FLAGS.recipe, **given)
+    meant = authors.is_meant(given)
+    lines = authors.notes(given, meant)
+    if meant:
+        base, settings = Recipe(), authors.with_their_meaning(given)
+    else:
+        base, settings = recipes.named(flags.FLAGS.recipe), dict(given)
+    lines += _without_idle_delays(base, settings)
+    if settings.get("sup_seed") == -1:
+        settings["sup_seed"] = _drawn_seed(logdir, one_run)
+        seed = settings["sup_seed"]
+        lines.append(
+            f"`sup_seed=-1`: the seed {seed} was drawn; `sup_seed={seed}` labels the same images"
+        )
+    recipe = recipes.changed(base, **settings)
+    for line in (*lines, *_without_effect(recipe, given)):
+        print(with_flags(line))
+    return recipe
+
+
+def name_of_run() -> str:
+    """What the folder of a run without --logdir is named after."""
+    meant = authors.is_meant(given_settings())
+    return authors.COMPAT if meant else str(flags.FLAGS.recipe)
+
+
+def _without_idle_delays(base: Recipe, settings: dict[str, Any]) -> list[str]:
+    """Strike delays of envelopes that there are not; returns a line for each."""
+    names = ("walker_weight_envelope", "visit_weight_envelope")
+    delays = {name: f"{name}_delay" for name in names}
+    now = {n: settings.get(n, getattr(base, n)) for n in (*names, *delays.values())}
+    walker, visit = now[names[0]], now[names[1]] or now[names[0]]
+    lines = []
+    for name, kind in zip(names, (walker, visit), strict=True):
+        delay = delays[name]
+        if kind != "none" or now[delay] <= 0:
+            continue
+        if name == names[0] and visit != "none":
+            if now[delays[names[1]]] == -1:  # the visit loss follows it
+                settings[delays[names[1]]] = now[delay]
+        else:
+            lines.append(
+                f"`{delay}={now[delay]}` has no effect: there is no envelope to delay; add "
+                f"`{name}=linear`"
+            )
+        settings[delay] = 0
+    return lines
+
+
+def _without_effect(recipe: Recipe, given: dict[str, Any]) -> list[str]:
+    """A line for each setting that was given and that the other settings leave without effect."""
+    cosine = recipe.learning_rate_schedule == "cosine"
+    walker = recipe.walker_weight_envelope
+    visit = recipe.visit_weight_envelope or walker
+    on_cosine = "the learning rate follows a cosine; add `learning_rate_schedule=step`"
+    no_envelope = "there is no envelope; add `{}_weight_envelope=linear`"
+    without_weight = "`pseudo_label_weight` is 0"
+    reasons = {
+        "decay_steps": cosine and on_cosine,
+        "decay_factor": cosine and on_cosine,
+        "warmup_share": not cosine and "it is for `learning_rate_schedule=cosine`",
+        "walker_weight_envelope_steps": walker == visit == "none" and no_envelope.format("walker"),
+        "visit_weight_envelope_steps": visit == "none" and no_envelope.format("visit"),
+        "pseudo_label_weight_delay": recipe.pseudo_label_weight == 0 and without_weight,
+        "pseudo_label_weight_steps": recipe.pseudo_label_weight == 0 and without_weight,
+    }
+    idle = {name: why for name, why in reasons.items() if why and name in given}
+    return [f"`{name}` has no effect: {why}" for name, why in idle.items()]
+
+
+def _drawn_seed(logdir: str | None, one_run: bool) -> int:
+    """A random seed, or the one that the run in `logdir` has drawn."""
+    if not one_run:
+        raise InputError(
+            "`sup_seed=-1` draws a seed for one run in one process; several need the same one: "
+            "give it, such as `sup_seed=0`"
+        )
+    if logdir and (run := RunDirectory(expanded(logdir))).recipe.exists():
+        return run.read_recipe().sup_seed
+    return secrets.randbelow(2**31)
 
 
 def given_settings() -> dict[str, Any]:
-    """The settings whose flags were given, by name."""
+    """The settings whose flags were given, by name, in our words."""
     given = {
         field.name: getattr(flags.FLAGS, field.name)
         for field in dataclasses.fields(Recipe)
@@ -74,7 +164,7 @@ def given_settings() -> dict[str, Any]:
         given["architecture"] = str(expanded(given["architecture"]).resolve())
     if given.get("weights") not in (None, "none", "imagenet"):
         given["weights"] = str(expanded(given["weights"]).resolve())
-    return given
+    return authors.in_our_words(given)
 
 
 def _without_none(kind: Any) -> type:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from semisup.data.dataset import Dataset, Images
 from semisup.data.lazy_images import LazyImages, resize
@@ -71,6 +72,27 @@ def resized(dataset: Dataset, size: int, lazily: bool = False) -> Dataset:
             return ResizedImages(np.arange(len(images)), shape, size, images)
         starts = range(0, len(images), 1000)
         return np.concatenate([resize(np.asarray(images[i : i + 1000]), size) for i in starts])
+
+    return _changed(dataset, resize_all)
+
+
+def resized_as_tensorflow_1(dataset: Dataset, size: int) -> Dataset:
+    """The data set with images of `size` x `size` pixels, as TensorFlow 1 resized by default.
+
+    Bilinear, but from the corners, not the centres of the pixels, and without smoothing: row i
+    of the result is read at i * height / size. Rounded to whole numbers, which TensorFlow 1 did
+    not.
+    """
+
+    def resize_all(images: Images) -> Images:
+        if images.shape[1:3] == (size, size):
+            return images
+        starts = range(0, len(images), 1000)
+        return np.concatenate([_from_corners(np.asarray(images[i : i + 1000])) for i in starts])
+
+    def _from_corners(images: np.ndarray) -> np.ndarray:
+        floats = tf.compat.v1.image.resize_bilinear(images, (size, size))
+        return tf.cast(tf.round(floats), tf.uint8).numpy()
 
     return _changed(dataset, resize_all)
 

@@ -96,6 +96,12 @@ _ENTRIES = (
     ),
     DatasetInfo("mnistm", "MNIST-M, digits on photographs", "mnistm:load_mnistm"),
     DatasetInfo(
+        "mnistm_bsds500",
+        "MNIST-M made from MNIST and BSDS500",
+        "mnistm:make_mnistm_bsds500",
+        folders=("mnist",),
+    ),
+    DatasetInfo(
         "mnistm_local",
         "digits on photographs, made here",
         "mnistm:make_mnistm_local",
@@ -134,6 +140,21 @@ _ENTRIES = (
     ),
     DatasetInfo("gtsrb", "traffic signs", "traffic_signs:load_gtsrb"),
     DatasetInfo("synth_signs", "synthetic traffic signs", "traffic_signs:load_synth_signs"),
+    *(
+        DatasetInfo(
+            f"office_{domain}",
+            f"Office-31, {what}",
+            f"office31:load_{domain}",
+            options=("new_size",),
+            augmentation="photos",
+            folders=("office", "office31"),
+        )
+        for domain, what in (
+            ("amazon", "pictures of a catalogue"),
+            ("dslr", "by a good camera"),
+            ("webcam", "by a webcam"),
+        )
+    ),
     DatasetInfo(
         "folder",
         "image files in train/CLASS/",

@@ -7,6 +7,8 @@ All are Keras models. Modules:
 
     associative_model    a network, a classifier on top, and the paper's losses
     architectures        the paper's networks and the authors'; `build` takes one by name
+    imagenet_networks    the authors' larger ones: Inception v3, VGG16, AlexNet
+    building_blocks      what those are built of
     backbones            keras.applications, and saved Keras models, as networks
 """
 

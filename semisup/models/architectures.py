@@ -15,12 +15,12 @@ from collections.abc import Callable
 from functools import partial
 
 import keras
-from keras import layers, ops
+from keras import layers
 
 from semisup.errors import InputError
-from semisup.models import backbones
+from semisup.models import backbones, imagenet_networks
 from semisup.models.backbones import ImageShape
-from semisup.runtime.arguments import whole_number
+from semisup.models.building_blocks import conv3, embedding, l2, pooling, standardise_by_variance
 
 
 def mnist_model(
@@ -43,10 +43,10 @@ def mnist_model(
     images = keras.Input(image_shape)
     x = layers.Rescaling(1.0 / 255.0)(images)
     for block, filters in enumerate((32, 64, 128), start=1):
-        x = _conv(x, f"conv{block}_1", filters, l2_weight)
-        x = _conv(x, f"conv{block}_2", filters, l2_weight)
-        x = _pooling(2, name=f"pool{block}")(x)
-    return keras.Model(images, _embedding(x, emb_size, l2_weight), name="mnist_model")
+        x = conv3(x, f"conv{block}_1", filters, l2_weight)
+        x = conv3(x, f"conv{block}_2", filters, l2_weight)
+        x = pooling(2, name=f"pool{block}")(x)
+    return keras.Model(images, embedding(x, emb_size, l2_weight), name="mnist_model")
 
 
 def svhn_model(
@@ -72,15 +72,15 @@ def svhn_model(
         (None, 64)
     """
     images = keras.Input(image_shape)
-    x = _standardise_by_variance(images)
+    x = standardise_by_variance(images)
     # Divided by their variance, the pixels are near 0.01, where bfloat16 leaves nothing of
     # ELU's exp(x) - 1 but steps of 0.004.
-    conv = partial(_conv, l2_weight=l2_weight, activation=activation, activation_dtype="float32")
+    conv = partial(conv3, l2_weight=l2_weight, activation=activation, activation_dtype="float32")
     for block, filters in enumerate((32, 64, 128), start=1):
         for i in (1, 2, 3):
             x = conv(x, f"conv{block}_{i}", filters)
-        x = _pooling(2, name=f"pool{block}")(x)
-    return keras.Model(images, _embedding(x, emb_size, l2_weight, activation), name=name)
+        x = pooling(2, name=f"pool{block}")(x)
+    return keras.Model(images, embedding(x, emb_size, l2_weight, activation), name=name)
 
 
 def stl10_model(
@@ -102,12 +102,15 @@ def stl10_model(
         1392256
     """
     images = keras.Input(image_shape)
-    x = _stl10_body(images, partial(_conv, l2_weight=l2_weight))
-    return keras.Model(images, _embedding(x, emb_size, l2_weight), name="stl10_model")
+    x = _stl10_body(images, partial(conv3, l2_weight=l2_weight))
+    return keras.Model(images, embedding(x, emb_size, l2_weight), name="stl10_model")
 
 
 def stl10_batch_norm_model(
-    image_shape: ImageShape = (96, 96, 3), emb_size: int = 128, l2_weight: float = 5e-3
+    image_shape: ImageShape = (96, 96, 3),
+    emb_size: int = 128,
+    l2_weight: float = 5e-3,
+    batch_norm_decay: float = 0.99,
 ) -> keras.Model:
     """The authors' STL-10 network: `stl10_model` with batch norm on every convolution.
 
@@ -116,10 +119,10 @@ def stl10_batch_norm_model(
     (`AssociativeModel(separate_batches=True)`), so that each is normalised by itself.
     """
     images = keras.Input(image_shape)
-    conv = partial(_conv, l2_weight=l2_weight, batch_norm=True)
+    conv = partial(conv3, l2_weight=l2_weight, batch_norm_decay=batch_norm_decay)
     x = conv(_stl10_body(images, conv), "conv4", 128)
-    embedding = _embedding(x, emb_size, l2_weight, activation=None)
-    return keras.Model(images, embedding, name="stl10_batch_norm_model")
+    x = embedding(x, emb_size, l2_weight, activation=None)
+    return keras.Model(images, x, name="stl10_batch_norm_model")
 
 
 def dann_model(
@@ -131,8 +134,14 @@ def dann_model(
 
 ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {
     builder.__name__: builder
-    for builder in (mnist_model, svhn_model, stl10_model, stl10_batch_norm_model, dann_model)
+    for builder in (
+        *(mnist_model, svhn_model, stl10_model, stl10_batch_norm_model, dann_model),
+        *imagenet_networks.NETWORKS,
+    )
 }
+
+# The height and width that a network needs at least; 8 where it does not stand here.
+_SMALLEST = {"stl10_model": 17, "stl10_batch_norm_model": 17, **imagenet_networks.SMALLEST}
 
 
 def build(
@@ -142,6 +151,7 @@ def build(
     l2_weight: float | None = None,
     weights: str = backbones.NO_WEIGHTS,
     dropout: float = 0.0,
+    batch_norm_decay: float | None = None,
 ) -> keras.Model:
     """The network called `name` for images of `image_shape`.
 
@@ -152,12 +162,16 @@ def build(
         emb_size: size of the embedding; None for the architecture's own.
         l2_weight: as the paper counts it, see `l2`; None for the architecture's own. For a
             backbone, that of the dense layer on top.
-        weights: first weights of a network of keras.applications.
+        weights: first weights of a network of keras.applications, or of one of the authors' that
+            has its layers.
         dropout: see `backbones.build`; of other people's networks only.
+        batch_norm_decay: of stl10_batch_norm_model only; None for its own.
 
     Raises:
         InputError: there is no such architecture, or the images are too small for it.
     """
+    if batch_norm_decay is not None and name != stl10_batch_norm_model.__name__:
+        raise InputError(f"`batch_norm_decay` is for stl10_batch_norm_model, not for {name}")
     if backbones.is_backbone(name):
         regularizer = None if l2_weight is None else l2(l2_weight)
         built = backbones.build(name, image_shape, emb_size, weights, regularizer, dropout)
@@ -165,82 +179,24 @@ def build(
     if name not in ARCHITECTURES:
         known = (*ARCHITECTURES, f"{backbones.PREFIX}NAME", f"PATH{backbones.ENDING}")
         raise InputError(f"unknown architecture {name!r}; known: {', '.join(known)}")
-    if weights != backbones.NO_WEIGHTS:
+    if weights != backbones.NO_WEIGHTS and name not in imagenet_networks.OF_KERAS:
         raise InputError(f"`weights={weights}` is for `architecture=keras:NAME`, not for {name}")
     if dropout:
         raise InputError(
             f"`dropout` is for keras:NAME and PATH.keras, not for the `architecture` {name}"
         )
-    given = {"emb_size": emb_size, "l2_weight": l2_weight}
-    smallest = 17 if name.startswith("stl10") else 8
+    smallest = _SMALLEST.get(name, 8)
     if min(image_shape[:2]) < smallest:
         raise InputError(
             f"{name} needs images of at least {smallest}x{smallest} pixels, "
             f"but these are {image_shape[0]}x{image_shape[1]}"
         )
-    return ARCHITECTURES[name](image_shape, **{k: v for k, v in given.items() if v is not None})
-
-
-def l2(weight: float) -> keras.regularizers.L2:
-    """L2 as the authors' framework defines it: weight / 2 times the sum of squares.
-
-    Keras leaves out the 1/2, so the paper's 1e-4 is 5e-5 in Keras's terms.
-    """
-    return keras.regularizers.L2(float(weight) / 2.0)
-
-
-# Whatever keras.json says: images are [batch, H, W, C].
-_pooling = partial(layers.MaxPooling2D, data_format="channels_last")
-
-
-def _conv(
-    x: keras.KerasTensor,
-    name: str,
-    filters: int,
-    l2_weight: float,
-    strides: int = 1,
-    activation: str = "elu",
-    activation_dtype: str | None = None,
-    batch_norm: bool = False,
-) -> keras.KerasTensor:
-    """C(filters, 3); the activation may be computed more precisely than the convolution."""
-    x = layers.Conv2D(
-        filters,
-        3,
-        strides,
-        padding="same",
-        data_format="channels_last",
-        use_bias=not batch_norm,  # batch norm subtracts any bias again
-        kernel_regularizer=l2(l2_weight),
-        name=name,
-    )(x)
-    if batch_norm:
-        normalise = layers.BatchNormalization(
-            momentum=0.99, epsilon=1e-3, scale=False, name=f"{name}_batch_norm"
-        )
-        x = normalise(x)
-    return layers.Activation(activation, dtype=activation_dtype, name=f"{name}_{activation}")(x)
-
-
-def _embedding(
-    x: keras.KerasTensor, emb_size: int, l2_weight: float, activation: str | None = "elu"
-) -> keras.KerasTensor:
-    """FC(emb_size)."""
-    size = whole_number("emb_size", emb_size, least=1)
-    dense = layers.Dense(size, kernel_regularizer=l2(l2_weight), name="embedding")
-    x = dense(layers.Flatten(data_format="channels_last")(x))
-    # float32 under any precision policy: it goes into the association as it is.
-    return layers.Activation(activation or "linear", dtype="float32", name="embedding_float32")(x)
-
-
-def _standardise_by_variance(images: keras.KerasTensor) -> keras.KerasTensor:
-    """(x - mean) / (variance + 1e-5) per image and channel, as the authors' code has it.
-
-    By the variance, not by its square root: their slip, but the published SVHN
-    settings (learning rate, initial weights) go with it.
-    """
-    centred = images - ops.mean(images, axis=(1, 2), keepdims=True)
-    return centred / (ops.mean(ops.square(centred), axis=(1, 2), keepdims=True) + 1e-5)
+    sizes = {"emb_size": emb_size, "l2_weight": l2_weight, "batch_norm_decay": batch_norm_decay}
+    given = {size: value for size, value in sizes.items() if value is not None}
+    network = ARCHITECTURES[name](image_shape, **given)
+    if weights != backbones.NO_WEIGHTS:
+        imagenet_networks.load_convolutions(network, weights)
+    return network
 
 
 def _stl10_body(
@@ -249,10 +205,10 @@ def _stl10_body(
     x = layers.Rescaling(1.0 / 128.0, offset=-1.0)(images)
     x = conv(x, "conv1_1", 32)
     x = conv(x, "conv1_2", 64, strides=2)
-    x = _pooling(3, strides=2, name="pool1")(x)
+    x = pooling(3, strides=2, name="pool1")(x)
     x = conv(x, "conv2_1", 64)
     x = conv(x, "conv2_2", 128)
-    x = _pooling(2, name="pool2")(x)
+    x = pooling(2, name="pool2")(x)
     x = conv(x, "conv3_1", 128)
     x = conv(x, "conv3_2", 256)
-    return _pooling(2, name="pool3")(x)
+    return pooling(2, name="pool3")(x)

@@ -122,8 +122,20 @@ def load_model(path: Path) -> keras.Model:
         raise InputError(f"cannot load the model {path}: {reason}") from None
 
 
-def _application(name: str, images: keras.KerasTensor, weights: str) -> keras.KerasTensor:
-    """Features of the images by a network of keras.applications, [batch, features]."""
+def application(
+    name: str, weights: str, size: tuple[int | None, int | None] = (None, None)
+) -> keras.Model:
+    """A network of keras.applications without its classifier: RGB images to features [batch, F].
+
+    Args:
+        name: its name there.
+        weights: as those of `build`.
+        size: height and width of the images; None for any.
+
+    Raises:
+        InputError: there is no such network, its weights can't be loaded or do not fit, or the
+            size does not.
+    """
     if name not in names():
         raise InputError(
             f"unknown keras.applications network {name!r}; known: {', '.join(names())}"
@@ -132,10 +144,10 @@ def _application(name: str, images: keras.KerasTensor, weights: str) -> keras.Ke
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # some note that weights were learned at 224x224
-            backbone = builder(
+            network: keras.Model = builder(
                 include_top=False,
                 weights=_of_keras(weights),
-                input_shape=(*images.shape[1:3], 3),
+                input_shape=(*size, 3),
                 pooling="avg",
             )
     except Exception as error:  # Keras's download and its readers fail in many ways
@@ -149,11 +161,17 @@ def _application(name: str, images: keras.KerasTensor, weights: str) -> keras.Ke
         elif "nput size" in reason or "input_shape" in reason:
             reason += " (`new_size=N` makes all images NxN)"
         raise InputError(f"{PREFIX}{name} with `weights={weights}`: {reason}") from None
+    return network
+
+
+def _application(name: str, images: keras.KerasTensor, weights: str) -> keras.KerasTensor:
+    """Features of the images by a network of keras.applications, [batch, features]."""
+    backbone = application(name, weights, images.shape[1:3])
     if weights == NO_WEIGHTS:
         for layer in backbone.layers:
             if isinstance(layer, layers.BatchNormalization):
                 layer.momentum = min(layer.momentum, _MOMENTUM)
-    module = importlib.import_module(builder.__module__)
+    module = importlib.import_module(getattr(keras.applications, name).__module__)
     return backbone(module.preprocess_input(_with_channels(images, 3)))
 
 

@@ -24,7 +24,7 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
         linear:   t / steps, clipped to [0, 1]
         sigmoid:  (1 + tanh(5 (t / steps - 1/2))) / 2: 0.7 % at t = 0, 99.3 % at t = steps
 
-    The authors' code counts the delay twice in both envelopes; here it counts once.
+    The authors' sigmoid counts the delay twice; here, as in their linear one, it counts once.
 
     Args:
         final_weight: the value at the end, at least 0.
@@ -85,7 +85,7 @@ class StepDecay(keras.optimizers.schedules.ExponentialDecay):
     """
 
     def __init__(
-        self, initial_learning_rate: float, decay_steps: int, decay_rate: float, minimum: float
+        self, initial_learning_rate: float, decay_steps: float, decay_rate: float, minimum: float
     ):
         super().__init__(initial_learning_rate, decay_steps, decay_rate, staircase=True)
         self.minimum = minimum

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semisup.data.adaptation import adapted, as_rgb, resized
+from semisup.data.adaptation import adapted, as_rgb, resized, resized_as_tensorflow_1
 from semisup.data.dataset import Dataset
 from semisup.errors import InputError
 
@@ -38,6 +38,22 @@ def test_resized_is_pillows_bilinear(size):
         for one, other in zip(getattr(before, name), getattr(after, name), strict=True):
             wanted = Image.fromarray(one).resize((size, size), Image.Resampling.BILINEAR)
             np.testing.assert_allclose(other.astype(int), np.asarray(wanted, int), atol=1)
+
+
+@pytest.mark.parametrize("size", [5, 8, 13])
+def test_resized_as_tensorflow_1_reads_from_the_corners(size):
+    before = dataset(shape=(8, 8, 3), unlabeled=4)
+    after = resized_as_tensorflow_1(before, size)
+    places = np.arange(size) * 8 / size
+    low = np.floor(places).astype(int)
+    high, share = np.minimum(low + 1, 7), (places - low)[:, None]
+    for name in ("train_images", "test_images", "unlabeled_images"):
+        images = getattr(before, name).astype(float)
+        rows = images[:, low] * (1 - share[:, None]) + images[:, high] * share[:, None]
+        wanted = rows[:, :, low] * (1 - share) + rows[:, :, high] * share
+        got = getattr(after, name)
+        assert got.dtype == np.uint8
+        np.testing.assert_allclose(got, wanted, atol=0.5 + 1e-3)
 
 
 def test_adapted_takes_unlabelled_and_test_images_of_the_target():

@@ -237,7 +237,7 @@ def test_rand_augment_draws_every_operation_within_its_range(monkeypatch):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", augmentation.AUGMENTATIONS)
 def test_augmentations_are_functions_of_the_seed(name, channels):
-    if name == "stl10" and channels == 1:
+    if name in ("stl10", "colouring") and channels == 1:
         pytest.skip("of colours")
     images = IMAGES[..., :channels]
     augment = augmentation.get_augmentation(name)
@@ -311,6 +311,19 @@ def test_augment_photos_strong_cuts_a_square_out():
     grey = np.sum(got.numpy() == rand_augment.GREY, axis=(1, 2, 3))
     assert grey.min() >= 4 * 4  # in a corner
     assert np.mean(grey == 8 * 8) > 0.3  # within the image, and nothing moved
+
+
+def test_augment_colouring_gives_ink_and_ground_that_differ():
+    digits = np.zeros((300, 3, 2, 3), np.uint8)
+    digits[:, 0], digits[:, 1] = 255, 51  # white, and a fifth of it; the rest is black
+    coloured = augmentation.AUGMENTATIONS["colouring"](tf.constant(digits), tf.constant([3, 4]))
+    ink, edge, ground = np.moveaxis(coloured.numpy(), 1, 0)
+    np.testing.assert_allclose(edge, ground + (ink - ground) / 5, atol=1e-3)
+    contrast = np.abs((ink - ground).mean(axis=2))
+    per_channel = np.abs(ink - ground)
+    assert np.all((contrast >= 50) | np.all(np.isclose(per_channel, 128, atol=0.1), axis=2))
+    assert min(ink.std(axis=0).min(), ground.std(axis=0).min()) > 50  # all kinds of colours
+    assert 0 <= coloured.numpy().min() <= coloured.numpy().max() <= 256
 
 
 def test_get_augmentation_refuses_an_unknown_name():

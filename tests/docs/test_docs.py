@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from semisup import recipes
+from semisup.cli import authors
 from semisup.losses import association
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,10 @@ def flags_of(program):
     defined = set(re.findall(r'flags\.DEFINE_\w+\(\s*"(\w+)"', text))
     if "define_recipe_flags()" in text:
         defined |= {field.name for field in fields(Recipe)} | {"recipe"}
+    for flag in re.findall(r"authors\.define_flags\(authors\.(\w+)\)", text):
+        defined |= {theirs.name for theirs in getattr(authors, flag)}
+    if "_OF_THE_RUN" in text:
+        defined |= set(re.findall(r'^        \("(\w+)", flags\.DEFINE_', text, re.MULTILINE))
     return defined | {"help"}
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from semisup.errors import InputError
-from semisup.models import architectures
+from semisup.models import architectures, imagenet_networks
 
 
 def conv(inputs, outputs, bias=True):
@@ -57,7 +57,8 @@ def layers_of(model, kind):
 
 
 def test_the_registry_is_covered_here():
-    assert set(architectures.ARCHITECTURES) == set(COUNTS)
+    larger = {builder.__name__ for builder in imagenet_networks.NETWORKS}
+    assert set(architectures.ARCHITECTURES) == set(COUNTS) | larger
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -142,6 +143,17 @@ def test_saved_networks_load_and_agree(name, tmp_path):
     np.testing.assert_array_equal(
         model.predict(images, verbose=0), again.predict(images, verbose=0)
     )
+
+
+def test_batch_norm_decay_is_the_momentum_of_batch_norm():
+    name = "stl10_batch_norm_model"
+    model = architectures.build(name, (17, 17, 3), batch_norm_decay=0.9)
+    norms = layers_of(model, keras.layers.BatchNormalization)
+    assert [norm.momentum for norm in norms] == [0.9] * 7
+    default = architectures.build(name, (17, 17, 3))
+    assert layers_of(default, keras.layers.BatchNormalization)[0].momentum == 0.99
+    with pytest.raises(InputError, match="`batch_norm_decay` is for stl10_batch_norm_model, not"):
+        architectures.build("svhn_model", (32, 32, 3), batch_norm_decay=0.9)
 
 
 def test_bad_requests_are_refused():

@@ -8,7 +8,13 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from semisup.data.augmentation.colour import adjust_colours, gaussian_blur, invert, to_grey
+from semisup.data.augmentation.colour import (
+    adjust_colours,
+    colour_digits,
+    gaussian_blur,
+    invert,
+    to_grey,
+)
 from semisup.data.augmentation.draw import Draw, Seed
 from semisup.data.augmentation.geometry import (
     about_centre,
@@ -19,6 +25,9 @@ from semisup.data.augmentation.geometry import (
 )
 from semisup.data.augmentation.rand_augment import as_uint8, cut_out, rand_augment
 from semisup.errors import InputError
+
+# Of the mean brightness of a coloured digit and its ground, of 255.
+_SMALLEST_CONTRAST = 50.0
 
 Augmentation = Callable[[tf.Tensor, Seed], tf.Tensor]
 
@@ -81,6 +90,19 @@ def augment_inversion(images: tf.Tensor, seed: Seed) -> tf.Tensor:
     return invert(images, Draw(seed, tf.shape(images)[0]).chance(0.5))
 
 
+def augment_colouring(images: tf.Tensor, seed: Seed) -> tf.Tensor:
+    """For MNIST to SVHN: a random colour for the digit, and another for its ground.
+
+    Where the two are nearly of one brightness, the ink is half the range away from the ground
+    in each channel, so that the digit can be seen.
+    """
+    draw = Draw(seed, tf.shape(images)[0])
+    ink, ground = draw.uniform(0.0, 255.0, 3), draw.uniform(0.0, 255.0, 3)
+    difference = tf.abs(tf.reduce_mean(ink - ground, axis=1, keepdims=True))
+    ink = tf.where(difference < _SMALLEST_CONTRAST, tf.math.floormod(ground + 128.0, 256.0), ink)
+    return colour_digits(images, ink, ground)
+
+
 def augment_photos(images: tf.Tensor, seed: Seed) -> tf.Tensor:
     """For photographs: shifted by up to an eighth of the side, mirrored every second time.
 
@@ -109,13 +131,14 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "svhn": augment_svhn,
     "stl10": augment_stl10,
     "inversion": augment_inversion,
+    "colouring": augment_colouring,
     "photos": augment_photos,
     "photos_strong": augment_photos_strong,
 }
 
 
 # These are for labelled images only: they bring a source closer to its target.
-LABELED_ONLY = frozenset(("inversion",))
+LABELED_ONLY = frozenset(("inversion", "colouring"))
 
 
 def get_augmentation(name: str) -> Augmentation | None:
@@ -140,8 +163,8 @@ def get_augmentation(name: str) -> Augmentation | None:
 
 def check_images(name: str, channels: int) -> None:
     """Raises InputError if images of so many channels can't be augmented so."""
-    if name == "stl10" and channels != 3:
+    if name in ("stl10", "colouring") and channels != 3:
         raise InputError(
-            f"the augmentation stl10 changes colours, but the images have {channels} channel; "
+            f"the augmentation {name} changes colours, but the images have {channels} channel; "
             "try `augmentation=photos`, digits or svhn"
         )

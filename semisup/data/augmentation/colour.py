@@ -57,6 +57,19 @@ def invert(images: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
     return tf.where(chosen[:, None, None, None], 255.0 - images, images)
 
 
+def colour_digits(images: tf.Tensor, ink: tf.Tensor, ground: tf.Tensor) -> tf.Tensor:
+    """Give white digits on black, three equal channels, a colour of ink and one of ground.
+
+    Args:
+        images: [batch, H, W, 3] in [0, 255].
+        ink: what white becomes, [batch, 3] in [0, 255].
+        ground: what black becomes, likewise.
+    """
+    share = tf.cast(images, tf.float32) / 255.0
+    ink, ground = ink[:, None, None], ground[:, None, None]
+    return ground + (ink - ground) * share
+
+
 def change_brightness(images: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
     """Multiply images by `factors`: 0 is black, 1 the image."""
     return _extrapolated(tf.zeros([], tf.float32), images, factors)

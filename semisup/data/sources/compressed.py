@@ -3,6 +3,7 @@
 import gzip
 import tarfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from semisup.errors import InputError
@@ -56,6 +57,25 @@ def read_members(path: Path, wanted: set[str]) -> dict[str, bytes]:
     """
     if path.is_dir():
         return {name: read_bytes(path / name) for name in wanted if (path / name).is_file()}
+    return _members(path, lambda place: place.name if place.name in wanted else None)
+
+
+def read_members_below(path: Path, folder: str, ending: str) -> dict[str, bytes]:
+    """Read the files of a folder in an archive whose names end so; by their names in the archive.
+
+    Raises:
+        InputError: as `read_members`.
+    """
+
+    def name(place: PurePosixPath) -> str | None:
+        inside = place.parent.as_posix() == folder and place.suffix == ending
+        return str(place) if inside else None
+
+    return _members(path, name)
+
+
+def _members(path: Path, name: Callable[[PurePosixPath], str | None]) -> dict[str, bytes]:
+    """The files in an archive that `name` has a name for."""
     found = {}
     try:
         with tarfile.open(path) as archive:
@@ -63,11 +83,11 @@ def read_members(path: Path, wanted: set[str]) -> dict[str, bytes]:
                 place = PurePosixPath(member.name)
                 if place.is_absolute() or ".." in place.parts:
                     raise InputError(f"{path} has an entry outside its folder: {member.name}")
-                if member.isfile() and place.name in wanted:
+                if member.isfile() and (key := name(place)) is not None:
                     if member.issparse() or member.size > _LARGEST_MEMBER:
                         raise InputError(f"{path}: {member.name} claims {member.size} bytes")
                     if file := archive.extractfile(member):
-                        found[place.name] = file.read()
+                        found[key] = file.read()
     except FileNotFoundError:
         raise InputError(f"there is no file or folder {path}") from None
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:

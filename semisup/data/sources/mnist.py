@@ -12,6 +12,9 @@ from semisup.errors import InputError
 
 DIGITS = tuple("0123456789")
 
+# What the names of MNIST's files begin with.
+_STEMS = {"train": "train", "test": "t10k"}
+
 # mnist5k: of the 500 digits per class, this seed holds out 100 for the test.
 _MNIST5K_SEED = 0
 _MNIST5K_TEST = 1000
@@ -32,9 +35,9 @@ def load_mnist(data_dir: Path) -> Dataset:
         InputError: a file is missing or damaged.
     """
     images, labels = {}, {}
-    for split, stem in (("train", "train"), ("test", "t10k")):
+    for split, stem in _STEMS.items():
         images[split] = read_idx(_find(data_dir, f"{stem}-images", "idx3-ubyte"), dimensions=3)
-        labels[split] = read_idx(_find(data_dir, f"{stem}-labels", "idx1-ubyte"), dimensions=1)
+        labels[split] = read_labels(data_dir, split)
     return Dataset(
         "mnist",
         images["train"][..., None],
@@ -43,6 +46,11 @@ def load_mnist(data_dir: Path) -> Dataset:
         labels["test"].astype(np.int64),
         DIGITS,
     )
+
+
+def read_labels(data_dir: Path, split: str) -> np.ndarray:
+    """MNIST's labels, uint8 [N], of "train" or "test"; raises InputError as `load_mnist`."""
+    return read_idx(_find(data_dir, f"{_STEMS[split]}-labels", "idx1-ubyte"), dimensions=1)
 
 
 def load_mnist5k() -> Dataset:

@@ -1,28 +1,45 @@
 """MNIST-M: digits blended into colour photographs. The original, and one made here."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from semisup.data.dataset import Dataset
-from semisup.data.image_io import as_rgb, read_image
-from semisup.data.sources.mnist import DIGITS, load_mnist, load_mnist5k
+from semisup.data.image_io import as_rgb, find_images, read_image
+from semisup.data.sources.compressed import read_members_below
+from semisup.data.sources.mnist import DIGITS, load_mnist, load_mnist5k, read_labels
+from semisup.data.sources.pickles import images_in, labels_in, read_pickle
 from semisup.errors import InputError
 
 # Of the photographs that scikit-image carries, those in colour.
 _PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 
 
+# The pickles that people have of MNIST-M, in the order in which they are looked for.
+_PICKLES = ("mnistm_data.pkl", "keras_mnistm.pkl.gz", "keras_mnistm.pkl")
+
+# Where the photographs lie in BSDS500's archive.
+_BSDS500 = "BSR/BSDS500/data/images/train"
+
+
 def load_mnistm(data_dir: Path) -> Dataset:
-    """The original MNIST-M from its folders of PNG files, 32x32x3 as these are.
+    """The original MNIST-M from its folders of PNG files, 32x32x3 as these are, or a pickle.
 
     Args:
         data_dir: the folder with mnist_m_train/, mnist_m_test/, mnist_m_train_labels.txt
-            and mnist_m_test_labels.txt, whose rows are a file's name and its digit.
+            and mnist_m_test_labels.txt, whose rows are a file's name and its digit. Or one
+            with mnistm_data.pkl, which the authors' script made, or keras_mnistm.pkl.gz, or
+            the pickle itself; if it has no labels, MNIST's two label files must lie beside it.
 
     Raises:
         InputError: a file is missing or damaged, or of another size than the others.
     """
+    if data_dir.is_file():
+        return _load_pickle(data_dir)
+    for name in _PICKLES:
+        if (data_dir / name).is_file():
+            return _load_pickle(data_dir / name)
     images, labels = {}, {}
     for split in ("train", "test"):
         path = data_dir / f"mnist_m_{split}_labels.txt"
@@ -44,6 +61,98 @@ def load_mnistm(data_dir: Path) -> Dataset:
     return Dataset(
         "mnistm", images["train"], labels["train"], images["test"], labels["test"], DIGITS
     )
+
+
+def _load_pickle(path: Path) -> Dataset:
+    """MNIST-M out of a dictionary: "train_images" and the like, or "train" without labels."""
+    content = read_pickle(path)
+    with_labels = "train_images" in content
+    images, labels = {}, {}
+    for split in ("train", "valid", "test"):
+        key = f"{split}_images" if with_labels else split
+        if key in content:
+            images[split] = images_in(content, key, path)
+            if with_labels and f"{split}_labels" in content:
+                labels[split] = labels_in(content, f"{split}_labels", path)
+    if not {"train", "test"} <= images.keys() or (with_labels and labels.keys() != images.keys()):
+        raise InputError(
+            f"{path} has {', '.join(sorted(content))}; wanted train_images, train_labels and the "
+            "same of test, or train and test"
+        )
+    if not with_labels:
+        labels = _labels_of_mnist(path, {split: len(array) for split, array in images.items()})
+    if "valid" in images:
+        for arrays in (images, labels):
+            arrays["train"] = np.concatenate([arrays["train"], arrays["valid"]])
+    return Dataset(
+        "mnistm", images["train"], labels["train"], images["test"], labels["test"], DIGITS
+    )
+
+
+def _labels_of_mnist(path: Path, counts: dict[str, int]) -> dict[str, np.ndarray]:
+    """The labels of a pickle without any: its images are MNIST's, in the order of its files.
+
+    Validation images, if there are some, are the first of MNIST's training images.
+    """
+    labels = {
+        split: read_labels(path.parent, split).astype(np.int64) for split in ("train", "test")
+    }
+    if first := counts.get("valid", 0):
+        labels |= {"valid": labels["train"][:first], "train": labels["train"][first:]}
+    for split, count in counts.items():
+        if len(labels[split]) != count:
+            raise InputError(
+                f"{path} has {count} images to {split}, but MNIST's files beside it have "
+                f"{len(labels[split])} labels"
+            )
+    return labels
+
+
+def make_mnistm_bsds500(data_dir: Path) -> Dataset:
+    """MNIST-M made from the files that it was made from, as the authors' script makes it.
+
+    Each digit, white where it is not black, becomes |patch - digit| with a patch of one of
+    BSDS500's 200 training photographs. Other patches than the published files have.
+
+    Args:
+        data_dir: the folder with MNIST's four files, and BSR_bsds500.tgz or its folder BSR.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    digits, photos = load_mnist(data_dir), _photos_of_bsds500(data_dir)
+    blended = {
+        split: blend(np.where(images > 0, np.uint8(255), np.uint8(0)), photos, seed)
+        for seed, (split, images) in enumerate(
+            (("train", np.asarray(digits.train_images)), ("test", np.asarray(digits.test_images)))
+        )
+    }
+    return Dataset(
+        "mnistm_bsds500",
+        blended["train"],
+        digits.train_labels,
+        blended["test"],
+        digits.test_labels,
+        DIGITS,
+    )
+
+
+def _photos_of_bsds500(data_dir: Path) -> list[np.ndarray]:
+    """BSDS500's training photographs, in the order of their names."""
+    archive, folder = data_dir / "BSR_bsds500.tgz", data_dir / _BSDS500
+    if folder.is_dir():
+        photos = [as_rgb(read_image(path)) for path in find_images(folder)]
+    else:
+        files = read_members_below(archive, _BSDS500, ".jpg")
+        with tempfile.TemporaryDirectory() as place:
+            photos = []
+            for name in sorted(files):
+                path = Path(place, Path(name).name)
+                path.write_bytes(files[name])
+                photos.append(as_rgb(read_image(path)))
+    if not photos:
+        raise InputError(f"there is no photograph in {folder}, nor in {archive}")
+    return photos
 
 
 def make_mnistm_local(data_dir: Path | None) -> Dataset:

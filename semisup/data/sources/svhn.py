@@ -21,22 +21,30 @@ def load_svhn_extra(data_dir: Path) -> Dataset:
 
 
 def load_synth(data_dir: Path) -> Dataset:
-    """The synthetic digits of Ganin and Lempitsky, 32x32x3, from their .mat files."""
-    return _load_mat("synth", data_dir, ("synth_train_32x32.mat",), "synth_test_32x32.mat")
+    """The synthetic digits of Ganin and Lempitsky, 32x32x3, from their .mat files.
+
+    Their labels are 0 to 9 as published; files that write a zero as 10 are read, too.
+    """
+    files = (("synth_train_32x32.mat",), "synth_test_32x32.mat")
+    return _load_mat("synth", data_dir, *files, zero_may_be_0=True)
 
 
-def _load_mat(name: str, data_dir: Path, train: tuple[str, ...], test: str) -> Dataset:
-    parts = [read_mat_digits(data_dir / file) for file in train]
+def _load_mat(
+    name: str, data_dir: Path, train: tuple[str, ...], test: str, zero_may_be_0: bool = False
+) -> Dataset:
+    parts = [read_mat_digits(data_dir / file, zero_may_be_0) for file in train]
     images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Dataset(name, images, labels, *read_mat_digits(data_dir / test), DIGITS)
+    tests = read_mat_digits(data_dir / test, zero_may_be_0)
+    return Dataset(name, images, labels, *tests, DIGITS)
 
 
-def read_mat_digits(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def read_mat_digits(path: Path, zero_may_be_0: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Read a MATLAB file of digits in the format of SVHN's cropped digits.
 
     Args:
         path: a .mat file with X [H, W, C, N] uint8 and y [N, 1], in which a zero is
             written as 10.
+        zero_may_be_0: whether it may be written as 0 instead, throughout the file.
 
     Returns:
         Images uint8 [N, H, W, C] and labels int64 [N] in 0 ... 9.
@@ -60,8 +68,10 @@ def read_mat_digits(path: Path) -> tuple[np.ndarray, np.ndarray]:
         found = {name: array.shape for name, array in (("X", X), ("y", y)) if array is not None}
         raise InputError(f"{path} holds {found}; wanted X [H, W, C, N] of bytes and y [N, 1]")
     labels = y.reshape(-1).astype(np.int64)
-    if labels.min(initial=1) < 1 or labels.max(initial=10) > 10:
+    lowest, highest = labels.min(initial=1), labels.max(initial=1)
+    if lowest < (0 if zero_may_be_0 else 1) or highest > (9 if lowest == 0 else 10):
+        wanted = "0 to 9, or 1 to 10" if zero_may_be_0 else "1 to 10"
         raise InputError(
-            f"{path} has labels from {labels.min()} to {labels.max()}; wanted 1 to 10 (zero is 10)"
+            f"{path} has labels from {lowest} to {highest}; wanted {wanted} (zero is 10)"
         )
     return np.ascontiguousarray(X.transpose(3, 0, 1, 2)), labels % 10

@@ -8,6 +8,7 @@ import numpy as np
 
 from semisup.data.dataset import Dataset
 from semisup.data.image_io import Box, as_rgb, read_header, read_image
+from semisup.data.sources.pickles import images_in, labels_in, read_pickle
 from semisup.errors import InputError
 
 CLASSES = tuple(f"sign {n:02d}" for n in range(43))
@@ -25,11 +26,14 @@ def load_gtsrb(data_dir: Path) -> Dataset:
 
     Args:
         data_dir: the folder GTSRB, with Final_Training/Images/00000/GT-00000.csv and
-            the like, and Final_Test/Images/GT-final_test.csv (the one with class ids).
+            the like, and Final_Test/Images/GT-final_test.csv (the one with class ids); or
+            one with gtsrb_train.p and gtsrb_test.p, the authors' pickles.
 
     Raises:
         InputError: a file is missing or damaged.
     """
+    if (data_dir / "gtsrb_train.p").exists():
+        return _load_pickles("gtsrb", data_dir)
     train = [
         _read_annotated(data_dir / "Final_Training/Images" / f"{c:05d}" / f"GT-{c:05d}.csv")
         for c in range(len(CLASSES))
@@ -44,11 +48,14 @@ def load_synth_signs(data_dir: Path) -> Dataset:
 
     Args:
         data_dir: the folder with train_labelling.txt, whose rows begin with the path of
-            an image and its class.
+            an image and its class; or one with synth_signs_train.p and synth_signs_test.p,
+            the authors' pickles, which have a split of their own.
 
     Raises:
         InputError: a file is missing or damaged.
     """
+    if (data_dir / "synth_signs_train.p").exists():
+        return _load_pickles("synth_signs", data_dir)
     from sklearn.model_selection import train_test_split
 
     path = data_dir / "train_labelling.txt"
@@ -60,6 +67,19 @@ def load_synth_signs(data_dir: Path) -> Dataset:
     parts = train_test_split(images, labels, test_size=_SYNTH_TEST_SHARE, random_state=0)
     train_images, test_images, train_labels, test_labels = parts
     return Dataset("synth_signs", train_images, train_labels, test_images, test_labels, CLASSES)
+
+
+def _load_pickles(name: str, data_dir: Path) -> Dataset:
+    """Signs as the authors pickled them: "images", 40x40x3, and "labels"."""
+
+    def read(split: str) -> tuple[np.ndarray, np.ndarray]:
+        path = data_dir / f"{name}_{split}.p"
+        content = read_pickle(path)
+        if not {"images", "labels"} <= content.keys():
+            raise InputError(f"{path} has no images and labels, but {', '.join(sorted(content))}")
+        return images_in(content, "images", path), labels_in(content, "labels", path)
+
+    return Dataset(name, *read("train"), *read("test"), CLASSES)
 
 
 def _read_annotated(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -1,3 +1,6 @@
+import io
+import tarfile
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -5,6 +8,7 @@ from PIL import Image
 from semisup.data.registry import load_dataset
 from semisup.data.sources import mnistm
 from semisup.errors import InputError
+from tests.conftest import write_mnist
 
 
 def write_split(folder, split, count, side=28):
@@ -66,6 +70,41 @@ def test_blend_is_the_published_recipe():
         patch = photos[p][top : top + 28, left : left + 28].astype(int)
         np.testing.assert_array_equal(image, np.abs(patch - digit))
     assert found == {0, 1, 2}
+
+
+def write_bsds500(folder, count=2):
+    """The archive of BSDS500 with these many training photographs, and others."""
+    photos = np.random.default_rng(1).integers(0, 256, (count, 40, 50, 3), dtype=np.uint8)
+    with tarfile.open(folder / "BSR_bsds500.tgz", "w:gz") as archive:
+        for place, array in (
+            *((f"train/{i}.jpg", photo) for i, photo in enumerate(photos)),
+            ("test/0.jpg", np.zeros((28, 28, 3), np.uint8)),
+        ):
+            file = io.BytesIO()
+            Image.fromarray(array).save(file, "PNG")  # exact, whatever its name says
+            member = tarfile.TarInfo(f"BSR/BSDS500/data/images/{place}")
+            member.size = file.tell()
+            file.seek(0)
+            archive.addfile(member, file)
+    return photos
+
+
+def test_make_mnistm_bsds500_is_the_authors_script(tmp_path):
+    write_mnist(tmp_path, 20, 10)
+    with pytest.raises(InputError, match=r"there is no file or folder .*BSR_bsds500\.tgz"):
+        load_dataset("mnistm_bsds500", tmp_path)
+    photos = write_bsds500(tmp_path)
+    dataset = load_dataset("mnistm_bsds500", tmp_path)
+    digits = load_dataset("mnist", tmp_path)
+    binary = np.where(digits.train_images > 0, 255, 0).astype(np.uint8)
+    wanted = mnistm.blend(binary, list(photos), seed=0)
+    np.testing.assert_array_equal(dataset.train_images, wanted)
+    np.testing.assert_array_equal(dataset.test_labels, digits.test_labels)
+    with tarfile.open(tmp_path / "BSR_bsds500.tgz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    (tmp_path / "BSR_bsds500.tgz").unlink()
+    unpacked = load_dataset("mnistm_bsds500", tmp_path)
+    np.testing.assert_array_equal(unpacked.train_images, dataset.train_images)
 
 
 def test_make_mnistm_local_gives_the_same_images_every_time():

@@ -30,6 +30,21 @@ def test_read_mat_digits_reads_pixels_and_labels_exactly(tmp_path, name, prefix)
     assert dataset.class_names == tuple("0123456789")
 
 
+def test_load_synth_reads_zeros_as_0_and_as_10(tmp_path):
+    images = np.zeros((32, 32, 3, 20), np.uint8)
+    for zero in (0, 10):
+        y = np.where(np.arange(20) % 10 == 0, zero, np.arange(20) % 10)[:, None]
+        for split in ("train", "test"):
+            savemat(tmp_path / f"synth_{split}_32x32.mat", {"X": images, "y": y})
+        labels = load_dataset("synth", tmp_path).train_labels
+        np.testing.assert_array_equal(labels, np.arange(20) % 10)
+    y[0] = 0  # both in one file
+    for bad, found in ((y, "0 to 10"), (y + 1, "1 to 11"), (y - 1, "-1 to 9")):
+        savemat(tmp_path / "synth_train_32x32.mat", {"X": images, "y": bad.astype(np.int16)})
+        with pytest.raises(InputError, match=f"labels from {found}; wanted 0 to 9, or 1 to 10"):
+            load_dataset("synth", tmp_path)
+
+
 def test_load_svhn_extra_joins_the_training_images(tmp_path):
     train = write_mat(tmp_path / "train_32x32.mat", 30, seed=0)
     extra = write_mat(tmp_path / "extra_32x32.mat", 40, seed=2)

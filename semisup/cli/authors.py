@@ -1,0 +1,305 @@
+"""Command lines of the authors' code, haeusser/learning_by_association, as settings of ours.
+
+Most of its flags are ours, too. Here are those that are not, the values that it spells otherwise
+and the defaults of its `train.py`, which `--compat=authors` stands for.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from semisup.config import Recipe
+from semisup.data import registry
+from semisup.errors import InputError
+
+COMPAT = "authors"
+
+
+class TheirFlag(NamedTuple):
+    """A flag that only the authors' code has.
+
+    Attributes:
+        name: without the dashes.
+        define: the absl function that defines it.
+        default: its default there.
+        instead: what takes its place here, as a sentence without its end.
+    """
+
+    name: str
+    define: Callable[..., Any]
+    default: Any
+    instead: str
+
+
+_DEVICES = "several processes train together by `strategy=multi_worker` and TF_CONFIG"
+_MASTER = TheirFlag("master", flags.DEFINE_string, "", _DEVICES)
+_EVAL_BATCH = TheirFlag(
+    "eval_batch_size", flags.DEFINE_integer, 500, "all test images count, whatever the batch"
+)
+
+ONLY_OF_TRAINING = (
+    TheirFlag("max_checkpoints", flags.DEFINE_integer, 5, "the newest 3 checkpoints are kept"),
+    TheirFlag(
+        "keep_checkpoint_every_n_hours",
+        flags.DEFINE_float,
+        5.0,
+        "the newest 3 checkpoints are kept",
+    ),
+    TheirFlag("save_interval_secs", flags.DEFINE_integer, 300, "`save_interval=STEPS` says when"),
+    TheirFlag("save_summaries_secs", flags.DEFINE_integer, 150, "`log_interval=STEPS` says when"),
+    TheirFlag("log_every_n_steps", flags.DEFINE_integer, 100, "it is taken as `log_interval`"),
+    _EVAL_BATCH,
+    TheirFlag(
+        "eval_interval_secs",
+        flags.DEFINE_integer,
+        300,
+        "the run evaluates itself, every `eval_interval=STEPS`",
+    ),
+    TheirFlag(
+        "target_dataset_split",
+        flags.DEFINE_string,
+        "unlabeled",
+        "the target's unlabelled images are taken, its training images if it brings no others",
+    ),
+    _MASTER,
+    TheirFlag("ps_tasks", flags.DEFINE_integer, 0, _DEVICES),
+    TheirFlag("task", flags.DEFINE_integer, 0, _DEVICES),
+)
+
+ONLY_OF_EVALUATION = (
+    _EVAL_BATCH,
+    TheirFlag(
+        "eval_interval_secs",
+        flags.DEFINE_integer,
+        300,
+        "one evaluation, of the newest checkpoint; `watch` makes one of each",
+    ),
+    _MASTER,
+)
+
+# A setting of ours, too, but only their command lines have had it.
+_ALSO_THEIRS = "batch_norm_decay"
+
+# Their names of the envelopes, beside ours.
+ENVELOPES = {
+    "None": "none",
+    "lin": "linear",
+    **dict.fromkeys(("sigmoidal", "log", "logistic"), "sigmoid"),
+}
+_BOOLEANS = {
+    **dict.fromkeys(("true", "t", "1"), "true"),
+    **dict.fromkeys(("false", "f", "0"), "false"),
+}
+
+# Their stl10_model is this one of ours, through which A and B pass apart, as through all of theirs.
+NETWORKS = {"stl10_model": "stl10_batch_norm_model"}
+
+# The defaults of their train.py, where they are not those of `Recipe`. They compute in float32 and
+# evaluate by the clock; steps between evaluations are ours.
+DEFAULTS: dict[str, Any] = {
+    "compat": COMPAT,
+    "dataset": "svhn",
+    "architecture": "svhn_model",
+    "emb_size": 128,
+    "similarity": "dot",
+    "sup_per_class": 100,
+    "sup_seed": -1,
+    "learning_rate": 1e-4,
+    "learning_rate_schedule": "step",
+    "decay_steps": 60_000,
+    "visit_weight": 0.0,
+    "walker_weight_envelope_delay": 3000,
+    "visit_weight_envelope": "none",
+    "max_steps": 100_000,
+    "precision": "float32",
+    "eval_interval": 500,
+    "log_interval": 100,
+}
+
+
+def define_flags(only_theirs: tuple[TheirFlag, ...]) -> None:
+    """Define the flags that only they have, so that a command line of theirs is understood."""
+    for flag in only_theirs:
+        flag.define(flag.name, flag.default, f"of the authors' code; here {flag.instead}")
+
+
+def given_flags(only_theirs: tuple[TheirFlag, ...]) -> list[TheirFlag]:
+    """Those that the command line has."""
+    return [f for f in only_theirs if f.name in flags.FLAGS and flags.FLAGS[f.name].present]
+
+
+def is_meant(given: Mapping[str, Any]) -> bool:
+    """Whether the command line is to mean what it means to the authors' code.
+
+    It is if `compat` says so, or if it has a flag that only they have and nothing of ours says
+    otherwise.
+
+    Args:
+        given: the settings whose flags were given.
+
+    Raises:
+        InputError: `compat` and a recipe are given.
+    """
+    by_recipe = flags.FLAGS["recipe"].present
+    if given.get("compat") == COMPAT and by_recipe:
+        raise InputError("`compat=authors` and `recipe` each set all other flags; give one")
+    if "compat" in given or by_recipe:
+        return given.get("compat") == COMPAT
+    return bool(given_flags(ONLY_OF_TRAINING)) or _ALSO_THEIRS in given
+
+
+def notes(given: Mapping[str, Any], meant: bool) -> list[str]:
+    """A line for each of their flags that was given, and one that says how the rest is read.
+
+    Raises:
+        InputError: one of them asks for what is not to be had here.
+    """
+    only_theirs = given_flags(ONLY_OF_TRAINING)
+    values = {flag.name: flags.FLAGS[flag.name].value for flag in only_theirs}
+    if (split := values.get("target_dataset_split", "train")) not in ("unlabeled", "train"):
+        raise InputError(
+            f"`target_dataset_split` is {split!r}; it can be unlabeled or train: nothing is "
+            "trained on test images here"
+        )
+    lines = []
+    if meant and "compat" not in given:
+        first = only_theirs[0].name if only_theirs else _ALSO_THEIRS
+        lines.append(
+            f"`{first}` is a flag of the authors' code: all flags mean what they mean there, as by "
+            "`compat=authors`; `compat=none` keeps to ours (docs/migrating.md)"
+        )
+    if meant and _ALSO_THEIRS in given:
+        network = _our_network(given.get("architecture", DEFAULTS["architecture"]))
+        if not _has_batch_norm(network):
+            lines.append(f"`{_ALSO_THEIRS}` has no effect: {network} has no batch norm")
+    return [*lines, *(f"`{flag.name}`: {flag.instead}" for flag in only_theirs)]
+
+
+def notes_on_evaluation() -> list[str]:
+    """A line for each of their flags that a command line of `semisup-eval` has."""
+    only_theirs = given_flags(ONLY_OF_EVALUATION)
+    return [f"`{flag.name}`: {flag.instead}" for flag in only_theirs]
+
+
+def check_evaluation(given: Mapping[str, Any], recipe: Recipe) -> None:
+    """Compare what a command line of their eval.py says of a run with what the run was.
+
+    Args:
+        given: what it says; its data set is the one that is evaluated on.
+        recipe: the run's settings.
+
+    Raises:
+        InputError: it says something else.
+    """
+    network = given.get("architecture")
+    if network is not None and recipe.compat == COMPAT:
+        network = _our_network(network)
+    for name, said, was in (
+        ("dataset", given.get("dataset"), recipe.target_dataset or recipe.dataset),
+        ("architecture", network, recipe.architecture),
+        ("new_size", given.get("new_size"), recipe.new_size),
+        ("emb_size", given.get("emb_size"), recipe.emb_size),
+    ):
+        if said is not None and was is not None and said != was:
+            raise InputError(
+                f"`{name}` is {said!r}, but the run was made and is evaluated with {was!r}; leave "
+                f"out `{name}`, which its record says (other images: semisup-predict)"
+            )
+
+
+def in_our_words(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings given, with our names for what they call otherwise."""
+    ours = dict(given)
+    for name in ("walker_weight_envelope", "visit_weight_envelope"):
+        if name in ours:
+            ours[name] = ENVELOPES.get(ours[name], ours[name])
+    if "augmentation" in ours:
+        word = str(ours["augmentation"])
+        ours["augmentation"] = _BOOLEANS.get(word.lower(), word)
+    if any(flag.name == "log_every_n_steps" for flag in given_flags(ONLY_OF_TRAINING)):
+        ours.setdefault("log_interval", flags.FLAGS.log_every_n_steps)
+    return ours
+
+
+def with_their_meaning(given: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings that a command line of theirs stands for, as changes of `Recipe()`.
+
+    Args:
+        given: the settings whose flags were given, in our words.
+    """
+    settings = {**DEFAULTS, **given}
+    network = settings["architecture"] = _our_network(settings["architecture"])
+    if _has_batch_norm(network):
+        settings.setdefault("separate_batches", True)
+    else:
+        settings.pop(_ALSO_THEIRS, None)
+    if network == "vgg16_model_small" and "emb_size" not in given:
+        del settings["emb_size"]  # it has one of its own
+    if settings.get("augmentation") == "true":
+        settings["augmentation"] = "inversion"
+    return {**settings, **_envelopes(settings, given), **_places(settings)}
+
+
+def _our_network(name: str) -> str:
+    return NETWORKS.get(name, name)
+
+
+def _has_batch_norm(our_network: str) -> bool:
+    return our_network in NETWORKS.values()
+
+
+def _places(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The folders of the data, out of one that has a folder for each set.
+
+    In the authors' code they stand in a file, data_dirs.py.
+    """
+    data_dir, target = settings.get("data_dir"), settings.get("target_dataset")
+    if data_dir is None:
+        return {}
+    places: dict[str, Any] = {"data_dir": registry.place_of(settings["dataset"], data_dir)}
+    if target and "target_data_dir" not in settings:
+        place = registry.place_of(target, data_dir)
+        places["target_data_dir"] = None if place == data_dir else place
+    return places
+
+
+def _envelopes(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Steps and delays as the envelopes here count them.
+
+    Their sigmoid counts the delay twice: it grows for steps + delay, after the delay.
+    """
+    walker = "walker_weight_envelope"
+    changed: dict[str, Any] = {}
+    for loss in ("walker", "visit"):
+        envelope = f"{loss}_weight_envelope"
+        steps, delay = (settings.get(f"{envelope}_{part}", -1) for part in ("steps", "delay"))
+        if steps == -1:
+            steps = settings.get(f"{walker}_steps", 100)
+        if delay == -1:
+            delay = settings[f"{walker}_delay"]
+        kind = settings.get(envelope, "none")
+        if kind != "none":
+            changed[f"{envelope}_steps"] = steps + delay if kind == "sigmoid" else steps
+            changed[f"{envelope}_delay"] = delay
+        elif envelope == walker and f"{walker}_delay" not in given:
+            changed[f"{walker}_delay"] = 0  # their default delays nothing
+    return changed
+
+
+def with_values(words: list[str]) -> list[str]:
+    """The words of a command line, with a value for a bare `--augmentation` or `--noaugmentation`.
+
+    It is a switch in the authors' code, and a name here, which may also be the next word.
+    """
+    values = []
+    for i, word in enumerate(words):
+        bare = word.lstrip("-")
+        dashes = len(word) - len(bare)
+        followed = i + 1 < len(words) and not words[i + 1].startswith("-")
+        if dashes in (1, 2) and bare == "noaugmentation":
+            word = "--augmentation=false"
+        elif dashes in (1, 2) and bare == "augmentation" and not followed:
+            word = "--augmentation=true"
+        values.append(word)
+    return values
