@@ -84,8 +84,7 @@ def main() -> None:
     )
     load_tensorflow()  # which --help and bad flags do not need
     from semisup import experiment
-    from semisup.evaluation.metrics import evaluate
-    from semisup.evaluation.names import listed
+    from semisup.evaluation import metrics, names
     from semisup.optimizers.ema import averaged_weights
     from semisup.visualization import paper_figures
 
@@ -98,14 +97,14 @@ def main() -> None:
     step = None
     for step in _weights_to_evaluate(run, setup):
         with averaged_weights(model):
-            evaluation = evaluate(
+            evaluation = metrics.evaluate(
                 model, dataset.test_images, dataset.test_labels, dataset.class_names
             )
         print(f"\nstep {step}: {dataset.name}, {len(dataset.test_labels)} test images")
         if len(dataset.test_labels):
             print(evaluation.report.table())
         if missing := dataset.classes_without_test_images:
-            print(f"no test image of {listed(missing)}: the error on these is not known")
+            print(f"no test image of {names.listed(missing)}: the error on these is not known")
         print(f"test error {evaluation.report.error_text}", flush=True)
         files.write_json(out.eval, _as_json(step, evaluation.report))
     if step is None:
