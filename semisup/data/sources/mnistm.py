@@ -141,7 +141,7 @@ def _photos_of_bsds500(data_dir: Path) -> list[np.ndarray]:
     """BSDS500's training photographs, in the order of their names."""
     archive, folder = data_dir / "BSR_bsds500.tgz", data_dir / _BSDS500
     if folder.is_dir():
-        photos = [as_rgb(read_image(path)) for path in find_images(folder)]
+        photos = [as_rgb(read_image(path)) for path in find_images(folder).images]
     else:
         files = read_members_below(archive, _BSDS500, ".jpg")
         with tempfile.TemporaryDirectory() as place:

@@ -48,7 +48,7 @@ def load_domain(domain: str, data_dir: Path, new_size: int = 0) -> Dataset:
     names = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
     if len(names) != CLASSES:
         raise InputError(f"{folder} holds {len(names)} folders of classes, wanted {CLASSES}")
-    of_classes = [find_images(folder / name) for name in names]
+    of_classes = [find_images(folder / name).images for name in names]
     few = [name for name, paths in zip(names, of_classes, strict=True) if len(paths) < 2]
     if few:
         raise InputError(f"{folder / few[0]} has fewer than two images: one to train, one to test")
