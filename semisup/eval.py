@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from semisup.cli import authors
-from semisup.cli.app import load_tensorflow, run_main, with_flags
+from semisup.cli import app, authors
 from semisup.errors import InputError
 from semisup.runs import files
 from semisup.runs.directory import FIGURE_ENDINGS, RunDirectory
@@ -70,19 +69,18 @@ def main() -> None:
         raise InputError("--logdir is missing; it names the folder of the run")
     run = RunDirectory(_LOGDIR.value)
     for line in authors.notes_on_evaluation():
-        print(with_flags(line))
+        print(app.with_flags(line))
     if _WATCH.value:
         run.wait_for_start(_TIMEOUT.value)
     recipe = run.read_begun_recipe()
-    given = {name: flag.value for name, flag in _OF_THE_RUN.items() if flag.present}
-    authors.check_evaluation(given, recipe)
+    authors.check_evaluation(_said_of_the_run(), recipe)
     recipe = dataclasses.replace(
         recipe,
         data_dir=_DATA_DIR.value or recipe.data_dir,
         target_data_dir=_TARGET_DATA_DIR.value or recipe.target_data_dir,
         eval_images=0,
     )
-    load_tensorflow()  # which --help and bad flags do not need
+    app.load_tensorflow()  # which --help and bad flags do not need
     from semisup import experiment
     from semisup.evaluation import metrics, names
     from semisup.optimizers.ema import averaged_weights
@@ -124,6 +122,11 @@ def main() -> None:
                 print(f"wrote {path}")
         if _SUGGEST.value:
             _suggest(setup, out, _SUGGEST.value)
+
+
+def _said_of_the_run() -> dict[str, Any]:
+    """What a command line of the authors' eval.py says of the run."""
+    return {name: flag.value for name, flag in _OF_THE_RUN.items() if flag.present}
 
 
 def _suggest(setup: "Experiment", out: RunDirectory, count: int) -> None:
@@ -171,7 +174,7 @@ def _as_json(step: int, report: "Report") -> dict[str, Any]:
 
 def console_main() -> None:
     authors.define_flags(authors.ONLY_OF_EVALUATION)
-    run_main(main, __doc__)
+    app.run_main(main, __doc__)
 
 
 if __name__ == "__main__":

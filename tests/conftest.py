@@ -3,6 +3,7 @@
 import gzip
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +112,23 @@ def finished_run(digits_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
 def feature_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Features of frozen backbones are kept out of the user's own cache."""
     os.environ["SEMISUP_FEATURE_CACHE"] = str(tmp_path_factory.mktemp("features"))
+
+
+@pytest.fixture
+def training_flags() -> Iterator[None]:
+    """The flags of semisup-train, as a program has them; gone afterwards, with their values."""
+    from absl import flags
+    from absl.testing import flagsaver
+
+    from semisup.cli import authors
+    from semisup.cli.flags import define_recipe_flags
+
+    before = set(flags.FLAGS)
+    if "recipe" not in before:
+        define_recipe_flags()
+    if "max_checkpoints" not in before:
+        authors.define_flags(authors.ONLY_OF_TRAINING)
+    with flagsaver.flagsaver():
+        yield
+    for name in set(flags.FLAGS) - before:
+        delattr(flags.FLAGS, name)

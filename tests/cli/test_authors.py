@@ -4,11 +4,10 @@ import shlex
 
 import pytest
 from absl import flags
-from absl.testing import flagsaver
 
 from semisup import recipes
 from semisup.cli import authors
-from semisup.cli.flags import define_recipe_flags, name_of_run, recipe_from_flags
+from semisup.cli.flags import name_of_run, recipe_from_flags
 from semisup.config import Recipe
 from semisup.errors import InputError
 from semisup.runs import checkpoints
@@ -49,14 +48,7 @@ PUBLISHED = {
 THEIRS = {"compat", "emb_size", "precision", "log_interval", "sup_seed"}
 
 
-@pytest.fixture(autouse=True)
-def restored_flags():
-    if "recipe" not in flags.FLAGS:
-        define_recipe_flags()
-    if "max_checkpoints" not in flags.FLAGS:
-        authors.define_flags(authors.ONLY_OF_TRAINING)
-    with flagsaver.flagsaver():
-        yield
+pytestmark = pytest.mark.usefixtures("training_flags")
 
 
 def read(line, **options) -> Recipe:

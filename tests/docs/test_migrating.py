@@ -13,7 +13,7 @@ from absl.testing import flagsaver
 import semisup
 from semisup import recipes
 from semisup.cli import authors
-from semisup.cli.flags import define_recipe_flags, recipe_from_flags
+from semisup.cli.flags import recipe_from_flags
 from semisup.config import Recipe
 from semisup.data.registry import DATASETS
 from semisup.models.architectures import ARCHITECTURES
@@ -61,12 +61,8 @@ def by_row(section: str):
 
 
 @pytest.fixture
-def read():
+def read(training_flags):
     """A function from the words of a command line to the recipe that they stand for."""
-    if "recipe" not in flags.FLAGS:
-        define_recipe_flags()
-    if "max_checkpoints" not in flags.FLAGS:
-        authors.define_flags(authors.ONLY_OF_TRAINING)
 
     def recipe_of(*words: str) -> Recipe:
         with flagsaver.flagsaver():
