@@ -77,6 +77,9 @@ def small_table(command: str) -> str:
     backend = value(command, "backend")
     if backend == "dask" and not find_spec(backend):  # an extra that tests do not install
         command = with_flags(command, backend="loky")
+    if value(command, "table") == "3" and value(command, "recipe"):
+        # The stand-ins have fewer than the 20,000 unlabelled images of a column; mnist5k's own do.
+        command = with_flags(re.sub(r" --(data_dir|recipe)=\S+", "", command), recipe="mnist5k")
     return with_flags(command, **SMALL, seeds=1, rows=ROWS[value(command, "table")])
 
 
