@@ -264,6 +264,9 @@ class Trainer:
         if missing and self.recipe.visit_weight > 0 and self.recipe.virtual_embeddings == 0:
             self.progress.warn(monitoring.missing_classes(missing))
         step = self.first_step
+        fresh = monitoring.fresh_batch_norms(self.model.network) if step == 0 else []
+        if line := monitoring.unsettled_batch_norm(fresh, self.recipe.max_steps):
+            self.progress.warn(line)
         begun = bool(self.evaluator and self.evaluator.evaluations)
         if not workers.any_of(self.strategy, begun):
             tensorboard.write_graph(graph)

@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from semisup.errors import InputError
 from semisup.experiment import Experiment
 from semisup.models.associative_model import AssociativeModel
+
+# Share of batch norm's statistics that may still be their first values when a model is evaluated.
+_FIRST_VALUES = 0.01
 
 # Steps after which `LossMonitor` checks at the latest, which bounds how many it keeps.
 _CHECK_EVERY = 100
@@ -166,6 +170,44 @@ def missing_classes(names: Sequence[str]) -> str:
     )
 
 
+def fresh_batch_norms(network: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """The trainable batch norm layers whose moving statistics are still their first values."""
+    return [
+        layer
+        for layer in network._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+        and layer.built
+        and layer.trainable
+        and not np.any(layer.moving_mean.numpy())
+        and np.all(layer.moving_variance.numpy() == 1.0)
+    ]
+
+
+def unsettled_batch_norm(
+    fresh: Sequence[keras.layers.BatchNormalization], steps: int
+) -> str | None:
+    """The warning that moving statistics have not come far from their first values, or None.
+
+    Of these the share momentum^steps is left: Keras's 0.99 leaves 5 % after 300 steps. Where
+    variances are far below the first value of 1, the model is then evaluated with several times
+    the variance that it was trained with.
+
+    Args:
+        fresh: the layers of `fresh_batch_norms` before training.
+        steps: training steps.
+    """
+    momentum = max((float(layer.momentum) for layer in fresh), default=0.0)
+    left = momentum**steps
+    if left <= _FIRST_VALUES:
+        return None
+    return (
+        f"batch norm with a momentum of {momentum:g} keeps {100 * left:.0f} % of its first "
+        f"statistics after {steps} steps, so test images are normalised otherwise than training "
+        "images; make the layers with a smaller one, BatchNormalization(momentum=0.9), or train "
+        "for longer"
+    )
+
+
 class CollapseMonitor:
     """Find signs in a run's training losses that the walk does not work, each once.
 
@@ -218,6 +260,8 @@ class CollapseMonitor:
 class CollapseWarning(keras.callbacks.Callback):
     """Warn in `fit` when the walk collapses: once, within an epoch or so many steps.
 
+    It also warns at the end if batch norm's moving statistics are still near their first values.
+
     Args:
         labeled: labelled images in a batch.
         unlabeled: unlabelled images in a batch.
@@ -233,6 +277,19 @@ class CollapseWarning(keras.callbacks.Callback):
         super().__init__()
         self._labeled, self._unlabeled, self._every = labeled, unlabeled, every
         self._warned = False
+        self._fresh: list[keras.layers.BatchNormalization] = []
+        self._first_step = 0
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Note the batch norm layers that have not been trained yet."""
+        self._fresh = fresh_batch_norms(self.model.network)
+        self._first_step = int(self.model.optimizer.iterations.numpy())
+
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        """Warn if those layers have seen too few steps."""
+        steps = int(self.model.optimizer.iterations.numpy()) - self._first_step
+        if line := unsettled_batch_norm(self._fresh, steps):
+            logging.warning("%s", line)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Look at the losses of the steps so far, every so many steps."""

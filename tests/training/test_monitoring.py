@@ -118,3 +118,26 @@ def test_collapse_warning_in_fit(caplog):
     model.fit(images, labels, batch_size=40, epochs=12, verbose=0, callbacks=[warning])
     assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith("the walk has collapsed at step 8: all its steps")
+
+
+def test_fit_warns_of_batch_norm_that_has_not_settled(caplog):
+    images, labels = np.random.default_rng(0).random((40, 4)), np.r_[np.arange(20) % 2, [-1] * 20]
+    layers = [keras.Input((4,)), keras.layers.Dense(3), keras.layers.BatchNormalization()]
+    model = semisup.AssociativeModel(keras.Sequential(layers), 2)
+    model.compile("sgd")
+    watch = [semisup.CollapseWarning(labeled=20, unlabeled=20)]
+    model.fit(images, labels, batch_size=20, epochs=2, callbacks=watch, verbose=0)
+    [line] = [line for line in caplog.messages if "batch norm" in line]
+    assert line.startswith("batch norm with a momentum of 0.99 keeps 96 % of its first statistics")
+    caplog.clear()
+    # Their values are no longer the first ones, as those of a pretrained network are not.
+    model.fit(images, labels, batch_size=20, callbacks=watch, verbose=0)
+    assert not [line for line in caplog.messages if "batch norm" in line]
+
+
+def test_unsettled_batch_norm_is_settled_with_steps_or_a_smaller_momentum():
+    layer, fast = (keras.layers.BatchNormalization(momentum=m) for m in (0.99, 0.9))
+    assert monitoring.unsettled_batch_norm([layer], 300)
+    assert monitoring.unsettled_batch_norm([layer], 500) is None
+    assert monitoring.unsettled_batch_norm([fast], 300) is None
+    assert monitoring.unsettled_batch_norm([], 1) is None
