@@ -133,6 +133,7 @@ def test_image_files_that_are_unreadable_are_left_out_before_the_start(folder, m
     assert "1 unreadable images left out" in caplog.text
 
 
+@pytest.mark.slow
 def test_image_files_keep_memory_bounded(tmp_path):
     """Two thousand files, 590 MB decoded, pass through in a fraction of that."""
     for part, count in (("train/cat", 5), ("train/dog", 5), ("unlabeled", 2000)):

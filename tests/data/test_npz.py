@@ -230,6 +230,7 @@ def test_npz_images_cut_short_after_the_start_end_the_run_with_one_line(path, mo
             loop._next(iterator)
 
 
+@pytest.mark.slow
 def test_npz_images_keep_memory_bounded(tmp_path):
     """590 MB of images pass through in a fraction of that."""
     with zipfile.ZipFile(tmp_path / "mine.npz", "w") as archive:

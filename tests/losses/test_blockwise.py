@@ -128,6 +128,7 @@ def test_associative_model_walks_large_batches_in_blocks(monkeypatch, unlabelled
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_blocks_need_less_memory_than_one_matrix():
     """Losses and gradients of 8,192 by 8,192 samples in less than one matrix of theirs."""
     script = """

@@ -110,6 +110,7 @@ def test_evaluator_needs_the_folder_only(trained, tmp_path):
     assert lines[-1] == f"test error {trainers:.2f} %"
 
 
+@pytest.mark.slow
 def test_evaluator_watches_a_run_to_its_end(mnist_dir, tmp_path):
     logdir = tmp_path / "run"
     arguments = [*SMALL, "--max_steps=60", f"--data_dir={mnist_dir}", f"--logdir={logdir}"]

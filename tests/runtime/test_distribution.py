@@ -24,8 +24,7 @@ from tests import processes
 # What is in the model, or how it walks, by case.
 CASES = {
     "plain": {},
-    "virtual": {"virtual_embeddings": 2},
-    "pseudo": {"similarity": "dot", "pseudo_label_weight": 0.5},
+    "virtual": {"similarity": "dot", "virtual_embeddings": 2, "pseudo_label_weight": 0.5},
     "apart": {"separate_batches": True},
     "batch_norm": {},
     "blocks": {},
@@ -33,7 +32,7 @@ CASES = {
 }
 
 # Enough for two worker processes: how they share and gather is the same for all.
-CASES_OF_WORKERS = ("pseudo", "batch_norm")
+CASES_OF_WORKERS = ("virtual", "batch_norm")
 
 # Keras's own loop gives one device the labelled images, and the other unlabelled ones.
 CASES_OF_FIT = ("virtual", "batch_norm")
