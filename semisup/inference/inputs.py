@@ -60,8 +60,11 @@ def find(words: Iterable[str], skipped: list[tuple[str, Path]]) -> list[Path]:
 
 def _globbed(pattern: Path) -> list[Path]:
     """What a glob matches, but for names that a system makes for itself."""
+    # A folder that is there as it is written is meant, though its name be `photos[1]`.
+    there = next((parent for parent in pattern.parents if parent.exists()), Path())
+    wanted = Path(glob.escape(str(there))) / pattern.relative_to(there)
     # Not Path.glob, which refuses absolute patterns.
-    matches = sorted(glob.glob(str(pattern), recursive=True))  # noqa: PTH207
+    matches = sorted(glob.glob(str(wanted), recursive=True))  # noqa: PTH207
     given = set(pattern.parts)
     return [
         path

@@ -73,6 +73,17 @@ def test_files_have_the_pixels_they_were_trained_with(tmp_path):
     assert dataset.pool_names(np.array([1]))[0] == names[1]
 
 
+def test_find_takes_a_folder_by_its_name_before_it_takes_it_for_a_pattern(tmp_path, monkeypatch):
+    grey = np.zeros((4, 4), np.uint8)
+    for name in ("photos[1]/a.png", "photos1/b.png"):
+        save(tmp_path / name, grey)
+    monkeypatch.chdir(tmp_path)
+    for pattern in ("photos[1]/*.png", str(tmp_path / "photos[1]" / "**" / "*.png")):
+        assert [path.name for path in inputs.find([pattern], [])] == ["a.png"]
+    assert [path.name for path in inputs.find(["photos[0-9]/*.png"], [])] == ["b.png"]
+    assert [str(path) for path in inputs.find(["photos1/*.png"], [])] == ["photos1/b.png"]
+
+
 def test_find_follows_the_rules_of_training_folders(tmp_path):
     grey = RANDOM.integers(0, 256, (4, 4), dtype=np.uint8)
     for name in ("photos/a.png", "photos/.hidden/b.png", "photos/__MACOSX/c.png", "disk/d.jfif"):
