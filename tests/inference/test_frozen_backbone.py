@@ -93,7 +93,10 @@ def default_run(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run
     return run
 
 
-@pytest.fixture(scope="module", params=VARIANTS)
+@pytest.fixture(
+    scope="module",
+    params=["default", pytest.param("all at once", marks=pytest.mark.slow)],
+)
 def finished(request, recipe: Recipe, default_run: RunDirectory, tmp_path_factory):
     """A recipe and the folder of its run."""
     if request.param == "default":
