@@ -102,7 +102,7 @@ def main() -> None:
         if len(dataset.test_labels):
             print(evaluation.report.table())
         if missing := dataset.classes_without_test_images:
-            print(f"no test image of {names.listed(missing)}: the error on these is not known")
+            print(names.untested(missing))
         print(f"test error {evaluation.report.error_text}", flush=True)
         files.write_json(out.eval, _as_json(step, evaluation.report))
     if step is None:

@@ -69,6 +69,11 @@ def shorten(names: Sequence[str], width: int) -> list[str]:
     return shown
 
 
+def untested(classes: Sequence[str]) -> str:
+    """The line about classes of which there is no test image."""
+    return f"no test image of {listed(classes)}: the error on these is not known"
+
+
 def columns(text: str) -> int:
     """The columns that text takes in a terminal: Chinese characters take two each."""
     return sum(map(_columns, text))

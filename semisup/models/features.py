@@ -29,6 +29,7 @@ from semisup.data import npz
 from semisup.data.dataset import Images
 from semisup.data.lazy_images import LazyImages, in_threads
 from semisup.errors import InputError, reason
+from semisup.models import weights
 from semisup.runtime.paths import expanded
 from semisup.runtime.progress import tracked
 
@@ -141,10 +142,7 @@ def _digest_of_model(backbone: keras.Model) -> str:
     """Names the layers, operations such as scaling, their settings, and the weights."""
     settings = _without_names(keras.saving.serialize_keras_object(backbone), {})
     digest = _digest(json.dumps(settings, sort_keys=True, default=repr).encode())
-    for weight in backbone.weights:
-        value = np.ascontiguousarray(weight.numpy())
-        digest.update(f"{value.dtype} {value.shape}".encode())
-        digest.update(value.tobytes())
+    weights.add_to_digest(digest, backbone)
     return digest.hexdigest()
 
 

@@ -65,8 +65,13 @@ def _same(weights: Sequence[keras.Variable], others: Sequence[keras.Variable]) -
 def digest(model: keras.Model) -> str:
     """Names the weights of a model: their order, types, shapes and values; 32 hex digits."""
     digest = hashlib.blake2b(digest_size=16)
+    add_to_digest(digest, model)
+    return digest.hexdigest()
+
+
+def add_to_digest(digest: hashlib.blake2b, model: keras.Model) -> None:
+    """Let a digest depend on the weights of a model, too."""
     for weight in model.weights:
         value = np.ascontiguousarray(weight.numpy())
         digest.update(f"{value.dtype} {value.shape}".encode())
         digest.update(value.tobytes())
-    return digest.hexdigest()

@@ -82,4 +82,4 @@ def describe_classes(dataset: Dataset) -> Iterator[str]:
         more = f", ... ({train.min():,} to {train.max():,}; {test.min():,} to {test.max():,})"
     yield f"{len(classes)} classes (training; test images): {', '.join(shown)}{more}"
     if missing := dataset.classes_without_test_images:
-        yield f"warning: no test image of {names.listed(missing)}: the error on these is not known"
+        yield f"warning: {names.untested(missing)}"
