@@ -4,7 +4,7 @@ Batch number `step` is a pure function of (seed, step): nothing is drawn from a 
 so a run can begin or resume at any step, and any batch can be made again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -36,7 +36,7 @@ def association_batches(
     seed: int = 0,
     start_step: int = 0,
     augment: Augment | None = None,
-    augment_unlabeled: Augment | None = None,
+    augment_unlabeled: Augment | Sequence[Augment | None] | None = None,
     part: int = 0,
     parts: int = 1,
 ) -> tf.data.Dataset:
@@ -58,7 +58,8 @@ def association_batches(
         augment: changes the labelled images of a batch, given them and a seed of two
             integers; see `semisup.data.augmentation`. One with a Python `if` or loop over
             tensors must be a `tf.function`.
-        augment_unlabeled: changes the unlabelled ones, likewise.
+        augment_unlabeled: changes the unlabelled ones, likewise. Of several, a batch has the
+            unlabelled images so many times, one view after the other, each changed by its own.
         part: of the rows of a batch, give number `part`, `part` + `parts`, ... only, for
             one of several workers. The others are not read from their files, unless they
             are to be augmented: the random numbers of that are drawn for whole batches.
@@ -67,7 +68,7 @@ def association_batches(
     Returns:
         An endless dataset (so tell `fit` its steps_per_epoch) of (images [B, ...],
         int64 labels [B]), where B is the number of classes times `sup_per_batch`, plus
-        `unsup_batch_size`.
+        `unsup_batch_size` for each view.
 
     Raises:
         InputError: the arrays do not fit each other, labels are no classes, a number is out of
@@ -96,7 +97,9 @@ def association_batches(
     by_class = np.argsort(labels, kind="stable")
     classes, first, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
     labeled_size = len(classes) * sup_per_batch
-    batch_labels = np.repeat(classes, sup_per_batch), np.full(unsup_batch_size, UNLABELED)
+    views = _views(augment_unlabeled)
+    unlabeled_rows = np.full(len(views) * unsup_batch_size, UNLABELED)
+    batch_labels = np.repeat(classes, sup_per_batch), unlabeled_rows
     part_labels = tf.constant(np.concatenate(batch_labels)[part::parts], tf.int64)
     take_labeled, take_unlabeled = _taker(images[by_class]), _taker(unlabeled_images)
     pool_size = np.array([len(unlabeled_images)])
@@ -112,14 +115,15 @@ def association_batches(
     # AutoGraph would rewrite every function below, a quarter of a second of the start.
     @tf.autograph.experimental.do_not_convert
     def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        seeds = [_augmentation_seed(seed, step, kind) for kind in (0, 1)]
+        seeds = [_augmentation_seed(seed, step, kind) for kind in range(1 + len(views))]
         drawn = _draw(step, sup_per_batch, sizes, stream=classes, seed=seed) + first[:, None]
         ours = rows(take_labeled, tf.reshape(drawn, [-1]), augment, seeds[0], part)
         if unsup_batch_size > 0:
             drawn = _draw(step, unsup_batch_size, pool_size, np.array([_UNLABELED_STREAM]), seed)
-            first_row = (part - labeled_size) % parts
-            others = rows(take_unlabeled, drawn[0], augment_unlabeled, seeds[1], first_row)
-            ours = tf.concat([ours, others], axis=0)
+            for i, change in enumerate(views):
+                first_row = (part - labeled_size - i * unsup_batch_size) % parts
+                others = rows(take_unlabeled, drawn[0], change, seeds[1 + i], first_row)
+                ours = tf.concat([ours, others], axis=0)
         return ours, part_labels
 
     steps = tf.data.Dataset.counter(start_step)  # which knows that it has no end
@@ -148,6 +152,12 @@ def _check_unlabeled(unlabeled: Images, labeled: Images) -> None:
             f"the unlabelled images {unlabeled.shape} {unlabeled.dtype} do not fit "
             f"the labelled ones {labeled.shape} {labeled.dtype}"
         )
+
+
+def _views(augment: Augment | Sequence[Augment | None] | None) -> Sequence[Augment | None]:
+    if augment is None or callable(augment):
+        return [augment]
+    return augment
 
 
 def _array_or_lazy(images: Images) -> Images:

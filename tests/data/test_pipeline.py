@@ -176,6 +176,28 @@ def test_batches_are_augmented_by_seed_and_step():
     np.testing.assert_array_equal(labelled_only[0][:6], both[0][:6])
 
 
+@pytest.mark.parametrize("parts", [1, 3])
+def test_batches_have_the_unlabelled_images_once_for_each_view(parts):
+    def shifted(images, seed):
+        return images + 1000
+
+    def noisy(images, seed):
+        return images + tf.random.stateless_uniform(tf.shape(images), seed, 0, 10**6, tf.int64)
+
+    plain = batches(3)
+    several = [batches(3, augment_unlabeled=[None, shifted, noisy, noisy], part=part, parts=parts)
+               for part in range(parts)]  # fmt: skip
+    for step, (images, labels) in enumerate(plain):
+        whole = np.empty(6 + 4 * 5, np.int64)
+        for part, of_part in enumerate(several):
+            whole[part::parts], part_labels = of_part[step]
+            np.testing.assert_array_equal(part_labels, [*labels, *[-1] * 15][part::parts])
+        np.testing.assert_array_equal(whole[:11], images)
+        views = whole[6:].reshape(4, 5)
+        np.testing.assert_array_equal(views[1], views[0] + 1000)
+        assert not np.any(views[2] == views[3])  # each has random numbers of its own
+
+
 def test_batches_know_that_they_have_no_end():
     batches = association_batches(IMAGES, LABELS, POOL, start_step=7)
     assert int(batches.cardinality()) == tf.data.INFINITE_CARDINALITY
