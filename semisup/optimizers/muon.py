@@ -28,7 +28,8 @@ class Muon(LateAdam):
     there is a gradient, not mostly along the few that dominate it (Jordan et al., "Muon: An
     optimizer for hidden layers in neural networks", 2024). The kernel of a convolution [height,
     width, in, out] is a matrix [height * width * in, out]. Adam updates the biases, the scales of
-    batch norm, and the model's classifier and virtual embeddings.
+    batch norm, kernels of one column such as those of depthwise convolutions, and the model's
+    classifier and virtual embeddings.
 
     Keras's own Muon leaves convolutions to Adam, and Keras 3.12, the last one for Python 3.10,
     has it in another form.
@@ -50,10 +51,7 @@ class Muon(LateAdam):
 
     def build(self, variables: list[keras.Variable]) -> None:
         super().build(variables)
-        self.of_hidden_layer = tuple(
-            len(variable.shape) in (2, 4) and not any(name in variable.path for name in _OUTSIDE)
-            for variable in variables
-        )
+        self.of_hidden_layer = tuple(map(_is_of_hidden_layer, variables))
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Any) -> None:
         index = self._get_variable_index(variable)
@@ -68,6 +66,11 @@ class Muon(LateAdam):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "momentum": self.momentum}
+
+
+def _is_of_hidden_layer(variable: keras.Variable) -> bool:
+    is_matrix = len(variable.shape) in (2, 4) and variable.shape[-1] > 1
+    return is_matrix and not any(name in variable.path for name in _OUTSIDE)
 
 
 def orthogonal(matrix: Tensor) -> Tensor:

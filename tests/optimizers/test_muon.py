@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from semisup import AssociativeModel, Muon
 from semisup.optimizers import muon
+from semisup.runtime import precision
 
 RANDOM = np.random.default_rng(0)
 
@@ -72,6 +73,30 @@ def test_muon_moves_all_but_hidden_layers_by_adam():
     steps(keras.optimizers.Adam(0.01), same, gradients)
     for ours, adams in zip((bias, named), same, strict=True):
         np.testing.assert_allclose(ours, adams, rtol=1e-5)
+
+
+def test_muon_leaves_kernels_of_one_column_to_adam():
+    # Depthwise convolutions have a filter for each channel, which are no matrix together.
+    shapes = [(3, 3, 5, 1), (6, 1)]
+    ours, same = ([zeros(*shape) for shape in shapes] for _ in range(2))
+    gradients = [[normal(*shape) for shape in shapes] for _ in range(3)]
+    steps(Muon(0.01), ours, gradients)
+    steps(keras.optimizers.Adam(0.01), same, gradients)
+    for one, adams in zip(ours, same, strict=True):
+        np.testing.assert_allclose(one, adams, rtol=1e-5)
+
+
+def test_muon_takes_orthogonal_steps_in_bfloat16():
+    with precision.policy("mixed_bfloat16"):
+        model = make_model()
+    model.compile(Muon(0.02))
+    kernel = model.network.get_layer("embedding").kernel
+    before = np.array(kernel)
+    model.train_on_batch(normal(6, 8, 8, 1), np.array([0, 1, 0, 1, -1, -1]))
+    assert model.network.compute_dtype == "bfloat16"
+    assert kernel.dtype == "float32"
+    step = (np.array(kernel) - before) / (0.02 * 0.2 * max(kernel.shape) ** 0.5)
+    assert np.linalg.svd(step, compute_uv=False) == pytest.approx(np.ones(4), abs=0.35)
 
 
 def make_model():
