@@ -10,20 +10,22 @@ with commas, make a table each). Every other setting of a recipe may be given to
 a folder with a folder for each (DIR/mnist, DIR/svhn, DIR/usps).
 
 Each run is a process of semisup-train with a folder under OUT; what it prints is in a .log file
-beside that. Runs that have ended are not made again, so a command that was stopped goes on.
-Writes OUT/tableN_RECIPE.json and .md. --backend=dask uses the cluster that
-DASK_SCHEDULER_ADDRESS names, else workers on this machine.
+beside that. Writes OUT/tableN_RECIPE.json, the record, and .md. Runs that have ended are not made
+again, so a command that was stopped goes on; the record alone, copied to the OUT of another
+machine, will do. --backend=dask uses the cluster that DASK_SCHEDULER_ADDRESS names, else workers
+on this machine.
 """
 
 import os
 import shlex
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from absl import flags
 from machine import processor
-from reproduction import report, running
+from reproduction import details, records, running
 from reproduction.places import places_of
 from reproduction.running import Run
 from reproduction.scales import SEEDS, scaled
@@ -84,34 +86,64 @@ def main() -> None:
         return recipes.changed(recipe, **{**given, **places})
 
     out, seeds = Path(_OUT.value).resolve(), _SEEDS.value or SEEDS[scale]
-    tables = {name: table.cells(name, prepare) for name in names}
-    folders = {name: out / report.file_name(_TABLE.value, name, scale) for name in names}
-    # By folder, since two cells may read the same runs.
-    every = {
-        run.folder.path: run
-        for name, cells in tables.items()
-        for cell in _chosen_rows(cells)
-        for run in running.runs_of(cell, seeds, folders[name])
-    }
-    missing = [run for run in every.values() if not running.is_done(run)]
+    tables = []
+    for name in names:
+        folder = out / records.file_name(_TABLE.value, name, scale)
+        before = records.begun(folder.with_suffix(".json"))
+        tables.append(_Table(name, table.cells(name, prepare), folder, before))
+    every, missing = _wanted(tables, seeds)
     print(
         f"{len(every)} runs, {len(every) - len(missing)} of them made before; to watch one: "
         f"tail -f {_OUT.value}/*/*/seed*.log",
         flush=True,
     )
     try:
-        failed = _make(missing, out)
+        failed = _make(missing, out, tables)
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on.")
         raise
     finally:
-        for name, cells in tables.items():
-            _write(_TABLE.value, name, cells, seeds, folders[name])
+        for laid in tables:
+            record = _write(laid)
+            details.write(record, table, laid.folder.with_suffix(".md"))
+            print(f"\n{details.render(record, table)}\nwritten to {laid.folder}.md and .json")
     if failed:
         raise InputError(
             f"{len(failed)} of {len(every)} runs failed; the same command tries them again. "
             f"The first: {failed[0]}"
         )
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table laid on a recipe: its cells, the folder of its runs, and what is on record."""
+
+    recipe: str
+    cells: list[Cell]
+    folder: Path
+    before: records.Record
+
+
+def _wanted(tables: list[_Table], seeds: int) -> tuple[dict[Path, Run], list[Run]]:
+    """All runs, by their folders since two cells may read the same ones, and those to be made.
+
+    A run is done if it is on record or its folder says so; but the weights or labels that
+    another one needs must be here.
+    """
+    every, missing = {}, {}
+    for laid in tables:
+        for cell in _chosen_rows(laid.cells):
+            records.check_settings(laid.before, cell, laid.folder.with_suffix(".json"))
+            known = records.runs_on_record(laid.before, cell)
+            for run in running.runs_of(cell, seeds, laid.folder):
+                every[run.folder.path] = run
+                if not running.is_done(run) and run.recipe.seed not in known:
+                    missing[run.folder.path] = run
+    for run in list(missing.values()):
+        for needed in filter(None, (run.recipe.init_from, run.recipe.teacher)):
+            if not running.is_done(every[Path(needed)]):
+                missing[Path(needed)] = every[Path(needed)]
+    return every, list(missing.values())
 
 
 def _chosen_rows(cells: list[Cell]) -> list[Cell]:
@@ -126,8 +158,11 @@ def _chosen_rows(cells: list[Cell]) -> list[Cell]:
     return [cell for cell in cells if cell in chosen or cell.folder in needed]
 
 
-def _make(missing: list[Run], out: Path) -> list[str]:
-    """Make the runs under `out`, and tell of each; returns what those that failed say."""
+def _make(missing: list[Run], out: Path, tables: list[_Table]) -> list[str]:
+    """Make the runs under `out`, and tell of each; returns what those that failed say.
+
+    The records are written after each run, so that they can be taken elsewhere at any time.
+    """
     failed: list[str] = []
     started = time.monotonic()
     # The bar is for a terminal; the lines are for a log file too.
@@ -139,32 +174,41 @@ def _make(missing: list[Run], out: Path) -> list[str]:
                 failed.append(f"{run.folder}: {complaint}")
                 news = f"failed: {complaint}"
             else:
-                news = f"test error {report.read_run(run, start=False)['last']:.2f} %"
+                result = run.folder.read_result() or {}
+                news = f"test error {result['test_error']:.2f} %"
             left = (time.monotonic() - started) / done * (len(missing) - done) / 60
             place = run.folder.path.relative_to(out)
             bar.write(f"{done}/{len(missing)}  {place}  {news}  {left:.1f} min left", sys.stdout)
             sys.stdout.flush()
             bar.update()
+            for laid in tables:
+                _write(laid)
     return failed
 
 
-def _write(table: str, name: str, cells: list[Cell], seeds: int, folder: Path) -> None:
-    """Write what there is of a table, made now or before, after a failure or Ctrl-C too."""
-    reports = []
-    for cell in cells:
-        there = running.runs_there(cell, seeds, folder)
-        ended = [report.read_run(run, cell.start) for run in there]
-        reports.append(report.cell_report(cell, ended, report.command_of(cell, cells)))
-    content = {
-        "table": table,
-        "recipe": name,
+def _write(laid: _Table) -> records.Record:
+    """Write the record of a table: what was on it, and the runs that have ended in its folder."""
+    hardware = f"{os.cpu_count()} cores of {processor()}"
+    cells = []
+    for cell in laid.cells:
+        runs = {
+            run.recipe.seed: records.read_run(run, cell.start, hardware)
+            for run in running.runs_there(cell, laid.folder)
+        }
+        runs |= records.runs_on_record(laid.before, cell)
+        ordered = [runs[seed] for seed in sorted(runs)]
+        cells.append(records.cell_record(cell, laid.cells, ordered))
+    note = {"note": laid.before["note"]} if "note" in laid.before else {}
+    record = {
+        "table": _TABLE.value,
+        "recipe": laid.recipe,
         "scale": _SCALE.value,
-        **report.carried_on(folder, _command()),
-        "hardware": f"{os.cpu_count()} cores of {processor()}",
-        "cells": reports,
+        "commands": list(dict.fromkeys([*laid.before["commands"], _command()])),
+        **note,
+        "cells": cells,
     }
-    report.write(content, TABLES[table], folder)
-    print(f"\n{report.render(content, TABLES[table])}\nwritten to {folder}.md and .json")
+    records.write(record, laid.folder.with_suffix(".json"))
+    return record
 
 
 def _command() -> str:

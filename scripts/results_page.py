@@ -1,15 +1,16 @@
-"""Make docs/results.md from the tables that scripts/reproduce.py wrote.
+"""Make docs/results.md, and a page for each record beside it, from scripts/reproduce.py's records.
 
     cp runs/reproduction/table1_mnist.json docs/results/
     .venv/bin/python scripts/results_page.py
 
-A table of which there is no file stands there as not run, with the command that fills it.
+A table without a record stands there as not run, with the command that fills it.
 """
 
 from pathlib import Path
 
 from absl import flags
-from reproduction.page import read_ranks, read_reports, render_page
+from reproduction import curves, details, page
+from reproduction.tables import TABLES
 
 from semisup.cli.app import run_main
 from semisup.errors import InputError
@@ -25,7 +26,15 @@ def main() -> None:
     folder = Path(_RESULTS.value)
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}, which --results names")
-    write_text(Path(_OUT.value), render_page(read_reports(folder), read_ranks(folder)))
+    found = page.read_records(folder)
+    write_text(Path(_OUT.value), page.render_page(found, page.read_ranks(folder)))
+    for name, record in found.items():
+        details.write(record, TABLES[record["table"]], folder / f"{name}.md")
+        if record["table"] in page.GRIDS:
+            paper_data = TABLES[record["table"]].paper_data
+            curves.draw_grid(record, paper_data, folder / f"{name}.png")
+    for table, of_table in page.with_curves(found).items():
+        curves.draw_steps(of_table, folder / f"table{table}_steps.png")
     print(f"wrote {_OUT.value}")
 
 

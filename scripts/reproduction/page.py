@@ -1,44 +1,55 @@
-"""docs/results.md: every table of the paper, with what has been run and how to run the rest."""
+"""docs/results.md: the paper's tables, ours beside the paper's, from the records of the runs."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from reproduction import report
-from reproduction.places import places_of
-from reproduction.tables import TABLES
+from reproduction import details, records
+from reproduction.details import figure, line, numbers
+from reproduction.records import FIGURES, Record
+from reproduction.tables import (
+    ADAPTED,
+    PUBLISHED_ADAPTED,
+    SOURCE_ONLY,
+    TABLES,
+    TARGET_ONLY,
+    UNAVAILABLE,
+    Table,
+)
 from semisup import recipes
-from semisup.config import Recipe
 from semisup.errors import InputError
+from semisup.runs import files
 
-_INTRODUCTION = """# Results
+_INTRODUCTION = f"""# Results
 
-The paper's tables, ours beside the paper's. This page is made by `scripts/results_page.py` from
-the files in `docs/results/`, which `scripts/reproduce.py` wrote: edit those, not this.
-`DIR` stands for a folder that holds `DIR/mnist`, `DIR/svhn` and so on, `SOURCE` for that of a run
-whose weights another one begins with, `100_LABELS_TEACHER` and the like for that of
-one whose labels another one learns. "Not run here" means just that: the command below the table
-fills it.
+{details.READING}
 
+Seeds are 0, 1, 2 and so on; a seed chooses the labelled images, the first weights and the order of
+the batches. The name of a recipe leads to its record: the command of each run, hardware, dates. The
+JSON file beside it has every run. `DIR` is a folder that holds `DIR/mnist`, `DIR/svhn` and so on.
+`scripts/reproduce.py` makes the records, `scripts/results_page.py` this page of them.
 """
 
 # The name of the file that `scripts/label_free_ranks.py --out` is to write.
 RANKS = "label_free.json"
 
+# Tables that are laid out as a grid and drawn, and those whose runs are drawn over their steps.
+GRIDS = ("3",)
+_OVER_STEPS = ("1",)
 
-def read_reports(folder: Path) -> list[dict[str, Any]]:
-    """The reports in a folder, in the order of their names.
+
+def read_records(folder: Path) -> dict[str, Record]:
+    """The records of tables in a folder, by the names of their files without the ending.
 
     Raises:
-        InputError: a file is damaged or is no report.
+        InputError: a file is damaged or is no record of a table.
     """
     paths = sorted(path for path in folder.glob("*.json") if path.name != RANKS)
-    reports = [_read(path, "table") for path in paths]
-    unknown = {content["table"] for content in reports} - TABLES.keys()
-    if unknown:
-        raise InputError(f"{folder} holds a report on a table {unknown.pop()!r} that there is not")
-    return reports
+    found = {path.stem: records.read(path) for path in paths}
+    for name, record in found.items():
+        if record["table"] not in TABLES:
+            raise InputError(f"{folder / name}.json is on a table that there is not")
+    return found
 
 
 def read_ranks(folder: Path) -> dict[str, Any] | None:
@@ -48,61 +59,166 @@ def read_ranks(folder: Path) -> dict[str, Any] | None:
         InputError: the file is damaged.
     """
     path = folder / RANKS
-    return _read(path, "rank_correlation") if path.exists() else None
-
-
-def _read(path: Path, key: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        content[key]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged, or is none of ours: {error!r}") from None
+    if not path.exists():
+        return None
+    content = files.read_json(path)
+    if "rank_correlation" not in content:
+        raise InputError(f"{path} is damaged: it has no rank_correlation")
     return content
 
 
-def render_page(
-    reports: Sequence[Mapping[str, Any]], ranks: Mapping[str, Any] | None = None
-) -> str:
+def render_page(found: Mapping[str, Record], ranks: Mapping[str, Any] | None = None) -> str:
     """The page as Markdown.
 
     Args:
-        reports: what was run, from `read_reports`.
+        found: what was run, from `read_records`.
         ranks: the figures of `scripts/label_free_ranks.py`, if there are any.
     """
-    parts = [_INTRODUCTION + report.READING + "\n"]
+    parts = [_INTRODUCTION]
     for name, table in TABLES.items():
-        run = [content for content in reports if content["table"] == name]
-        there = {content["recipe"] for content in run}
-        run += [_not_run(name, recipe) for recipe in table.recipes if recipe not in there]
-        parts += [report.render(content, table) for content in run]
+        of_table = {file: record for file, record in found.items() if record["table"] == name}
+        parts.append(
+            "\n".join([f"## {_heading(name, table)}", "", *_section(name, table, of_table)])
+        )
     if ranks:
         parts.append(_render_ranks(ranks))
     return "\n".join(parts)
 
 
-def _not_run(table: str, recipe: str) -> dict[str, Any]:
-    """The report on a table of which nothing has been run."""
-    choice = "" if TABLES[table].recipes == (recipe,) else f" --recipe={recipe}"
-    places = " --data_dir=DIR"
+def with_curves(found: Mapping[str, Record]) -> dict[str, list[Record]]:
+    """The records to draw over training steps, by their tables: the runs have their curves."""
+    drawn: dict[str, list[Record]] = {}
+    for record in found.values():
+        has_curve = any(run.get("curve") for cell in record["cells"] for run in cell["runs"])
+        if record["table"] in _OVER_STEPS and has_curve:
+            drawn.setdefault(record["table"], []).append(record)
+    return drawn
 
-    def prepare(name: str) -> Recipe:
-        """With DIR, which stands for any place, wherever files are needed."""
-        return recipes.get(name, **places_of(recipes.get(name), "DIR"))
 
-    cells = TABLES[table].cells(recipe, prepare)
-    return {
-        "table": table,
-        "recipe": recipe,
-        "scale": "full",
-        "commands": [f".venv/bin/python scripts/reproduce.py --table={table}{choice}{places}"],
-        "hardware": "",
-        "cells": [report.cell_report(c, [], report.command_of(c, cells)) for c in cells],
-    }
+def _heading(name: str, table: Table) -> str:
+    return details.heading({"table": name}, table)
+
+
+def _section(name: str, table: Table, of_table: Mapping[str, Record]) -> Iterator[str]:
+    if name == "5":
+        yield from _adaptation(of_table)
+    elif name in GRIDS:
+        for file, record in of_table.items():
+            yield from _grid(file, record, table)
+    elif of_table:
+        yield from _list(table, of_table)
+    if name in with_curves(of_table):
+        yield f"![Error over training steps](results/table{name}_steps.png)\n"
+    for file, record in of_table.items():
+        for remark in details.remarks(record):
+            yield f"{_link(file, record)}: {remark}\n"
+    if table.remark:
+        yield f"{table.remark}\n"
+    if missing := "; ".join(_missing(table, of_table)):
+        yield f"Not run: {missing}.\n"
+    yield "```sh"
+    commands = [command for record in of_table.values() for command in record["commands"]]
+    yield from commands or [f".venv/bin/python scripts/reproduce.py --table={name} --data_dir=DIR"]
+    yield "```\n"
+
+
+def _link(file: str, record: Mapping[str, Any]) -> str:
+    return f"[`{record['recipe']}`](results/{file}.md)"
+
+
+def _list(table: Table, of_table: Mapping[str, Record]) -> Iterator[str]:
+    """A line for each row of the paper's table and each recipe that was run, the rows together."""
+    heads = [table.axes[0], f"paper ({table.paper_data})", *FIGURES, "recipe", "steps", "seeds"]
+    yield line(heads)
+    yield line(["---"] * len(heads))
+    cells = [
+        (file, record, cell)
+        for file, record in of_table.items()
+        for cell in record["cells"]
+        if cell["runs"]
+    ]
+    order = list(
+        dict.fromkeys(c["row"].split(" ")[0] for r in of_table.values() for c in r["cells"])
+    )
+    for file, record, cell in sorted(cells, key=lambda c: order.index(c[2]["row"].split(" ")[0])):
+        words = [cell["row"], figure(cell["paper"]), *(figure(cell[name]) for name in FIGURES)]
+        runs = cell["runs"]
+        yield line([*words, _link(file, record), numbers(runs, "steps"), f"{len(runs)}"])
+    yield ""
+
+
+def _grid(file: str, record: Mapping[str, Any], table: Table) -> Iterator[str]:
+    """As the paper lays it out: rows by columns, the last error and in brackets the paper's."""
+    figures = {(cell["row"], cell["column"]): cell for cell in record["cells"]}
+    rows, columns = (list(dict.fromkeys(place)) for place in zip(*figures, strict=True))
+    yield line([f"{table.axes[0]}; {table.axes[1]}:", *columns])
+    yield line(["---"] * (1 + len(columns)))
+    for row in rows:
+        words = []
+        for column in columns:
+            ours, paper = (figures.get((row, column), {}).get(name) for name in ("last", "paper"))
+            bracketed = f" [{paper['error']:.2f}]" if paper else ""
+            words.append((f"{ours['error']:.2f}" if ours else "-") + bracketed)
+        yield line([row, *words])
+    runs = [run for cell in record["cells"] for run in cell["runs"]]
+    yield (
+        f"\nLast error of {_link(file, record)} after {numbers(runs, 'steps')} steps, median of "
+        f"{len({run['seed'] for run in runs})} seeds; in brackets the paper's on "
+        f"{table.paper_data}.\n"
+    )
+    yield f"![Error over the number of unlabelled images](results/{file}.png)\n"
+
+
+def _adaptation(of_table: Mapping[str, Record]) -> Iterator[str]:
+    """A line for each pair of source and target and each recipe: the figures side by side."""
+    names = [f"adapted: {name}" for name in FIGURES]
+    heads = ["source to target", "published", SOURCE_ONLY, *names, TARGET_ONLY, "gap covered"]
+    heads += ["recipe", "steps", "seeds"]
+    if of_table:
+        yield line(heads)
+        yield line(["---"] * len(heads))
+    for file, record in of_table.items():
+        cells = {cell["row"]: cell for cell in record["cells"]}
+        recipe = recipes.named(record["recipe"])
+        pair = (recipe.dataset, recipe.target_dataset)
+        source, target = (figure(cells[row]["last"]) for row in (SOURCE_ONLY, TARGET_ONLY))
+        adapted = cells[ADAPTED]
+        share = details.gap_covered(record["cells"], "last")
+        runs = adapted["runs"]
+        yield line(
+            [
+                " to ".join(map(str, pair)),
+                PUBLISHED_ADAPTED.get(pair, ""),
+                source,
+                *(figure(adapted[name]) for name in FIGURES),
+                target,
+                "" if share is None else f"{share:.0f} %",
+                _link(file, record),
+                numbers(runs, "steps"),
+                f"{len(runs)}",
+            ]
+        )
+    yield ""
+
+
+def _missing(table: Table, of_table: Mapping[str, Record]) -> Iterator[str]:
+    """What of a table there is no run of, in words: recipes, and rows of those that were run."""
+    there = {record["recipe"] for record in of_table.values()}
+    for recipe in table.recipes:
+        if recipe not in there:
+            why = UNAVAILABLE.get(recipes.named(recipe).dataset)
+            yield f"`{recipe}`" + (f" ({why})" if why else "")
+    for recipe in sorted(there):
+        of_recipe = [record for record in of_table.values() if record["recipe"] == recipe]
+        done = {cell["row"] for record in of_recipe for cell in record["cells"] if cell["runs"]}
+        rows = dict.fromkeys(cell["row"] for record in of_recipe for cell in record["cells"])
+        if left := [row for row in rows if row not in done]:
+            yield f"{', '.join(left)} by `{recipe}`"
 
 
 def _render_ranks(ranks: Mapping[str, Any]) -> str:
     lines = [
-        "### The label-free score",
+        "## The label-free score",
         "",
         f"Spearman's rank correlation with the accuracy on the test images, over {ranks['runs']} "
         "runs: of their last evaluations, and within a run over its checkpoints (the median over "
@@ -115,7 +231,7 @@ def _render_ranks(ranks: Mapping[str, Any]) -> str:
     for name, found in ranks["rank_correlation"].items():
         values = (found[key] for key in ("between_runs", "within_a_run"))
         words = ["-" if value is None else f"{value:.2f}" for value in values]
-        lines.append(f"| {name.removeprefix('label_free_')} | {' | '.join(words)} |")
+        lines.append(line([name.removeprefix("label_free_"), *words]))
     errors = ranks["median_error"]
     lines += [
         "",

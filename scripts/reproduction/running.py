@@ -23,6 +23,9 @@ BACKENDS = ("threading", "loky", "dask")
 # Where files lie is no setting of an experiment: a table may move, and so may its data.
 _PLACES = ("data_dir", "target_data_dir", "init_from", "teacher")
 
+# What tells the runs of one cell apart.
+DISTINCT = (*_PLACES, "seed", "sup_seed")
+
 # The training processes of this process, so that Ctrl-C can end them well.
 _children: set[subprocess.Popen] = set()
 
@@ -49,10 +52,10 @@ def runs_of(cell: Cell, seeds: int, out: Path) -> list[Run]:
     return found
 
 
-def runs_there(cell: Cell, seeds: int, out: Path) -> list[Run]:
-    """The cell's runs with the same settings that have ended, of `seeds` seeds or of more."""
+def runs_there(cell: Cell, out: Path) -> list[Run]:
+    """The cell's runs with the same settings that have ended and whose folders are here."""
     found = [int(path.name[4:]) for path in (out / cell.folder).glob("seed*[0-9]")]
-    every = runs_of(cell, max([seeds, *(seed + 1 for seed in found)]), out)
+    every = runs_of(cell, max([0, *(seed + 1 for seed in found)]), out)
     return [run for run in every if not _differences(run) and run.folder.read_result()]
 
 
@@ -140,6 +143,29 @@ def words(recipe: Recipe) -> list[str]:
         ),
     )
     return [f"--recipe={name}", *(f"--{key}={value}" for key, value in sayable[name].items())]
+
+
+def command_of(cell: Cell, cells: Sequence[Cell]) -> str:
+    """The command of one of a cell's runs.
+
+    DIR stands for places, S for the seed, SOURCE for the folder of the run whose weights
+    others of `cells`, the table's, begin with, 100_LABELS_TEACHER and the like for that of a
+    teacher.
+    """
+    changes: dict[str, Any] = {"seed": 0, "sup_seed": 0}
+    for name in ("data_dir", "target_data_dir"):
+        if getattr(cell.recipe, name) is not None:
+            changes[name] = "DIR"
+    if cell.source:
+        changes["init_from"] = "SOURCE"
+    if cell.teacher:
+        changes["teacher"] = cell.teacher.upper()
+    said = words(dataclasses.replace(cell.recipe, **changes))
+    if cell.folder in {other.source for other in cells}:
+        said.append("--logdir=SOURCE")
+    if cell.folder in {other.teacher for other in cells}:
+        said.append(f"--logdir={cell.folder.upper()}")
+    return " ".join(["semisup-train", *said, "--sup_seed=S", "--seed=S"])
 
 
 def _run(run: Run, threads: int | None) -> tuple[Run, str]:

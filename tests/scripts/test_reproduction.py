@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import os
+import re
+import shutil
 import signal
 import statistics
 import subprocess
@@ -11,12 +13,13 @@ import time
 from pathlib import Path
 
 import pytest
-from reproduction import page, report, running
+from reproduction import curves, details, page, records, running
 from reproduction.running import Run
 from reproduction.scales import scaled
 from reproduction.tables import TABLES
 
 from semisup import recipes
+from semisup.data.image_io import read_header
 from semisup.data.npz import read_npz
 from semisup.data.registry import place_of
 from semisup.errors import InputError
@@ -101,7 +104,7 @@ def test_table_5_as_the_paper_did_it_begins_with_the_source(tmp_path):
     run = running.runs_of(adapted, seeds=3, out=tmp_path)[2]
     assert run.recipe.init_from == str(tmp_path / first.folder / "seed2")
     assert (run.recipe.seed, run.recipe.sup_seed) == (2, 2)
-    said = [report.command_of(cell, every) for cell in (first, adapted, target)]
+    said = [running.command_of(cell, every) for cell in (first, adapted, target)]
     assert [" --logdir=SOURCE " in command for command in said] == [True, False, False]
     assert [" --init_from=SOURCE " in command for command in said] == [False, True, False]
     with pytest.raises(InputError, match="a target, which mnist has not"):
@@ -124,7 +127,7 @@ def test_table_1_of_students_makes_their_teachers_first(tmp_path):
     assert (supervised.recipe, supervised.teacher) == (recipes.get("mnist_all_labels"), None)
     run = running.runs_of(student, seeds=3, out=tmp_path)[2]
     assert run.recipe.teacher == str(tmp_path / teacher.folder / "seed2")
-    said = [report.command_of(cell, every) for cell in (teacher, student, supervised)]
+    said = [running.command_of(cell, every) for cell in (teacher, student, supervised)]
     assert [" --logdir=100_LABELS_TEACHER " in command for command in said] == [True, False, False]
     assert [" --teacher=100_LABELS_TEACHER " in command for command in said] == [False, True, False]
 
@@ -169,91 +172,94 @@ def finish(run, last, median, least, start=90.0):
     files.write_json(run.folder.result, result)
 
 
-def table_report(table, recipe, made, seeds, out):
+def table_record(table, recipe, made, out):
+    """The record of the runs there are under `out`."""
     content = []
     for cell in made:
-        ended = [report.read_run(r, cell.start) for r in running.runs_there(cell, seeds, out)]
-        content.append(report.cell_report(cell, ended, "semisup-train"))
-    return {
-        "table": table,
-        "recipe": recipe,
-        "scale": "full",
-        "commands": ["python scripts/reproduce.py"],
-        "hardware": "an abacus",
-        "cells": content,
-    }
+        ended = [
+            records.read_run(run, cell.start, "an abacus") for run in running.runs_there(cell, out)
+        ]
+        content.append(records.cell_record(cell, made, ended))
+    commands = ["python scripts/reproduce.py"]
+    shape = {"table": table, "recipe": recipe, "scale": "full", "commands": commands}
+    return {**shape, "cells": content}
 
 
-def test_report_sets_medians_and_deviations_beside_the_paper(tmp_path):
+def test_record_sets_medians_and_deviations_beside_the_paper(tmp_path):
     made = cells("1", "mnist")
     lasts = [1.0, 1.5, 1.1]
     for run, last in zip(running.runs_of(made[0], 3, tmp_path), lasts, strict=True):
         finish(run, last, last + 0.2, last - 0.2)
-    content = table_report("1", "mnist", made, 4, tmp_path)  # the fourth seed is missing
+    content = table_record("1", "mnist", made, tmp_path)
     first = content["cells"][0]
     assert first["last"] == {"error": 1.1, "deviation": pytest.approx(statistics.stdev(lasts))}
     assert first["median"]["error"] == pytest.approx(1.3)
-    assert first["min"]["error"] == pytest.approx(0.9)
-    text = report.render(content, TABLES["1"])
+    assert first["best"]["error"] == pytest.approx(0.9)
+    assert first["runs"][1]["curve"] == [[0, 90.0], [9, 1.5]]
+    text = details.render(content, TABLES["1"])
     lines = [line for line in text.splitlines() if line.startswith("| ")]
     assert lines[2].split(" | ") == [
-        "| 100", "0.89 (0.08)", "1.10 (0.26)", "1.30 (0.26)", "0.90 (0.26)", "3", "9 |",
+        "| 100", "0.89 (0.08)", "1.10 (0.26)", "1.30 (0.26)", "0.90 (0.26)", "0, 1, 2", "9 |",
     ]  # fmt: skip
-    assert lines[3].startswith("| 1000 | 0.74 (0.03) | not run here |")
+    assert lines[3].startswith("| 1000 | 0.74 (0.03) | not run |")
+    assert "an abacus" in text
     assert "1.5 hours of training steps in all, evaluations in a run: 1." in text
-    report.write(content, TABLES["1"], tmp_path / "table")
-    read_again = json.loads((tmp_path / "table.json").read_text())
-    assert report.render(read_again, TABLES["1"]) == text
-    assert (tmp_path / "table.md").read_text().startswith(text)
-
-
-def test_report_keeps_the_commands_and_the_note_of_the_one_before(tmp_path):
-    path = tmp_path / "table"
-    assert report.carried_on(path, "first") == {"commands": ["first"]}
-    content = table_report("1", "mnist", cells("1", "mnist"), 1, tmp_path)
-    report.write({**content, "commands": ["first"], "note": "Half of it."}, TABLES["1"], path)
-    assert "\nHalf of it.\n" in (tmp_path / "table.md").read_text()
-    kept = {"commands": ["first", "second"], "note": "Half of it."}
-    assert report.carried_on(path, "second") == kept
-    assert report.carried_on(path, "first") == {**kept, "commands": ["first"]}
+    path = tmp_path / "table.json"
+    records.write({**content, "note": "Half of it."}, path)
+    assert records.read(path) == {**content, "note": "Half of it."}
+    assert '\n    {"seed": 1, "last": 1.5, ' in path.read_text()  # a line for a run
+    assert "\nHalf of it.\n" in details.render(records.read(path), TABLES["1"])
 
 
 def test_grid_is_laid_out_as_the_papers(tmp_path):
     made = cells("3", "svhn")
     for run in running.runs_of(made[5], 1, tmp_path):  # 100 labels, 1,000 unlabelled
         finish(run, 40.5, 40.5, 40.5)
-    lines = report.render(table_report("3", "svhn", made, 1, tmp_path), TABLES["3"]).splitlines()
+    record = table_record("3", "svhn", made, tmp_path)
+    lines = page.render_page({"table3_svhn": record}).splitlines()
     assert "| labelled images; unlabelled images: | 0 | 1000 | 20000 | all |" in lines
     assert "| 100 | - [55.64] | 40.50 [39.85] | - [24.31] | - [23.18] |" in lines
-    assert "| 100 | 1000 | 39.85 (7.19) | 40.50 | 40.50 | 40.50 | 1 | 9 |" in lines
+    assert "![Error over the number of unlabelled images](results/table3_svhn.png)" in lines
+    lines = details.render(record, TABLES["3"]).splitlines()
+    assert "| 100 | 1000 | 39.85 (7.19) | 40.50 | 40.50 | 40.50 | 0 | 9 |" in lines
+    curves.draw_grid(record, "SVHN", tmp_path / "grid.png")
+    assert read_header(tmp_path / "grid.png")[2] == 3
 
 
-def test_page_has_every_table_run_or_not(tmp_path):
+def test_page_has_what_was_run_in_rows_and_the_rest_in_a_sentence(tmp_path):
     made = cells("1", "mnist")
     [run] = running.runs_of(made[2], 1, tmp_path / "runs")
     finish(run, 0.5, 0.5, 0.5)
-    content = table_report("1", "mnist", made, 1, tmp_path / "runs")
-    report.write(content, TABLES["1"], tmp_path / "results" / "table1_mnist")
-    text = page.render_page(page.read_reports(tmp_path / "results"))
-    titles = [line for line in text.splitlines() if line.startswith("### ")]
-    assert len(titles) == sum(len(table.recipes) for table in TABLES.values())
-    assert "| all | 0.36 (0.03) | 0.50 |" in text
-    assert "| 500 | 6.25 (0.32) | not run here |" in text
-    assert "reproduce.py --table=4 --recipe=svhn --data_dir=DIR" in text
-    for damaged in ('{"table": "9"}', "{", "[]"):
+    content = table_record("1", "mnist", made, tmp_path / "runs")
+    records.write(content, tmp_path / "results" / "table1_mnist.json")
+    found = page.read_records(tmp_path / "results")
+    text = page.render_page(found)
+    titles = [line for line in text.splitlines() if line.startswith("## ")]
+    assert len(titles) == len(TABLES)
+    assert "| all | 0.36 (0.03) | 0.50 | 0.50 | 0.50 | [`mnist`](results/table1_mnist.md) |" in text
+    assert "| 1000 |" not in text
+    assert "\nNot run: 100, 1000 by `mnist`.\n" in text
+    assert "\nNot run: `mnist`; `svhn` (there are no images of SVHN" in text  # of table 4
+    assert "reproduce.py --table=2 --data_dir=DIR" in text
+    assert list(page.with_curves(found)) == ["1"]
+    curves.draw_steps(page.with_curves(found)["1"], tmp_path / "steps.png")
+    assert read_header(tmp_path / "steps.png")[2] == 3
+    for damaged in ('{"table": "1"}', "{", "[]", json.dumps({**content, "table": "9"})):
         (tmp_path / "results" / "table9.json").write_text(damaged)
-        with pytest.raises(
-            InputError, match=r"table9\.json is damaged|a table '9' that there is not"
-        ):
-            page.read_reports(tmp_path / "results")
+        with pytest.raises(InputError, match=r"table9\.json is (damaged|on a table that there is)"):
+            page.read_records(tmp_path / "results")
 
 
-def test_page_of_the_docs_is_made_of_its_files():
+def test_pages_of_the_docs_are_made_of_their_files():
     docs = SCRIPT.parents[1] / "docs"
-    wanted = page.render_page(
-        page.read_reports(docs / "results"), page.read_ranks(docs / "results")
-    )
-    assert (docs / "results.md").read_text(encoding="utf-8") == wanted
+    found = page.read_records(docs / "results")
+    text = (docs / "results.md").read_text(encoding="utf-8")
+    assert text == page.render_page(found, page.read_ranks(docs / "results"))
+    for name, record in found.items():
+        of_record = (docs / "results" / f"{name}.md").read_text(encoding="utf-8")
+        assert of_record.startswith(details.render(record, TABLES[record["table"]]))
+    for picture in re.findall(r"\]\((results/\w+\.png)\)", text):
+        assert (docs / picture).is_file()
 
 
 def test_page_has_a_dash_where_nothing_could_be_ranked():
@@ -262,7 +268,7 @@ def test_page_has_a_dash_where_nothing_could_be_ranked():
         "rank_correlation": {"label_free_score": {"between_runs": 0.5, "within_a_run": None}},
         "median_error": {"last": 2.0, "chosen": 2.0, "best": 1.0},
     }
-    assert "| score | 0.50 | - |" in page.render_page([], ranks)
+    assert "| score | 0.50 | - |" in page.render_page({}, ranks)
 
 
 def test_the_gap_that_adapting_covers(tmp_path):
@@ -270,13 +276,40 @@ def test_the_gap_that_adapting_covers(tmp_path):
     for cell, last in ((made[0], 5.0), (made[2], 2.0), (made[3], 1.0)):
         for run in running.runs_of(cell, 1, tmp_path):
             finish(run, last, last, last, start=21.0)
-    content = table_report("5", "svhn_to_mnist", made, 1, tmp_path)
+    content = table_record("5", "svhn_to_mnist", made, tmp_path)
     # Source only is the error before the first adapting step.
     assert content["cells"][1]["last"] == {"error": 21.0, "deviation": None}
-    assert report.gap_covered(content["cells"], "last") == pytest.approx(95.0)
+    assert details.gap_covered(content["cells"], "last") == pytest.approx(95.0)
     # The 99.3 % that the paper's table states.
-    assert round(report.gap_covered(content["cells"], "paper"), 1) == 99.3
-    assert "| share of the gap covered | 99.3 % | 95.0 % |" in report.render(content, TABLES["5"])
+    assert round(details.gap_covered(content["cells"], "paper"), 1) == 99.3
+    rendered = details.render(content, TABLES["5"])
+    assert "| share of the gap covered | 99.3 % | 95.0 % |" in rendered
+    row = (
+        "| svhn to mnist3 | paper 0.51; follow-up 2.4 | 21.00 | 2.00 | 2.00 | 2.00 | 1.00 | 95 % |"
+    )
+    assert row in page.render_page({"table5_svhn_to_mnist": content})
+
+
+def test_runs_on_record_need_no_folder(tmp_path):
+    made = cells("1", "mnist")
+    for run in running.runs_of(made[0], 2, tmp_path):
+        finish(run, 1.0, 1.0, 1.0)
+    path = tmp_path / "table.json"
+    records.write(table_record("1", "mnist", made, tmp_path), path)
+    assert records.begun(tmp_path / "none.json")["cells"] == []
+    record = records.begun(path)
+    assert list(records.runs_on_record(record, made[0])) == [0, 1]
+    assert records.runs_on_record(record, made[1]) == {}
+    elsewhere = dataclasses.replace(made[0].recipe, data_dir="/new", seed=7)
+    records.check_settings(record, dataclasses.replace(made[0], recipe=elsewhere), path)
+    for changes, said in (
+        ({"max_steps": 7}, "max_steps was 20000, is 7"),
+        ({"similarity": None}, "similarity was 'dot', is None"),  # not set any more
+    ):
+        other = dataclasses.replace(made[0], recipe=dataclasses.replace(made[0].recipe, **changes))
+        with pytest.raises(InputError, match=rf"table\.json .*\({said}\); choose another --out"):
+            records.check_settings(record, other, path)
+        assert records.runs_on_record(record, other) == {}
 
 
 def test_runs_are_skipped_only_where_they_are_the_same(tmp_path):
@@ -302,13 +335,13 @@ def test_runs_are_known_again_where_table_and_data_have_moved(tmp_path):
     assert running.is_done(moved)
 
 
-def test_a_report_counts_every_seed_that_was_run_with_these_settings(tmp_path):
+def test_a_table_counts_every_seed_that_was_run_with_these_settings(tmp_path):
     cell = cells("1", "mnist")[0]
     four = running.runs_of(cell, 4, tmp_path)
     for run in (four[0], four[3]):
         finish(run, 1.0, 1.0, 1.0)
     finish(Run(dataclasses.replace(four[1].recipe, max_steps=7), four[1].folder), 9.0, 9.0, 9.0)
-    assert running.runs_there(cell, 1, tmp_path) == [four[0], four[3]]
+    assert running.runs_there(cell, tmp_path) == [four[0], four[3]]
 
 
 def test_run_all_makes_those_that_need_another_after_it(tmp_path, monkeypatch):
@@ -344,9 +377,14 @@ def test_script_makes_a_cell_and_not_twice(tmp_path):
     assert again.stdout.startswith("1 runs, 1 of them made before")
     # Other settings in the same place are refused, and the table is left as it is.
     before = (tmp_path / "table1_mnist5k_smoke.json").read_bytes()
+    # The record alone is enough, on another machine or another day.
+    shutil.rmtree(tmp_path / "table1_mnist5k_smoke")
+    again = reproduce(tmp_path, *arguments)
+    assert again.stdout.startswith("1 runs, 1 of them made before")
+    assert (tmp_path / "table1_mnist5k_smoke.json").read_bytes() == before
     other = reproduce(tmp_path, *arguments, "--max_steps=5")
     assert other.returncode == 1
-    assert "holds a run with other settings (max_steps was 4, is 5)" in other.stderr
+    assert "has runs with other settings (max_steps was 4, is 5)" in other.stderr
     assert (tmp_path / "table1_mnist5k_smoke.json").read_bytes() == before
 
 
@@ -366,6 +404,14 @@ def test_students_come_after_their_teachers(mnist_dir, tmp_path):
     (tmp_path / "table1_mnist_student").rename(tmp_path / "new" / "table1_mnist_student")
     again = reproduce(tmp_path / "new", *arguments)
     assert again.stdout.startswith("2 runs, 2 of them made before")
+    # A student is on record; for another one its teacher, which is not here any more, is made.
+    shutil.rmtree(tmp_path / "new" / "table1_mnist_student")
+    record = tmp_path / "new" / "table1_mnist_student.json"
+    content = json.loads(record.read_text())
+    content["cells"][1]["runs"] = []
+    record.write_text(json.dumps(content))
+    again = reproduce(tmp_path / "new", *arguments)
+    assert again.stdout.startswith("2 runs, 0 of them made before")
 
 
 def test_a_failing_run_is_told_and_the_table_still_written(tmp_path):
@@ -373,7 +419,7 @@ def test_a_failing_run_is_told_and_the_table_still_written(tmp_path):
     assert result.returncode == 1
     assert result.stderr.startswith("error: 1 of 1 runs failed; the same command tries them again")
     assert "there is no" in result.stderr.splitlines()[-1]
-    assert "not run here" in (tmp_path / "table2_svhn.md").read_text()
+    assert "not run" in (tmp_path / "table2_svhn.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,86 @@
+"""Figures of the records: error over the number of unlabelled images, and over training steps."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from semisup.runs import files
+
+
+def draw_grid(record: Mapping[str, Any], paper_data: str, path: Path) -> None:
+    """Draw table 3: for each number of labels the error over the number of unlabelled images.
+
+    Args:
+        record: of table 3, from `records.read`.
+        paper_data: the data set of the paper's figures, which stand beside ours.
+        path: the PNG file to write.
+    """
+    columns = list(dict.fromkeys(cell["column"] for cell in record["cells"]))
+    drawing = Figure(figsize=(9, 4), layout="constrained")
+    for axes, name, title in zip(
+        drawing.subplots(1, 2),
+        ("last", "paper"),
+        (f"{record['recipe']}: last error", f"the paper, on {paper_data}"),
+        strict=True,
+    ):
+        for row in dict.fromkeys(cell["row"] for cell in record["cells"]):
+            errors = {
+                c["column"]: c[name]["error"]
+                for c in record["cells"]
+                if c["row"] == row and c[name]
+            }
+            places = [columns.index(column) for column in errors]
+            axes.plot(places, list(errors.values()), marker="o", label=f"{row} labels")
+        axes.set_xticks(range(len(columns)), columns)
+        axes.set(xlabel="unlabelled images", ylabel="test error in %", title=title)
+        _logarithmic(axes)
+    drawing.legend(*axes.get_legend_handles_labels(), loc="outside right center")
+    _save(drawing, path)
+
+
+def draw_steps(found: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw the test error of every run over its training steps, a panel for each row.
+
+    Args:
+        found: records whose runs have a curve, of one table.
+        path: the PNG file to write.
+    """
+    lines = [
+        (cell["row"], record["recipe"], run)
+        for record in found
+        for cell in record["cells"]
+        for run in cell["runs"]
+        if run.get("curve")
+    ]
+    rows = list(dict.fromkeys(row for row, _, _ in lines))
+    names = list(dict.fromkeys(recipe for _, recipe, _ in lines))
+    drawing = Figure(figsize=(4.5 * len(rows), 4), layout="constrained")
+    for axes, row in zip(drawing.subplots(1, len(rows), squeeze=False)[0], rows, strict=True):
+        for recipe in names:
+            runs = [run for place, name, run in lines if (place, name) == (row, recipe)]
+            for i, run in enumerate(runs):
+                steps, errors = zip(*run["curve"][1:], strict=True)
+                colour = f"C{names.index(recipe)}"
+                axes.plot(steps, errors, color=colour, lw=1, label=None if i else recipe)
+        axes.set(xlabel="step", ylabel="test error in %", title=f"{row} labels")
+        _logarithmic(axes)
+        axes.legend(fontsize="small")
+    _save(drawing, path)
+
+
+def _logarithmic(axes: Axes) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.3, which="both")
+
+
+def _save(drawing: Figure, path: Path) -> None:
+    with files.whole(path) as temporary:
+        # Without the version of Matplotlib, so that the same figure is the same file.
+        drawing.savefig(temporary, dpi=110, format="png", metadata={"Software": None})
