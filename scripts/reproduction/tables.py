@@ -167,7 +167,7 @@ def _table_4(name: str, prepare: Prepare) -> list[Cell]:
 SOURCE_ONLY, ADAPTED, TARGET_ONLY = "source only", "adapted", "target only"
 
 # Published errors in percent of adapting to a target without its labels, and whose they are.
-PUBLISHED_ADAPTED = {
+PUBLISHED_ADAPTED: dict[tuple[str, str | None], str] = {
     ("svhn", "mnist3"): "paper 0.51; follow-up 2.4",
     ("mnist3", "mnistm"): "follow-up 10.5",
     ("usps", "mnist"): "SHOT 2.0",
