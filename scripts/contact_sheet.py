@@ -23,10 +23,10 @@ def main() -> None:
     load_tensorflow()
     import numpy as np
     from PIL import Image
-    from skimage.util import montage
 
     from semisup.data.augmentation import get_augmentation
     from semisup.data.registry import load_dataset
+    from semisup.visualization.plots import montage
 
     augment = get_augmentation(_AUGMENTATION.value)
     if augment is None:
@@ -37,13 +37,7 @@ def main() -> None:
     )
     changed = [images] + [augment(images, [0, i]).numpy() for i in range(_COLUMNS.value)]
     rows = np.stack(changed, axis=1)
-    sheet = montage(
-        rows.reshape(-1, *rows.shape[2:]),
-        grid_shape=rows.shape[:2],
-        padding_width=2,
-        fill=[255] * rows.shape[-1],  # a white line around each
-        channel_axis=-1,
-    )
+    sheet = montage(rows.reshape(-1, *rows.shape[2:]), columns=rows.shape[1], gap=2)
     picture = Image.fromarray(sheet.squeeze())
     scale = max(1, 1200 // picture.width)
     picture = picture.resize(

@@ -18,6 +18,18 @@ class InputError(ValueError):
     """
 
 
+def missing_package(what: str, packages: str, instead: str = "") -> InputError:
+    """The error of something that needs packages which a plain installation leaves out.
+
+    Args:
+        what: the feature.
+        packages: what to install, as pip takes it.
+        instead: another way, if there is one.
+    """
+    other_way = f"; or {instead}" if instead else ""
+    return InputError(f"{what} needs more packages: pip install {packages}{other_way}")
+
+
 def reason(error: Exception) -> str:
     """What an error of TensorFlow's says, in a line, without its names of nodes and files."""
     line = str(error).strip().split("\n")[0]

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import softmax
 
-from semisup.errors import InputError
+from semisup.errors import InputError, missing_package
 from semisup.models.associative_model import AssociativeModel
 from semisup.runs.directory import CLASSES_ENDING
 from semisup.runs.directory import EXPORT_ENDINGS as ENDINGS
@@ -168,8 +168,9 @@ def _write(model: keras.Model, kind: str, path: Path) -> Run:
             write()
             return open_it(path)
     except ImportError as error:
-        extra = " (pip install onnxruntime tf2onnx)" if kind == "onnx" else ""
-        raise InputError(f"{kind} needs a package that is missing{extra}: {error}") from None
+        if kind == "onnx":
+            raise missing_package("the format onnx", "onnxruntime tf2onnx") from None
+        raise InputError(f"{kind} needs a package that is missing: {error}") from None
     except Exception as error:  # converters fail in ways of their own
         reason = str(error).strip().split("\n")[0]
         raise InputError(f"this network can't be exported as {kind}: {reason}") from None

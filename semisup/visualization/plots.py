@@ -48,23 +48,18 @@ def draw_images(
         text_size: of captions and corners, in points.
         line: the height of a caption's line, as a share of an image's.
     """
-    from skimage.util import montage
-
     axes.set_axis_off()
     if len(images) == 0:
         return
-    height, width, channels = images[0].shape
+    height, width, _ = images[0].shape
     gap = max(1, round(_GAP * width))
     # A montage has the same gap everywhere, so the room for captions is part of each image.
     lines = max((caption.count("\n") + 1 for caption in captions), default=0) if captions else 0
     above = math.ceil(lines * line * height)
     tiles = np.pad(np.stack(images), ((0, 0), (above, 0), (0, 0), (0, 0)), constant_values=255)
-    grid = (-(-len(images) // columns), columns)
-    sheet = montage(
-        tiles, fill=[255] * channels, grid_shape=grid, padding_width=gap, channel_axis=-1
-    )
+    sheet = montage(tiles, columns, gap)
     axes.imshow(
-        sheet[..., 0] if channels == 1 else sheet,
+        sheet[..., 0] if sheet.shape[-1] == 1 else sheet,
         cmap="gray",
         vmin=0,
         vmax=255,
@@ -88,6 +83,28 @@ def draw_images(
                 (left, top), width, height, fill=False, ec=colour, lw=2.0, linestyle=style
             )
             axes.add_patch(frame)
+
+
+def montage(images: np.ndarray, columns: int, gap: int = 0, fill: int = 255) -> np.ndarray:
+    """Images in rows on one sheet, from the upper left.
+
+    Args:
+        images: uint8 [N, H, W, C].
+        columns: images in a row.
+        gap: pixels between the images and around them.
+        fill: the value of the gaps, and of the places that are left.
+
+    Returns:
+        uint8 [height, width, C].
+    """
+    count, height, width, channels = images.shape
+    down, across = height + gap, width + gap
+    shape = (-(-count // columns) * down + gap, columns * across + gap, channels)
+    sheet = np.full(shape, fill, np.uint8)
+    for i, image in enumerate(images):
+        top, left = gap + i // columns * down, gap + i % columns * across
+        sheet[top : top + height, left : left + width] = image
+    return sheet
 
 
 def draw_confusion(axes: matplotlib.axes.Axes, report: Report, side: float) -> None:

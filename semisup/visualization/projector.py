@@ -1,5 +1,6 @@
 """TensorBoard's projector page: embeddings in space, each shown as its image."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,6 +15,7 @@ from semisup.evaluation.metrics import Evaluation, Predictions
 from semisup.evaluation.names import printable
 from semisup.runs import files
 from semisup.runs.directory import RunDirectory
+from semisup.visualization.plots import montage
 
 # Of the labelled and of the test images, this many at most: the page runs in a browser.
 _IMAGES = 1000
@@ -87,7 +89,6 @@ def _thumbnails(images: Images, chosen: np.ndarray, side: int) -> Iterator[np.nd
 
 
 def _sprite(thumbnails: list[np.ndarray]) -> Image.Image:
-    """All thumbnails in rows, as many in a row as there are rows, on black."""
-    from skimage.util import montage
-
-    return Image.fromarray(montage(np.stack(thumbnails), fill=[0, 0, 0], channel_axis=-1))
+    """All thumbnails on black, about as many in a row as there are rows."""
+    columns = math.ceil(math.sqrt(len(thumbnails)))
+    return Image.fromarray(montage(np.stack(thumbnails), columns, fill=0))

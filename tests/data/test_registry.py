@@ -112,3 +112,16 @@ def test_data_dir_help_says_who_needs_no_files():
     text = registry.data_dir_help()
     assert "not needed for mnist5k, mnistm_local and synth_digits;" in text
     assert "without it mnist, mnist3, svhn and stl10 come through tensorflow-datasets" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "wanted"),
+    [
+        ("mnistm_local", "skimage", "mnistm_local needs more packages: pip install scikit-image$"),
+        ("svhn", "tensorflow_datasets", r"pip install tensorflow-datasets importlib_.*`data_dir`"),
+    ],
+)
+def test_load_dataset_says_which_package_is_missing(name, package, wanted, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=wanted):
+        registry.load_dataset(name)

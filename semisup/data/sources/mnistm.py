@@ -10,7 +10,7 @@ from semisup.data.image_io import as_rgb, find_images, read_image
 from semisup.data.sources.compressed import read_members_below
 from semisup.data.sources.mnist import DIGITS, load_mnist, load_mnist5k, read_labels
 from semisup.data.sources.pickles import images_in, labels_in, read_pickle
-from semisup.errors import InputError
+from semisup.errors import InputError, missing_package
 
 # Of the photographs that scikit-image carries, those in colour.
 _PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
@@ -200,6 +200,9 @@ def blend(digits: np.ndarray, photos: list[np.ndarray], seed: int) -> np.ndarray
 
 
 def _photos() -> list[np.ndarray]:
-    from skimage import data
+    try:
+        from skimage import data
+    except ImportError:
+        raise missing_package("data set mnistm_local", "scikit-image") from None
 
     return [getattr(data, name)()[..., :3] for name in _PHOTOS]

@@ -7,7 +7,7 @@ import numpy as np
 from absl import logging as absl_logging
 
 from semisup.data.dataset import Dataset
-from semisup.errors import InputError
+from semisup.errors import InputError, missing_package
 
 # As stl10 there calls its images without labels.
 _UNLABELED = "unlabelled"
@@ -22,10 +22,17 @@ def load_tfds(name: str, data_dir: Path | None) -> Dataset:
             (~/tensorflow_datasets).
 
     Raises:
-        InputError: TFDS has no such set, it can't be had, or it is no image
-            classification set with a training and a test split of images of one size.
+        InputError: TFDS is not installed or has no such set, it can't be had, or it is no
+            image classification set with a training and a test split of images of one size.
     """
-    import tensorflow_datasets as tfds
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError:
+        raise missing_package(
+            f"data set {name} without files",
+            "tensorflow-datasets importlib_resources",
+            "name the data set itself, not tfds:, with `data_dir` for its files",
+        ) from None
 
     # Its downloader warns of every retry; one error at the end is enough.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
