@@ -58,6 +58,7 @@ setup(
     extras_require={
         "dask": ["dask[distributed]"],
         "datasets": _DATASETS,
+        "docs": ["mkdocs-material", "mkdocstrings[python]", "ruff"],
         "onnx": ["onnxruntime", "tf2onnx"],
         "test": [
             *_DATASETS,

@@ -26,6 +26,15 @@ LABELS_ONLY: dict[str, Any] = {
     "pseudo_label_weight": 0.0,
 }
 
+# The groups that `Recipe`'s fields stand in, each with the first of its fields.
+GROUPS = {
+    "Data": "dataset",
+    "Network": "architecture",
+    "Losses": "similarity",
+    "Training": "optimizer",
+    "Record": "eval_interval",
+}
+
 _INT32 = 2**31  # TensorFlow keeps most counts in 32 bits
 
 
@@ -211,7 +220,7 @@ class Recipe:
     )
     separate_batches: bool = _setting(
         False,
-        "pass labelled and unlabelled images through the network apart (for batch norm)",
+        "pass labelled and unlabelled images through the network separately (for batch norm)",
     )
     init_from: str | None = _setting(
         None, "begin with the weights of the run in this folder, with the same network"
@@ -223,7 +232,7 @@ class Recipe:
     )
     teacher_share: float = _setting(
         0.95,
-        "share of the unlabelled images that the teacher labels: those it is surest of",
+        "share of the unlabelled images that the teacher labels: those it is most confident about",
         above=0,
         most=1,
     )

@@ -9,7 +9,7 @@ class InputError(ValueError):
     The message is one line that says what is wrong, where, and how to mend it.
     The binaries print it and exit with status 1, without a traceback.
 
-    Example:
+    Examples:
         >>> try:
         ...     semisup.load_dataset("imagenet")
         ... except semisup.InputError as error:

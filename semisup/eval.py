@@ -54,7 +54,12 @@ _DATA_DIR = flags.DEFINE_string(
 _TARGET_DATA_DIR = flags.DEFINE_string("target_data_dir", None, "the same of the target's files")
 # Of the authors' eval.py. Here the run's record says them, so they can only agree with it.
 _OF_THE_RUN = {
-    name: define(name, None, "of the authors' code; here the run's record says it")
+    name: define(
+        name,
+        None,
+        "of the authors' code; here the run's record says it",
+        module_name=authors.GROUP,
+    )
     for name, define in (
         ("dataset", flags.DEFINE_string),
         ("architecture", flags.DEFINE_string),

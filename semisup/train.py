@@ -2,7 +2,8 @@
 
     semisup-train                                     5,000 real digits, 100 labels, no download
     semisup-train --recipe=mnist --data_dir=DIR       all of MNIST
-    semisup-train --help                              every flag
+    semisup-train --recipe=photos --data_dir=DIR      photographs of your own
+    semisup-train --helpfull                          every flag
 
 Ends with one line that states the test error. The run's folder (--logdir) holds all else;
 look at it with `tensorboard --logdir=DIR`, evaluate it again with `semisup-eval --logdir=DIR`.
@@ -54,6 +55,12 @@ _STRATEGY = flags.DEFINE_string(
     "none",
     "the devices that share each batch: none (one device), mirrored (all GPUs of this machine) or "
     "multi_worker (of all machines in the environment variable TF_CONFIG)",
+)
+
+# What --help explains; --helpfull explains all.
+_FIRST_FLAGS = (
+    *("recipe", "data_dir", "logdir", "dataset", "sup_per_class", "architecture", "augmentation"),
+    *("max_steps", "seed", "compare"),
 )
 
 
@@ -134,7 +141,7 @@ def _train(recipe: Recipe, logdir: Path) -> dict[str, Any] | None:
 def console_main() -> None:
     define_recipe_flags()
     authors.define_flags(authors.ONLY_OF_TRAINING)
-    run_main(main, __doc__)
+    run_main(main, __doc__, first_flags=_FIRST_FLAGS)
 
 
 if __name__ == "__main__":

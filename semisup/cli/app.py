@@ -16,9 +16,12 @@ from typing import Any
 from absl import app, flags, logging
 
 from semisup.cli import authors
-from semisup.config import Recipe
+from semisup.config import GROUPS, Recipe
 from semisup.errors import InputError
 from semisup.runtime import keras_settings
+
+# The groups of flags in --help, beside the program's own; absl keeps them as names of modules.
+FLAG_GROUPS = (*GROUPS, authors.GROUP)
 
 _SETTINGS = frozenset(field.name for field in dataclasses.fields(Recipe))
 
@@ -27,28 +30,36 @@ _ADVICE = re.compile(r" \([^()`]*`(\w+)(?:=[^`]*)?`[^()]*\)")
 _HELP = frozenset(("--help", "-h", "--helpful", "--helpfull", "--helpshort"))
 
 
-def run_main(main: Callable[..., int | None], description: str, takes_files: bool = False) -> None:
-    """Run a binary: bad input ends it with one line and status 1, Ctrl-C with 130.
+def run_main(
+    main: Callable[..., int | None],
+    description: str,
+    takes_files: bool = False,
+    first_flags: Sequence[str] = (),
+) -> None:
+    """Run a program: bad input ends it with one line and status 1, Ctrl-C with 130.
 
     Args:
-        main: what the binary does; given the words that are no flags, if it takes any.
+        main: what the program does; given the words that are no flags, if it takes any.
             What it returns is the exit status.
         description: stands above the flags in --help.
         takes_files: whether words that are no flags are allowed. What it prints may then be
             read by a program, and its warnings go to standard error.
+        first_flags: those that --help explains, where they are a few of many; it then names the
+            others in groups, and --helpfull explains all.
     """
 
     def parse(argv: Sequence[str]) -> Sequence[str]:
         # absl's own --help finds no flags in a program that pip installed.
         if not _HELP.isdisjoint(argv[1:]):
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `--help | head` is no error
-            print(f"{description}\nFlags:\n{_flags_help()}")
+            shown = () if "--helpfull" in argv else first_flags
+            print(f"{description}\n{_some_flags_help(shown) if shown else _all_flags_help()}")
             sys.exit(0)
         try:
             flags.FLAGS.set_gnu_getopt(True)  # flags may follow files
             arguments = flags.FLAGS(authors.with_values(list(argv)))
         except flags.Error as error:
-            sys.exit(f"error: {error}; --help lists the flags")
+            sys.exit(f"error: {error}; --helpfull lists the flags")
         if len(arguments) > 1 and not takes_files:
             sys.exit(f"error: unexpected argument {arguments[1]!r}; flags begin with --")
         return arguments
@@ -167,15 +178,38 @@ def load_tensorflow() -> None:
             os.close(terminal)
 
 
-def _flags_help() -> str:
-    """Every flag of the package with its meaning and default, in the order of definition."""
-    lines = []
+def _all_flags_help() -> str:
+    """Every flag of the program with its meaning and default, by group."""
+    groups = _flags_by_group()
+    parts = []
+    for group, defined in groups.items():
+        parts.append(f"\n{group}:" if len(groups) > 1 else "Flags:")
+        parts += [_flag_help(flag) for flag in defined]
+    return "\n".join(parts)
+
+
+def _some_flags_help(names: Sequence[str]) -> str:
+    """These flags with their meaning and default, and the names of the others by group."""
+    parts = ["Flags to begin with:", *(_flag_help(flags.FLAGS[name]) for name in names)]
+    parts.append("\nMore flags, which --helpfull explains:")
+    for group, defined in _flags_by_group().items():
+        listed = " ".join(f"--{flag.name}" for flag in defined if flag.name not in names)
+        text = f"{group.lower()}: {listed}"
+        parts.append(textwrap.fill(text, 90, initial_indent="  ", subsequent_indent=" " * 6))
+    return "\n".join(parts)
+
+
+def _flags_by_group() -> dict[str, list[flags.Flag]]:
+    """The program's flags in the order of definition; those of a recipe in its groups."""
+    groups: dict[str, list[flags.Flag]] = {}
     for module, defined in flags.FLAGS.flags_by_module_dict().items():
-        if module.startswith("absl."):
-            continue
-        for flag in defined:
-            default = "none" if flag.default is None else str(flag.default_as_str).strip("'")
-            text = f"{flag.help} [{default}]"
-            lines.append(f"  --{flag.name}")
-            lines.append(textwrap.fill(text, 88, initial_indent=" " * 6, subsequent_indent=" " * 6))
-    return "\n".join(lines)
+        if not module.startswith("absl."):
+            groups.setdefault(module if module in FLAG_GROUPS else "Run", []).extend(defined)
+    return groups
+
+
+def _flag_help(flag: flags.Flag) -> str:
+    default = "none" if flag.default is None else str(flag.default_as_str).strip("'")
+    text = with_flags(f"{flag.help} [{default}]")
+    text = textwrap.fill(text, 88, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return f"  --{flag.name}\n{text}"

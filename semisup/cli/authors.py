@@ -15,6 +15,9 @@ from semisup.errors import InputError
 
 COMPAT = "authors"
 
+# Of their flags in --help.
+GROUP = "Authors' code"
+
 
 class TheirFlag(NamedTuple):
     """A flag that only the authors' code has.
@@ -121,7 +124,8 @@ DEFAULTS: dict[str, Any] = {
 def define_flags(only_theirs: tuple[TheirFlag, ...]) -> None:
     """Define the flags that only they have, so that a command line of theirs is understood."""
     for flag in only_theirs:
-        flag.define(flag.name, flag.default, f"of the authors' code; here {flag.instead}")
+        instead = f"of the authors' code; here {flag.instead}"
+        flag.define(flag.name, flag.default, instead, module_name=GROUP)
 
 
 def given_flags(only_theirs: tuple[TheirFlag, ...]) -> list[TheirFlag]:

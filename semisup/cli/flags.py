@@ -12,7 +12,7 @@ from absl import flags
 from semisup import recipes
 from semisup.cli import authors
 from semisup.cli.app import with_flags
-from semisup.config import Recipe
+from semisup.config import GROUPS, Recipe
 from semisup.errors import InputError
 from semisup.runs.directory import RunDirectory
 from semisup.runtime.paths import expanded
@@ -38,12 +38,16 @@ def define_recipe_flags() -> None:
         f"the experiment, which sets all other flags: {', '.join(recipes.RECIPES)}. A flag that "
         "is given overrides it; the defaults shown below are those of "
         f"{recipes.DEFAULT_RECIPE}",
+        module_name="Run",
     )
     default = recipes.RECIPES[recipes.DEFAULT_RECIPE]
-    kinds = typing.get_type_hints(Recipe)
+    kinds, group = typing.get_type_hints(Recipe), ""
+    begins = {first: group for group, first in GROUPS.items()}
     for field in dataclasses.fields(Recipe):
+        group = begins.get(field.name, group)
         define = _DEFINE[_without_none(kinds[field.name])]
-        define(field.name, getattr(default, field.name), field.metadata["help"])
+        value, text = getattr(default, field.name), field.metadata["help"]
+        define(field.name, value, text, module_name=group)
 
 
 def recipe_from_flags(logdir: str | None = None, one_run: bool = True) -> Recipe:

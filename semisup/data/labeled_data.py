@@ -31,7 +31,7 @@ class LabeledData:
         split: which training images are labelled, and which of the pool are unlabelled.
         pseudo_labels: labels for some of the unlabelled images; None without self-training.
 
-    Example:
+    Examples:
         >>> digits = semisup.load_dataset("mnist5k")
         >>> data = LabeledData(digits, semisup.choose_split(digits, sup_per_class=10))
         >>> data.labeled_images.shape, data.unlabeled_images.shape

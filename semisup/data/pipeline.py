@@ -74,7 +74,7 @@ def association_batches(
         InputError: the arrays do not fit each other, labels are no classes, a number is out of
             its range, or there is nothing to draw from.
 
-    Example:
+    Examples:
         >>> pixels = np.zeros((6, 28, 28, 1), "uint8")
         >>> batches = semisup.association_batches(
         ...     pixels, [0, 0, 0, 1, 1, 1], pixels, sup_per_batch=2, unsup_batch_size=3

@@ -195,7 +195,7 @@ def load_dataset(
     Raises:
         InputError: the name is unknown, or the files are missing or damaged.
 
-    Example:
+    Examples:
         >>> digits = semisup.load_dataset("mnist5k")
         >>> digits.train_images.shape, digits.test_images.shape, digits.class_names[:3]
         ((4000, 28, 28, 1), (1000, 28, 28, 1), ('0', '1', '2'))

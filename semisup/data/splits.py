@@ -101,7 +101,7 @@ def choose_split(
         InputError: more are asked for than there are, or none of a class, or there is no
             such fold.
 
-    Example:
+    Examples:
         >>> digits = semisup.load_dataset("mnist5k")
         >>> split = semisup.choose_split(digits, sup_per_class=10, seed=0)
         >>> len(split.labeled), len(split.unlabeled)

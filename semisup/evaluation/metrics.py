@@ -186,7 +186,7 @@ def evaluate(
     Raises:
         InputError: as `count_mistakes`.
 
-    Example:
+    Examples:
         >>> found = evaluate(model, digits.test_images, digits.test_labels, digits.class_names)
         >>> found.report.error, found.report.balanced_error, found.report.macro_f1
         >>> print(found.report.table())

@@ -39,7 +39,7 @@ def shorten(names: Sequence[str], width: int) -> list[str]:
         names: any text; made `printable` first.
         width: of each at most, in columns of a terminal; 4 or more.
 
-    Example:
+    Examples:
         >>> shorten(["cat", "german shepherd", "german sheepdog"], 10)
         ['cat', 'germa…herd', 'germa…pdog']
     """

@@ -93,7 +93,7 @@ def similarity(
     Raises:
         InputError: the metric is unknown, or the temperature is not above 0.
 
-    Example:
+    Examples:
         >>> A, B = [[3.0, 4.0]], [[6.0, 8.0], [0.0, 2.0]]
         >>> M = semisup.losses.similarity(A, B, "cosine", temperature=0.1)
         >>> np.round(M, 3).tolist()
@@ -185,7 +185,7 @@ def walk(A: Tensor, B: Tensor, metric: str = "dot", temperature: float | Tensor 
     Raises:
         InputError: the metric is unknown, or the temperature is not above 0.
 
-    Example:
+    Examples:
         >>> A, B = np.eye(2), 10 * np.eye(2)  # each A_i is like one B_j
         >>> steps = semisup.walk(A, B)
         >>> np.round(steps.P_aba, 3).tolist()
@@ -280,7 +280,7 @@ def classification_loss(logits: Tensor, labels: Tensor, label_smoothing: float =
     Returns:
         float32 scalar, in nats.
 
-    Example:
+    Examples:
         >>> logits = np.array([[0.0, 0.0], [9.0, 0.0]])
         >>> round(float(semisup.classification_loss(logits, [0, 0])), 4)  # log(2) / 2
         0.3466
@@ -313,7 +313,7 @@ def total_loss(
     A weight is a number or a scalar tensor, for instance a schedule's value at
     the current step.
 
-    Example:
+    Examples:
         >>> semisup.total_loss(walker=2.0, visit=4.0, classification=1.0, visit_weight=0.5)
         5.0
     """
@@ -366,7 +366,7 @@ def association_losses(
         InputError: the metric is unknown, the block size is negative, or the temperature is not
             above 0.
 
-    Example:
+    Examples:
         >>> A, B = 10 * np.eye(2), np.eye(2)  # each A_i is like one B_j
         >>> right = semisup.association_losses(A, B, labels=[0, 1])
         >>> round(float(right.walker), 3), round(float(right.p_correct), 3)

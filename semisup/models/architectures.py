@@ -35,7 +35,7 @@ def mnist_model(
         emb_size: size of the embedding.
         l2_weight: the authors' code has 1e-3 here, the paper says 1e-4.
 
-    Example:
+    Examples:
         >>> network = semisup.mnist_model()
         >>> network.input_shape, network.output_shape, network.count_params()
         ((None, 28, 28, 1), (None, 128), 434016)
@@ -67,7 +67,7 @@ def svhn_model(
         activation: the paper has "elu".
         name: the model's name.
 
-    Example:
+    Examples:
         >>> semisup.svhn_model((32, 32, 3), emb_size=64).output_shape
         (None, 64)
     """
@@ -97,7 +97,7 @@ def stl10_model(
         emb_size: size of the embedding.
         l2_weight: as in the paper, 1e-4.
 
-    Example:
+    Examples:
         >>> semisup.stl10_model().count_params()
         1392256
     """

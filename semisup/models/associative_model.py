@@ -113,7 +113,7 @@ class AssociativeModel(keras.Model):
             unknown, a weight is negative, the temperature is not above 0, or the label smoothing
             is not in [0, 1).
 
-    Example:
+    Examples:
         >>> digits = semisup.load_dataset("mnist5k")
         >>> labeled = semisup.choose_split(digits, sup_per_class=10).labeled
         >>> batches = semisup.association_batches(

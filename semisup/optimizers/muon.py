@@ -40,7 +40,7 @@ class Muon(LateAdam):
         options: as those of `LateAdam`, thus of keras.optimizers.Adam too. Late matrices need no
             correction: their momentum is zero until they are trained.
 
-    Example:
+    Examples:
         >>> model = semisup.AssociativeModel(semisup.mnist_model(), num_classes=10)
         >>> model.compile(semisup.Muon(3e-3))
     """

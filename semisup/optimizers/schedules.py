@@ -35,7 +35,7 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
     Raises:
         InputError: an argument is outside its range.
 
-    Example:
+    Examples:
         >>> weight = semisup.Envelope(0.5, kind="linear", steps=100, delay=50)
         >>> [float(weight(step)) for step in (0, 50, 100, 150, 900)]
         [0.0, 0.0, 0.25, 0.5, 0.5]

@@ -62,7 +62,7 @@ class RunDirectory:
     Args:
         path: the folder.
 
-    Example:
+    Examples:
         >>> run = RunDirectory("runs/digits")
         >>> run.model.name, run.read_result()
         ('model.keras', None)

@@ -21,7 +21,7 @@ def whole_number(name: str, value: Any, least: int | None = None) -> int:
     Raises:
         InputError: it is none of these, or too small.
 
-    Example:
+    Examples:
         >>> whole_number("sup_per_batch", np.int64(10))
         10
     """

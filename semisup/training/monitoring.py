@@ -268,7 +268,7 @@ class CollapseWarning(keras.callbacks.Callback):
         every: steps between two looks. The metrics that it looks at are means since the epoch
             began.
 
-    Example:
+    Examples:
         >>> warning = semisup.CollapseWarning(labeled=100, unlabeled=100)
         >>> # model.fit(batches, steps_per_epoch=500, callbacks=[warning])
     """

@@ -1,0 +1,64 @@
+"""Hooks of MkDocs: pages that are no files in docs/, and links that point out of it."""
+
+import re
+from pathlib import Path
+from posixpath import normpath, relpath
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[2]
+
+# Pages of the repository that the site has too, and their names there.
+PAGES = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "BUILD_NOTES.md": "build_notes.md",
+    "CHANGELOG.md": "changelog.md",
+}
+
+# Pages of the API reference, each of a module.
+MODULES = {
+    "semisup": "semisup",
+    **{
+        name: f"semisup.{name}"
+        for name in ("losses", "models", "optimizers", "data", "evaluation", "visualization")
+    },
+    "config": "semisup.config.Recipe",
+}
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are no files in docs/."""
+    for source, name in PAGES.items():
+        content = (ROOT / source).read_text(encoding="utf-8")
+        files.append(File.generated(config, name, content=content))
+    for name, module in MODULES.items():
+        content = f"# {module}\n\n::: {module}\n"
+        files.append(File.generated(config, f"reference/{name}.md", content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Let links between the repository's files be links between pages of the site."""
+    sources = {name: source for source, name in PAGES.items()}
+    here = sources.get(page.file.src_uri, f"docs/{page.file.src_uri}")
+
+    def to_page(match: re.Match[str]) -> str:
+        text, target = match[1], match[2]
+        if re.match(r"[a-z]+:|#", target):
+            return match[0]
+        path, _, anchor = target.partition("#")
+        place = normpath(f"{here}/../{path}")
+        if place.startswith("semisup/"):
+            name = place.split("/")[1].removesuffix(".py")
+            place = f"reference/{name}.md" if name in MODULES else ""
+        else:
+            place = PAGES.get(place, place.removeprefix("docs/"))
+        if not files.get_file_from_path(place):
+            return text  # a file of the repository that the site has not
+        start = page.file.src_uri.rpartition("/")[0] or "."
+        return f"[{text}]({relpath(place, start)}{'#' * bool(anchor)}{anchor})"
+
+    return re.sub(r"\[((?:!\[[^]]*\]\([^)]*\)|[^][])*)\]\(([^)\s]+)\)", to_page, markdown)
