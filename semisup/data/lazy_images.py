@@ -1,31 +1,20 @@
 """Images that index like an array in memory, but stay on disk until they are asked for."""
 
 import dataclasses
+import functools
 import os
-import statistics
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from semisup.data.image_io import AS_USUAL, Reading, as_rgb, read_header, read_image
+from semisup.data.image_io import AS_USUAL, Reading, as_rgb, on_all_cores, read_header, read_image
 from semisup.errors import InputError
 from semisup.runtime.progress import tracked
-
-_CHUNK = 16  # images that a thread reads in one go
-
-# What opening a file and reading its header takes, in which Python holds its lock, is about half
-# of this.
-_SECONDS_OF_SMALL_IMAGES = 0.25e-3
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -47,6 +36,8 @@ class LazyImages(ABC):
 
     dtype = np.dtype(np.uint8)
     ndim = 4
+    # Whether other processes can read for this one.
+    _picklable = False
 
     @abstractmethod
     def _read(self, place: Any) -> np.ndarray:
@@ -73,11 +64,10 @@ class LazyImages(ABC):
 
     def __array__(self, dtype: type | None = None, copy: bool | None = None) -> np.ndarray:
         pixels = np.empty(self.shape, np.uint8)
-
-        def read(i: int) -> None:
-            pixels[i] = self[i]
-
-        in_threads(read, len(self), "reading images")
+        reader = dataclasses.replace(self, places=self.places[:0])
+        images = on_all_cores(reader._read, list(self.places), self._picklable)
+        for i, image in enumerate(tracked(images, len(self), 1, "reading images")):
+            pixels[i] = image  # a grey one gets its channel three times
         return pixels if dtype is None else pixels.astype(dtype)
 
     def identity(self, index: int) -> bytes:
@@ -100,6 +90,8 @@ class ImageFiles(LazyImages):
     """
 
     how: Reading = AS_USUAL
+
+    _picklable = True
 
     def _read(self, place: Path) -> np.ndarray:
         image = read_image(place, self.new_size, how=self.how)
@@ -206,8 +198,8 @@ def look_at_headers(
     Raises:
         InputError: a file is no image, or they differ in size and are not to be resized.
     """
-    count = len(paths)
-    headers = in_threads(lambda i: read_header(paths[i], how), count, "looking at images")
+    read = functools.partial(read_header, how=how)
+    headers = list(tracked(on_all_cores(read, paths), len(paths), 1, "looking at images"))
     many = [path for path, header in zip(paths, headers, strict=True) if header[3]]
     sizes = sorted({header[:2] for header in headers})
     channels = max(header[2] for header in headers)
@@ -220,42 +212,6 @@ def look_at_headers(
             "them all NxN"
         )
     return (*sizes[0], channels), many
-
-
-def in_threads(do: Callable[[int], Result], count: int, description: str) -> list[Result]:
-    """Call `do` with 0 ... count - 1, in a thread for each core: decoders leave Python's lock.
-
-    Small images are done in one thread: several would mostly wait for the lock, and take longer.
-
-    Args:
-        do: what to do with an image, given its number.
-        count: images.
-        description: what is being done, for the progress display.
-
-    Returns:
-        What `do` returned, in order.
-    """
-    first: list[Result] = []
-    seconds: list[float] = []
-    for i in range(min(count, _CHUNK)):
-        begin = time.perf_counter()
-        first.append(do(i))
-        seconds.append(time.perf_counter() - begin)
-    if count <= _CHUNK:
-        return first
-
-    def chunk(start: int) -> list[Result]:
-        return [do(i) for i in range(start, min(start + _CHUNK, count))]
-
-    # The median, since the very first image waits for Pillow to load its decoders.
-    small = statistics.median(seconds) < _SECONDS_OF_SMALL_IMAGES
-    with ThreadPoolExecutor(1 if small else os.cpu_count()) as threads:
-        try:
-            done = chain([first], threads.map(chunk, range(_CHUNK, count, _CHUNK)))
-            return [result for part in tracked(done, count, _CHUNK, description) for result in part]
-        except BaseException:
-            threads.shutdown(wait=True, cancel_futures=True)  # nobody waits for the rest
-            raise
 
 
 def memory_for_images() -> int:

@@ -1,8 +1,9 @@
 """Images that a person names on a command line: files, folders, globs and .npz files."""
 
+import functools
 import glob
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from semisup.data.image_io import (
     describe_skipped,
     find_images,
     is_visible,
+    on_all_cores,
     read_image_as,
     shaped,
 )
@@ -105,16 +107,40 @@ def _read(
     unreadable: Callable[[InputError], None],
     how: Reading,
 ) -> Iterator[tuple[str, np.ndarray]]:
+    read = functools.partial(_try_to_read, image_shape=image_shape, how=how)
+    for is_npz, group in groupby(files, lambda file: file.suffix == NPZ):
+        some = list(group)
+        named = (
+            _read_npz(some, image_shape)
+            if is_npz
+            else zip(some, on_all_cores(read, some), strict=True)
+        )
+        for name, image in named:
+            if isinstance(image, InputError):
+                unreadable(image)
+            else:
+                yield str(name), image
+
+
+def _try_to_read(
+    file: Path, image_shape: tuple[int, int, int], how: Reading
+) -> np.ndarray | InputError:
+    try:
+        return read_image_as(file, image_shape, how)
+    except InputError as error:
+        return error
+
+
+def _read_npz(
+    files: Iterable[Path], image_shape: tuple[int, int, int]
+) -> Iterator[tuple[str, np.ndarray | InputError]]:
     for file in files:
         try:
-            if file.suffix == NPZ:
-                images = _open_npz(file)
-                for i in range(len(images)):
-                    yield f"{file}[{i}]", shaped(np.asarray(images[i]), image_shape)
-            else:
-                yield str(file), read_image_as(file, image_shape, how)
+            images = _open_npz(file)
+            for i in range(len(images)):
+                yield f"{file}[{i}]", shaped(np.asarray(images[i]), image_shape)
         except InputError as error:
-            unreadable(error)
+            yield str(file), error
 
 
 def _open_npz(path: Path) -> "Images":

@@ -27,7 +27,8 @@ from absl import logging
 
 from semisup.data import npz
 from semisup.data.dataset import Images
-from semisup.data.lazy_images import LazyImages, in_threads
+from semisup.data.image_io import on_all_cores
+from semisup.data.lazy_images import LazyImages
 from semisup.errors import InputError, reason
 from semisup.models import weights
 from semisup.runtime.paths import expanded
@@ -182,7 +183,9 @@ def _digests_of_images(images: Images) -> list[bytes]:
         return _digest(shape, images[index].tobytes()).digest()
 
     try:
-        return in_threads(digest, len(images), "looking for features")
+        indices = range(len(images))
+        digests = on_all_cores(digest, indices, picklable=False)
+        return list(tracked(digests, len(images), 1, "looking for features"))
     except OSError as error:
         raise InputError(f"cannot read the image {error.filename}: {error.strerror}") from None
 

@@ -3,8 +3,8 @@
 import os
 import subprocess
 import sys
-import threading
 
+import joblib
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,13 +13,12 @@ from PIL import Image
 from semisup import experiment
 from semisup.config import Recipe
 from semisup.data import lazy_images
-from semisup.data.image_io import find_images, read_image
+from semisup.data.image_io import find_images, parallel, read_image
 from semisup.data.lazy_images import (
     FeaturedImages,
     ImageFiles,
     concatenate,
     in_memory,
-    in_threads,
     network_inputs,
     with_features,
 )
@@ -164,52 +163,12 @@ print(peak() - before)
     assert int(result.stdout) < 200_000, "kilobytes"
 
 
-@pytest.fixture(params=["small", "large"])
-def size_of_images(request, monkeypatch):
-    """As if images took so little time that one thread reads them, or so long that all do."""
-    seconds = np.inf if request.param == "small" else 0.0
-    monkeypatch.setattr(lazy_images, "_SECONDS_OF_SMALL_IMAGES", seconds)
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    return request.param
-
-
-@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 32, 205])
-def test_in_threads_keeps_the_order(size_of_images, count):
-    called = []
-    got = in_threads(lambda i: called.append(i) or i * i, count, "squaring")
-    assert got == [i * i for i in range(count)]
-    assert sorted(called) == list(range(count))
-
-
-def test_in_threads_takes_a_thread_for_each_core_for_large_images_only(size_of_images):
-    together = threading.Barrier(3)
-
-    def wait_for_the_others(i):
-        if size_of_images == "large" and i >= 16 and i % 16 == 0:
-            together.wait(timeout=600)  # breaks unless three threads come here
-        return threading.get_ident()
-
-    threads = set(in_threads(wait_for_the_others, 16 + 6 * 16, "waiting")[16:])
-    assert len(threads) == (3 if size_of_images == "large" else 1)
-
-
-@pytest.mark.parametrize("place", [0, 15, 16, 100, 9_999])
-def test_in_threads_raises_the_first_error_and_stops(size_of_images, place):
-    called = []
-
-    def fail(i):
-        called.append(i)
-        if i >= place:
-            raise InputError(f"image {i}")
-
-    with pytest.raises(InputError, match=f"^image {place}$"):
-        in_threads(fail, 10_000, "failing")
-    assert place == 9_999 or len(called) < 10_000
-    still_here = [thread.name for thread in threading.enumerate()]
-    assert not [name for name in still_here if "ThreadPoolExecutor" in name]
-
-
-def test_image_files_read_many_as_one_by_one(size_of_images, tmp_path):
+@pytest.mark.parametrize("how", ["in a thread", "in threads", "in processes"])
+def test_image_files_read_many_as_one_by_one(how, tmp_path, monkeypatch):
+    seconds = 0.0 if how == "in threads" else np.inf
+    monkeypatch.setattr(parallel, "_SECONDS_OF_SMALL_IMAGE", seconds)
+    monkeypatch.setattr(parallel, "_MANY_IMAGES", 100 if how == "in processes" else np.inf)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 3)
     random = np.random.default_rng(0)
     for i in range(210):
         pixels = random.integers(0, 256, (6, 5, 3), dtype=np.uint8)

@@ -2,6 +2,8 @@
 
 find_images(folder)             the images in a folder, and what was left out and why
 read_image(path, size)          uint8 pixels, the right way up
+read_images(paths, size)        those of many, on all cores
+on_all_cores(function, paths)   what it returns for each of many
 read_image_as(path, shape)      the same, as a network takes them
 range_of(statistics)            which values become black and white, of more than 8 bits
 """
@@ -15,6 +17,7 @@ from semisup.data.image_io.finding import (
     is_visible,
     skipped_reason,
 )
+from semisup.data.image_io.parallel import on_all_cores, read_images
 from semisup.data.image_io.reading import (
     AS_USUAL,
     MAX_MEGAPIXELS,
@@ -43,10 +46,12 @@ __all__ = [
     "find_images",
     "is_unlabeled_folder",
     "is_visible",
+    "on_all_cores",
     "range_of",
     "read_header",
     "read_image",
     "read_image_as",
+    "read_images",
     "read_values",
     "shaped",
     "skipped_reason",

@@ -1,6 +1,7 @@
 """People's own images in folders, one for each class."""
 
 import dataclasses
+import functools
 import unicodedata
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,6 +17,7 @@ from semisup.data.image_io import Reading, ValueRange
 from semisup.data.lazy_images import ImageFiles, look_at_headers
 from semisup.data.sources.hold_out import hold_out_test_images
 from semisup.errors import InputError
+from semisup.runtime.progress import tracked
 
 # Where the largest value but for a thousandth is below this share of white, little is seen.
 _DARK = 1 / 16
@@ -252,9 +254,9 @@ def _images(
 
 def _range_of_values(paths: Sequence[Path], how: Reading) -> ValueRange:
     """The range of values of all images with more than 8 bits, which is said where it matters."""
-    statistics = lazy_images.in_threads(
-        lambda i: image_io.read_values(paths[i], how), len(paths), "looking for black and white"
-    )
+    read = functools.partial(image_io.read_values, how=how)
+    every = image_io.on_all_cores(read, paths)
+    statistics = list(tracked(every, len(paths), 1, "looking for black and white"))
     values_in = image_io.range_of(statistics)
     if values_in != image_io.FULL:
         logging.warning(
@@ -274,18 +276,21 @@ def _range_of_values(paths: Sequence[Path], how: Reading) -> ValueRange:
 
 def _readable(paths: list[Path], skipped: list[Path], how: Reading) -> list[Path]:
     """Those of the images that can be decoded. The others are appended to `skipped`."""
-    any_range = dataclasses.replace(how, values_in=ValueRange(0, 1))
-
-    def can_read(i: int) -> bool:
-        try:
-            image_io.read_image(paths[i], how=any_range)
-        except InputError:
-            return False
-        return True
-
-    readable = lazy_images.in_threads(can_read, len(paths), "trying images")
+    can_read = functools.partial(
+        _can_read, how=dataclasses.replace(how, values_in=ValueRange(0, 1))
+    )
+    each = tracked(image_io.on_all_cores(can_read, paths), len(paths), 1, "trying images")
+    readable = list(each)
     skipped += [path for path, good in zip(paths, readable, strict=True) if not good]
     return [path for path, good in zip(paths, readable, strict=True) if good]
+
+
+def _can_read(path: Path, how: Reading) -> bool:
+    try:
+        image_io.read_image(path, how=how)
+    except InputError:
+        return False
+    return True
 
 
 def _listed(names: Sequence[str]) -> str:

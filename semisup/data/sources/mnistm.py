@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from semisup.data.dataset import Dataset
-from semisup.data.image_io import as_rgb, find_images, read_image
+from semisup.data.image_io import as_rgb, find_images, read_image, read_images
 from semisup.data.sources.compressed import read_members_below
 from semisup.data.sources.mnist import DIGITS, load_mnist, load_mnist5k, read_labels
 from semisup.data.sources.pickles import images_in, labels_in, read_pickle
@@ -53,7 +53,7 @@ def load_mnistm(data_dir: Path) -> Dataset:
         if not rows:
             raise InputError(f"{path} names no image")
         folder = data_dir / f"mnist_m_{split}"
-        pictures = [as_rgb(read_image(folder / name)) for name, _ in rows]
+        pictures = [as_rgb(image) for image in read_images([folder / name for name, _ in rows])]
         sizes = {picture.shape[:2]: name for picture, (name, _) in zip(pictures, rows, strict=True)}
         if len(sizes) > 1:
             raise InputError(f"{folder} has images of several sizes: {sizes}")

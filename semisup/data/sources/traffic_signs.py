@@ -7,12 +7,23 @@ from pathlib import Path
 import numpy as np
 
 from semisup.data.dataset import Dataset
-from semisup.data.image_io import Box, as_rgb, read_header, read_image
+from semisup.data.image_io import (
+    Box,
+    as_rgb,
+    on_all_cores,
+    read_header,
+    read_image,
+    read_images,
+)
 from semisup.data.sources.pickles import images_in, labels_in, read_pickle
 from semisup.errors import InputError
+from semisup.runtime.progress import tracked
 
 CLASSES = tuple(f"sign {n:02d}" for n in range(43))
 SIZE = 40
+
+# A sign: its file, the region it takes up, and the width and height that the region is stated for.
+_Annotated = tuple[Path, Box, tuple[int, int]]
 
 # Of the synthetic signs, which have no test images, this share is held out.
 _SYNTH_TEST_SHARE = 0.1
@@ -61,7 +72,8 @@ def load_synth_signs(data_dir: Path) -> Dataset:
     path = data_dir / "train_labelling.txt"
     rows = [(row[0], row[1]) for row in _rows(path, " ", 2)]
     labels = _classes([label for _, label in rows], path)
-    images = np.stack([as_rgb(read_image(data_dir / name, SIZE)) for name, _ in rows])
+    signs = read_images([data_dir / name for name, _ in rows], SIZE)
+    images = np.stack([as_rgb(image) for image in signs])
     if len(rows) < 2:
         raise InputError(f"{path} names {len(rows)} image; a tenth is to be held out to test")
     parts = train_test_split(images, labels, test_size=_SYNTH_TEST_SHARE, random_state=0)
@@ -84,7 +96,8 @@ def _load_pickles(name: str, data_dir: Path) -> Dataset:
 
 def _read_annotated(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Images and classes of a GTSRB table: file;width;height;x1;y1;x2;y2;class."""
-    images, labels = [], []
+    boxes: list[_Annotated] = []
+    labels = []
     for row in _rows(path, ";", 8)[1:]:
         try:
             width, height, left, upper, right, lower = (int(number) for number in row[1:7])
@@ -92,13 +105,17 @@ def _read_annotated(path: Path) -> tuple[np.ndarray, np.ndarray]:
             raise InputError(f"{path} is damaged: {row[:8]} has no region of interest") from None
         if not (0 <= left < right <= width and 0 <= upper < lower <= height):
             raise InputError(f"{path} is damaged: {row[:8]} has no such region")
-        file = path.parent / row[0]
-        box = _scaled((left, upper, right, lower), (width, height), file)
-        images.append(as_rgb(read_image(file, SIZE, box)))
+        boxes.append((path.parent / row[0], (left, upper, right, lower), (width, height)))
         labels.append(row[7])
-    if not images:
+    if not boxes:
         raise InputError(f"{path} names no image")
-    return np.stack(images), _classes(labels, path)
+    signs = tracked(on_all_cores(_read_sign, boxes), len(boxes), 1, "reading images")
+    return np.stack(list(signs)), _classes(labels, path)
+
+
+def _read_sign(annotated: _Annotated) -> np.ndarray:
+    file, box, stated = annotated
+    return as_rgb(read_image(file, SIZE, _scaled(box, stated, file)))
 
 
 def _scaled(box: Box, stated: tuple[int, int], file: Path) -> Box:

@@ -1,0 +1,115 @@
+"""Work on many images on all cores."""
+
+import functools
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from itertools import chain
+from pathlib import Path
+from typing import TypeVar
+
+import joblib
+import numpy as np
+from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
+
+from semisup.data.image_io.reading import AS_USUAL, Reading, read_image
+from semisup.errors import InputError
+from semisup.runtime.progress import tracked
+
+# Images that a core works on in one go.
+_CHUNK = 16
+_CHUNK_OF_PROCESS = 128
+
+# Opening a file and reading its header, in which Python holds its lock, takes about half of this.
+_SECONDS_OF_SMALL_IMAGE = 0.25e-3
+
+# Of small images: processes take most of a second to start.
+_MANY_IMAGES = 8_000
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def read_images(paths: Sequence[Path], size: int = 0, how: Reading = AS_USUAL) -> list[np.ndarray]:
+    """Decode image files on all cores, with a progress display.
+
+    Args:
+        paths: the files.
+        size: if above 0, resize each to this height and width.
+        how: as the images of the set are read.
+
+    Returns:
+        Of each uint8 [H, W, 1 or 3], see `read_image`.
+
+    Raises:
+        InputError: a file can't be read.
+    """
+    read = functools.partial(read_image, size=size, how=how)
+    return list(tracked(on_all_cores(read, paths), len(paths), 1, "reading images"))
+
+
+def on_all_cores(
+    function: Callable[[Item], Result], items: Sequence[Item], picklable: bool = True
+) -> Iterator[Result]:
+    """Call `function` with each item, on all cores.
+
+    In threads if a call takes long, since decoders leave Python's lock. A small image keeps
+    Python busy, and several threads would mostly wait for each other: many of these are shared
+    among processes.
+
+    Args:
+        function: what to do with an image.
+        items: what it is called with.
+        picklable: whether the function, its items and results can go to another process.
+
+    Yields:
+        What `function` returned, in order. Few results wait to be taken at any time.
+
+    Raises:
+        InputError: a process was killed; and what `function` raises.
+    """
+    seconds = []
+    for item in items[:_CHUNK]:
+        begin = time.perf_counter()
+        result = function(item)
+        seconds.append(time.perf_counter() - begin)
+        yield result
+    if len(items) <= _CHUNK:
+        return
+    # The median, since the very first image waits for Pillow to load its decoders.
+    small = statistics.median(seconds) < _SECONDS_OF_SMALL_IMAGE
+    cores = joblib.cpu_count()
+    if small and picklable and cores > 1 and len(items) >= _MANY_IMAGES:
+        yield from _in_pool(ProcessPoolExecutor(cores), function, items, _CHUNK_OF_PROCESS, cores)
+    else:
+        threads = 1 if small else cores
+        yield from _in_pool(ThreadPoolExecutor(threads), function, items, _CHUNK, threads)
+
+
+def _in_pool(
+    pool: Executor,
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    chunk: int,
+    workers: int,
+) -> Iterator[Result]:
+    """The results of all items but the first `_CHUNK`, in order."""
+    waiting: deque[Future[list[Result]]] = deque()
+    try:
+        with pool:
+            for start in range(_CHUNK, len(items), chunk):
+                waiting.append(pool.submit(_each, function, items[start : start + chunk]))
+                if len(waiting) > 2 * workers:
+                    yield from waiting.popleft().result()
+            yield from chain.from_iterable(future.result() for future in waiting)
+    except TerminatedWorkerError:
+        raise InputError(
+            "a process that read images was killed, perhaps since memory ran out; make room and "
+            "start again"
+        ) from None
+
+
+def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    return [function(item) for item in items]
