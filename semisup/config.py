@@ -24,6 +24,7 @@ LABELS_ONLY: dict[str, Any] = {
     "walker_weight": 0.0,
     "visit_weight": 0.0,
     "pseudo_label_weight": 0.0,
+    "cluster_share": 0.0,
 }
 
 # The groups that `Recipe`'s fields stand in, each with the first of its fields.
@@ -234,6 +235,13 @@ class Recipe:
         0.95,
         "share of the unlabelled images that the teacher labels: those it is most confident about",
         above=0,
+        most=1,
+    )
+    cluster_share: float = _setting(
+        0.0,
+        "share of the unlabelled images that get the class of their cluster as a pseudo-label, the "
+        "most typical ones; needs a frozen backbone; not in the paper",
+        least=0,
         most=1,
     )
     # The losses.

@@ -18,7 +18,7 @@ from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers import freezing
 from semisup.runs import checkpoints, directory
 from semisup.runtime import distribution, paths, precision, signals, workers
-from semisup.training import evaluator, monitoring, progress, self_training
+from semisup.training import evaluator, monitoring, progress, pseudo_labels
 from semisup.visualization import tensorboard
 
 _SHOWN = ("loss", "walker_loss", "visit_loss", "classification_loss")
@@ -128,7 +128,7 @@ def _claim(
             f"this worker does not see the run that the chief began in {run}; `logdir` "
             "must be a folder that all workers share"
         )
-    pseudo_labels = self_training.pseudo_labels_of(run, recipe, setup.data)
+    labels = pseudo_labels.of_run(run, recipe, setup.data)
     run.claim(
         recipe,
         setup.data.split.as_json(),
@@ -136,9 +136,9 @@ def _claim(
         setup.recipe.precision,
         setup.backbone_hash,
     )
-    if pseudo_labels and chief and not run.pseudo_labels.exists():
-        self_training.keep(run, pseudo_labels)
-    data = dataclasses.replace(setup.data, pseudo_labels=pseudo_labels)
+    if labels and chief and not run.pseudo_labels.exists():
+        pseudo_labels.keep(run, labels)
+    data = dataclasses.replace(setup.data, pseudo_labels=labels)
     return dataclasses.replace(setup, data=data)
 
 
@@ -350,7 +350,7 @@ class Trainer:
         for line in progress.describe_classes(self.setup.data.dataset):
             print(line)
         if self.setup.data.pseudo_labels:
-            for line in self_training.describe(self.recipe, self.setup.data):
+            for line in pseudo_labels.describe(self.recipe, self.setup.data):
                 print(line)
         elif not self.recipe.associates:
             print("The unlabelled ones are not used: no loss on them has a weight")

@@ -6,8 +6,6 @@ image, with a walk or without. (Xie et al., "Self-training with Noisy Student im
 classification", CVPR 2020, is the same idea.) BUILD_NOTES.md has what it brings on MNIST.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from semisup.config import Recipe
@@ -18,41 +16,7 @@ from semisup.errors import InputError
 from semisup.evaluation.metrics import predict
 from semisup.models.associative_model import AssociativeModel
 from semisup.models.backbones import load_model
-from semisup.runs import files
 from semisup.runs.directory import RunDirectory
-
-
-def pseudo_labels_of(run: RunDirectory, recipe: Recipe, data: LabeledData) -> PseudoLabels | None:
-    """Return the pseudo-labels that a run learns, if it has a teacher.
-
-    A run that has begun keeps them, so that it goes on with the same ones whatever became of
-    its teacher.
-
-    Raises:
-        InputError: as `predict_pseudo_labels`, or what the run has kept is damaged.
-    """
-    if not recipe.teacher:
-        return None
-    path, dataset = run.pseudo_labels, data.dataset
-    if not path.exists():
-        return predict_pseudo_labels(RunDirectory(recipe.teacher), data, recipe.teacher_share)
-    arrays = npz.read_npz(path)
-    indices, labels = (arrays.get(name, np.empty(0)) for name in ("indices", "labels"))
-    sizes = {"indices": len(dataset.unlabeled_pool), "labels": dataset.num_classes}
-    for name, values in (("indices", indices), ("labels", labels)):
-        if (
-            values.dtype != np.int64
-            or values.shape != indices.shape[:1]
-            or np.any((values < 0) | (values >= sizes[name]))
-        ):
-            raise InputError(f"{path} is damaged: its {name} are not those of {dataset.name}")
-    return PseudoLabels(indices, labels)
-
-
-def keep(run: RunDirectory, pseudo_labels: PseudoLabels) -> None:
-    """Write the pseudo-labels to the run's folder, whole or not at all."""
-    with files.whole(run.pseudo_labels) as temporary:
-        np.savez_compressed(temporary, **vars(pseudo_labels))
 
 
 def predict_pseudo_labels(teacher: RunDirectory, data: LabeledData, share: float) -> PseudoLabels:
@@ -82,19 +46,6 @@ def predict_pseudo_labels(teacher: RunDirectory, data: LabeledData, share: float
     wanted = min(round(share * len(candidates)), int(of_labeled_class.sum()))
     chosen = np.sort(np.argsort(-confidence, kind="stable")[:wanted])
     return PseudoLabels(candidates[chosen], labels[chosen].astype(np.int64))
-
-
-def describe(recipe: Recipe, data: LabeledData) -> Iterator[str]:
-    """Yield the lines that say where a run's pseudo-labels are from."""
-    if data.pseudo_labels is None:
-        return
-    count = len(data.pseudo_labels.indices)
-    yield (
-        f"{count:,} of the unlabelled ones have pseudo-labels: those of which {recipe.teacher} "
-        "is most confident"
-    )
-    if beyond := labels_beyond(recipe, data):
-        yield f"Its own training knew {beyond:,} labels that this run has not: count them in"
 
 
 def labels_beyond(recipe: Recipe, data: LabeledData) -> int:

@@ -1,0 +1,84 @@
+"""Pseudo-labels by clusters: what to begin with where few images are labelled. Not in the paper.
+
+With one label a class, a labelled image often lies nearer to the images of another class than to
+those of its own. Then the walk learns two classes swapped, and no loss can tell. The features of
+a pretrained network fall into clusters that know nothing of the labels; matching them to the
+classes one to one settles most of these cases (docs/studies).
+"""
+
+import math
+
+import numpy as np
+from absl import logging
+from scipy.optimize import linear_sum_assignment
+from sklearn.cluster import KMeans
+
+from semisup.data.labeled_data import LabeledData, PseudoLabels
+from semisup.data.lazy_images import network_inputs
+
+# More unlabelled images than these, drawn evenly, do not make the clusters better.
+_IMAGES = 10_000
+
+# With fewer images a cluster, there is nothing to learn from it.
+_IMAGES_OF_CLUSTER = 5
+
+# Clusters in which less than this share of the labelled images find their class are not used.
+_AGREEMENT = 0.5
+
+
+def predict_cluster_labels(data: LabeledData, share: float) -> PseudoLabels:
+    """Label the most typical images of each cluster of the unlabelled ones.
+
+    k-means finds as many clusters of the features, scaled to unit length, as there are labelled
+    classes. Each is matched to one class so that the mean cosines of the labelled images of the
+    class with the centre sum to the most. In a cluster those images count as typical that are
+    nearer to its centre than to the second nearest by the widest margin.
+
+    Args:
+        data: images with features, and which of them are labelled and unlabelled.
+        share: how many images of each cluster get its class, in (0, 1].
+
+    Returns:
+        The labels; none, and a warning, if most labelled images lie in the cluster of another
+        class: then the clusters are not the classes.
+    """
+    candidates = data.dataset.without_labeled(data.split.unlabeled, data.split.labeled)
+    classes, labels = np.unique(data.labeled_labels, return_inverse=True)
+    none = PseudoLabels(candidates[:0], candidates[:0])
+    if len(candidates) < _IMAGES_OF_CLUSTER * len(classes):
+        logging.warning(
+            "no image gets the class of its cluster: %d unlabelled images are too few",
+            len(candidates),
+        )
+        return none
+    images = _unit(network_inputs(data.dataset.unlabeled_pool[candidates]))
+    some = images[np.linspace(0, len(images) - 1, min(len(images), _IMAGES), dtype=int)]
+    centres = _unit(KMeans(len(classes), n_init=10, random_state=0).fit(some).cluster_centers_)
+    of_labeled = _unit(network_inputs(data.labeled_images)) @ centres.T
+    cosines = np.stack([of_labeled[labels == c].mean(axis=0) for c in range(len(classes))])
+    cluster_of = linear_sum_assignment(-cosines)[1]
+    found = of_labeled.argmax(axis=1) == cluster_of[labels]
+    if found.mean() < _AGREEMENT:
+        logging.warning(
+            "no image gets the class of its cluster: only %d of %d labelled images lie in the "
+            "cluster of their class",
+            *(found.sum(), len(found)),
+        )
+        return none
+    chosen, chosen_labels = [], []
+    cosines = images @ centres.T
+    nearest = cosines.argmax(axis=1)
+    margins = np.ptp(np.sort(cosines, axis=1)[:, -2:], axis=1)
+    for class_, cluster in zip(classes, cluster_of, strict=True):
+        members = np.flatnonzero(nearest == cluster)
+        typical = members[np.argsort(-margins[members], kind="stable")]
+        chosen.append(typical[: math.ceil(share * len(members))])
+        chosen_labels.append(np.full(len(chosen[-1]), class_, np.int64))
+    places, of_places = np.concatenate(chosen), np.concatenate(chosen_labels)
+    order = np.argsort(places)
+    return PseudoLabels(candidates[places[order]], of_places[order])
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    """Features [n, F], each scaled to length 1."""
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
