@@ -10,6 +10,7 @@ import pytest
 
 from semisup import experiment
 from semisup.config import ALWAYS, Recipe
+from semisup.data.labeled_data import PseudoLabels
 from semisup.data.lazy_images import FeaturedImages, network_inputs
 from semisup.errors import InputError
 from semisup.evaluation.metrics import evaluate, predict
@@ -19,7 +20,7 @@ from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers.ema import averaged_weights
 from semisup.runs import checkpoints
 from semisup.runs.directory import RunDirectory
-from semisup.training import loop
+from semisup.training import loop, pseudo_labels
 from semisup.visualization import paper_figures
 
 NEW_SIZE = 32  # what keras.applications take at least
@@ -82,6 +83,7 @@ VARIANTS: Mapping[str, Mapping[str, object]] = {
         "select": "label_free",
         "dropout": 0.1,
         "train_in_pool": True,
+        "cluster_share": 0.2,
     },
 }
 
@@ -363,6 +365,27 @@ def test_teacher_and_student_may_both_have_a_frozen_backbone(recipe, default_run
     assert result["test_error"] < 30
     images, _ = next(iter(restored(changed, RunDirectory(tmp_path)).batches()))
     assert images.shape == (50, 32)
+
+
+def test_pseudo_labels_of_clusters_are_kept_and_need_a_loss_on_unlabelled_images(
+    recipe, default_run, tmp_path
+):
+    changed = dataclasses.replace(recipe, cluster_share=0.2)
+    data, run = experiment.build(changed).data, RunDirectory(tmp_path)
+    labels = pseudo_labels.of_run(run, changed, data)
+    count = len(data.split.unlabeled)  # of a folder of their own
+    assert 0.2 * count <= len(labels.indices) <= 0.2 * count + data.dataset.num_classes
+    few = PseudoLabels(labels.indices[:3], labels.labels[:3])
+    pseudo_labels.keep(run, few)
+    np.testing.assert_array_equal(pseudo_labels.of_run(run, changed, data).labels, few.labels)
+    without = {"labels only": {"walker_weight": 0.0, "visit_weight": 0.0}}
+    without["its backbone is trained"] = {"freeze_steps": 0}
+    for name, changes in without.items():
+        other = dataclasses.replace(changed, **changes)
+        assert pseudo_labels.of_run(RunDirectory(tmp_path / "other"), other, data) is None, name
+    taught = dataclasses.replace(changed, teacher=str(default_run), teacher_share=0.5)
+    of_teacher = pseudo_labels.of_run(RunDirectory(tmp_path / "other"), taught, data)
+    assert len(of_teacher.indices) == round(0.5 * count)
 
 
 def test_a_student_may_train_its_backbone(recipe, default_run, tmp_path):
