@@ -168,7 +168,8 @@ class Recipe:
         "none",
         "random changes of the images: none; photos (shift and flip) or photos_strong (also "
         "RandAugment and cutout) for natural images; digits (affine), digits_mild (half as "
-        "much), svhn, stl10, or of labelled images only inversion or colouring (of digits); true "
+        "much), svhn, stl10, or of labelled images only inversion, colouring, framing or blending "
+        "(of digits); true "
         "for the recipe's own, or if it has none, for the one that suits the data set; false for "
         "none",
     )

@@ -13,11 +13,13 @@ from semisup.data.augmentation.colour import (
     colour_digits,
     gaussian_blur,
     invert,
+    random_textures,
     to_grey,
 )
 from semisup.data.augmentation.draw import Draw, Seed
 from semisup.data.augmentation.geometry import (
     about_centre,
+    bounding_boxes,
     crop_with_reflection,
     rotations,
     warp,
@@ -103,6 +105,28 @@ def augment_colouring(images: tf.Tensor, seed: Seed) -> tf.Tensor:
     return colour_digits(images, ink, ground)
 
 
+def augment_framing(images: tf.Tensor, seed: Seed) -> tf.Tensor:
+    """For digits that fill more of their image in one data set than in another.
+
+    The bounding box of a bright digit comes to the image's centre, its longer side to 0.65 to 1
+    of the image's; then as `augment_digits_mild`.
+    """
+    draw = Draw(seed, tf.shape(images)[0])
+    height, width = images.shape[1:3]
+    centres, sides = bounding_boxes(images)
+    scale = sides / (max(height, width) * draw.uniform(0.65, 1.0))
+    matrices = scale[:, None, None] * (tf.eye(2) + draw.normal(0.05, 2, 2))
+    middle = tf.constant([(width - 1) / 2, (height - 1) / 2], tf.float32)
+    shifts = centres - middle + draw.normal(0.75, 2)
+    return warp(images, about_centre(matrices, shifts, height, width))
+
+
+def augment_blending(images: tf.Tensor, seed: Seed) -> tf.Tensor:
+    """For MNIST to MNIST-M: |texture - digit|, the texture a random one in colours."""
+    draw = Draw(seed, tf.shape(images)[0])
+    return tf.abs(random_textures(draw, images.shape[1:3]) - tf.cast(images, tf.float32))
+
+
 def augment_photos(images: tf.Tensor, seed: Seed) -> tf.Tensor:
     """For photographs: shifted by up to an eighth of the side, mirrored every second time.
 
@@ -132,13 +156,15 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "stl10": augment_stl10,
     "inversion": augment_inversion,
     "colouring": augment_colouring,
+    "framing": augment_framing,
+    "blending": augment_blending,
     "photos": augment_photos,
     "photos_strong": augment_photos_strong,
 }
 
 
 # These are for labelled images only: they bring a source closer to its target.
-LABELED_ONLY = frozenset(("inversion", "colouring"))
+LABELED_ONLY = frozenset(("inversion", "colouring", "framing", "blending"))
 
 
 def get_augmentation(name: str) -> Augmentation | None:
@@ -163,7 +189,7 @@ def get_augmentation(name: str) -> Augmentation | None:
 
 def check_images(name: str, channels: int) -> None:
     """Raises InputError if images of so many channels can't be augmented so."""
-    if name in ("stl10", "colouring") and channels != 3:
+    if name in ("stl10", "colouring", "blending") and channels != 3:
         raise InputError(
             f"the augmentation {name} changes colours, but the images have {channels} channel; "
             "try `augmentation=photos`, digits or svhn"

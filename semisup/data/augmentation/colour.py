@@ -5,6 +5,8 @@ What is changed by a number takes one for each image, [batch].
 
 import tensorflow as tf
 
+from semisup.data.augmentation.draw import Draw
+
 
 def gaussian_blur(images: tf.Tensor, size: int = 7, sigma: float = 1.4) -> tf.Tensor:
     """Blur with a Gaussian of `size` x `size` pixels; the border is mirrored (cb|abc).
@@ -68,6 +70,21 @@ def colour_digits(images: tf.Tensor, ink: tf.Tensor, ground: tf.Tensor) -> tf.Te
     share = tf.cast(images, tf.float32) / 255.0
     ink, ground = ink[:, None, None], ground[:, None, None]
     return ground + (ink - ground) * share
+
+
+def random_textures(draw: Draw, size: tuple[int, int]) -> tf.Tensor:
+    """Random textures in colours, float32 [batch, H, W, 3] in [0, 255].
+
+    A colour each, and on it random fields of 2 x 2 to 16 x 16 values, each of a strength of its
+    own, smoothly enlarged: from even grounds to busy ones.
+    """
+    texture = draw.uniform(0.0, 255.0, 1, 1, 3)
+    for cells in (2, 4, 8, 16):
+        field = draw.uniform(-1.0, 1.0, cells, cells, 3)
+        grey = draw.uniform(-1.0, 1.0, cells, cells, 1)
+        strength = draw.uniform(0.0, 80.0, 1, 1, 1)
+        texture += strength * tf.image.resize(grey + 0.5 * field, size)
+    return tf.clip_by_value(texture, 0.0, 255.0)
 
 
 def change_brightness(images: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:

@@ -89,6 +89,28 @@ def rotations(degrees: tf.Tensor) -> tf.Tensor:
     return tf.stack([tf.stack([cos, -sin], axis=1), tf.stack([sin, cos], axis=1)], axis=1)
 
 
+def bounding_boxes(images: tf.Tensor, threshold: float = 64.0) -> tuple[tf.Tensor, tf.Tensor]:
+    """Find the smallest box around what is brighter than `threshold`; the whole image if nothing is.
+
+    Args:
+        images: [batch, H, W, C].
+        threshold: compared with the brightest channel.
+
+    Returns:
+        Centres (x, y) and longer sides in pixels, float32 [batch, 2] and [batch].
+    """
+    bright = tf.reduce_max(tf.cast(images, tf.float32), axis=3) > threshold
+    bright |= ~tf.reduce_any(bright, axis=(1, 2), keepdims=True)
+    ends = []
+    for axis, size in ((1, images.shape[2]), (2, images.shape[1])):  # columns, then rows
+        there = tf.cast(tf.reduce_any(bright, axis=axis), tf.int32)
+        first = tf.argmax(there, axis=1, output_type=tf.int32)
+        last = size - 1 - tf.argmax(there[:, ::-1], axis=1, output_type=tf.int32)
+        ends.append(tf.cast(tf.stack([first, last], axis=1), tf.float32))
+    first, last = tf.unstack(tf.stack(ends, axis=2), axis=1)
+    return (first + last) / 2, tf.reduce_max(last - first, axis=1) + 1.0
+
+
 def crop_with_reflection(images: tf.Tensor, corners: tf.Tensor, flip: tf.Tensor) -> tf.Tensor:
     """Crop images, of their own size, out of ones that are mirrored at the border (cb|abc|ba).
 
