@@ -1,8 +1,9 @@
 """How well the label-free statistics rank checkpoints and runs, over finished runs.
 
-    .venv/bin/python scripts/label_free_ranks.py --runs=runs/reproduction [--out=FILE.json]
+    .venv/bin/python scripts/label_free_ranks.py --runs=DIR[,DIR] [--what=NAME --out=FILE.json]
 
-Takes every run at any depth under the folder. Prints Spearman's rank correlation of each
+Takes every run at any depth under the folders that --runs names; runs on one data set can be
+compared. Prints Spearman's rank correlation of each
 statistic with the accuracy on the test images: over the last evaluations of all runs ("between
 runs": may it choose a visit weight, a seed?), and over the checkpoints of each run ("within a
 run", the median: may it choose a checkpoint?). 1 is a perfect order, 0 none. Then the test error
@@ -18,24 +19,25 @@ from semisup.errors import InputError
 from semisup.runs import files
 from semisup.runs.directory import RunDirectory
 
-_RUNS = flags.DEFINE_string("runs", None, "folder with runs in it")
+_RUNS = flags.DEFINE_list("runs", None, "folders with runs in them")
+_WHAT = flags.DEFINE_string("what", None, "what runs they are, for --out; by default the folders")
 _OUT = flags.DEFINE_string("out", None, "also write the figures to this JSON file")
 
 
 def main() -> None:
     if not _RUNS.value:
-        raise InputError("--runs is missing; it names a folder with runs in it")
+        raise InputError("--runs is missing; it names folders with runs in them")
     load_tensorflow()
     import numpy as np
     from reproduction import ranks
 
     from semisup.evaluation.label_free import NAMES, SCORE
 
-    folders = sorted(path.parent for path in Path(_RUNS.value).rglob("result.json"))
+    folders = sorted(p.parent for root in _RUNS.value for p in Path(root).rglob("result.json"))
     all_runs = [[e for e in RunDirectory(f).read_evaluations() if e["step"] > 0] for f in folders]
     all_runs = [evaluations for evaluations in all_runs if evaluations and SCORE in evaluations[0]]
     if not all_runs:
-        raise InputError(f"no finished run with label-free scores under {_RUNS.value}")
+        raise InputError(f"no finished run with label-free scores under {', '.join(_RUNS.value)}")
     last = [evaluations[-1] for evaluations in all_runs]
     correlations = {
         name: {
@@ -64,7 +66,13 @@ def main() -> None:
             name: {key: files.json_number(value) for key, value in found.items()}
             for name, found in correlations.items()
         }
-        content = {"runs": len(all_runs), "rank_correlation": numbers, "median_error": medians}
+        what = _WHAT.value or ", ".join(_RUNS.value)
+        content = {
+            "what": what,
+            "runs": len(all_runs),
+            "rank_correlation": numbers,
+            "median_error": medians,
+        }
         files.write_json(Path(_OUT.value), content)
 
 

@@ -1,6 +1,6 @@
 """docs/results.md: the paper's tables, ours beside the paper's, from the records of the runs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,8 @@ JSON file beside it has every run. `DIR` is a folder that holds `DIR/mnist`, `DI
 `scripts/reproduce.py` makes the records, `scripts/results_page.py` this page of them.
 """
 
-# The name of the file that `scripts/label_free_ranks.py --out` is to write.
-RANKS = "label_free.json"
+# How the names of the files begin that `scripts/label_free_ranks.py --out` is to write.
+RANKS = "label_free"
 
 # Tables that are laid out as a grid and drawn, and those whose runs are drawn over their steps.
 GRIDS = ("3",)
@@ -44,7 +44,7 @@ def read_records(folder: Path) -> dict[str, Record]:
     Raises:
         InputError: a file is damaged or is no record of a table.
     """
-    paths = sorted(path for path in folder.glob("*.json") if path.name != RANKS)
+    paths = sorted(p for p in folder.glob("*.json") if not p.name.startswith(RANKS))
     found = {path.stem: records.read(path) for path in paths}
     for name, record in found.items():
         if record["table"] not in TABLES:
@@ -52,27 +52,26 @@ def read_records(folder: Path) -> dict[str, Record]:
     return found
 
 
-def read_ranks(folder: Path) -> dict[str, Any] | None:
-    """The figures of `scripts/label_free_ranks.py` in a folder; None if it holds none.
+def read_ranks(folder: Path) -> list[dict[str, Any]]:
+    """The figures of `scripts/label_free_ranks.py` in a folder, a file for each group of runs.
 
     Raises:
-        InputError: the file is damaged.
+        InputError: a file is damaged.
     """
-    path = folder / RANKS
-    if not path.exists():
-        return None
-    content = files.read_json(path)
-    if "rank_correlation" not in content:
-        raise InputError(f"{path} is damaged: it has no rank_correlation")
-    return content
+    paths = sorted(folder.glob(f"{RANKS}*.json"))
+    found = [files.read_json(path) for path in paths]
+    for path, content in zip(paths, found, strict=True):
+        if not {"what", "runs", "rank_correlation", "median_error"} <= content.keys():
+            raise InputError(f"{path} is damaged, or is not of label_free_ranks.py")
+    return found
 
 
-def render_page(found: Mapping[str, Record], ranks: Mapping[str, Any] | None = None) -> str:
+def render_page(found: Mapping[str, Record], ranks: Sequence[Mapping[str, Any]] = ()) -> str:
     """The page as Markdown.
 
     Args:
         found: what was run, from `read_records`.
-        ranks: the figures of `scripts/label_free_ranks.py`, if there are any.
+        ranks: the figures of `scripts/label_free_ranks.py`, from `read_ranks`.
     """
     parts = [_INTRODUCTION]
     for name, table in TABLES.items():
@@ -216,27 +215,39 @@ def _missing(table: Table, of_table: Mapping[str, Record]) -> Iterator[str]:
             yield f"{', '.join(left)} by `{recipe}`"
 
 
-def _render_ranks(ranks: Mapping[str, Any]) -> str:
+def _render_ranks(ranks: Sequence[Mapping[str, Any]]) -> str:
+    """A column for each group of runs; within a run only where runs have enough checkpoints."""
+    heads, columns = ["statistic"], []
+    for group in ranks:
+        for key, where in (("between_runs", "between runs"), ("within_a_run", "within a run")):
+            column = {name: found[key] for name, found in group["rank_correlation"].items()}
+            if key == "between_runs" or any(value is not None for value in column.values()):
+                heads.append(f"{where}: {group['what']}")
+                columns.append(column)
     lines = [
         "## The label-free score",
         "",
-        f"Spearman's rank correlation with the accuracy on the test images, over {ranks['runs']} "
-        "runs: of their last evaluations, and within a run over its checkpoints (the median over "
-        "the runs; - where no run has three of them). 1 is a perfect order, 0 none. "
-        "`semisup/evaluation/label_free.py` says what they are.",
+        "Spearman's rank correlation of each statistic of `semisup/evaluation/label_free.py` with "
+        "the accuracy on the test images, of the last evaluations of runs, and within a run over "
+        "its checkpoints (the median over the runs). 1 is a perfect order, 0 none.",
         "",
-        "| statistic | between runs | within a run |",
-        "| --- | --- | --- |",
+        line(heads),
+        line(["---"] * len(heads)),
     ]
-    for name, found in ranks["rank_correlation"].items():
-        values = (found[key] for key in ("between_runs", "within_a_run"))
-        words = ["-" if value is None else f"{value:.2f}" for value in values]
+    for name in columns[0]:
+        words = ["-" if c[name] is None else f"{c[name]:.2f}" for c in columns]
         lines.append(line([name.removeprefix("label_free_"), *words]))
-    errors = ranks["median_error"]
+    errors = [
+        f"{group['what']}, {group['runs']} runs: {group['median_error']['last']:.2f} %, "
+        f"{group['median_error']['chosen']:.2f} %, {group['median_error']['best']:.2f} %"
+        for group in ranks
+    ]
     lines += [
         "",
-        f"Median test error of the last checkpoint {errors['last']:.2f} %, of the one that the "
-        f"score chooses (`--select=label_free`) {errors['chosen']:.2f} %, of the best "
-        f"{errors['best']:.2f} %.",
+        "Median test error of the last checkpoint, of the one that the score chooses "
+        f"(`--select=label_free`), of the best: {'; '.join(errors)}.",
+        "",
+        "No statistic orders runs well in every group, so nothing here recommends choosing a run "
+        "or a setting by one: label a few validation images instead.",
     ]
     return "\n".join(lines) + "\n"

@@ -237,7 +237,7 @@ def test_rand_augment_draws_every_operation_within_its_range(monkeypatch):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", augmentation.AUGMENTATIONS)
 def test_augmentations_are_functions_of_the_seed(name, channels):
-    if name in ("stl10", "colouring") and channels == 1:
+    if name in ("stl10", "colouring", "blending") and channels == 1:
         pytest.skip("of colours")
     images = IMAGES[..., :channels]
     augment = augmentation.get_augmentation(name)
@@ -324,6 +324,41 @@ def test_augment_colouring_gives_ink_and_ground_that_differ():
     assert np.all((contrast >= 50) | np.all(np.isclose(per_channel, 128, atol=0.1), axis=2))
     assert min(ink.std(axis=0).min(), ground.std(axis=0).min()) > 50  # all kinds of colours
     assert 0 <= coloured.numpy().min() <= coloured.numpy().max() <= 256
+
+
+def test_bounding_boxes_are_those_of_what_is_bright():
+    images = np.zeros((3, 20, 28, 2), np.uint8)
+    images[0, 4:10, 3:6, 1] = 65  # 6 rows from 4 on, 3 columns from 3 on
+    images[1, 19, 27, 0] = 255
+    images[2] = 64  # not bright
+    centres, sides = geometry.bounding_boxes(tf.constant(images))
+    np.testing.assert_array_equal(centres, [[4, 6.5], [27, 19], [13.5, 9.5]])
+    np.testing.assert_array_equal(sides, [6, 1, 28])
+
+
+def test_augment_framing_gives_digits_of_every_size_the_same_sizes():
+    images = np.zeros((600, 28, 28, 1), np.uint8)
+    images[:300, 2:26, 4:20] = images[300:, 20:26, 2:6] = 255  # large; small in a corner
+    framed = augmentation.AUGMENTATIONS["framing"](tf.constant(images), tf.constant([3, 4]))
+    centres, sides = (found.numpy() for found in geometry.bounding_boxes(framed, 128.0))
+    assert np.abs(centres - 13.5).mean() < 1.5
+    for part in (sides[:300], sides[300:]):
+        assert 0.75 * 28 < np.median(part) < 0.9 * 28
+        assert np.quantile(part, 0.05) > 0.58 * 28
+        assert part.std() > 1.5
+
+
+def test_augment_blending_is_a_difference_from_a_texture():
+    digits = np.zeros((200, 24, 32, 3), np.uint8)
+    black, white = (
+        augmentation.AUGMENTATIONS["blending"](tf.constant(x), tf.constant([3, 4])).numpy()
+        for x in (digits, digits + np.uint8(255))
+    )
+    np.testing.assert_allclose(black + white, 255, atol=1e-3)
+    assert black.mean(axis=(1, 2, 3)).std() > 25  # dark and light ones
+    busy = black.std(axis=(1, 2)).mean(axis=1)
+    assert busy.min() < 12
+    assert busy.max() > 45
 
 
 def test_get_augmentation_refuses_an_unknown_name():

@@ -262,13 +262,25 @@ def test_pages_of_the_docs_are_made_of_their_files():
         assert (docs / picture).is_file()
 
 
-def test_page_has_a_dash_where_nothing_could_be_ranked():
-    ranks = {
-        "runs": 2,
-        "rank_correlation": {"label_free_score": {"between_runs": 0.5, "within_a_run": None}},
-        "median_error": {"last": 2.0, "chosen": 2.0, "best": 1.0},
-    }
-    assert "| score | 0.50 | - |" in page.render_page({}, ranks)
+def test_page_has_a_column_for_each_group_of_ranked_runs(tmp_path):
+    def group(what, between, within):
+        of_score = {"between_runs": between, "within_a_run": within}
+        errors = {"last": 2.0, "chosen": 2.5, "best": 1.0}
+        content = {"what": what, "runs": 2, "rank_correlation": {"label_free_score": of_score}}
+        return {**content, "median_error": errors}
+
+    ranks = [group("digits", 0.5, None), group("signs", None, 0.25)]
+    for content in ranks:
+        files.write_json(tmp_path / f"label_free_{content['what']}.json", content)
+    text = page.render_page({}, page.read_ranks(tmp_path))
+    heads = "| statistic | between runs: digits | between runs: signs | within a run: signs |"
+    assert heads in text
+    assert "| score | 0.50 | - | 0.25 |" in text
+    assert "digits, 2 runs: 2.00 %, 2.50 %, 1.00 %; signs" in text
+    assert page.read_records(tmp_path) == {}
+    (tmp_path / "label_free_.json").write_text("{}")
+    with pytest.raises(InputError, match=r"label_free_\.json is damaged"):
+        page.read_ranks(tmp_path)
 
 
 def test_the_gap_that_adapting_covers(tmp_path):

@@ -90,7 +90,7 @@ def rotations(degrees: tf.Tensor) -> tf.Tensor:
 
 
 def bounding_boxes(images: tf.Tensor, threshold: float = 64.0) -> tuple[tf.Tensor, tf.Tensor]:
-    """Find the smallest box around what is brighter than `threshold`; the whole image if nothing is.
+    """Find the box around what is brighter than `threshold`; the whole image if nothing is.
 
     Args:
         images: [batch, H, W, C].
