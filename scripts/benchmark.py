@@ -11,6 +11,8 @@ Parts:
     association   seconds and memory of the losses over N and M, with matrices and in blocks
     startup       seconds to --help and to the first training step; peak memory
     checkpoints   what a checkpoint every 500 steps costs
+    growth        a start, a step, an evaluation and memory, over the number of images, classes,
+                  rows of a batch and dimensions; what --out has measured already is kept
     accuracy      training seconds until an error on MNIST is reached
 
 Run nothing else beside it. Medians; in brackets the 10th and 90th percentile.
@@ -29,7 +31,7 @@ from machine import processor
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
 
-PARTS = ("steps", "association", "startup", "checkpoints", "accuracy")
+PARTS = ("steps", "association", "startup", "checkpoints", "growth", "accuracy")
 
 _PARTS = flags.DEFINE_list("parts", list(PARTS[:-1]), f"of {', '.join(PARTS)}")
 _CASES = flags.DEFINE_list("cases", ["mnist", "svhn", "stl10"], "networks of the part steps")
@@ -130,6 +132,12 @@ def _checkpoints(out: Path) -> dict[str, Any]:
     return figures
 
 
+def _growth(out: Path) -> dict[str, Any]:
+    from benchmarks import growth
+
+    return growth.measure(out / "growth.json", out / "growth.png")
+
+
 def _accuracy(out: Path) -> dict[str, Any]:
     from benchmarks import accuracy
 
@@ -146,6 +154,7 @@ _RUN = {
     "association": _association,
     "startup": _startup,
     "checkpoints": _checkpoints,
+    "growth": _growth,
     "accuracy": _accuracy,
 }
 

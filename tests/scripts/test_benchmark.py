@@ -1,5 +1,7 @@
 """What scripts/benchmark.py compares is comparable."""
 
+import dataclasses
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from benchmarks import accuracy, naive, steps
+from benchmarks import accuracy, growth, naive, steps
 from machine import processor
 
 from semisup import experiment, recipes
@@ -50,6 +52,30 @@ def test_time_to_an_error_is_that_of_the_median():
     assert accuracy.seconds_to(curves, 1.0) is None
 
 
+@pytest.mark.parametrize("kind", growth.SIZES)
+def test_growth_is_of_what_it_is_called(kind):
+    largest = growth.SIZES[kind][-1]
+    at = growth.point(kind, largest)
+    settings = dataclasses.asdict(recipes.get("mnist", **at.settings))
+    rows = at.classes * settings["sup_per_batch"] + settings["unsup_batch_size"]
+    grown = {"classes": at.classes, "batch": rows, "embedding": settings["emb_size"]}
+    assert grown.get(kind, at.images) == pytest.approx(largest, rel=0.01)
+    assert settings["sup_per_class"] <= at.images / at.classes
+
+
+def test_growth_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
+    found = {"start": 1.0, "step": 0.1, "evaluation": 0.2, "memory": 30.0}
+    kept = tmp_path / "growth.json"
+    known = {kind: {str(size): found for size in sizes} for kind, sizes in growth.SIZES.items()}
+    kept.write_text(json.dumps(known))
+    monkeypatch.setattr(subprocess, "run", None)  # nothing is measured again
+    assert growth.measure(kept, tmp_path / "growth.png") == known
+    assert "1,000,000: start 1 s, step 0.1 s, evaluation 0.2 s, memory 30 MB" in (
+        capsys.readouterr().out
+    )
+    assert (tmp_path / "growth.png").stat().st_size > 10_000
+
+
 @pytest.mark.parametrize(
     ("flags", "widest"), [("avx2 avx512f", " (AVX-512)"), ("fpu avx2", " (AVX2 only)"), ("fpu", "")]
 )
@@ -63,6 +89,6 @@ def test_unknown_part_is_one_line():
     result = subprocess.run(words, capture_output=True, text=True)
     assert result.returncode == 1
     assert result.stderr.strip().endswith(
-        "--parts: unknown speed; known: steps, association, startup, checkpoints, accuracy"
+        "--parts: unknown speed; known: steps, association, startup, checkpoints, growth, accuracy"
     )
     assert "Traceback" not in result.stderr

@@ -1,0 +1,169 @@
+"""How a start, a step, an evaluation and memory grow with the data, the classes and the batch.
+
+Each point is measured in a process of its own, so that its peak memory is its own, and kept as
+soon as it is known: a run that was cut short goes on where it stopped.
+"""
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# Images of noise: a quarter of MNIST's pixels, so that large batches fit into the memory.
+SIDE = 14
+
+# Of each kind of growth, the sizes.
+SIZES = {
+    "images": (4_000, 32_000, 250_000, 1_000_000),
+    "images, streamed": (4_000, 32_000, 250_000, 1_000_000),
+    "classes": (10, 50, 200, 1_000),
+    "batch": (200, 1_000, 4_000, 16_384),
+    "embedding": (32, 128, 1_024, 8_192),
+}
+
+MEASURED = {"start": "s", "step": "s", "evaluation": "s", "memory": "MB"}
+
+_STEPS, _MOST_SECONDS = 10, 20.0
+
+
+class Point(NamedTuple):
+    """What is measured: the data, and the settings of the recipe."""
+
+    images: int
+    test_images: int
+    classes: int
+    settings: dict[str, Any]
+
+
+def point(kind: str, size: int) -> Point:
+    """The data and the settings of a size; what does not grow is as in the recipe mnist."""
+    if kind.startswith("images"):
+        return Point(size, size // 4, 10, {})
+    if kind == "classes":
+        labeled = {"sup_per_class": 4, "sup_per_batch": 1, "unsup_batch_size": size}
+        return Point(max(4_000, 10 * size), 4_000, size, labeled)
+    if kind == "batch":
+        of_class = size // 20
+        labeled = {"sup_per_class": of_class, "sup_per_batch": of_class}
+        return Point(2 * size + 4_000, 4_000, 10, {**labeled, "unsup_batch_size": size // 2})
+    return Point(4_000, 4_000, 10, {"emb_size": size})
+
+
+def measure(kept: Path, picture: Path) -> dict[str, Any]:
+    """Measure what is not known yet, and draw all.
+
+    Args:
+        kept: a JSON file of what is known, which is added to.
+        picture: where to draw all that is known.
+
+    Returns:
+        For each kind, and each size as text, the seconds of a start (from the file of the images
+        to the end of the first step), of a step (median) and of an evaluation, and the megabytes
+        by which the process grew at its peak.
+    """
+    figures: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    for kind, sizes in SIZES.items():
+        for size in sizes:
+            known = figures.setdefault(kind, {})
+            if str(size) not in known:
+                command = [sys.executable, "-m", "benchmarks.growth", kind, str(size)]
+                folder = Path(__file__).parents[1]
+                result = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, check=True)
+                known[str(size)] = json.loads(result.stdout.splitlines()[-1])
+                kept.write_text(json.dumps(figures, indent=1))
+            said = [f"{name} {known[str(size)][name]:g} {unit}" for name, unit in MEASURED.items()]
+            print(f"{kind:17s}{size:>10,}: {', '.join(said)}", flush=True)
+    _draw(figures, picture)
+    return figures
+
+
+def _measure_point(kind: str, size: int) -> dict[str, float]:
+    from semisup.cli.app import load_tensorflow
+
+    load_tensorflow()
+    import tensorflow as tf
+
+    from semisup import experiment, recipes
+    from semisup.data import lazy_images
+    from semisup.evaluation.metrics import evaluate
+    from semisup.training.loop import make_train_step
+
+    at = point(kind, size)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "noise.npz")
+        _write(path, at)
+        if kind.endswith("streamed"):  # too large for the memory, it says, but for the labels
+            lazy_images.memory_for_images = lambda: at.images * SIDE**2 // 2
+        tf.constant(0) + 1  # TensorFlow's own memory
+        before = _peak_mb()
+        began = time.perf_counter()
+        settings = {"dataset": "npz", "data_dir": str(path), **at.settings}
+        setup = experiment.build(recipes.get("mnist", **settings))
+        batches = setup.batches()
+        train_step = make_train_step(setup.model, batches.element_spec)
+        iterator = iter(batches)
+        train_step(*next(iterator))["loss"].numpy()
+        start = time.perf_counter() - began
+        steps: list[float] = []
+        while len(steps) < _STEPS and sum(steps) < _MOST_SECONDS:
+            began = time.perf_counter()
+            train_step(*next(iterator))["loss"].numpy()
+            steps.append(time.perf_counter() - began)
+        dataset = setup.data.dataset
+        images, labels = dataset.test_images, dataset.test_labels
+        evaluate(setup.model, images[:500], labels[:500], dataset.class_names)  # traces it
+        began = time.perf_counter()
+        evaluate(setup.model, images, labels, dataset.class_names)
+        evaluation = time.perf_counter() - began
+    values = (start, statistics.median(steps), evaluation, _peak_mb() - before)
+    return {name: round(value, 4) for name, value in zip(MEASURED, values, strict=True)}
+
+
+def _write(path: Path, at: Point) -> None:
+    """A file of noise, not compressed, so that images can stay in it."""
+    random = np.random.default_rng(0)
+    arrays = {}
+    for split, count in (("train", at.images), ("test", at.test_images)):
+        arrays[f"{split}_images"] = random.integers(0, 256, (count, SIDE, SIDE, 1), dtype=np.uint8)
+        arrays[f"{split}_labels"] = np.arange(count) % at.classes
+    np.savez(path, **arrays)
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _draw(figures: dict[str, Any], path: Path) -> None:
+    """One panel for each kind, logarithmic both ways; in grey what grows as the size does."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.2 * len(figures), 3.6), layout="constrained")
+    panels = figure.subplots(1, len(figures), sharey=True, squeeze=False)[0]
+    colours = ("#1f5fa8", "#b3261e", "#1a7f37", "#8a5a00")
+    for axes, (kind, points) in zip(panels, figures.items(), strict=True):
+        sizes = [int(size) for size in points]
+        for colour, (name, unit) in zip(colours, MEASURED.items(), strict=True):
+            scale = 1e-3 if unit == "MB" else 1.0
+            values = [max(found[name] * scale, 1e-3) for found in points.values()]
+            label = f"{name}, {'GB' if unit == 'MB' else unit}"
+            axes.loglog(sizes, values, "o-", color=colour, label=label, ms=4)
+        for shift in 10.0 ** np.arange(-9, 3):
+            slope = [shift * size for size in sizes]
+            axes.loglog(sizes, slope, ":", color="grey", lw=0.6)
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes], fontsize=7)
+        axes.set(title=kind, ylim=(1e-2, 50))
+        axes.minorticks_off()
+    panels[0].set_ylabel("seconds; gigabytes")
+    panels[0].legend(fontsize=7)
+    figure.savefig(path, dpi=130)
+
+
+if __name__ == "__main__":
+    print(json.dumps(_measure_point(sys.argv[1], int(sys.argv[2]))))
