@@ -86,7 +86,7 @@ def test_compat_rows(row, read):
     said = re.match(r"[\w.-]+", theirs)[0]
     value = getattr(recipe, name)
     assert (float(said) == value) if isinstance(value, int | float) else (said == value)
-    default = getattr(Recipe(), name)
+    default = getattr(recipes.RECIPES[recipes.DEFAULT_RECIPE], name)
     if default is not None:
         said = re.match(r"[\w.-]+", ours)[0]
         assert (float(said) == default) if isinstance(default, int | float) else (said == default)

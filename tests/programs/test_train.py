@@ -200,7 +200,7 @@ def test_signals_save_and_say_how_to_go_on(mnist_dir, tmp_path, number):
 def test_help_begins_with_ten_flags_and_names_all():
     text, everything = (run_new("train", flag).stdout for flag in ("--help", "--helpfull"))
     assert text.count("\n  --") == 10
-    assert "  --max_steps\n      training steps [800]" in text
+    assert "  --max_steps\n      training steps [400]" in text
     from dataclasses import fields
 
     from semisup.config import GROUPS, Recipe
