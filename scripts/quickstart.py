@@ -16,7 +16,7 @@ from absl import flags
 
 from semisup import recipes
 from semisup.cli.app import load_tensorflow, run_main
-from semisup.config import LABELS_ONLY
+from semisup.config import BASELINE
 from semisup.runs.directory import RunDirectory
 
 _LOGDIR = flags.DEFINE_string(
@@ -26,10 +26,8 @@ _MAX_STEPS = flags.DEFINE_integer(
     "max_steps", recipes.get("mnist5k").max_steps, "training steps with association"
 )
 
-# Labels only: by Adam, since by Muon they end at a higher error; it no longer changes after these
-# steps.
+# With labels only the error no longer changes after these steps.
 _LABELS_ONLY_STEPS = 200
-_LABELS_ONLY = {**LABELS_ONLY, "optimizer": "adam"}
 
 
 def main() -> None:
@@ -38,7 +36,7 @@ def main() -> None:
     recipe = recipes.get("mnist5k", max_steps=_MAX_STEPS.value)
     steps = min(_LABELS_ONLY_STEPS, recipe.max_steps)
     recipes_of_runs = {
-        "labels only": recipes.changed(recipe, **_LABELS_ONLY, max_steps=steps),
+        "labels only": recipes.changed(recipe, **BASELINE, max_steps=steps),
         "with association": recipe,
     }
     with _heartbeat("Starting TensorFlow (slower the first time)"):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from semisup import experiment
-from semisup.config import LABELS_ONLY, Recipe
+from semisup.config import BASELINE, Recipe
 from semisup.errors import InputError
 from semisup.runs import files
 from semisup.runtime.paths import expanded
@@ -18,6 +18,8 @@ def compare(
     recipe: Recipe, logdir: str | Path, seeds: int, command: Sequence[str] = (), **options: Any
 ) -> dict[str, list[float]]:
     """Train with labels only and with association: the same split, network, steps and seeds.
+
+    With labels only by Adam, which then ends at a lower error than Muon.
 
     The runs lie in `logdir`, those that have ended are not made again; comparison.json there
     has the errors.
@@ -45,7 +47,7 @@ def compare(
             f"`compare` compares test errors, but {dataset.name} has no test images, and too few "
             "labelled ones to hold some out; label two of a class"
         )
-    kinds = {"labels only": dataclasses.replace(recipe, **LABELS_ONLY), "association": recipe}
+    kinds = {"labels only": dataclasses.replace(recipe, **BASELINE), "association": recipe}
     errors: dict[str, list[float]] = {kind: [] for kind in kinds}
     for number in range(seeds):
         for kind, settings in kinds.items():

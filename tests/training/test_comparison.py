@@ -22,7 +22,8 @@ def test_compare_wants_test_images(tmp_path):
 
 
 def test_compare_runs_both_on_the_same_splits_and_goes_on(tiny, tmp_path, capsys):
-    small = dataclasses.replace(tiny, sup_per_class=2, max_steps=2, eval_interval=2, seed=5)
+    changes = {"sup_per_class": 2, "max_steps": 2, "eval_interval": 2, "optimizer": "muon"}
+    small = dataclasses.replace(tiny, seed=5, **changes)
     errors = comparison.compare(small, tmp_path, seeds=2)
     assert {kind: len(each) for kind, each in errors.items()} == {
         "labels only": 2,
@@ -36,7 +37,9 @@ def test_compare_runs_both_on_the_same_splits_and_goes_on(tiny, tmp_path, capsys
         assert plain.split.read_bytes() == walked.split.read_bytes()
         before, after = plain.read_recipe(), walked.read_recipe()
         assert not before.associates
-        assert dataclasses.replace(before, walker_weight=1.0, visit_weight=1.0) == after
+        association = {"walker_weight": 1.0, "visit_weight": 1.0, "optimizer": "muon"}
+        assert dataclasses.replace(before, **association) == after
+        assert before.optimizer == "adam"
     capsys.readouterr()
     assert comparison.compare(small, tmp_path, seeds=2) == errors
     assert capsys.readouterr().out.count("holds this run already, finished") == 4
