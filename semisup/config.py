@@ -36,7 +36,7 @@ GROUPS = {
     "Record": "eval_interval",
 }
 
-# What association is compared with: with so few labels alone, Muon ends at a higher error than Adam.
+# What association is compared with: on few labels alone Muon ends at a higher error than Adam.
 BASELINE: dict[str, Any] = {**LABELS_ONLY, "optimizer": "adam"}
 
 _INT32 = 2**31  # TensorFlow keeps most counts in 32 bits
