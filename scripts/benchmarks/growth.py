@@ -129,7 +129,7 @@ def _measure_point(kind: str, size: int) -> dict[str, float]:
 def _write(path: Path, at: Point) -> None:
     """A file of noise, not compressed, so that images can stay in it."""
     random = np.random.default_rng(0)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for split, count in (("train", at.images), ("test", at.test_images)):
         arrays[f"{split}_images"] = random.integers(0, 256, (count, SIDE, SIDE, 1), dtype=np.uint8)
         arrays[f"{split}_labels"] = np.arange(count) % at.classes
