@@ -373,7 +373,7 @@ RECIPES: dict[str, Recipe] = {
     # Ours: the follow-up's idea on small grey digits.
     # Command:  semisup-train --recipe=usps_to_mnist --data_dir=USPS --target_data_dir=MNIST
     # Expected: 3.0 on the last 10,000 of MNIST's training images, adapted to the others from 5,291
-    # of USPS's (here, seed 0; 4.6 on the test images at 28 pixels by the dot product); 155 s of CPU.
+    # of USPS's (here, seed 0; 4.6 on test images at 28 pixels by the dot product); 160 s of CPU.
     "usps_to_mnist": Recipe(dataset="usps", target_dataset="mnist", **_SMALL_DIGITS),
     # The paper's way, on the weights of a run on the source alone; without the delay.
     # Commands: semisup-train --recipe=usps_source --data_dir=USPS --logdir=SOURCE
@@ -384,7 +384,7 @@ RECIPES: dict[str, Recipe] = {
     "usps_to_mnist_sequential": Recipe(dataset="usps", target_dataset="mnist", **_SMALL_SEQUENTIAL),
     # Ours: the way back.
     # Command:  semisup-train --recipe=mnist_to_usps --data_dir=MNIST --target_data_dir=USPS
-    # Expected: not run here (3.8 at 28 pixels by the dot product); 155 CPU seconds (est.).
+    # Expected: not run here (3.8 at 28 pixels by the dot product); 160 s of CPU (est.).
     "mnist_to_usps": Recipe(dataset="mnist", target_dataset="usps", **_SMALL_DIGITS),
     # Ours: from digits that are rendered here.
     # Command:  semisup-train --recipe=synth_digits_to_mnist --target_data_dir=MNIST
