@@ -18,7 +18,7 @@ fi
 # Installed anew only when setup.py has changed since, or other extras are asked for.
 stamp=".venv/installed-${1:-plain}"
 if [ ! -e "$stamp" ] || [ setup.py -nt "$stamp" ]; then
-  echo "Installing semisup$extras and what it needs into .venv, 2.8 GB (a minute or two) ..."
+  echo "Installing semisup$extras and what it needs into .venv (a minute or two) ..."
   # pip is silent for long while it unpacks, and in a log file while it downloads, too.
   while sleep 5 >/dev/null 2>&1; do
     echo "  $SECONDS s: $(find .venv/lib -maxdepth 3 -name '*.dist-info' | wc -l) packages in place"
