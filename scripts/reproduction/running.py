@@ -105,7 +105,7 @@ def run_all(missing: Sequence[Run], jobs: int, backend: str) -> Iterator[tuple[R
     late = [run for run in missing if run.recipe.init_from or run.recipe.teacher]
     waves = [[run for run in missing if run not in late], late]
     try:
-        with _engine(backend, jobs):
+        with engine(backend, jobs):
             for wave in filter(None, waves):
                 # One at a time to each worker: the runs are long, and of unequal length.
                 parallel = joblib.Parallel(
@@ -194,7 +194,7 @@ def _run(run: Run, threads: int | None) -> tuple[Run, str]:
 
 
 @contextmanager
-def _engine(backend: str, jobs: int) -> Iterator[None]:
+def engine(backend: str, jobs: int) -> Iterator[None]:
     """Joblib works with this backend inside; a cluster's address comes from its own settings.
 
     Raises:

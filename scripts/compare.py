@@ -1,0 +1,259 @@
+"""Association beside other methods, on the same split, network, batches and learning rates.
+
+    .venv/bin/python scripts/compare.py --methods=labels_only,association,fixmatch --recipe=mnist5k
+    .venv/bin/python scripts/compare.py --recipe=usps_to_mnist --data_dir=DIR \\
+        --methods=labels_only,association,dann,mmd,coral --search=1
+    .venv/bin/python scripts/compare.py --recipe=mnist5k --time        then --budget=seconds
+
+Every method is a loss on the batches of the recipe, which is added to the classification loss; a
+name such as association+fixmatch adds both. Any setting of a recipe may be given too, such as
+--max_steps. DIR is the folder of the data set, or one with a folder for each.
+
+Writes OUT.json, to which each run is added as it ends, so that the same command goes on where it
+was stopped; then OUT.md, the table, and OUT.png, the error over the seconds.
+"""
+
+import dataclasses
+import os
+import shlex
+import statistics
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+from reproduction.places import places_of
+from reproduction.running import BACKENDS, engine
+from tqdm import tqdm
+
+from semisup import recipes
+from semisup.cli.app import load_tensorflow, run_main
+from semisup.cli.flags import define_recipe_flags, given_settings
+from semisup.config import Recipe
+from semisup.errors import InputError
+from semisup.runtime.paths import expanded
+
+if TYPE_CHECKING:
+    from comparison.record import Record
+    from comparison.running import Job
+
+_METHODS = flags.DEFINE_list(
+    "methods",
+    "labels_only,association,pseudo_labels,pi_model,mean_teacher,transformations,vat,fixmatch",
+    "what to compare; also dann, mmd, coral, and several joined by +",
+)
+_SEEDS = flags.DEFINE_integer("seeds", 3, "runs of each method, from seed 0 on", lower_bound=1)
+_BUDGET = flags.DEFINE_enum(
+    "budget",
+    "steps",
+    ["steps", "seconds"],
+    "steps: all methods take the recipe's; seconds: each takes as many as it can in the time of "
+    "association's",
+)
+_SEARCH = flags.DEFINE_integer(
+    "search",
+    0,
+    "first try a few parameters of each method, besides the published ones, on a fifth of the "
+    "training images, with this many seeds from 100 on; 0 takes the published ones",
+    lower_bound=0,
+)
+_TIME = flags.DEFINE_bool("time", False, "only measure the time of a step of each method")
+_OUT = flags.DEFINE_string(
+    "out", None, "where to write, without an ending; by default runs/comparison/RECIPE"
+)
+_JOBS = flags.DEFINE_integer("jobs", 1, "runs at a time", lower_bound=1)
+_BACKEND = flags.DEFINE_enum("backend", "loky", BACKENDS, "joblib's backend for several runs")
+
+# The first seed of the search, far from those of the results.
+_SEARCH_SEED = 100
+
+# What the comparison sets itself, or what its runs would leave out.
+_NOT_YOURS = ("seed", "sup_seed", "split_file", "teacher", "compat", "select")
+
+
+def main() -> None:
+    recipe, settings = _recipe()
+    out = expanded(_OUT.value or f"runs/comparison/{flags.FLAGS.recipe}")
+    load_tensorflow()
+    from comparison import methods, report, running
+    from comparison.record import Record
+
+    names = list(dict.fromkeys(_METHODS.value))
+    if not names:
+        raise InputError("--methods is empty; leave it out for all of them")
+    parts = list(dict.fromkeys(part for name in names for part in methods.parts_of(name)))
+    record = Record(
+        out.with_name(f"{out.name}.json"), flags.FLAGS.recipe, settings, recipe.max_steps
+    )
+    record.content["commands"] = list(dict.fromkeys([*record.content["commands"], _command()]))
+    chosen: dict[str, dict[str, float]] = {}
+    if _SEARCH.value:
+        _run_all(record, list(_search_jobs(recipe, parts)))
+        chosen = {part: _best(record, recipe, part) for part in parts}
+    if _TIME.value or (_BUDGET.value == "seconds" and _untimed(record, names)):
+        jobs = [running.Job(name, chosen, recipe) for name in names]
+        record.content["milliseconds"] |= running.milliseconds_per_step(jobs)
+        record.write()
+    if not _TIME.value:
+        in_time = _steps_in_time(record, names) if _BUDGET.value == "seconds" else {}
+        _run_all(record, list(_jobs(recipe, names, chosen, in_time)))
+    in_time = {} if _untimed(record, names) else _steps_in_time(record, names)
+    page = report.page(record, names, in_time)
+    out.with_name(f"{out.name}.md").write_text(page, encoding="utf-8")
+    report.figure(record, names, out.with_name(f"{out.name}.png"))
+    print(f"\n{page}\nwritten to {out}.json, .md and .png")
+
+
+def _recipe() -> tuple[Recipe, dict[str, Any]]:
+    """The recipe, and the settings that were given beside it, without places.
+
+    Raises:
+        InputError: a setting is not for comparisons.
+    """
+    given = given_settings()
+    for name in _NOT_YOURS:
+        if name in given:
+            raise InputError(f"--{name} can't be given here")
+    recipe = recipes.get(flags.FLAGS.recipe)
+    places = places_of(
+        recipes.changed(recipe, **given), given.get("data_dir"), given.get("target_data_dir")
+    )
+    recipe = recipes.changed(recipe, **{**given, **places})
+    if recipe.freeze_steps > 0 or flags.FLAGS.recipe == "mnist_student":
+        raise InputError(
+            f"the recipe {flags.FLAGS.recipe} trains in two stages, which is not compared here"
+        )
+    settings = {
+        name: Path(value).name if name in ("architecture", "weights") else value
+        for name, value in given.items()
+        if name not in ("data_dir", "target_data_dir")
+    }
+    return recipe, settings
+
+
+def _search_jobs(recipe: Recipe, parts: Sequence[str]) -> Iterator["Job"]:
+    from comparison import methods
+    from comparison.running import Job
+
+    for seed in range(_SEARCH_SEED, _SEARCH_SEED + _SEARCH.value):
+        seeded = dataclasses.replace(recipe, seed=seed, sup_seed=seed)
+        for part in parts:
+            for parameters in ({}, *methods.METHODS[part].search):
+                yield Job(part, {part: parameters}, seeded, validation=True)
+
+
+def _best(record: "Record", recipe: Recipe, part: str) -> dict[str, float]:
+    """The parameters with the lowest median error on validation images; of equals, the first."""
+    from comparison import methods
+
+    medians = []
+    for parameters in ({}, *methods.METHODS[part].search):
+        made = methods.parameters_of(methods.make(part, {part: parameters}), part)
+        runs = list(
+            record.matching(method=part, parameters=made, validation=True, steps=recipe.max_steps)
+        )
+        medians.append((statistics.median(record.errors(runs)), dict(parameters)))
+    return min(medians, key=lambda pair: pair[0])[1]
+
+
+def _jobs(
+    recipe: Recipe,
+    names: Sequence[str],
+    chosen: dict[str, dict[str, float]],
+    steps_in_time: dict[str, int],
+) -> Iterator["Job"]:
+    from comparison.running import Job
+
+    for seed in range(_SEEDS.value):
+        for name in names:
+            steps = steps_in_time.get(name, recipe.max_steps)
+            yield Job(
+                name,
+                chosen,
+                dataclasses.replace(recipe, seed=seed, sup_seed=seed, max_steps=steps),
+            )
+
+
+def _untimed(record: "Record", names: Sequence[str]) -> list[str]:
+    return [name for name in ("association", *names) if name not in record.content["milliseconds"]]
+
+
+def _steps_in_time(record: "Record", names: Sequence[str]) -> dict[str, int]:
+    """Of each method, the steps that it can take in the time of association's."""
+    milliseconds = record.content["milliseconds"]
+    time = record.content["steps"] * milliseconds["association"]
+    return {name: max(int(time / milliseconds[name]), 1) for name in names}
+
+
+def _run_all(record: "Record", jobs: Sequence["Job"]) -> None:
+    """Make the runs that the record has not; each is kept as it ends.
+
+    Raises:
+        InputError: one failed.
+    """
+    missing = [job for job in jobs if record.find(job.key) is None]
+    if not missing:
+        return
+    kind = "of the search" if missing[0].validation else "to compare"
+    print(f"{len(jobs)} runs {kind}, {len(jobs) - len(missing)} of them made before", flush=True)
+    failed = []
+    with tqdm(total=len(missing), unit="run", disable=None) as bar:
+        for run in _made(missing):
+            if isinstance(run, str):
+                failed.append(run)
+            else:
+                record.add(run)
+            bar.update()
+    if failed:
+        raise InputError(
+            f"{len(failed)} of {len(missing)} runs failed; the same command tries them again. The "
+            f"first: {failed[0]}"
+        )
+
+
+def _made(jobs: Sequence["Job"]) -> Iterator[dict[str, Any] | str]:
+    if _JOBS.value == 1:
+        yield from map(_attempt, jobs)
+        return
+    import joblib
+
+    threads = max((os.cpu_count() or 1) // _JOBS.value, 1)
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+    os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+    with engine(_BACKEND.value, _JOBS.value):
+        parallel = joblib.Parallel(
+            return_as="generator_unordered", batch_size=1, pre_dispatch=_JOBS.value
+        )
+        yield from parallel(joblib.delayed(_attempt)(job) for job in jobs)
+
+
+def _attempt(job: "Job") -> dict[str, Any] | str:
+    """The record of a run, or what made it fail."""
+    load_tensorflow()  # where this is another process
+    import tensorflow as tf
+    from comparison.running import run
+
+    try:
+        return run(job)
+    except (InputError, tf.errors.ResourceExhaustedError) as error:
+        return f"{job.method}: {' '.join(str(error).split())}"
+
+
+def _command() -> str:
+    """This command as a reader would give it: DIR for places, nothing of how it was spread out."""
+    words = [".venv/bin/python", "scripts/compare.py"]
+    for name in flags.FLAGS:
+        if not flags.FLAGS[name].present or name in ("out", "jobs", "backend", "time"):
+            continue
+        if name in ("data_dir", "target_data_dir"):
+            words.append(f"--{name}=DIR")
+        elif name in ("architecture", "weights"):
+            words.append(f"--{name}={Path(str(flags.FLAGS[name].value)).name}")
+        else:
+            words.append(shlex.quote(flags.FLAGS[name].serialize()))
+    return " ".join(words)
+
+
+if __name__ == "__main__":
+    define_recipe_flags()
+    run_main(main, __doc__)

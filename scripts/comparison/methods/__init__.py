@@ -1,0 +1,54 @@
+"""The methods by name."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from comparison.method import Method
+from comparison.methods.adaptation import MMD, AdversarialDomains, Coral
+from comparison.methods.adversarial import VirtualAdversarial
+from comparison.methods.consistency import MeanTeacher, PiModel, Transformations
+from comparison.methods.pseudo_labels import FixMatch, PseudoLabels
+from comparison.methods.walk import Association
+from semisup.errors import InputError
+
+LABELS_ONLY, ASSOCIATION = "labels_only", "association"
+
+METHODS: dict[str, type[Method]] = {
+    ASSOCIATION: Association,
+    "pseudo_labels": PseudoLabels,
+    "pi_model": PiModel,
+    "mean_teacher": MeanTeacher,
+    "transformations": Transformations,
+    "vat": VirtualAdversarial,
+    "fixmatch": FixMatch,
+    "dann": AdversarialDomains,
+    "mmd": MMD,
+    "coral": Coral,
+}
+
+
+def parts_of(name: str) -> list[str]:
+    """The methods that a name such as "association+fixmatch" combines; none in "labels_only".
+
+    Raises:
+        InputError: one is unknown.
+    """
+    parts = [] if name == LABELS_ONLY else name.split("+")
+    for part in parts:
+        if part not in METHODS:
+            known = ", ".join((LABELS_ONLY, *METHODS))
+            raise InputError(
+                f"--methods: unknown {part!r}; known: {known}, and several joined by +"
+            )
+    return parts
+
+
+def make(name: str, parameters: Mapping[str, Mapping[str, float]]) -> list[Method]:
+    """The methods that a name combines, each with its parameters where they are given."""
+    return [METHODS[part](**parameters.get(part, {})) for part in parts_of(name)]
+
+
+def parameters_of(methods: list[Method], name: str) -> dict[str, dict[str, Any]]:
+    """The parameters of each method in a name, for the record."""
+    return dict(zip(parts_of(name), map(dataclasses.asdict, methods), strict=True))

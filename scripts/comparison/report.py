@@ -1,0 +1,147 @@
+"""A comparison's record as a table and a figure."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from comparison import methods as known
+from comparison.record import Record
+from semisup.runs import files
+
+READING = (
+    "Error in percent on the test images after the last step: median over the seeds, in "
+    "parentheses the lowest and the highest. *In the same time*: each method takes as many steps, "
+    "with a learning rate laid out for these, as it can in the time of association's."
+)
+
+
+def by_name(parameters: Mapping[str, Any]) -> str:
+    """Parameters that are not the published ones, as words."""
+    words = []
+    for method, values in parameters.items():
+        default = known.parameters_of([known.METHODS[method]()], method)[method]
+        words += [f"{name} {value:g}" for name, value in values.items() if value != default[name]]
+    return ", ".join(words) or "published"
+
+
+def seeds_of(record: Record, method: str, steps: int | None) -> list[dict[str, Any]]:
+    """The runs of a method with so many steps and the parameters of its newest one, by seed."""
+    runs = list(record.matching(method=method, steps=steps, validation=False))
+    chosen = [run for run in runs if run["parameters"] == runs[-1]["parameters"]]
+    return sorted(chosen, key=lambda run: run["seed"])
+
+
+def table(record: Record, names: Sequence[str], steps_in_time: Mapping[str, int]) -> str:
+    """The table as Markdown.
+
+    Args:
+        record: what was found.
+        names: the methods, in order.
+        steps_in_time: of each method, the steps in the time of association's; empty if not known.
+    """
+    steps = record.content["steps"]
+    heads = ["method", "parameters", f"error after {steps:,} steps", "seeds", "ms a step"]
+    heads += ["seconds", "error in the same time", "steps"]
+    lines = [_line(heads), _line(["---"] * len(heads))]
+    for name in names:
+        equal, timed = (seeds_of(record, name, n) for n in (steps, steps_in_time.get(name)))
+        milliseconds = record.content["milliseconds"].get(name)
+        words = [name.replace("_", " "), by_name(equal[-1]["parameters"]) if equal else ""]
+        words += [spread(record.errors(equal)), str(len(equal) or "")]
+        time = ["", ""]
+        if milliseconds:
+            time = [f"{milliseconds:.1f}", f"{milliseconds * steps / 1000:.0f}"]
+        words += [*time, spread(record.errors(timed)), f"{timed[-1]['steps']:,}" if timed else ""]
+        lines.append(_line(words))
+    return "\n".join(lines)
+
+
+def search_table(record: Record, names: Sequence[str]) -> str:
+    """What the search found, as Markdown; empty if there was none."""
+    rows = []
+    for part in dict.fromkeys(part for name in names for part in known.parts_of(name)):
+        runs = list(record.matching(method=part, validation=True))
+        tried: list[dict[str, Any]] = []
+        for run in runs:
+            if run["parameters"] not in tried:
+                tried.append(run["parameters"])
+        for parameters in tried:
+            errors = record.errors([run for run in runs if run["parameters"] == parameters])
+            listed = ", ".join(f"{error:.1f}" for error in errors)
+            rows.append(_line([part.replace("_", " "), by_name(parameters), listed]))
+    if not rows:
+        return ""
+    heads = ["method", "parameters", "error on validation images, by seed"]
+    return "\n".join([_line(heads), _line(["---"] * 3), *rows])
+
+
+def spread(errors: Sequence[float]) -> str:
+    """Median, lowest and highest, as words."""
+    if not errors:
+        return ""
+    if len(errors) == 1:
+        return f"{errors[0]:.2f}"
+    return f"{statistics.median(errors):.2f} ({min(errors):.2f} to {max(errors):.2f})"
+
+
+def page(record: Record, names: Sequence[str], steps_in_time: Mapping[str, int]) -> str:
+    """All of it as Markdown."""
+    content = record.content
+    versions = ", ".join(f"{name} {number}" for name, number in content["versions"].items())
+    search = search_table(record, names)
+    return "\n".join(
+        [
+            f"### Recipe `{content['recipe']}`",
+            "",
+            f"{content['hardware']}; {versions}.",
+            "",
+            table(record, names, steps_in_time),
+            "",
+            READING,
+            "",
+            *(["The search:", "", search, ""] if search else []),
+            "```sh",
+            *content["commands"],
+            "```",
+            "",
+        ]
+    )
+
+
+def figure(record: Record, names: Sequence[str], path: Path) -> None:
+    """Error over seconds as a PNG file: the median over the seeds, and lowest to highest.
+
+    Over steps, if the time of a step was not measured for each method.
+    """
+    from matplotlib.figure import Figure
+
+    milliseconds, steps = record.content["milliseconds"], record.content["steps"]
+    timed = all(name in milliseconds for name in names)
+    drawing = Figure(figsize=(7.0, 4.2), layout="constrained")
+    axes = drawing.add_subplot()
+    for name in names:
+        runs = seeds_of(record, name, steps)
+        if not runs:
+            continue
+        columns = list(zip(*(run["evaluations"] for run in runs), strict=False))
+        errors = [[evaluation[1] for evaluation in column] for column in columns]
+        scale = milliseconds[name] / 1000 if timed else 1.0
+        x = [column[0][0] * scale for column in columns]
+        (line,) = axes.plot(x, [statistics.median(each) for each in errors], label=name)
+        lowest, highest = ([f(each) for each in errors] for f in (min, max))
+        axes.fill_between(x, lowest, highest, color=line.get_color(), alpha=0.12, linewidth=0)
+    axes.set_xlabel("seconds of training" if timed else "training steps")
+    axes.set_ylabel("test error, %")
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(axis="y", which="minor", labelsize=7)
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize=8)
+    with files.whole(path) as temporary:
+        drawing.savefig(temporary, format="png", dpi=120)
+
+
+def _line(words: Sequence[str]) -> str:
+    return f"| {' | '.join(words)} |"

@@ -1,0 +1,236 @@
+"""One run of a comparison, and the time that a step of each method takes."""
+
+import dataclasses
+import functools
+import math
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from comparison import methods as known
+from comparison.method import Method
+from comparison.model import ComparedModel, compared
+from semisup import experiment
+from semisup.config import Recipe
+from semisup.data import adaptation, augmentation, lazy_images, pipeline
+from semisup.data.augmentation.draw import Draw, Seed
+from semisup.data.augmentation.rand_augment import as_uint8, cut_out, rand_augment
+from semisup.data.dataset import Dataset
+from semisup.data.sources.hold_out import hold_out_test_images
+from semisup.errors import InputError
+from semisup.evaluation.metrics import evaluate
+from semisup.runtime.progress import write_line
+
+# Of features, which can't be augmented, the share that a strong view drops.
+_DROPPED = 0.5
+
+# Steps of each method that are not timed, that are timed in one go, and how often.
+_WARM_UP, _TIMED, _ROUNDS = 3, 10, 3
+
+
+class Job(NamedTuple):
+    """A run to be made.
+
+    Attributes:
+        method: a name, such as "association+fixmatch".
+        parameters: of each of its methods, where they are not the published ones.
+        recipe: the settings, with its seed and steps.
+        validation: evaluate on a part of the training images, not on the test images.
+    """
+
+    method: str
+    parameters: Mapping[str, Mapping[str, float]]
+    recipe: Recipe
+    validation: bool = False
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What names the run in the record."""
+        made = known.make(self.method, self.parameters)
+        return {
+            "method": self.method,
+            "parameters": known.parameters_of(made, self.method),
+            "seed": self.recipe.seed,
+            "steps": self.recipe.max_steps,
+            "validation": self.validation,
+        }
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Train and evaluate.
+
+    Returns:
+        The run's record: its key, the `date`, and its `evaluations`: [step, error in percent,
+        mean training loss so far], the loss None if it is not finite.
+    """
+    methods = known.make(job.method, job.parameters)
+    setup, model = _build(job, methods)
+    record = _Record(job, setup.data.dataset)
+    steps = job.recipe.max_steps
+    batches = _batches(setup, methods)
+    model.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=[record])
+    today = datetime.now(timezone.utc).date().isoformat()
+    return {**job.key, "date": today, "evaluations": record.evaluations}
+
+
+class _Record(keras.callbacks.Callback):
+    """Evaluate after every `eval_interval` steps and the last, and say so."""
+
+    def __init__(self, job: Job, dataset: Dataset) -> None:
+        super().__init__()
+        self._job, self._dataset = job, dataset
+        self.evaluations: list[list[float | None]] = []
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        step, recipe = batch + 1, self._job.recipe
+        if step % recipe.eval_interval and step != recipe.max_steps:
+            return
+        dataset = self._dataset
+        with self.model.evaluated():
+            images, labels = dataset.test_images, dataset.test_labels
+            report = evaluate(self.model, images, labels, dataset.class_names).report
+        loss = float((logs or {})["loss"])
+        self.evaluations.append([step, report.error, loss if math.isfinite(loss) else None])
+        on = "validation" if self._job.validation else "test"
+        write_line(
+            f"{self._job.method}, seed {recipe.seed}, step {step} of {recipe.max_steps}: "
+            f"{on} error {report.error:.2f} %"
+        )
+
+
+def milliseconds_per_step(jobs: Sequence[Job]) -> dict[str, float]:
+    """The time of a training step of each job's method, its batch included.
+
+    The methods take turns, so that what else the machine does is shared among them; the median
+    of three turns of ten steps.
+    """
+    steps = {}
+    for job in jobs:
+        methods = known.make(job.method, job.parameters)
+        setup, model = _build(job, methods)
+        iterator = iter(_batches(setup, methods))
+        train = model.make_train_function() or model.train_function  # what `fit` calls
+        steps[job.method] = functools.partial(train, iterator)
+        for _ in range(_WARM_UP):
+            steps[job.method]()
+        write_line(f"{job.method}: ready to be timed")
+    seconds: dict[str, list[float]] = {method: [] for method in steps}
+    for _ in range(_ROUNDS):
+        for method, step in steps.items():
+            began = time.perf_counter()
+            for _ in range(_TIMED):
+                logs = step()
+            float(logs["loss"])  # waits for the last
+            seconds[method].append((time.perf_counter() - began) / _TIMED)
+    return {method: 1000.0 * statistics.median(each) for method, each in seconds.items()}
+
+
+def _build(job: Job, methods: Sequence[Method]) -> tuple[experiment.Experiment, ComparedModel]:
+    changes = {
+        key: value for method in methods for key, value in method.settings(job.recipe).items()
+    }
+    setup = _setup(dataclasses.replace(job.recipe, **changes), job.validation)
+    keras.utils.set_random_seed(job.recipe.seed)
+    unlabeled = setup.recipe.unsup_batch_size if methods else 0
+    return setup, compared(setup, methods, unlabeled)
+
+
+@functools.lru_cache(maxsize=1)
+def _setup(recipe: Recipe, validation: bool) -> experiment.Experiment:
+    """The recipe's experiment; of the methods of one seed it is the same."""
+    setup = experiment.build(recipe, _dataset(_of_data(recipe), validation))
+    if len(setup.data.dataset.test_labels) == 0:
+        raise InputError(f"{setup.data.dataset.name} has no images to evaluate on")
+    return setup
+
+
+def _of_data(recipe: Recipe) -> Recipe:
+    """The recipe with those settings only that loading its data depends on."""
+    names = "dataset data_dir target_dataset target_data_dir train_in_pool new_size architecture"
+    names += " freeze_steps augmentation skip_unreadable max_megapixels compat"
+    return Recipe(**{name: getattr(recipe, name) for name in names.split()})
+
+
+@functools.lru_cache(maxsize=2)
+def _dataset(recipe: Recipe, validation: bool) -> Dataset:
+    """The recipe's data; for validation a fifth of the training images in place of the test images.
+
+    With a target, of its training images: their labels are used for nothing else.
+    """
+    if not validation:
+        return experiment.load_data(recipe)
+    if recipe.target_dataset is None:
+        return _held_out(experiment.load_data(recipe))
+    source = dataclasses.replace(recipe, target_dataset=None, target_data_dir=None)
+    target = dataclasses.replace(
+        source, dataset=recipe.target_dataset, data_dir=recipe.target_data_dir
+    )
+    held_out = _held_out(experiment.load_data(target))
+    return adaptation.adapted(experiment.load_data(source), held_out)
+
+
+def _held_out(dataset: Dataset) -> Dataset:
+    """The data set with a fifth of its training images as its test images."""
+    keep, held_out = hold_out_test_images(dataset.train_labels)
+    return dataclasses.replace(
+        dataset,
+        train_images=dataset.train_images[keep],
+        train_labels=dataset.train_labels[keep],
+        test_images=dataset.train_images[held_out],
+        test_labels=dataset.train_labels[held_out],
+        train_files=None if dataset.train_files is None else dataset.train_files[keep],
+        folds=None,
+    )
+
+
+def _batches(setup: experiment.Experiment, methods: Sequence[Method]) -> tf.data.Dataset:
+    """The experiment's batches, with a second view of the unlabelled images if a method wants one.
+
+    Raises:
+        InputError: one wants a weak view and another a strong one.
+    """
+    recipe, data = setup.recipe, setup.data
+    images, labels = data.training_images_and_labels()
+    unlabeled = data.unlabeled_images if methods else None
+    if setup.backbone:
+        images = lazy_images.network_inputs(images)
+        unlabeled = None if unlabeled is None else lazy_images.network_inputs(unlabeled)
+    augment = augmentation.get_augmentation(recipe.augmentation)
+    weak = None if recipe.augmentation in augmentation.LABELED_ONLY else augment
+    wanted = {method.view for method in methods if method.view}
+    if len(wanted) > 1:
+        raise InputError("--methods: methods with a weak and with a strong view can't be combined")
+    views = [_strong(weak) if view == "strong" else weak for view in wanted]
+    return pipeline.association_batches(
+        images,
+        labels,
+        unlabeled,
+        sup_per_batch=recipe.sup_per_batch,
+        unsup_batch_size=recipe.unsup_batch_size,
+        seed=recipe.seed,
+        augment=augment,
+        augment_unlabeled=[weak, *views],
+    )
+
+
+def _strong(weak: pipeline.Augment | None) -> pipeline.Augment:
+    """The weak augmentation, then two operations of RandAugment and a square cut out.
+
+    Of features half the values are dropped.
+    """
+
+    def augment(images: tf.Tensor, seed: Seed) -> tf.Tensor:
+        changed = images if weak is None else weak(images, seed)
+        if len(images.shape) == 2:
+            return tf.nn.experimental.stateless_dropout(changed, _DROPPED, seed)
+        draw = Draw(tf.random.experimental.stateless_fold_in(seed, 1), tf.shape(images)[0])
+        height, width = images.shape[1:3]
+        centres = draw.integers(tf.constant([width, height]), 2)
+        return cut_out(rand_augment(as_uint8(changed), draw), centres)
+
+    return augment

@@ -1,0 +1,310 @@
+"""The methods of scripts/compare.py against naive loops and published identities; its record."""
+
+import dataclasses
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from comparison import methods, report, running
+from comparison.method import Batch, Rows, ramp_up
+from comparison.methods.adaptation import Coral, coral, mmd, reverse_gradient
+from comparison.methods.adversarial import VirtualAdversarial, direction
+from comparison.methods.consistency import MeanTeacher, PiModel, Transformations, one_class
+from comparison.methods.pseudo_labels import FixMatch, PseudoLabels
+from comparison.record import Record
+
+from semisup import experiment
+from semisup.config import LABELS_ONLY
+from semisup.errors import InputError
+
+RANDOM = np.random.default_rng(0)
+W = RANDOM.normal(size=(6, 3)).astype("float32")
+
+
+def model(images, training):
+    """A linear classifier, as methods call the model."""
+    return {"logits": tf.matmul(tf.convert_to_tensor(images), W)}
+
+
+def batch(progress=0.5, view=True):
+    images = [RANDOM.normal(size=(n, 6)).astype("float32") for n in (4, 5, 5)]
+    rows = [Rows(x, tf.constant(x), model(x, True)["logits"]) for x in images[:2]]
+    labels = tf.constant([0, 1, 2, 0], tf.int64)
+    seed = tf.constant([1, 2], tf.int64)
+    return Batch(rows[0], labels, rows[1], images[2] if view else None, tf.constant(progress), seed)
+
+
+def softmax(logits):
+    logits = np.asarray(logits, np.float64)
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def test_pseudo_labels_loss_is_that_of_a_loop_and_grows():
+    of_batch = batch(progress=0.35)
+    method = PseudoLabels(weight=3.0, begin=0.1, end=0.6)
+    expected = np.mean([-math.log(max(row)) for row in softmax(of_batch.unlabeled.logits)])
+    np.testing.assert_allclose(method.loss(model, of_batch), 3.0 * 0.5 * expected, rtol=1e-5)
+    weights = [method.loss(model, of_batch._replace(progress=tf.constant(t))) for t in (0.05, 0.9)]
+    np.testing.assert_allclose(weights, [0.0, 3.0 * expected], rtol=1e-5)
+
+
+def test_fixmatch_loss_is_that_of_a_loop():
+    of_batch, threshold = batch(), 0.7
+    q, strong = softmax(of_batch.unlabeled.logits), softmax(of_batch.view @ W)
+    losses = [
+        -math.log(p[row.argmax()]) if row.max() >= threshold else 0.0
+        for row, p in zip(q, strong, strict=True)
+    ]
+    assert 0 < np.count_nonzero(losses) < len(losses)
+    loss = FixMatch(weight=2.0, threshold=threshold).loss(model, of_batch)
+    np.testing.assert_allclose(loss, 2.0 * np.mean(losses), rtol=1e-5)
+
+
+def test_fixmatch_teaches_the_strong_view_only():
+    of_batch = batch()
+    with tf.GradientTape() as tape:
+        weak = tf.constant(of_batch.unlabeled.logits)
+        tape.watch(weak)
+        rows = of_batch.unlabeled._replace(logits=weak)
+        loss = FixMatch(threshold=0.0).loss(model, of_batch._replace(unlabeled=rows))
+    assert tape.gradient(loss, weak) is None
+
+
+def test_pi_model_loss_is_that_of_a_loop():
+    of_batch = batch(progress=0.1)
+    p, q = softmax(of_batch.unlabeled.logits), softmax(of_batch.view @ W)
+    terms = [(a - b) ** 2 for rows in zip(p, q, strict=True) for a, b in zip(*rows, strict=True)]
+    weight = 7.0 * math.exp(-5.0 * (1.0 - 0.1 / 0.2) ** 2)
+    loss = PiModel(weight=7.0, ramp=0.2).loss(model, of_batch)
+    np.testing.assert_allclose(loss, weight * np.mean(terms), rtol=1e-5)
+    assert float(ramp_up(tf.constant(0.9), 0.2)) == 1.0
+
+
+def test_transformations_loss_is_that_of_a_loop():
+    of_batch = batch()
+    views = softmax(of_batch.unlabeled.logits), softmax(of_batch.view @ W)
+    stability = np.mean([sum((a - b) ** 2) for a, b in zip(*views, strict=True)])
+    exclusive = np.mean(
+        [
+            sum(f[k] * math.prod(1 - f[i] for i in range(3) if i != k) for k in range(3))
+            for view in views
+            for f in view
+        ]
+    )
+    loss = Transformations(stability=2.0, exclusivity=0.5).loss(model, of_batch)
+    np.testing.assert_allclose(loss, 2.0 * stability - 0.5 * exclusive, rtol=1e-4)
+    certain_and_uniform = one_class(tf.constant([[50.0, 0, 0, 0], [1.0, 1, 1, 1]]))
+    np.testing.assert_allclose(certain_and_uniform, [1.0, 0.75**3], rtol=1e-4)
+
+
+def test_vat_direction_is_that_of_finite_differences():
+    images, noise = (RANDOM.normal(size=(3, 6)) for _ in range(2))
+    weights, xi = W.astype(np.float64), 0.3
+
+    def divergence(r):
+        p, q = softmax(images @ weights), softmax((images + r) @ weights)
+        return np.sum(p * (np.log(p) - np.log(q)), axis=1)
+
+    r = xi * noise / np.linalg.norm(noise, axis=1, keepdims=True)
+    gradient = np.zeros_like(r)
+    for column, step in enumerate(1e-6 * np.eye(6)):
+        gradient[:, column] = (divergence(r + step) - divergence(r - step)) / 2e-6
+    expected = gradient / np.linalg.norm(gradient, axis=1, keepdims=True)
+    x, d = (tf.constant(each, tf.float32) for each in (images, noise))
+    found = direction(lambda changed: tf.matmul(changed, W), x, tf.matmul(x, W), d, xi)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_vat_loss_is_divergence_and_entropy():
+    of_batch = batch(view=False)
+    entropy = VirtualAdversarial(weight=0.0).loss(model, of_batch)
+    p = softmax(of_batch.unlabeled.logits)
+    np.testing.assert_allclose(entropy, -np.mean(np.sum(p * np.log(p), axis=1)), rtol=1e-5)
+    # Nowhere else does as small a change change the predictions as much.
+    lengths = np.linalg.norm(of_batch.unlabeled.images, axis=1).mean()
+    found = VirtualAdversarial(epsilon=0.1, entropy=0.0).loss(model, of_batch)
+    for _ in range(20):
+        r = RANDOM.normal(size=(5, 6))
+        r *= 0.01 * lengths / np.linalg.norm(r, axis=1, keepdims=True)
+        q = softmax((of_batch.unlabeled.images + r) @ W)
+        assert np.mean(np.sum(p * np.log(p / q), axis=1)) < 1.05 * float(found)
+
+
+def test_reverse_gradient_is_the_negated_one():
+    x = tf.constant([[1.0, -2.0]])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        plain = tf.reduce_sum(x**3)
+        reversed_ = tf.reduce_sum(reverse_gradient(x, tf.constant(0.5)) ** 3)
+    assert float(plain) == float(reversed_)
+    np.testing.assert_allclose(tape.gradient(reversed_, x), -0.5 * tape.gradient(plain, x))
+
+
+def test_mmd_is_that_of_a_loop_and_0_of_equal_samples():
+    A, B = RANDOM.normal(size=(4, 3)), RANDOM.normal(1.0, size=(5, 3))
+    both = np.concatenate([A, B])
+    width = np.mean([np.sum((a - b) ** 2) for a in both for b in both])
+
+    def kernel(x, y):
+        distance = np.sum((x - y) ** 2) / width
+        return np.mean([math.exp(-distance / s) for s in (0.25, 0.5, 1, 2, 4)])
+
+    def mean(X, Y):
+        return np.mean([kernel(x, y) for x in X for y in Y])
+
+    found = mmd(*(tf.constant(each, tf.float32) for each in (A, B)))
+    np.testing.assert_allclose(found, mean(A, A) + mean(B, B) - 2 * mean(A, B), rtol=1e-4)
+    same = tf.constant(A, tf.float32)
+    np.testing.assert_allclose(mmd(same, same), 0.0, atol=1e-6)
+
+
+def test_coral_is_the_distance_of_covariances():
+    A, B = RANDOM.normal(size=(7, 3)), RANDOM.normal(2.0, 3.0, size=(5, 3))
+    expected = np.linalg.norm(np.cov(A.T) - np.cov(B.T)) ** 2 / (4 * 3**2)
+    found = coral(*(tf.constant(each, tf.float32) for each in (A, B)))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    of_batch = batch()
+    shifted = of_batch._replace(
+        unlabeled=of_batch.labeled._replace(logits=1 + of_batch.labeled.logits)
+    )
+    np.testing.assert_allclose(Coral().loss(model, shifted), 0.0, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def small(tiny):
+    """An experiment, and what makes a model of it with the losses of methods."""
+    from comparison.model import compared
+
+    recipe = dataclasses.replace(tiny, learning_rate=1e-2, label_smoothing=0.0, max_steps=3)
+    setup = experiment.build(recipe)
+    return setup, lambda *used: compared(setup, used, recipe.unsup_batch_size if used else 0)
+
+
+def one_step(model, batches):
+    for images, labels in batches.take(1):
+        model.train_step((images, labels))
+    return [weight.numpy() for weight in (*model.network.weights, *model.classifier.weights)]
+
+
+def test_compared_model_without_methods_learns_from_labels_only(small):
+    setup, make = small
+    alone = dataclasses.replace(setup.recipe, **LABELS_ONLY)
+    plain = experiment.build_model(alone, setup.data.dataset)
+    expected = one_step(plain, dataclasses.replace(setup, recipe=alone).batches())
+    for ours, other in zip(one_step(make(), running._batches(setup, ())), expected, strict=True):
+        np.testing.assert_allclose(ours, other, atol=1e-6)
+
+
+def test_compared_model_walks_as_the_recipe_does_whatever_views_there_are(small):
+    setup, make = small
+    plain = one_step(setup.untrained_model(), setup.batches())
+    walk = methods.make("association", {})
+    silent = [*walk, FixMatch(weight=0.0)]
+    for used in (walk, silent):
+        ours = one_step(make(*used), running._batches(setup, used))
+        for found, other in zip(ours, plain, strict=True):
+            np.testing.assert_allclose(found, other, atol=1e-6)
+
+
+def test_mean_teacher_is_the_average_of_its_students(small):
+    setup, make = small
+    teacher = MeanTeacher(decay=0.6)
+    of_teacher = make(teacher)
+    expected, kernel = 0.0, of_teacher.classifier.kernel
+    for step, pair in enumerate(running._batches(setup, [teacher]).take(3)):
+        of_teacher.train_step(pair)
+        decay = min(1 - 1 / (step + 1), 0.6)
+        expected = decay * expected + (1 - decay) * kernel.numpy()
+    student = kernel.numpy()
+    with of_teacher.evaluated():
+        np.testing.assert_allclose(kernel.numpy(), expected, atol=1e-6)
+        assert not np.allclose(expected, student)
+    np.testing.assert_array_equal(kernel.numpy(), student)
+    # Were the target the student's own prediction, the loss of equal views would be 0.
+    images = next(iter(running._batches(setup, [teacher])))[0][-8:]
+    outputs = of_teacher(images)
+    same = Rows(images, outputs["embedding"], outputs["logits"])
+    of_views = Batch(same, None, same, images, tf.constant(1.0), None)
+    with keras.StatelessScope(
+        [(s, t.value) for s, t in zip(teacher.student, teacher.teacher, strict=True)]
+    ):
+        target = softmax(of_teacher(images)["logits"])
+    wanted = 100.0 * np.mean((softmax(outputs["logits"]) - target) ** 2)
+    assert wanted > 0
+    np.testing.assert_allclose(teacher.loss(of_teacher, of_views), wanted, rtol=1e-3)
+
+
+def test_dann_trains_its_classifier_of_the_domain(small):
+    setup, make = small
+    used = methods.make("dann", {})
+    of_dann = make(*used)
+    assert len(of_dann.trainable_variables) == 4 + len(setup.model.trainable_variables)
+    before = used[0].domain.get_weights()
+    one_step(of_dann, running._batches(setup, used))
+    assert not np.array_equal(before[0], used[0].domain.get_weights()[0])
+
+
+def test_batches_have_a_strong_view_of_the_same_images(small):
+    setup, _ = small
+    images, labels = next(iter(running._batches(setup, [FixMatch()])))
+    assert images.shape == (6 + 8 + 8, 8, 8, 1)
+    assert labels.numpy().tolist() == [0, 0, 1, 1, 2, 2, *[-1] * 16]
+    assert images.dtype == tf.uint8
+    with pytest.raises(InputError, match="can't be combined"):
+        running._batches(setup, [FixMatch(), PiModel()])
+
+
+def test_validation_images_are_training_images(tiny):
+    whole, held_out = (running._dataset(running._of_data(tiny), v) for v in (False, True))
+    assert (len(held_out.train_labels), len(held_out.test_labels)) == (48, 12)
+    every = {image.tobytes() for image in whole.train_images}
+    parts = (held_out.train_images, held_out.test_images)
+    found = [{image.tobytes() for image in part} for part in parts]
+    assert found[0] | found[1] == every
+    assert not found[0] & found[1]
+
+
+def test_parts_of_names_what_is_unknown():
+    assert methods.parts_of("association+fixmatch") == ["association", "fixmatch"]
+    assert methods.parts_of("labels_only") == []
+    with pytest.raises(InputError, match="unknown 'fixmtch'; known: labels_only, association"):
+        methods.parts_of("association+fixmtch")
+
+
+def a_run(method, seed, error, steps=10, **values):
+    parameters = methods.parameters_of(methods.make(method, {}), method)
+    evaluations = [[5, 2 * error, 1.0], [steps, error, 0.5]]
+    run = {"method": method, "parameters": parameters, "seed": seed, "steps": steps}
+    return {**run, "validation": False, "evaluations": evaluations, **values}
+
+
+def test_record_goes_on_and_refuses_another_comparison(tmp_path):
+    path = tmp_path / "of" / "digits.json"
+    Record(path, "mnist5k", {"ema": 0.5}, 10).add(a_run("vat", 0, 3.0))
+    again = Record(path, "mnist5k", {"ema": 0.5}, 10)
+    assert len(list(again.matching(method="vat"))) == 1
+    key = {**a_run("vat", 0, 3.0)}
+    del key["evaluations"]
+    assert again.find(key) and not again.find({**key, "seed": 1})
+    with pytest.raises(InputError, match="is of another comparison"):
+        Record(path, "mnist5k", {"ema": 0.9}, 10)
+
+
+def test_table_has_medians_at_equal_steps_and_in_equal_time(tmp_path):
+    record = Record(tmp_path / "r.json", "mnist5k", {}, 10)
+    for seed, error in enumerate((3.0, 9.0, 4.0)):
+        record.add(a_run("association", seed, error))
+        record.add(a_run("pi_model", seed, error - 1))
+        record.add(a_run("pi_model", seed, error + 1, steps=6))
+    record.content["milliseconds"] = {"association": 100.0, "pi_model": 160.0}
+    names = ["association", "pi_model"]
+    text = report.table(record, names, {"association": 10, "pi_model": 6})
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.split("\n")[2:]]
+    first = "association|published|4.00 (3.00 to 9.00)|3|100.0|1|4.00 (3.00 to 9.00)|10"
+    second = "pi model|published|3.00 (2.00 to 8.00)|3|160.0|2|5.00 (4.00 to 10.00)|6"
+    assert rows == [first.split("|"), second.split("|")]
+    report.figure(record, names, tmp_path / "r.png")
+    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
