@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from keras import ops
 
-from semisup.config import Recipe
-
 if TYPE_CHECKING:
     from comparison.model import ComparedModel
 
@@ -66,9 +64,8 @@ class Method:
     view: ClassVar[View | None] = None
     search: ClassVar[Sequence[Mapping[str, float]]] = ()
 
-    def settings(self, recipe: Recipe) -> Mapping[str, Any]:
-        """Settings of the recipe that the method changes."""
-        return {}
+    def change(self, config: dict[str, Any]) -> None:
+        """Change the settings of the model, as `AssociativeModel.get_config` has them."""
 
     def build(self, model: "ComparedModel") -> list[Any]:
         """Make the method's own layers and variables, which become part of the model."""

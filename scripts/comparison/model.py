@@ -117,16 +117,12 @@ def compared(setup: Experiment, methods: Sequence[Method], unlabeled: int) -> Co
         unlabeled: unlabelled rows in a batch.
     """
     recipe, first = setup.recipe, setup.model
-    model = ComparedModel.from_config(
-        {
-            **first.get_config(),
-            "methods": methods,
-            "labeled": setup.labeled_in_batch,
-            "unlabeled": unlabeled,
-            "steps": recipe.max_steps,
-            "seed": recipe.seed,
-        }
-    )
+    config = first.get_config()
+    for method in methods:
+        method.change(config)
+    config |= {"methods": methods, "labeled": setup.labeled_in_batch, "unlabeled": unlabeled}
+    config |= {"steps": recipe.max_steps, "seed": recipe.seed}
+    model = ComparedModel.from_config(config)
     model.network.set_weights(first.network.get_weights())
     model.classifier.set_weights(first.classifier.get_weights())
     model.compile(keras.optimizers.deserialize(keras.optimizers.serialize(first.optimizer)))

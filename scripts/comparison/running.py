@@ -131,10 +131,7 @@ def milliseconds_per_step(jobs: Sequence[Job]) -> dict[str, float]:
 
 
 def _build(job: Job, methods: Sequence[Method]) -> tuple[experiment.Experiment, ComparedModel]:
-    changes = {
-        key: value for method in methods for key, value in method.settings(job.recipe).items()
-    }
-    setup = _setup(dataclasses.replace(job.recipe, **changes), job.validation)
+    setup = _setup(job.recipe, job.validation)
     keras.utils.set_random_seed(job.recipe.seed)
     unlabeled = setup.recipe.unsup_batch_size if methods else 0
     return setup, compared(setup, methods, unlabeled)

@@ -1,11 +1,9 @@
 """Association: the walk A -> B -> A of semisup itself."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from comparison.method import Method
-from semisup.config import Recipe
 
 
 @dataclass
@@ -23,11 +21,9 @@ class Association(Method):
     paper = "Haeusser, Mordvintsev, Cremers, Learning by Association, 2017"
     search = ({"visit": 0.3}, {"visit": 3.0})
 
-    def settings(self, recipe: Recipe) -> Mapping[str, Any]:
-        return {
-            "visit_weight": self.visit * recipe.visit_weight,
-            "walker_weight": self.walker * recipe.walker_weight,
-        }
+    def change(self, config: dict[str, Any]) -> None:
+        for name, factor in (("visit_weight", self.visit), ("walker_weight", self.walker)):
+            config[name]["config"]["final_weight"] *= factor
 
     def loss(self, model: Any, batch: Any) -> float:
         return 0.0
