@@ -83,6 +83,11 @@ def small_table(command: str) -> str:
     return with_flags(command, **SMALL, seeds=1, rows=ROWS[value(command, "table")])
 
 
+def small_comparison(command: str) -> str:
+    last = (value(command, "methods") or "vat").split(",")[-1]
+    return small_training(with_flags(command, seeds=1, methods=f"association,{last}"))
+
+
 # How each program is run; what stands first in a command must be one of them.
 PROGRAMS = {
     "semisup-train": small_training,
@@ -93,6 +98,7 @@ PROGRAMS = {
     # The tests are found and the words are understood; they run in a test run of their own.
     "scripts/test": lambda command: f"{command} --collect-only",
     ".venv/bin/python scripts/reproduce.py": small_table,
+    ".venv/bin/python scripts/compare.py": small_comparison,
     ".venv/bin/python scripts/label_free_ranks.py": str,
     ".venv/bin/python scripts/results_page.py": str,
     # Instead of serving for good: says what it finds in the folder, and ends.
