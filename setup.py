@@ -62,7 +62,8 @@ setup(
         "onnx": ["onnxruntime", "tf2onnx"],
         "test": [
             *_DATASETS,
-            *("hypothesis", "mypy", "pytest", "pytest-cov", "pytest-xdist", "ruff"),
+            *("hypothesis", "ipykernel", "mypy", "nbclient", "pytest", "pytest-cov"),
+            *("pytest-xdist", "ruff"),
         ],
     },
     entry_points={

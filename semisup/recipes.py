@@ -61,7 +61,7 @@ _SMALL_DIGITS: dict[str, Any] = {
 }
 
 # Rendered digits are further from written ones. A classifier that is sure of them has embeddings so
-# long that each walk has one way to go, often a wrong one, when the association sets in; smoothed
+# long that each walk has one way to go, often a wrong one, when its losses are ramped up; smoothed
 # labels keep them short. The visit weight is the paper's.
 _QUICK_SYNTHETIC: dict[str, Any] = {
     **_QUICK_JOINT,
@@ -122,7 +122,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     # The same where there is no pretrained network: from random weights.
     # Command:  semisup-train --recipe=photos_from_scratch --data_dir=PHOTOS
-    # Expected: of CIFAR-10 see docs/own_images.md; minutes.
+    # Expected: of CIFAR-10 see docs/studies; minutes.
     "photos_from_scratch": Recipe(
         dataset="folder",
         new_size=32,

@@ -12,6 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import matplotlib
+from curve_style import CURVES
+from matplotlib.figure import Figure
+
 from semisup import recipes
 from semisup.errors import InputError
 from semisup.runs.directory import RunDirectory
@@ -120,19 +124,18 @@ def _measure_steps(rounds: int) -> dict[str, float]:
     return {name: round(statistics.median(values), 2) for name, values in times.items()}
 
 
+@matplotlib.rc_context(CURVES)
 def _draw(curves: dict[str, list[Curve]], path: Path) -> None:
     """The error over the training seconds: each seed thin, the median of the seeds bold."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    for colour, (name, of_seeds) in zip(("#b3261e", "#1a7f37"), curves.items(), strict=True):
+    for i, (name, of_seeds) in enumerate(curves.items()):
         seconds = [second for second, _ in of_seeds[0]]
         errors = [[error for _, error in of_seed] for of_seed in of_seeds]
         for of_seed in errors:
-            axes.plot(seconds, of_seed, color=colour, lw=0.8, alpha=0.4)
+            axes.plot(seconds, of_seed, color=f"C{i}", lw=0.8, alpha=0.4, marker="")
         middle = [statistics.median(column) for column in zip(*errors, strict=True)]
-        axes.plot(seconds, middle, color=colour, lw=2.2, label=_SHOWN[name])
+        axes.plot(seconds, middle, color=f"C{i}", lw=2.2, label=_SHOWN[name])
     for target in TARGETS:
         axes.axhline(target, color="grey", lw=0.8, ls=":")
     axes.set_yscale("log")
@@ -143,4 +146,4 @@ def _draw(curves: dict[str, list[Curve]], path: Path) -> None:
     axes.set(xlabel="seconds of training", ylabel="test error, %")
     axes.set_title("MNIST, 100 labels: thin lines are seeds, bold ones their median")
     axes.legend()
-    figure.savefig(path, dpi=130)
+    figure.savefig(path)

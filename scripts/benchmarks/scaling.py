@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import matplotlib
+from curve_style import CURVES
+from matplotlib.figure import Figure
+
 SIZES = {"matrices": (1024, 2048, 4096, 8192), "blocks": (1024, 2048, 4096, 8192, 16384, 32768)}
 
 # Embeddings have so many dimensions, and each class so many labelled samples: with more samples
@@ -18,7 +22,7 @@ DIMENSIONS, PER_CLASS = 128, 8
 _SCRIPT = """
 import json, resource, statistics, sys, time
 import numpy as np, tensorflow as tf
-from semisup import association
+from semisup.losses import association
 size, block_size = map(int, sys.argv[1:])
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 random = np.random.default_rng(0)
@@ -99,26 +103,25 @@ def small_losses_ms(repeats: int = 200) -> float:
     return float(np.median(times))
 
 
+@matplotlib.rc_context(CURVES)
 def _draw(figures: dict[str, Any], path: Path) -> None:
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(9, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for kind, colour in (("matrices", "#b3261e"), ("blocks", "#1a7f37")):
+    for kind in ("matrices", "blocks"):
         sizes = list(figures[kind])
         for axes, quantity in ((left, "seconds"), (right, "mb")):
             values = [max(figures[kind][size][quantity], 1e-3) for size in sizes]
-            axes.loglog(sizes, values, "o-", color=colour, label=kind)
+            axes.loglog(sizes, values, label=kind)
     for axes, label, power in ((left, "seconds, losses and gradients", 2), (right, "MB more", 1)):
         sizes = list(figures["blocks"])
         quantity = "seconds" if power == 2 else "mb"
         end = figures["blocks"][sizes[-1]][quantity]
         slope = [end * (size / sizes[-1]) ** power for size in sizes]
         name = "N times M" if power == 2 else "N + M"
-        axes.loglog(sizes, slope, ":", color="grey", label=f"grows as {name}")
+        axes.loglog(sizes, slope, ":", marker="", color="grey", label=f"grows as {name}")
         axes.set(xlabel="N = M", ylabel=label)
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes], fontsize=8)
         axes.minorticks_off()
         axes.legend()
     figure.suptitle(f"Association losses, {DIMENSIONS} dimensions, N / {PER_CLASS} classes")
-    figure.savefig(path, dpi=130)
+    figure.savefig(path)

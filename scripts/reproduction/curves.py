@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
+from curve_style import CURVES
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -11,6 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from semisup.runs import files
 
 
+@matplotlib.rc_context(CURVES)
 def draw_grid(record: Mapping[str, Any], paper_data: str, path: Path) -> None:
     """Draw table 3: for each number of labels the error over the number of unlabelled images.
 
@@ -34,7 +37,7 @@ def draw_grid(record: Mapping[str, Any], paper_data: str, path: Path) -> None:
                 if c["row"] == row and c[name]
             }
             places = [columns.index(column) for column in errors]
-            axes.plot(places, list(errors.values()), marker="o", label=f"{row} labels")
+            axes.plot(places, list(errors.values()), label=f"{row} labels")
         axes.set_xticks(range(len(columns)), columns)
         axes.set(xlabel="unlabelled images", ylabel="test error in %", title=title)
         _logarithmic(axes)
@@ -42,6 +45,7 @@ def draw_grid(record: Mapping[str, Any], paper_data: str, path: Path) -> None:
     _save(drawing, path)
 
 
+@matplotlib.rc_context(CURVES)
 def draw_steps(found: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw the test error of every run over its training steps, a panel for each row.
 
@@ -65,7 +69,7 @@ def draw_steps(found: Sequence[Mapping[str, Any]], path: Path) -> None:
             for i, run in enumerate(runs):
                 steps, errors = zip(*run["curve"][1:], strict=True)
                 colour = f"C{names.index(recipe)}"
-                axes.plot(steps, errors, color=colour, lw=1, label=None if i else recipe)
+                axes.plot(steps, errors, color=colour, marker="", lw=1, label=None if i else recipe)
         axes.set(xlabel="step", ylabel="test error in %", title=f"{row} labels")
         _logarithmic(axes)
         axes.legend(fontsize="small")
@@ -77,10 +81,9 @@ def _logarithmic(axes: Axes) -> None:
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.grid(alpha=0.3, which="both")
 
 
 def _save(drawing: Figure, path: Path) -> None:
     with files.whole(path) as temporary:
         # Without the version of Matplotlib, so that the same figure is the same file.
-        drawing.savefig(temporary, dpi=110, format="png", metadata={"Software": None})
+        drawing.savefig(temporary, format="png", metadata={"Software": None})

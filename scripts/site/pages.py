@@ -1,5 +1,7 @@
 """Hooks of MkDocs: pages that are no files in docs/, and links that point out of it."""
 
+import base64
+import json
 import re
 from pathlib import Path
 from posixpath import normpath, relpath
@@ -30,7 +32,10 @@ MODULES = {
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that are no files in docs/."""
+    """Add the pages that are no files in docs/, and let the notebook be one."""
+    for notebook in [file for file in files if file.src_uri.endswith(".ipynb")]:
+        for generated in _notebook_page(notebook, config):
+            files.append(generated)
     for source, name in PAGES.items():
         content = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, name, content=content))
@@ -38,6 +43,24 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         content = f"# {module}\n\n::: {module}\n"
         files.append(File.generated(config, f"reference/{name}.md", content=content))
     return files
+
+
+def _notebook_page(notebook: File, config: MkDocsConfig) -> list[File]:
+    """A notebook as a page of Markdown, and the pictures that it shows."""
+    parts, made = [], []
+    stem = notebook.src_uri.removesuffix(".ipynb")
+    for cell in json.loads(notebook.content_string)["cells"]:
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        for output in cell.get("outputs", ()):
+            shown = output.get("data", {})
+            if png := shown.get("image/png"):
+                name = f"{stem}_{len(made)}.png"
+                made.append(File.generated(config, name, content=base64.b64decode(png)))
+                parts.append(f"![output]({name})")
+            elif text := output.get("text", shown.get("text/plain")):
+                parts.append(f"```text\n{''.join(text).rstrip()}\n```")
+    return [File.generated(config, f"{stem}.md", content="\n\n".join(parts)), *made]
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -55,7 +78,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             name = place.split("/")[1].removesuffix(".py")
             place = f"reference/{name}.md" if name in MODULES else ""
         else:
-            place = PAGES.get(place, place.removeprefix("docs/"))
+            place = PAGES.get(place, place.removeprefix("docs/").replace(".ipynb", ".md"))
         if not files.get_file_from_path(place):
             return text  # a file of the repository that the site has not
         start = page.file.src_uri.rpartition("/")[0] or "."

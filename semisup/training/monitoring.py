@@ -30,7 +30,7 @@ class LossMonitor:
     """Detect non-finite losses and report the first step that has one.
 
     A bad loss spoils the weights, hence all losses of the next step; and what a step reports
-    is a mean since the last entry, in which one bad number is seen from then on. So each step's
+    is a mean since the last entry, in which a non-finite value is seen from then on. So each step's
     report is kept, as it is on its device, and read only if a later one is bad: to read every
     step's would make a GPU wait for the processor.
 

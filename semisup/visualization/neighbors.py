@@ -74,7 +74,7 @@ def neighbors_figure(
     title = f"{short_name(dataset.name)}: {queries}, each with the nearest of {count:,} "
     title += "unlabelled images"
     if dataset.unlabeled_images is None and len(tests):
-        title += "\ngreen frame: of the same class; dashed red: of another"
+        title += "\nblue frame: of the same class; dashed orange: of another"
     return _draw_rows(rows, data, title)
 
 

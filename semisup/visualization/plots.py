@@ -16,7 +16,8 @@ from semisup.runs import files
 from semisup.runtime.paths import expanded
 from semisup.visualization.text import plain, short_names
 
-GREEN, RED = "#1a7f37", "#b3261e"
+# Colours that colour-blind readers can tell apart, of the palette of Okabe and Ito.
+BLUE, ORANGE = "#0072b2", "#d55e00"
 
 _GAP = 0.08  # between images, as a share of an image's width
 
@@ -44,7 +45,7 @@ def draw_images(
         columns: images in a row.
         captions: text above each, in one line or more.
         corners: text in the upper left corner of each.
-        right: whether each is right: a green frame, or a dashed red one.
+        right: whether each is right: a blue frame, or a dashed orange one.
         text_size: of captions and corners, in points.
         line: the height of a caption's line, as a share of an image's.
     """
@@ -78,7 +79,7 @@ def draw_images(
             text = axes.text(x, y, corners[i], size=text_size, ha="left", va="top", **plain())
             text.set(color="white", bbox={"facecolor": "black", "alpha": 0.65, "pad": 1, "lw": 0})
         if right is not None:
-            colour, style = (GREEN, "-") if right[i] else (RED, (0, (2, 1)))
+            colour, style = (BLUE, "-") if right[i] else (ORANGE, (0, (2, 1)))
             frame = Rectangle(
                 (left, top), width, height, fill=False, ec=colour, lw=2.0, linestyle=style
             )

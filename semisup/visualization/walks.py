@@ -14,7 +14,7 @@ from semisup.data.lazy_images import in_memory
 from semisup.evaluation.metrics import predict
 from semisup.losses import association
 from semisup.models.associative_model import AssociativeModel
-from semisup.visualization.plots import GREEN, RED
+from semisup.visualization.plots import BLUE, ORANGE
 from semisup.visualization.text import plain
 
 _WIDTH = 13.0  # of a picture, in inches
@@ -105,9 +105,9 @@ def _draw_walks(axes: matplotlib.axes.Axes, model: AssociativeModel, sample: Wal
     size = 0.92 * _WIDTH / max(len(A), len(B), 16)
     top, middle, bottom = 4.4, 2.2, 0.0
     for name, images, x, y, colour in (
-        ("A", sample.A, x_a, top, GREEN),
-        ("B", sample.B, x_b, middle, RED),
-        ("A", sample.A, x_a, bottom, GREEN),
+        ("A", sample.A, x_a, top, BLUE),
+        ("B", sample.B, x_b, middle, ORANGE),
+        ("A", sample.A, x_a, bottom, BLUE),
     ):
         axes.text(-0.25, y, name, color=colour, fontsize=14, ha="center", va="center")
         for image, centre in zip(np.asarray(images), x, strict=True):

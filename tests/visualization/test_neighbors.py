@@ -9,7 +9,7 @@ from semisup.data.splits import choose_split
 from semisup.evaluation.metrics import evaluate, predict
 from semisup.models.associative_model import AssociativeModel
 from semisup.visualization.neighbors import neighbors_figure
-from semisup.visualization.plots import GREEN
+from semisup.visualization.plots import BLUE
 from tests.visualization.sheets import shown
 
 CLASSES = ("ant", "bee", "cow")
@@ -70,12 +70,12 @@ def test_neighbors_figure_tells_neighbours_of_other_classes(model):
     dataset = Dataset("toy", TRAIN, labels, TEST, LABELS, CLASSES)
     axes = drawn(model, dataset, choose_split(dataset, 5, seed=0)).axes
     framed = [
-        (labels[i] == c, frame.get_edgecolor() == to_rgba(GREEN))
+        (labels[i] == c, frame.get_edgecolor() == to_rgba(BLUE))
         for c, neighbours in enumerate(axes[1::2])
         for i, frame in zip(shown(neighbours, TRAIN), neighbours.patches, strict=True)
     ]
     assert {same for same, _ in framed} == {True, False}
-    assert all(same == green for same, green in framed)
+    assert all(same == blue for same, blue in framed)
 
 
 def test_neighbors_figure_looks_up_unlabelled_images_of_their_own_too(model):

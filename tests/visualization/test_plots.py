@@ -52,7 +52,7 @@ def test_draw_images_frames_right_and_wrong_ones_differently():
     axes = drawn(3, 3, right=[True, False, True])
     frames = axes.patches
     assert [frame.get_edgecolor() for frame in frames] == [
-        matplotlib.colors.to_rgba(colour) for colour in (plots.GREEN, plots.RED, plots.GREEN)
+        matplotlib.colors.to_rgba(colour) for colour in (plots.BLUE, plots.ORANGE, plots.BLUE)
     ]
     assert [frame.get_linestyle() for frame in frames][::2] == ["-", "-"]
     assert frames[1].get_linestyle() != "-"  # told apart without colours, too

@@ -1,0 +1,26 @@
+"""The look of all curves in docs/, in colours that colour-blind readers can tell apart.
+
+@matplotlib.rc_context(CURVES)
+def draw(...):
+"""
+
+from typing import Any
+
+from cycler import cycler
+
+# The palette of Okabe and Ito; `semisup.visualization.plots` has its first two colours.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
+_MARKERS = "osD^vXP"
+
+CURVES: dict[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.prop_cycle": cycler(color=_COLOURS, marker=_MARKERS),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 11,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+    "lines.markersize": 4,
+    "savefig.dpi": 130,
+}
