@@ -12,7 +12,7 @@ from cycler import cycler
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 _MARKERS = "osD^vXP"
 
-CURVES: dict[str, Any] = {
+CURVES: Any = {  # matplotlib types the keys, and not cycler
     "axes.axisbelow": True,
     "axes.grid": True,
     "axes.prop_cycle": cycler(color=_COLOURS, marker=_MARKERS),

@@ -142,21 +142,24 @@ def _peak_mb() -> float:
 
 def _draw(figures: dict[str, Any], path: Path) -> None:
     """One panel for each kind, logarithmic both ways; in grey what grows as the size does."""
+    # Here, so that the processes that measure their memory do without them.
+    import matplotlib
+    from curve_style import CURVES
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3.2 * len(figures), 3.6), layout="constrained")
-    panels = figure.subplots(1, len(figures), sharey=True, squeeze=False)[0]
-    colours = ("#1f5fa8", "#b3261e", "#1a7f37", "#8a5a00")
+    with matplotlib.rc_context(CURVES):
+        panels = figure.subplots(1, len(figures), sharey=True, squeeze=False)[0]
     for axes, (kind, points) in zip(panels, figures.items(), strict=True):
         sizes = [int(size) for size in points]
-        for colour, (name, unit) in zip(colours, MEASURED.items(), strict=True):
+        for name, unit in MEASURED.items():
             scale = 1e-3 if unit == "MB" else 1.0
             values = [max(found[name] * scale, 1e-3) for found in points.values()]
             label = f"{name}, {'GB' if unit == 'MB' else unit}"
-            axes.loglog(sizes, values, "o-", color=colour, label=label, ms=4)
+            axes.loglog(sizes, values, label=label, ms=4)
         for shift in 10.0 ** np.arange(-9, 3):
             slope = [shift * size for size in sizes]
-            axes.loglog(sizes, slope, ":", color="grey", lw=0.6)
+            axes.loglog(sizes, slope, ":", marker="", color="grey", lw=0.6)
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes], fontsize=7)
         axes.set(title=kind, ylim=(1e-2, 50))
         axes.minorticks_off()

@@ -5,6 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
+from curve_style import CURVES
+from matplotlib.figure import Figure
+
 from comparison import methods as known
 from comparison.record import Record
 from semisup.runs import files
@@ -109,13 +113,12 @@ def page(record: Record, names: Sequence[str], steps_in_time: Mapping[str, int])
     )
 
 
+@matplotlib.rc_context(CURVES)
 def figure(record: Record, names: Sequence[str], path: Path) -> None:
     """Error over seconds as a PNG file: the median over the seeds, and lowest to highest.
 
     Over steps, if the time of a step was not measured for each method.
     """
-    from matplotlib.figure import Figure
-
     milliseconds, steps = record.content["milliseconds"], record.content["steps"]
     timed = all(name in milliseconds for name in names)
     drawing = Figure(figsize=(7.0, 4.2), layout="constrained")
@@ -137,10 +140,9 @@ def figure(record: Record, names: Sequence[str], path: Path) -> None:
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("{x:g}")
     axes.tick_params(axis="y", which="minor", labelsize=7)
-    axes.grid(alpha=0.3, which="both")
-    axes.legend(fontsize=8)
+    axes.legend()
     with files.whole(path) as temporary:
-        drawing.savefig(temporary, format="png", dpi=120)
+        drawing.savefig(temporary, format="png")
 
 
 def _line(words: Sequence[str]) -> str:

@@ -47,7 +47,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def _notebook_page(notebook: File, config: MkDocsConfig) -> list[File]:
     """A notebook as a page of Markdown, and the pictures that it shows."""
-    parts, made = [], []
+    parts: list[str] = []
+    made: list[File] = []
     stem = notebook.src_uri.removesuffix(".ipynb")
     for cell in json.loads(notebook.content_string)["cells"]:
         source = "".join(cell["source"])
