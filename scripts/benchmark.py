@@ -10,6 +10,9 @@ Parts:
                   matrix products, and the step that they would allow; waiting for input
     association   seconds and memory of the losses over N and M, with matrices and in blocks
     startup       seconds to --help and to the first training step; peak memory
+    inference     images a second of an evaluation, and of semisup-predict on 10,000 files
+    heads         500 steps of a dense layer on cached features
+    photos        seconds of --recipe=photos on STL-10 whose features are in the cache
     checkpoints   what a checkpoint every 500 steps costs
     growth        a start, a step, an evaluation and memory, over the number of images, classes,
                   rows of a batch and dimensions; what --out has measured already is kept
@@ -31,13 +34,29 @@ from machine import processor
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
 
-PARTS = ("steps", "association", "startup", "checkpoints", "growth", "accuracy")
+PARTS = (
+    "steps",
+    "association",
+    "startup",
+    "inference",
+    "heads",
+    "checkpoints",
+    "growth",
+    "photos",
+    "accuracy",
+)
+_NEED_FILES = ("photos", "accuracy")
 
-_PARTS = flags.DEFINE_list("parts", list(PARTS[:-1]), f"of {', '.join(PARTS)}")
+_PARTS = flags.DEFINE_list(
+    "parts", [part for part in PARTS if part not in _NEED_FILES], f"of {', '.join(PARTS)}"
+)
 _CASES = flags.DEFINE_list("cases", ["mnist", "svhn", "stl10"], "networks of the part steps")
 _ROUNDS = flags.DEFINE_integer("rounds", 6, "turns of each variant of a step", lower_bound=1)
 _SEEDS = flags.DEFINE_integer("seeds", 3, "seeds of the part accuracy", lower_bound=1)
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "MNIST's files, for the part accuracy")
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "MNIST's files, for the part accuracy; STL-10's, for the part photos"
+)
+_BACKBONE = flags.DEFINE_string("backbone", None, "a saved network, for the part photos")
 _OUT = flags.DEFINE_string("out", "runs/benchmark", "folder for benchmark.json, pictures and runs")
 
 
@@ -46,6 +65,8 @@ def main() -> None:
     _check_names("cases", _CASES.value, ("mnist", "svhn", "stl10"))
     if "accuracy" in _PARTS.value and not _DATA_DIR.value:
         raise InputError("the part accuracy needs --data_dir, the folder of MNIST's files")
+    if "photos" in _PARTS.value and not (_DATA_DIR.value and _BACKBONE.value):
+        raise InputError("the part photos needs --data_dir, STL-10's files, and --backbone")
     out = Path(_OUT.value)
     out.mkdir(parents=True, exist_ok=True)
     load_tensorflow()
@@ -124,6 +145,30 @@ def _startup(out: Path) -> dict[str, Any]:
     return figures
 
 
+def _inference(out: Path) -> dict[str, Any]:
+    from benchmarks import inference
+
+    figures = inference.measure()
+    print(", ".join(f"{name}: {value}" for name, value in figures.items()))
+    return figures
+
+
+def _heads(out: Path) -> dict[str, Any]:
+    from benchmarks import heads
+
+    figures = heads.measure()
+    print(", ".join(f"{name}: {value} s" for name, value in figures.items()))
+    return figures
+
+
+def _photos(out: Path) -> dict[str, Any]:
+    from benchmarks import startup
+
+    figures = startup.photos(str(_DATA_DIR.value), str(_BACKBONE.value), repeats=3)
+    print(", ".join(f"{name}: {value}" for name, value in figures.items()))
+    return figures
+
+
 def _checkpoints(out: Path) -> dict[str, Any]:
     from benchmarks import saving
 
@@ -153,6 +198,9 @@ _RUN = {
     "steps": _steps,
     "association": _association,
     "startup": _startup,
+    "inference": _inference,
+    "heads": _heads,
+    "photos": _photos,
     "checkpoints": _checkpoints,
     "growth": _growth,
     "accuracy": _accuracy,

@@ -107,7 +107,7 @@ def _measure_point(kind: str, size: int) -> dict[str, float]:
         settings = {"dataset": "npz", "data_dir": str(path), **at.settings}
         setup = experiment.build(recipes.get("mnist", **settings))
         batches = setup.batches()
-        train_step = make_train_step(setup.model, batches.element_spec)
+        train_step = make_train_step(setup.model, batches)
         iterator = iter(batches)
         train_step(*next(iterator))["loss"].numpy()
         start = time.perf_counter() - began

@@ -19,7 +19,7 @@ def measure(repeats: int) -> dict[str, Any]:
     """Medians of a step of the recipe mnist5k, and of a checkpoint of its model."""
     setup = experiment.build(recipes.get("mnist5k"))
     batches = setup.batches()
-    train_step = make_train_step(setup.model, batches.element_spec)
+    train_step = make_train_step(setup.model, batches)
     iterator = iter(batches)
     train_step(*next(iterator))
     seconds = tf.Variable(0.0, dtype="float64")

@@ -100,7 +100,7 @@ def through_pipeline(recipe: Recipe, data: Dataset) -> Turn:
     model = experiment.build_model(recipe, data)
     split = choose_split(data, recipe.sup_per_class)
     batches = experiment.Experiment(recipe, LabeledData(data, split), model).batches()
-    train_step = make_train_step(model, batches.element_spec)
+    train_step = make_train_step(model, batches)
     iterator = iter(batches)
     ready = next(iterator)
     train_step(*ready)

@@ -161,7 +161,8 @@ def load_tensorflow() -> None:
     with tempfile.TemporaryFile() as notes:
         os.dup2(notes.fileno(), 2)
         try:
-            import tensorflow as tf
+            with keras_settings.without_sklearn():
+                import tensorflow as tf
 
             keras_settings.use_defaults()
             # Else a GPU multiplies float32 matrices with 10 bits, those of the association too.

@@ -164,6 +164,9 @@ class FeaturedImages(LazyImages):
     def _read(self, place: np.integer) -> np.ndarray:
         return np.asarray(self.images[int(place)])
 
+    def __array__(self, dtype: type | None = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self.images[self.places], dtype)  # all at once
+
 
 def with_features(images: "np.ndarray | LazyImages", features: np.ndarray) -> FeaturedImages:
     """Join images [N, H, W, C] and their features, float32 [N, F]."""

@@ -5,6 +5,7 @@ so a run can begin or resume at any step, and any batch can be made again.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +22,14 @@ Take = Callable[[tf.Tensor], tf.Tensor]  # from indices [n] to the images there,
 UNLABELED = -1
 
 _WITHOUT_LABEL = "give the images without labels as `unlabeled_images`"
+
+# The attribute of a dataset that holds the labels of each of its batches.
+_LABELS = "_semisup_labels"
+
+# Fewer items are drawn by sorting. TensorFlow's permutation is one of 65,536 places, along which it
+# walks until one is below the number of items: of 10 images that takes 6,554 turns for each, so
+# that the batches of few labels would cost more than the steps on them.
+_SMALL = 256
 
 # Tags that keep the random streams apart. A class has its number for a tag.
 _UNLABELED_STREAM = -1
@@ -127,7 +136,21 @@ def association_batches(
         return ours, part_labels
 
     steps = tf.data.Dataset.counter(start_step)  # which knows that it has no end
-    return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    batches = steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return _with_labels(batches, part_labels.numpy())
+
+
+def _with_labels(batches: tf.data.Dataset, labels: np.ndarray) -> tf.data.Dataset:
+    setattr(batches, _LABELS, labels)
+    return batches
+
+
+def labels_of_batches(batches: Any) -> np.ndarray | None:
+    """The labels [B] of each of these batches, if they are those of `association_batches`.
+
+    None of all else, for instance of a dataset that was made of them by `map`.
+    """
+    return getattr(batches, _LABELS, None)
 
 
 def _check_labeled(images: Images, labels: np.ndarray) -> None:
@@ -187,6 +210,22 @@ def _draw(
     Returns:
         int64 [streams, count], in [0, size of the stream).
     """
+    small = sizes < _SMALL
+    parts = [
+        draw(step, count, sizes[chosen], stream[chosen], seed)
+        for draw, chosen in ((_draw_by_sorting, small), (_draw_by_index, ~small))
+        if chosen.any()
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    order = np.argsort(np.concatenate([np.flatnonzero(small), np.flatnonzero(~small)]))
+    return tf.gather(tf.concat(parts, axis=0), order)
+
+
+def _draw_by_index(
+    step: tf.Tensor, count: int, sizes: np.ndarray, stream: np.ndarray, seed: int
+) -> tf.Tensor:
+    """Each index by itself, however many there are."""
     position = step * count + tf.range(count, dtype=tf.int64)[None, :]
     sizes = tf.constant(sizes, tf.int64)[:, None]
     round_number = position // sizes
@@ -201,3 +240,31 @@ def _draw(
         max_index=tf.reshape(tf.broadcast_to(sizes - 1, tf.shape(round_number)), [-1]),
     )
     return tf.reshape(indices, tf.shape(round_number))
+
+
+def _draw_by_sorting(
+    step: tf.Tensor, count: int, sizes: np.ndarray, stream: np.ndarray, seed: int
+) -> tf.Tensor:
+    """All items of the rounds that the batch may touch, in the order of a hash."""
+    rounds = (count - 1) // int(sizes.min()) + 2
+    item = tf.range(int(sizes.max()), dtype=tf.int64)
+    sizes = tf.constant(sizes, tf.int64)[:, None]
+    first_round = step * count // sizes
+    key = _hash(_hash(tf.constant(seed, tf.int64)) + tf.constant(stream, tf.int64)[:, None])
+    key = _hash(key + first_round + tf.range(rounds, dtype=tf.int64))
+    rank = _hash(key[:, :, None] + item)
+    exists = item < sizes[:, :, None]
+    order = tf.argsort(tf.where(exists, rank, tf.int64.max), axis=2, stable=True)
+    position = step * count + tf.range(count, dtype=tf.int64)
+    places = tf.stack([position // sizes - first_round, position % sizes], axis=2)
+    return tf.cast(tf.gather_nd(order, places, batch_dims=1), tf.int64)
+
+
+def _hash(numbers: tf.Tensor) -> tf.Tensor:
+    """Spread int64 numbers over [0, 2^62), by the steps of the generator SplitMix64."""
+    x = tf.cast(numbers, tf.uint64) + tf.constant(0x9E3779B97F4A7C15, tf.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, tf.constant(shift, tf.uint64)))
+        x *= tf.constant(factor, tf.uint64)
+    x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, tf.constant(31, tf.uint64)))
+    return tf.cast(tf.bitwise.right_shift(x, tf.constant(2, tf.uint64)), tf.int64)

@@ -25,11 +25,18 @@ def nearest(queries: np.ndarray, embeddings: np.ndarray, count: int) -> Neighbor
         embeddings: [N, D]; if N is less than `count`, all of them.
         count: neighbours of each.
     """
-    from sklearn.neighbors import NearestNeighbors
-
+    # By hand: scikit-learn's search does the same, but takes a second to import.
     count = min(count, len(embeddings))
-    if len(queries) == 0:
-        return Neighbors(np.empty((0, count), np.int64), np.empty((0, count)))
-    search = NearestNeighbors(n_neighbors=count, metric="cosine")
-    distance, indices = search.fit(embeddings).kneighbors(queries)
-    return Neighbors(indices, 1.0 - distance)
+    if count == 0 or len(queries) == 0:
+        return Neighbors(np.empty((len(queries), count), np.int64), np.empty((len(queries), count)))
+    similarity = _unit(queries) @ _unit(embeddings).T
+    indices = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
+    order = np.argsort(-np.take_along_axis(similarity, indices, axis=1), axis=1, kind="stable")
+    indices = np.take_along_axis(indices, order, axis=1)
+    return Neighbors(indices, np.take_along_axis(similarity, indices, axis=1))
+
+
+def _unit(embeddings: np.ndarray) -> np.ndarray:
+    """Rows of length 1; those of zeros stay."""
+    length = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    return embeddings / np.where(length > 0, length, 1.0)

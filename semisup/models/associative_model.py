@@ -6,25 +6,18 @@ model.fit(batches, steps_per_epoch=500)  # label -1 means: no label
 model.evaluate(test_images, test_labels)
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import keras
-import tensorflow as tf
-from absl import logging
 from keras import ops
 
 from semisup.errors import InputError
 from semisup.losses import association, pseudo_labels
-from semisup.models import architectures, fit_arguments
-from semisup.models.labels import (
-    check_labels,
-    checked,
-    has_both,
-    labeled_and_unlabeled,
-    outside_classes,
-)
+from semisup.models import architectures, batch_rows
+from semisup.models.batch_rows import BatchRows
+from semisup.models.checked_model import CheckedModel
+from semisup.models.labels import check_labels, checked
 from semisup.optimizers import schedules
 from semisup.runtime import distribution
 from semisup.runtime.arguments import whole_number
@@ -50,7 +43,7 @@ _OF_TRAINING = (*_WALK_METRICS, "pseudo_label_loss")
 
 
 @keras.saving.register_keras_serializable(package="semisup")
-class AssociativeModel(keras.Model):
+class AssociativeModel(CheckedModel):
     """A network, a classifier on its embedding, and the paper's three losses.
 
     The model maps images [batch, ...] to a dict of float32 tensors: "embedding"
@@ -171,8 +164,6 @@ class AssociativeModel(keras.Model):
         self.virtual_embeddings = virtual_embeddings
         self.separate_batches = separate_batches
         self.association_scope = association_scope
-        # The number of labelled rows differs from batch to batch, which XLA does not support.
-        self.supports_jit = False
         # float32 under any precision policy: logits and losses need its range.
         self.classifier = keras.layers.Dense(
             num_classes,
@@ -219,61 +210,18 @@ class AssociativeModel(keras.Model):
             "logits": self.classifier(embedding * self.temperature**-0.5),
         }
 
-    def fit(self, *args: Any, **kwargs: Any) -> Any:
-        """As Keras has it.
-
-        Raises:
-            InputError: the labels are no classes, there are none to train or to validate on, or
-                batches have no end and there is no number of steps.
-        """
-        call = fit_arguments.fit_arguments(super().fit, self.num_classes, *args, **kwargs)
-        with self._bad_labels_named():
-            return super().fit(*call.args, **call.kwargs)
-
-    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        """As Keras has it; of no labelled image every result is NaN, with a warning.
-
-        Raises:
-            InputError: as `fit`.
-        """
-        method = super().evaluate
-        call = fit_arguments.evaluate_arguments(method, self.num_classes, *args, **kwargs)
-        with self._bad_labels_named():
-            results = super().evaluate(*call.args, **call.kwargs)
-        if float(self.means["error"].count) > 0:
-            return results
-        logging.warning("there was no labelled image to evaluate on, so all results are NaN")
-        return keras.tree.map_structure(lambda _: float("nan"), results)
-
-    def predict(self, *args: Any, **kwargs: Any) -> Any:
-        """As Keras has it.
-
-        Raises:
-            InputError: batches have no end and there is no number of steps.
-        """
-        call = fit_arguments.predict_arguments(super().predict, *args, **kwargs)
-        return super().predict(*call.args, **call.kwargs)
-
-    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """As Keras has it; a label that is no class raises an InputError."""
-        with self._bad_labels_named():
-            return super().train_on_batch(*args, **kwargs)
-
-    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """As Keras has it, likewise."""
-        with self._bad_labels_named():
-            return super().test_on_batch(*args, **kwargs)
-
     def train_step(self, data: Any) -> dict[str, Tensor]:
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        labels = checked(labels, self.num_classes)
-        if self.separate_batches:
-            images = (images, labels)
-        return super().train_step((images, labels, sample_weight))
+        if self.labeled_first is None:
+            labels = checked(labels, self.num_classes)
+        rows = batch_rows.find(labels, self.labeled_first)
+        inputs = (images, labels) if self.separate_batches else images
+        return super().train_step((inputs, rows, sample_weight))
 
     def test_step(self, data: Any) -> dict[str, Tensor]:
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        results = super().test_step((images, checked(labels, self.num_classes), sample_weight))
+        rows = batch_rows.find(checked(labels, self.num_classes))
+        results = super().test_step((images, rows, sample_weight))
         return {name: value for name, value in results.items() if name not in _OF_TRAINING}
 
     def compute_loss(
@@ -290,7 +238,7 @@ class AssociativeModel(keras.Model):
 
         Args:
             x: not used.
-            y: labels [batch] or [batch, 1], -1 where there is none.
+            y: labels [batch] or [batch, 1], -1 where there is none; or `BatchRows`.
             y_pred: what `call` returned.
             sample_weight: must be None.
             training: whether to walk; evaluation only classifies.
@@ -299,34 +247,24 @@ class AssociativeModel(keras.Model):
             InputError: there are sample weights, `compile` was given a loss, or the
                 labels are one-hot.
         """
-        self._check_arguments(y, sample_weight)
-        batch_size = y.shape[0] or 0
+        rows = self._rows(y, sample_weight)
         if training and self.association_scope == "global":
-            batch_size *= distribution.replicas()
-            y, y_pred = distribution.gathered(y), distribution.gathered(y_pred)
-        labeled, unlabeled = labeled_and_unlabeled(y)
+            rows, y_pred = rows.gathered(), distribution.gathered(y_pred)
         with keras.name_scope("labeled"):
-            labels = ops.take(ops.reshape(y, [-1]), labeled)
-            A, logits = _rows_of(y_pred, labeled)
+            labels, logits = rows.labels_of_A(), rows.of_A(y_pred["logits"])
         classification = association.classification_loss(logits, labels, self.label_smoothing)
         with keras.name_scope("l2_loss"):
             l2_losses = (ops.cast(loss, "float32") for loss in self.losses)
             l2_loss = sum(l2_losses, start=ops.zeros([], "float32"))
         with keras.name_scope("metrics"):
-            count = ops.cast(ops.shape(labeled)[0], "float32")
+            count = ops.cast(ops.shape(labels)[0], "float32")
             self.means["classification_loss"].update_state(classification, count)
             self.means["l2_loss"].update_state(l2_loss)
         weights = self.loss_weights_now()
         if not training:
             return (weights["logit_weight"] * classification + l2_loss) / distribution.replicas()
 
-        with keras.name_scope("unlabeled"):
-            B, logits_of_B = _rows_of(y_pred, unlabeled)
-        # How many rows have labels is known to the graph only; half of them make most steps.
-        block_size = association.block_size_for(batch_size // 2, batch_size // 2)
-        walker, visit, pseudo_label = self._walk(
-            A, B, labels, logits_of_B, has_both(labeled, unlabeled), block_size
-        )
+        walker, visit, pseudo_label = self._walk(rows, labels, y_pred)
         with keras.name_scope("total_loss"):
             total = association.total_loss(
                 walker, visit, classification, pseudo_label=pseudo_label, **weights
@@ -340,10 +278,8 @@ class AssociativeModel(keras.Model):
         y_pred: dict[str, Tensor],
         sample_weight: Tensor = None,
     ) -> dict[str, Tensor]:
-        labeled, _ = labeled_and_unlabeled(y)
         with keras.name_scope("metrics"):
-            labels = ops.take(ops.reshape(y, [-1]), labeled)
-            logits = ops.take(y_pred["logits"], labeled, axis=0)
+            labels, logits = y.labels_of_A(), y.of_A(y_pred["logits"])
             wrong = ops.not_equal(ops.argmax(logits, axis=1), ops.cast(labels, "int32"))
             self.means["error"].update_state(100.0 * ops.cast(wrong, "float32"))
             return super().compute_metrics(x, labels, logits, sample_weight)
@@ -381,49 +317,36 @@ class AssociativeModel(keras.Model):
         objects = keras.saving.deserialize_keras_object(serialized, custom_objects=custom_objects)
         return cls(**{**config, **objects})
 
-    @contextmanager
-    def _bad_labels_named(self) -> Iterator[None]:
-        """Inside, the error of a graph that stopped at a label is one line."""
-        try:
-            yield
-        except tf.errors.InvalidArgumentError as error:
-            if named := outside_classes(error, self.num_classes):
-                raise named from None
-            raise
-
-    def _check_arguments(self, y: Tensor, sample_weight: Tensor) -> None:
-        """Raises InputError if Keras was given what this model has no use for."""
+    def _rows(self, y: Tensor, sample_weight: Tensor) -> BatchRows:
+        """The rows of a batch; InputError if Keras was given what this model has no use for."""
         if sample_weight is not None:
             raise InputError("AssociativeModel takes no sample weights or class weights")
-        check_labels(y)
         if getattr(self, "loss", None) is not None:
             raise InputError(
                 "AssociativeModel has its own losses: leave out `loss` in compile() and set "
                 "`walker_weight`, `visit_weight` and `logit_weight` in the constructor"
             )
+        if isinstance(y, BatchRows):
+            return y
+        check_labels(y)
+        return batch_rows.find(y)
 
     def _walk(
-        self,
-        A: Tensor,
-        B: Tensor,
-        labels: Tensor,
-        logits_of_B: Tensor,
-        walked: Tensor,
-        block_size: int,
+        self, rows: BatchRows, labels: Tensor, outputs: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor | float]:
         """The losses on the walk A -> B -> A, before weighting; updates its metrics.
 
         Args:
-            A: labelled embeddings [N, D].
-            B: unlabelled embeddings [M, D].
+            rows: where A and B are.
             labels: classes of A [N].
-            logits_of_B: class scores of B [M, classes].
-            walked: 1.0, or 0.0 if A or B has no rows: then there is no walk, and no loss.
-            block_size: see `association.association_losses`.
+            outputs: what `call` returned.
 
         Returns:
-            Walker loss, visit loss and pseudo-label loss.
+            Walker loss, visit loss and pseudo-label loss; 0 if A or B has no rows.
         """
+        with keras.name_scope("walk"):
+            A, B = rows.of_A(outputs["embedding"]), rows.of_B(outputs["embedding"])
+        walked, block_size = rows.has_both(), association.block_size_for(*rows.sizes)
         if self.virtual_embeddings:
             A = ops.concatenate([A, self.virtual])
             own_classes = self.num_classes + ops.arange(self.virtual_embeddings)
@@ -439,6 +362,7 @@ class AssociativeModel(keras.Model):
             mass = pseudo_labels.class_mass(
                 A, B, labels, self.num_classes, self.similarity, block_size, self.temperature
             )
+            logits_of_B = rows.of_B(outputs["logits"])
             pseudo_label = walked * pseudo_labels.pseudo_label_loss(logits_of_B, mass)
             with keras.name_scope("metrics"):
                 self.means["pseudo_label_loss"].update_state(pseudo_label, walked)
@@ -446,19 +370,17 @@ class AssociativeModel(keras.Model):
 
     def _embed_apart(self, images: Tensor, labels: Tensor, training: bool | None) -> Tensor:
         """Embeddings in the batch's order, A and B each passed through the network alone."""
-        labeled, unlabeled = labeled_and_unlabeled(labels)
+        rows = batch_rows.find(labels, self.labeled_first)
 
         def apart() -> Tensor:
-            parts = [
-                self.network(ops.take(images, rows, axis=0), training=training)
-                for rows in (labeled, unlabeled)
-            ]
-            order = ops.argsort(ops.concatenate([labeled, unlabeled]))
-            return ops.take(ops.concatenate(parts), order, axis=0)
+            A, B = (
+                self.network(of_kind(images), training=training)
+                for of_kind in (rows.of_A, rows.of_B)
+            )
+            return rows.in_order(A, B)
 
         # Batch norm over no images would be NaN for good.
-        both = has_both(labeled, unlabeled) > 0
-        return ops.cond(both, apart, lambda: self.network(images, training=training))
+        return ops.cond(rows.has_both() > 0, apart, lambda: self.network(images, training=training))
 
 
 def _means(with_pseudo_labels: bool) -> dict[str, keras.metrics.Mean]:
@@ -476,8 +398,3 @@ class _MeanOfSome(keras.metrics.Mean):
 
     def result(self) -> Tensor:
         return ops.divide(self.total, self.count)
-
-
-def _rows_of(outputs: dict[str, Tensor], rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Embeddings and logits of some rows of what `call` returned."""
-    return ops.take(outputs["embedding"], rows, axis=0), ops.take(outputs["logits"], rows, axis=0)

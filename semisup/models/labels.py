@@ -5,7 +5,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import ops
 
 from semisup.errors import InputError
 
@@ -43,7 +42,8 @@ def check_labels(labels: Tensor) -> None:
 def checked(labels: Tensor, num_classes: int) -> Tensor:
     """The labels as int64; the graph stops at one that is no class and not -1.
 
-    `outside_classes` knows the error that it stops with.
+    `outside_classes` knows the error that it stops with. A graph compiled by XLA can't stop: there
+    all labels become `num_classes`, which is no class, so that the losses are NaN.
 
     Raises:
         InputError: as `check_labels`.
@@ -63,7 +63,7 @@ def checked(labels: Tensor, num_classes: int) -> Tensor:
         values = [_OUTSIDE, tf.reduce_min(labels), tf.reduce_max(labels)]
         stop = tf.raw_ops.Assert(condition=fits, data=values)
         with tf.control_dependencies([stop] if stop is not None else []):
-            return tf.identity(whole)
+            return tf.where(fits, whole, tf.cast(num_classes, tf.int64))
 
 
 def outside_classes(error: Exception, num_classes: int) -> InputError | None:
@@ -79,20 +79,3 @@ def outside(least: object, largest: object, num_classes: int) -> InputError:
         f"none, but they go from {least} to {largest}; classes count from 0, and -1 needs a type "
         "with a sign"
     )
-
-
-def labeled_and_unlabeled(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Indices of the labelled rows, int [N], and of the unlabelled ones, int [M]."""
-    with keras.name_scope("rows"):
-        labels = ops.reshape(labels, [-1])
-        return ops.nonzero(labels >= 0)[0], ops.nonzero(labels < 0)[0]
-
-
-def has_both(labeled: Tensor, unlabeled: Tensor) -> Tensor:
-    """1.0 if there are both labelled and unlabelled rows, else 0.0."""
-    with keras.name_scope("has_both"):
-        return _any(labeled) * _any(unlabeled)
-
-
-def _any(rows: Tensor) -> Tensor:
-    return ops.cast(ops.shape(rows)[0] > 0, "float32")

@@ -73,12 +73,17 @@ def replicas() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
+def shares(strategy: tf.distribute.Strategy) -> int:
+    """How many replicas share the rows that this worker makes of a batch."""
+    return strategy.num_replicas_in_sync // workers.place(strategy)[1]
+
+
 def share(rows: tf.Tensor) -> tf.Tensor:
     """Of the rows [B, ...] that this worker made of a batch, those of this replica.
 
     B / n of them, if the worker has n replicas; without other workers these are all replicas.
     """
-    count = replicas() // workers.place(tf.distribute.get_strategy())[1]
+    count = shares(tf.distribute.get_strategy())
     if count == 1:
         return rows
     return rows[tf.distribute.get_replica_context().replica_id_in_sync_group % count :: count]

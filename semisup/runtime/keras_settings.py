@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,22 @@ def prepare_environment() -> None:
     os.environ["KERAS_BACKEND"] = _BACKEND
     # tf.keras would be Keras 2, a package that need not be there; TensorBoard's asks for it.
     os.environ.pop("TF_USE_LEGACY_KERAS", None)
+
+
+@contextmanager
+def without_sklearn() -> Iterator[None]:
+    """For a program of ours: import Keras in here, and it leaves scikit-learn out.
+
+    Its wrappers for that, which no program uses, would import all of it at once, for a second.
+    """
+    absent = "sklearn" not in sys.modules
+    if absent:
+        sys.modules["sklearn"] = None  # type: ignore[assignment]  # which makes its import fail
+    try:
+        yield
+    finally:
+        if absent:
+            del sys.modules["sklearn"]
 
 
 def use_defaults() -> None:

@@ -211,7 +211,7 @@ class Trainer:
             interrupted: whether the run is to stop after this step.
         """
         batches = self.setup.batches(self.first_step, *workers.place(self.strategy))
-        train_step = self._make_train_steps(batches.element_spec)
+        train_step = self._make_train_steps(batches)
         with self._writer():
             self._begin(train_step)
             iterator = iter(batches)
@@ -309,13 +309,13 @@ class Trainer:
                 directory.RunDirectory(folder), step, self.model, train_seconds=self.clock.seconds
             )
 
-    def _make_train_steps(self, batch_spec: Any) -> Callable[[int], Any]:
+    def _make_train_steps(self, batches: tf.data.Dataset) -> Callable[[int], Any]:
         """A function from a step's number to what takes it: with a frozen backbone, or without."""
-        train_step = make_train_step(self.model, batch_spec)
+        train_step = make_train_step(self.model, batches)
         frozen_steps = 0 if self.setup.backbone else self.recipe.frozen_steps
         if self.first_step >= frozen_steps:
             return lambda step: train_step
-        frozen_step = make_train_step(self.model, batch_spec)
+        frozen_step = make_train_step(self.model, batches)
         with freezing.frozen(self.model.network):
             frozen_step.get_concrete_function()
         return lambda step: frozen_step if step <= frozen_steps else train_step
@@ -357,14 +357,15 @@ class Trainer:
 
 
 def make_train_step(
-    model: AssociativeModel, batch_spec: Any
+    model: AssociativeModel, batches: tf.data.Dataset
 ) -> tf.types.experimental.GenericFunction:
     """`model.train_step` as one TensorFlow graph, traced once.
 
     Args:
         model: a compiled model. If it was made in the scope of a `tf.distribute` strategy,
             its replicas share each batch.
-        batch_spec: the (images, labels) that a batch consists of, as `tf.TensorSpec`.
+        batches: what it will be given, (images, labels). Where these are `association_batches`,
+            A and B are not searched for.
 
     Returns:
         A function of (images, labels) that takes one training step and returns the
@@ -377,9 +378,10 @@ def make_train_step(
         return distribution.mean(model.train_step(batch))
 
     # As in Keras's `fit`, no AutoGraph, which would also take a third of a second.
-    @tf.function(input_signature=batch_spec, autograph=False)
+    @tf.function(input_signature=batches.element_spec, autograph=False)
     def train_step(images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
-        logs = strategy.run(replica_step, args=(images, labels))
+        with model.expecting(batches, distribution.shares(strategy)):
+            logs = strategy.run(replica_step, args=(images, labels))
         return strategy.experimental_local_results(logs)[0]
 
     return train_step

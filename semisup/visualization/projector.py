@@ -76,7 +76,7 @@ def write(
     rows += [(names[y], names[p], s) for y, p, s in zip(labels, predicted, sets, strict=True)]
     files.write_text(run.path / page.metadata_path, "".join("\t".join(row) + "\n" for row in rows))
     with files.whole(run.path / page.sprite.image_path) as temporary:
-        _sprite(thumbnails).save(temporary)
+        _sprite(thumbnails).save(temporary, compress_level=1)  # a third of the time
     # Last, so that a run killed in between shows no page rather than half of one.
     files.write_text(run.projector_config, text_format.MessageToString(config))
 

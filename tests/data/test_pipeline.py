@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from semisup.data.lazy_images import ImageFiles
-from semisup.data.pipeline import association_batches
+from semisup.data.pipeline import _draw, association_batches
 from semisup.errors import InputError
 
 LABELS = np.array([2, 0, 2, 5, 2, 0, 2, 5, 2, 2])  # 2 of class 0, 6 of class 2, 2 of class 5
@@ -46,6 +46,26 @@ def test_batches_draw_nothing_twice_before_all_is_used():
     for stretch in stretches:
         np.testing.assert_array_equal(np.sort(stretch), POOL[:, 0])
     assert len(np.unique(stretches, axis=0)) > 20  # each round has an order of its own
+
+
+def test_draw_takes_classes_of_any_sizes_round_by_round():
+    """On both sides of the size from which on indices are drawn otherwise."""
+    sizes = np.array([3, 300, 1, 20])
+    draw = tf.function(lambda step: _draw(step, 7, sizes, np.arange(4), seed=0))
+    drawn = np.concatenate([draw(tf.constant(step, tf.int64)) for step in range(90)], axis=1)
+    for row, size in zip(drawn, sizes, strict=True):
+        for round_begins in range(0, len(row) - size + 1, size):
+            assert sorted(row[round_begins : round_begins + size]) == list(range(size))
+
+
+def test_draw_brings_few_images_in_every_order_alike():
+    draw = tf.function(lambda step: _draw(step, 3, np.array([3, 3]), np.array([0, 5]), seed=1))
+    orders = np.array([draw(tf.constant(step, tf.int64)) for step in range(300)])
+    names = orders @ [9, 3, 1]
+    for of_class in names.T:
+        assert np.all(np.abs(np.unique(of_class, return_counts=True)[1] - 50) < 25)
+        assert 25 < np.sum(of_class[1:] == of_class[:-1]) < 75
+    assert 25 < np.sum(names[:, 0] == names[:, 1]) < 75
 
 
 def test_batches_may_hold_more_of_a_class_than_there_are():
@@ -121,7 +141,7 @@ def test_batches_mix_pairs_of_unlabelled_images():
 
 def test_batches_are_the_same_bytes_in_another_process():
     program = (
-        "import numpy as np; from semisup.data.pipeline import association_batches as b\n"
+        "import numpy as np; from semisup.data.pipeline import _draw, association_batches as b\n"
         f"labels = np.array({LABELS.tolist()}); images = np.arange(10)[:, None]\n"
         "pool = np.arange(100, 113)[:, None]\n"
         "for x, _ in b(images, labels, pool, sup_per_batch=2, unsup_batch_size=5).take(3):\n"

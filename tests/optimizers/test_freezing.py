@@ -46,8 +46,8 @@ def values(model):
 def test_frozen_keeps_backbone_statistics_and_momentums_for_n_traced_steps(optimizer):
     model, backbone = make_model(freeze_steps=3, optimizer=optimizer)
     batches = association_batches(IMAGES, LABELS, IMAGES, sup_per_batch=5, unsup_batch_size=10)
-    step = make_train_step(model, batches.element_spec)
-    frozen_step = make_train_step(model, batches.element_spec)
+    step = make_train_step(model, batches)
+    frozen_step = make_train_step(model, batches)
     with freezing.frozen(model.network):
         frozen_step.get_concrete_function()
     first, top = values(backbone), values(model.network.get_layer("embedding"))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from semisup import experiment
+from semisup.data import pipeline
 from semisup.errors import InputError
 from semisup.losses import association
 from semisup.models.associative_model import AssociativeModel
@@ -61,7 +62,7 @@ def blocks_of(size):
     """Inside, a batch of 18 is as large as those that are walked over in blocks."""
     before, association.block_size_for = (
         association.block_size_for,
-        lambda N, M: {(9, 9): size}[N, M],  # else the batch's size got lost
+        lambda N, M: {(9, 9): size, (8, 10): size}[N, M],  # else the sizes got lost
     )
     yield
     association.block_size_for = before
@@ -90,14 +91,15 @@ def one_step(strategy, case, by_fit=False):
     before = model.get_weights()
     part, parts = workers.place(strategy)
     images, labels = images[part::parts], labels[part::parts]
-    spec = (tf.TensorSpec(images.shape), tf.TensorSpec(labels.shape, tf.int64))
+    batches = tf.data.Dataset.from_tensors((images, labels))
     with blocks_of(3) if case == "blocks" else contextlib.nullcontext():
         if by_fit:
-            batches = tf.data.Dataset.from_tensors((images, labels))
             history = model.fit(batches, verbose=0).history
             logs = {name: value for name, [value] in history.items()}
         else:
-            logs = make_train_step(model, spec)(images, labels)
+            if strategy:  # on one device the rows are searched for, on two they are known
+                setattr(batches, pipeline._LABELS, labels)
+            logs = make_train_step(model, batches)(images, labels)
     gradients = [(b - a) / RATE for a, b in zip(model.get_weights(), before, strict=True)]
     return {name: float(value) for name, value in logs.items()}, gradients
 

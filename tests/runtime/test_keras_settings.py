@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import types
 
 import keras
@@ -59,3 +60,14 @@ def test_networks_take_channels_last_whatever_keras_is_set_to(name):
         keras.config.set_image_data_format("channels_last")
     assert network.output_shape == (None, 128)
     assert network.count_params() == architectures.build(name, (32, 32, 1)).count_params()
+
+
+def test_without_sklearn_hides_it_only_inside(monkeypatch):
+    monkeypatch.delitem(sys.modules, "sklearn", raising=False)
+    with keras_settings.without_sklearn(), pytest.raises(ImportError):
+        import sklearn
+    assert "sklearn" not in sys.modules
+    monkeypatch.setitem(sys.modules, "sklearn", marker := types.ModuleType("sklearn"))
+    with keras_settings.without_sklearn():
+        import sklearn
+    assert sklearn is marker

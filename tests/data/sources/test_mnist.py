@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from semisup.data.registry import load_dataset
+from semisup.data.sources import mnist
 from semisup.data.sources.mnist import read_idx
 from semisup.errors import InputError
 from tests.conftest import easy_digits, idx_bytes
@@ -27,6 +28,15 @@ def test_load_mnist_reads_the_original_files_exactly(mnist_dir):
     assert dataset.image_shape == (28, 28, 1)
     assert dataset.class_names == tuple("0123456789")
     assert dataset.unlabeled_pool is dataset.train_images
+
+
+def test_split_mnist5k_is_that_of_scikit_learn():
+    from sklearn.model_selection import train_test_split
+
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(10), 500))
+    wanted = train_test_split(np.arange(5000), test_size=1000, random_state=0, stratify=labels)
+    for ours, theirs in zip(mnist._split_mnist5k(labels), wanted, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("ending", ["-idx{}-ubyte", ".idx{}-ubyte"])

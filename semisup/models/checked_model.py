@@ -1,0 +1,199 @@
+"""`CheckedModel`: Keras's `fit`, `evaluate` and `predict`, whose arguments are checked first."""
+
+import inspect
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from semisup.data import pipeline
+from semisup.errors import InputError
+from semisup.models import labels
+from semisup.runtime.arguments import class_numbers
+
+
+class CheckedModel(keras.Model):
+    """A Keras model of `num_classes` classes that trains on labels of which some are -1.
+
+    Attributes:
+        labeled_first: where that is known of the batches that a step is traced for, the number of
+            labelled rows, with which each begins; else None.
+    """
+
+    num_classes: int
+    means: dict[str, keras.metrics.Mean]
+    labeled_first: int | None = None
+    _traced_for: int | None = None  # the `labeled_first` of Keras's `train_function`
+
+    @contextmanager
+    def expecting(self, batches: Any, shares: int = 1) -> Iterator[None]:
+        """Inside, a graph of `train_step` that is traced is for such batches.
+
+        In those of `association_batches` it is known which rows are labelled; in others, each
+        step searches the labels. `fit` does this itself; a training loop of your own may.
+
+        Args:
+            batches: what the model will be trained on, whatever Keras takes.
+            shares: n replicas that share a batch, of which each takes every n-th row.
+
+        Raises:
+            InputError: their labels are no classes.
+        """
+        first = None
+        if (found := _classes(pipeline.labels_of_batches(batches), self.num_classes)) is not None:
+            labeled = found[::shares] >= 0
+            count = int(labeled.sum())
+            first = count if labeled[:count].all() else None
+        before, self.labeled_first = self.labeled_first, first
+        try:
+            yield
+        finally:
+            self.labeled_first = before
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """As Keras has it, anew for batches of another layout."""
+        force = force or self._traced_for != self.labeled_first
+        self._traced_for = self.labeled_first
+        return super().make_train_function(force)
+
+    def _resolve_auto_jit_compile(self) -> bool:
+        """Whether Keras is to use XLA where `compile` was not told: on a processor it is slower."""
+        return False
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras has it.
+
+        Raises:
+            InputError: the labels are no classes, there are none to train or to validate on, or
+                batches have no end and there is no number of steps.
+        """
+        call = _fit_arguments(super().fit, self.num_classes, *args, **kwargs)
+        # Keras gives each of several replicas consecutive rows, of A or of B.
+        alone = self.distribute_strategy.num_replicas_in_sync == 1
+        with self.expecting(call.arguments.get("x") if alone else None), self._bad_labels_named():
+            return super().fit(*call.args, **call.kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras has it; of no labelled image every result is NaN, with a warning.
+
+        Raises:
+            InputError: as `fit`.
+        """
+        call = _evaluate_arguments(super().evaluate, self.num_classes, *args, **kwargs)
+        with self._bad_labels_named():
+            results = super().evaluate(*call.args, **call.kwargs)
+        if float(self.means["error"].count) > 0:
+            return results
+        logging.warning("there was no labelled image to evaluate on, so all results are NaN")
+        return keras.tree.map_structure(lambda _: float("nan"), results)
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras has it.
+
+        Raises:
+            InputError: batches have no end and there is no number of steps.
+        """
+        call = _predict_arguments(super().predict, *args, **kwargs)
+        return super().predict(*call.args, **call.kwargs)
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras has it; a label that is no class raises an InputError."""
+        with self._bad_labels_named():
+            return super().train_on_batch(*args, **kwargs)
+
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras has it, likewise."""
+        with self._bad_labels_named():
+            return super().test_on_batch(*args, **kwargs)
+
+    @contextmanager
+    def _bad_labels_named(self) -> Iterator[None]:
+        """Inside, the error of a graph that stopped at a label is one line."""
+        try:
+            yield
+        except tf.errors.InvalidArgumentError as error:
+            if named := labels.outside_classes(error, self.num_classes):
+                raise named from None
+            raise
+
+
+def _fit_arguments(method: Callable[..., Any], num_classes: int, *args: Any, **kwargs: Any) -> Any:
+    """The arguments of Keras's `fit`, with labels as int64."""
+    call = inspect.signature(method).bind(*args, **kwargs)
+    given = call.arguments
+    _check_end(given.get("x"), given.get("steps_per_epoch"), "fit", "steps_per_epoch")
+    if (y := _classes(given.get("y"), num_classes)) is not None:
+        given["y"] = y
+        share = given.get("validation_split") or 0.0
+        trained = math.floor(len(y) * (1.0 - share)) if 0 < share < 1 else len(y)
+        if len(y) and not np.any(y[:trained] >= 0):
+            raise InputError("no image to train on has a label: all are -1")
+        if trained < len(y) and not np.any(y[trained:] >= 0):
+            raise InputError(
+                f"`validation_split={share}` takes the last {len(y) - trained} images, of which "
+                "none has a label; give images with labels as `validation_data`, or shuffle first"
+            )
+    validation = given.get("validation_data")
+    if isinstance(validation, tuple | list) and len(validation) >= 2:
+        images, y, *weights = validation
+        if (y := _classes(y, num_classes)) is not None:
+            _check_any(y, "`validation_data`")
+            given["validation_data"] = (images, y, *weights)
+    else:
+        steps = given.get("validation_steps")
+        _check_end(validation, steps, "fit", "validation_steps", "`validation_data` is")
+    return call
+
+
+def _evaluate_arguments(
+    method: Callable[..., Any], num_classes: int, *args: Any, **kwargs: Any
+) -> Any:
+    """The arguments of Keras's `evaluate`, likewise."""
+    call = inspect.signature(method).bind(*args, **kwargs)
+    given = call.arguments
+    _check_end(given.get("x"), given.get("steps"), "evaluate", "steps")
+    if (y := _classes(given.get("y"), num_classes)) is not None:
+        _check_any(y, "evaluate")
+        given["y"] = y
+    return call
+
+
+def _predict_arguments(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The arguments of Keras's `predict`."""
+    call = inspect.signature(method).bind(*args, **kwargs)
+    _check_end(call.arguments.get("x"), call.arguments.get("steps"), "predict", "steps")
+    return call
+
+
+def _classes(y: Any, num_classes: int) -> Any:
+    """Labels as int64 [N]; None if there are none, or if they are symbolic."""
+    if y is None or (tf.is_tensor(y) and not hasattr(y, "numpy")):
+        return None
+    numbers = class_numbers(y, labels.NONE_IS_MINUS_ONE)
+    if len(numbers) and not -1 <= numbers.min() <= numbers.max() < num_classes:
+        raise labels.outside(numbers.min(), numbers.max(), num_classes)
+    return numbers
+
+
+def _check_any(y: np.ndarray, what: str) -> None:
+    if not np.any(y >= 0):
+        raise InputError(f"{what} needs images with labels, but all {len(y)} are -1")
+
+
+def _check_end(
+    batches: Any, steps: int | None, method: str, argument: str, what: str = "these batches are"
+) -> None:
+    """Raise InputError if batches have no end and no number of steps ends them."""
+    if (
+        steps is None
+        and isinstance(batches, tf.data.Dataset)
+        and int(batches.cardinality()) == tf.data.INFINITE_CARDINALITY
+    ):
+        raise InputError(
+            f"{what} without end, so {method} needs `{argument}`, such as {argument}=100"
+        )

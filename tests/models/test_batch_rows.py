@@ -1,0 +1,120 @@
+"""A and B of a batch, whether they are searched for or known; and XLA, which knows all sizes."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from semisup.data.pipeline import association_batches
+from semisup.errors import InputError
+from semisup.models import batch_rows
+from semisup.models.associative_model import AssociativeModel
+from semisup.training.loop import make_train_step
+
+RANDOM = np.random.default_rng(0)
+IMAGES = RANDOM.normal(size=(18, 6, 6, 1)).astype(np.float32)
+LABELS = np.repeat(np.arange(4), 2)
+RATE = 0.1
+
+
+def batches():
+    return association_batches(IMAGES[:8], LABELS, IMAGES[8:], sup_per_batch=2, unsup_batch_size=10)
+
+
+def make_model(jit=False, **options):
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Flatten(), keras.layers.BatchNormalization(), keras.layers.Dense(5)]
+    network = keras.Sequential([keras.Input((6, 6, 1)), *layers])
+    model = AssociativeModel(network, 4, **options)
+    model.compile(keras.optimizers.SGD(RATE), jit_compile=jit)
+    return model
+
+
+def operations(model, data):
+    """The kinds of operations in the graph of a step; it is taken."""
+    step = make_train_step(model, data)
+    step(*next(iter(data)))
+    return {op.type for op in step.get_concrete_function().graph.get_operations()}
+
+
+@pytest.mark.parametrize("shares", [1, 2])
+def test_batch_rows_that_are_known_are_those_that_are_found(shares):
+    labels = tf.constant(np.tile([2, 0, 1, -1, -1], shares), tf.int64)
+    tensor = tf.reshape(tf.range(10 * shares), (-1, 2))
+    known, found = batch_rows.find(labels, 3)._replace(shares=shares), batch_rows.find(labels)
+    for part in ("of_A", "of_B"):
+        a, b = (getattr(rows, part)(tensor) for rows in (known, found))
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(known.labels_of_A(), np.tile([2, 0, 1], shares))
+    assert float(known.has_both()) == float(found.has_both()) == 1.0
+    assert float(batch_rows.find(labels[:3], 3).has_both()) == 0.0
+    np.testing.assert_array_equal(found.in_order(found.of_A(tensor), found.of_B(tensor)), tensor)
+
+
+@pytest.mark.parametrize("options", [{}, {"separate_batches": True}])
+def test_step_on_our_batches_searches_no_labels_and_computes_the_same(options):
+    ours = batches()
+    known, searched = make_model(**options), make_model(**options)
+    assert "Where" not in operations(known, ours)
+    assert "Where" in operations(searched, ours.map(lambda *batch: batch))
+    for ours, theirs in zip(known.weights, searched.weights, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-6, atol=1e-7)
+
+
+def test_fit_forgets_the_layout_of_earlier_batches():
+    model = make_model()
+    model.fit(batches(), steps_per_epoch=1, verbose=0)
+    traced = model.train_function
+    model.fit(batches(), steps_per_epoch=1, verbose=0)
+    assert model.train_function is traced
+    assert model.labeled_first is None
+    order = RANDOM.permutation(18)
+    labels = np.concatenate([LABELS, np.full(10, -1)])[order]
+    copy = make_model()
+    copy.set_weights(model.get_weights())
+    logs = [m.train_on_batch(IMAGES[order], labels, return_dict=True) for m in (model, copy)]
+    assert logs[0] == pytest.approx(logs[1], rel=1e-6)
+
+
+def test_fit_refuses_our_batches_of_other_classes():
+    model = AssociativeModel(make_model().network, 3)
+    model.compile("sgd")
+    with pytest.raises(InputError, match=r"in \[0, 3\), as `num_classes` says.* from -1 to 3"):
+        model.fit(batches(), steps_per_epoch=1, verbose=0)
+
+
+def test_jit_compile_is_off_unless_asked_for():
+    model = make_model()
+    model.compile("sgd")
+    assert not model.jit_compile
+
+
+# Where XLA sums in another order, float32 differs in its last bits; hence the tolerance.
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"virtual_embeddings": 1, "pseudo_label_weight": 0.5},
+        pytest.param({"separate_batches": True}, marks=pytest.mark.slow),
+        pytest.param({"similarity": "euclidean"}, marks=pytest.mark.slow),
+    ],
+)
+def test_jit_compile_gives_the_same_losses_and_gradients(options):
+    plain, jitted = make_model(**options), make_model(jit=True, **options)
+    first = plain.get_weights()
+    logs = [model.fit(batches(), steps_per_epoch=1, verbose=0).history for model in (plain, jitted)]
+    assert jitted.jit_compile
+    for name, value in logs[0].items():
+        np.testing.assert_allclose(logs[1][name], value, rtol=1e-5, err_msg=name)
+    for before, ours, theirs in zip(first, plain.get_weights(), jitted.get_weights(), strict=True):
+        np.testing.assert_allclose((theirs - before) / RATE, (ours - before) / RATE, atol=2e-5)
+
+
+def test_jit_compile_of_mixed_rows_agrees_and_a_wrong_label_makes_it_nan():
+    order = RANDOM.permutation(18)
+    labels = np.concatenate([LABELS, np.full(10, -1)])[order]
+    plain, jitted = make_model(), make_model(jit=True)
+    logs = [m.train_on_batch(IMAGES[order], labels, return_dict=True) for m in (plain, jitted)]
+    assert logs[1] == pytest.approx(logs[0], rel=1e-5)
+    for wrong in (4, -2):
+        bad = np.where(np.arange(18) == 3, wrong, labels)
+        assert np.isnan(jitted.train_on_batch(IMAGES[order], bad, return_dict=True)["loss"])
