@@ -22,6 +22,8 @@ from semisup.runs import files
 
 _INTRODUCTION = f"""# Results
 
+This page is for readers who ask how the errors reached here compare with the paper's, table by table.
+
 {details.READING}
 
 Seeds are 0, 1, 2 and so on; a seed chooses the labelled images, the first weights and the order of

@@ -29,7 +29,7 @@ def load_tfds(name: str, data_dir: Path | None) -> Dataset:
         import tensorflow_datasets as tfds
     except ImportError:
         raise missing_package(
-            f"data set {name} without files",
+            f"{name!r} of tensorflow-datasets",
             "tensorflow-datasets importlib_resources",
             "name the data set itself, not tfds:, with `data_dir` for its files",
         ) from None
