@@ -22,7 +22,7 @@ from semisup.runs import files
 
 _INTRODUCTION = f"""# Results
 
-This page is for readers who ask how the errors reached here compare with the paper's, table by table.
+This page is for readers who ask how our errors compare with the paper's, table by table.
 
 {details.READING}
 

@@ -1,8 +1,10 @@
 """Hooks of MkDocs: pages that are no files in docs/, and links that point out of it."""
 
 import base64
+import dataclasses
 import json
 import re
+import sys
 from pathlib import Path
 from posixpath import normpath, relpath
 
@@ -27,8 +29,10 @@ MODULES = {
         name: f"semisup.{name}"
         for name in ("losses", "models", "optimizers", "data", "evaluation", "visualization")
     },
-    "config": "semisup.config.Recipe",
 }
+
+# Names in tables are not broken; a table that is too wide scrolls.
+CSS = ".md-typeset td code { word-break: normal; }\n"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -42,7 +46,25 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, module in MODULES.items():
         content = f"# {module}\n\n::: {module}\n"
         files.append(File.generated(config, f"reference/{name}.md", content=content))
+    files.append(File.generated(config, "reference/config.md", content=_settings_page()))
+    files.append(File.generated(config, "tables.css", content=CSS))
     return files
+
+
+def _settings_page() -> str:
+    """The fields of `Recipe`, by group, with defaults and help."""
+    sys.path.insert(0, str(ROOT))  # the package need not be installed
+    from semisup.config import GROUPS, Recipe
+
+    first = {field: group for group, field in GROUPS.items()}
+    lines = ["# Settings", "", "Each is a field of `semisup.config.Recipe` and a flag of "]
+    lines[-1] += "`semisup-train`. The defaults are those of `Recipe()`; a recipe sets others."
+    for field in dataclasses.fields(Recipe):
+        if field.name in first:
+            lines += ["", f"## {first[field.name]}", "", "| setting | default | |", "|---|---|---|"]
+        default = "none" if field.default is None else field.default
+        lines.append(f"| `{field.name}` | {default} | {field.metadata['help']} |")
+    return "\n".join(lines) + "\n"
 
 
 def _notebook_page(notebook: File, config: MkDocsConfig) -> list[File]:
@@ -77,7 +99,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         place = normpath(f"{here}/../{path}")
         if place.startswith("semisup/"):
             name = place.split("/")[1].removesuffix(".py")
-            place = f"reference/{name}.md" if name in MODULES else ""
+            place = f"reference/{name}.md"
         else:
             place = PAGES.get(place, place.removeprefix("docs/").replace(".ipynb", ".md"))
         if not files.get_file_from_path(place):
