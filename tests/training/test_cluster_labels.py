@@ -54,11 +54,11 @@ def test_predict_cluster_labels_gives_the_most_typical_of_each_cluster_its_class
 
 
 def test_predict_cluster_labels_matches_clusters_to_classes_one_to_one():
-    # Both labelled images lie among those of direction 1; that of class 0 a little less.
-    data = make_data(np.repeat([0, 1], 30), [1, 1], [0, 1], ("a", "b"))
+    # Two labelled images lie among those of direction 1; that of class 0 a little less.
+    data = make_data(np.repeat(range(4), 30), [1, 1, 2, 3], range(4))
     data.dataset.train_images.all_features[0] += [3, 0, 0, 0, 0, 0]
     labels = predict_cluster_labels(data, 1.0)
-    assert np.bincount(labels.labels).tolist() == [30, 30]
+    assert np.bincount(labels.labels).tolist() == [30] * 4
     assert set(labels.labels[:30]) == {0}
 
 
