@@ -262,16 +262,18 @@ class Recipe:
         above=0,
     )
     walker_weight: float = _setting(1.0, "weight of the walker loss", least=0)
-    walker_weight_envelope: str = _setting("none", "its growth: none, sigmoid or linear")
-    walker_weight_envelope_steps: int = _setting(100, "steps it grows for, after the delay")
-    walker_weight_envelope_delay: int = _setting(0, "steps before it begins to grow")
+    walker_weight_envelope: str = _setting("none", "how it is ramped up: none, sigmoid or linear")
+    walker_weight_envelope_steps: int = _setting(100, "steps of the ramp, after the delay")
+    walker_weight_envelope_delay: int = _setting(0, "steps before the ramp")
     visit_weight: float = _setting(1.0, "weight of the visit loss", least=0)
-    visit_weight_envelope: str | None = _setting(None, "its growth; by default as the walker's")
+    visit_weight_envelope: str | None = _setting(
+        None, "how it is ramped up; by default as the walker's"
+    )
     visit_weight_envelope_steps: int = _setting(
-        -1, "steps it grows for, after the delay; -1 for as many as the walker's"
+        -1, "steps of the ramp, after the delay; -1 for as many as the walker's"
     )
     visit_weight_envelope_delay: int = _setting(
-        -1, "steps before it begins to grow; -1 for as many as the walker's"
+        -1, "steps before the ramp; -1 for as many as the walker's"
     )
     logit_weight: float = _setting(1.0, "weight of the classification loss", least=0)
     pseudo_label_weight: float = _setting(
@@ -280,8 +282,8 @@ class Recipe:
         "the paper",
         least=0,
     )
-    pseudo_label_weight_delay: int = _setting(0, "steps before it begins to grow", least=0)
-    pseudo_label_weight_steps: int = _setting(1, "steps it grows for, linearly", least=1)
+    pseudo_label_weight_delay: int = _setting(0, "steps before the ramp", least=0)
+    pseudo_label_weight_steps: int = _setting(1, "steps of the ramp, which is linear", least=1)
     label_smoothing: float = _setting(
         0.0,
         "share of each label that is spread over all classes, at least 0 and below 1",
