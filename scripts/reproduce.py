@@ -89,8 +89,10 @@ def main() -> None:
     tables = []
     for name in names:
         folder = out / records.file_name(_TABLE.value, name, scale)
-        before = records.begun(folder.with_suffix(".json"))
-        tables.append(_Table(name, table.cells(name, prepare), folder, before))
+        cells = table.cells(name, prepare)
+        path = folder.with_suffix(".json")
+        before = records.begun(path, _TABLE.value, name, scale, cells)
+        tables.append(_Table(name, cells, folder, before))
     every, missing = _wanted(tables, seeds)
     print(
         f"{len(every)} runs, {len(every) - len(missing)} of them made before; to watch one: "
@@ -133,7 +135,6 @@ def _wanted(tables: list[_Table], seeds: int) -> tuple[dict[Path, Run], list[Run
     every, missing = {}, {}
     for laid in tables:
         for cell in _chosen_rows(laid.cells):
-            records.check_settings(laid.before, cell, laid.folder.with_suffix(".json"))
             known = records.runs_on_record(laid.before, cell)
             for run in running.runs_of(cell, seeds, laid.folder):
                 every[run.folder.path] = run
@@ -205,6 +206,7 @@ def _write(laid: _Table) -> records.Record:
         "scale": _SCALE.value,
         "commands": list(dict.fromkeys([*laid.before["commands"], _command()])),
         **note,
+        "defaults": records.defaults(),
         "cells": cells,
     }
     records.write(record, laid.folder.with_suffix(".json"))

@@ -1,10 +1,11 @@
 """The record of a table: a JSON file with what its runs came to, wherever they were made.
 
-    {"table", "recipe", "scale", "commands", "note" (perhaps), "cells": [
+    {"table", "recipe", "scale", "commands", "note" (perhaps), "defaults", "cells": [
         {"row", "column", "paper", "last", "median", "best", "command", "settings", "runs": [
             {"seed", "last", "median", "best", "steps", ..., "curve": [[step, error], ...]}]}]}
 
-A finished run is known by its line in it: its folder need not be there any more.
+"settings" are those that differ from "defaults". A finished run is known by its line: its folder
+need not be there any more.
 """
 
 import dataclasses
@@ -44,6 +45,7 @@ def read(path: Path) -> Record:
     try:
         for key in ("table", "recipe", "scale", "commands"):
             content[key]
+        content["defaults"].items()
         for cell in content["cells"]:
             for run in cell["runs"]:
                 _ = (cell["row"], cell["column"], cell["settings"].items(), run["seed"])
@@ -53,63 +55,68 @@ def read(path: Path) -> Record:
     return content
 
 
-def begun(path: Path) -> Record:
-    """The record at `path`, or an empty one if there is none yet."""
-    return read(path) if path.exists() else {"commands": [], "cells": []}
+def begun(path: Path, table: str, recipe: str, scale: str, cells: Sequence[Cell]) -> Record:
+    """The record at `path`, which is to go on, or an empty one if there is none yet.
+
+    Args:
+        path: the file.
+        table, recipe, scale: what it must be of.
+        cells: of the table on this recipe.
+
+    Raises:
+        InputError: it is of another table, or has runs with other settings than the cells.
+    """
+    start = {"table": table, "recipe": recipe, "scale": scale, "commands": [], "cells": []}
+    if not path.exists():
+        return {**start, "defaults": defaults()}
+    record = read(path)
+    by_place = {(cell.row, cell.column): cell for cell in cells}
+    differences = [
+        f"{name} was {record[name]!r}, is {start[name]!r}"
+        for name in ("table", "recipe", "scale")
+        if record[name] != start[name]
+    ]
+    for found in record["cells"]:
+        place = (found["row"], found["column"])
+        if not found["runs"]:
+            continue
+        if place not in by_place:
+            differences.append(f"it has a row {found['row']!r}")
+            continue
+        # A setting that there was not yet was at what is its default now.
+        before = {**defaults(), **record["defaults"], **found["settings"]}
+        now = {**defaults(), **settings_of(by_place[place].recipe)}
+        differences += [
+            f"{name} was {was!r}, is {now.get(name)!r}"
+            for name, was in before.items()
+            if was != now.get(name)
+        ]
+    if differences:
+        said = "; ".join(dict.fromkeys(differences))
+        raise InputError(f"{path} has runs with other settings ({said}); choose another --out")
+    return record
 
 
 def runs_on_record(record: Mapping[str, Any], cell: Cell) -> dict[int, Record]:
-    """The runs of a cell that are on record, by their seeds; those of other settings are not its.
-
-    Args:
-        record: from `begun`.
-        cell: the cell.
-    """
-    return {} if _differences(record, cell) else _recorded(record, cell)
-
-
-def check_settings(record: Mapping[str, Any], cell: Cell, path: Path) -> None:
-    """Raise InputError if the record has runs of this cell that have other settings."""
-    if differences := _differences(record, cell):
-        raise InputError(
-            f"{path} has runs with other settings ({'; '.join(differences)}); choose another --out"
-        )
-
-
-def _recorded(record: Mapping[str, Any], cell: Cell) -> dict[int, Record]:
-    place = (cell.row, cell.column)
+    """The runs of a cell that are on record, by their seeds."""
     return {
         run["seed"]: run
         for found in record["cells"]
-        if (found["row"], found["column"]) == place
+        if (found["row"], found["column"]) == (cell.row, cell.column)
         for run in found["runs"]
     }
 
 
-def _differences(record: Mapping[str, Any], cell: Cell) -> list[str]:
-    """Settings in which the runs on record of this cell, if any, are others."""
-    if not _recorded(record, cell):
-        return []
-    place, wanted = (cell.row, cell.column), settings_of(cell.recipe)
-    [there] = [
-        found["settings"] for found in record["cells"] if (found["row"], found["column"]) == place
-    ]
-    defaults = dataclasses.asdict(Recipe())
-    pairs = {
-        name: [settings.get(name, defaults.get(name)) for settings in (there, wanted)]
-        for name in there | wanted
-    }
-    return [f"{name} was {was!r}, is {now!r}" for name, (was, now) in pairs.items() if was != now]
+def defaults() -> dict[str, Any]:
+    """What settings are by default, but for seeds and for where files lie."""
+    pairs = dataclasses.asdict(Recipe())
+    return {name: value for name, value in pairs.items() if name not in DISTINCT}
 
 
 def settings_of(recipe: Recipe) -> dict[str, Any]:
     """What a recipe sets otherwise than by default, but for seeds and for where files lie."""
-    pairs, defaults = (dataclasses.asdict(r) for r in (recipe, Recipe()))
-    return {
-        name: value
-        for name, value in pairs.items()
-        if name not in DISTINCT and value != defaults[name]
-    }
+    pairs = dataclasses.asdict(recipe)
+    return {name: pairs[name] for name, value in defaults().items() if pairs[name] != value}
 
 
 def read_run(run: Run, start: bool, hardware: str) -> Record:
@@ -174,16 +181,20 @@ def write(record: Mapping[str, Any], path: Path) -> None:
 
 
 def _lines(value: Any, depth: int) -> str:
-    """JSON, down to the runs (which are the members of a list of depth 3) with line breaks."""
-    brackets = "{}" if isinstance(value, dict) else "[]"
-    if not value or not isinstance(value, (dict, list)) or depth > (3 if brackets == "[]" else 2):
+    """JSON with a line for each run (the members of a list of depth 3) and for each plain dict."""
+    nested = isinstance(value, (dict, list)) and depth < 4
+    if isinstance(value, dict):
+        nested = nested and any(isinstance(part, (dict, list)) for part in value.values())
+    if not nested or not value:
         return json.dumps(value)
-    members = [
-        f"{json.dumps(key)}: {_lines(part, depth + 1)}" for key, part in value.items()
-    ] if isinstance(value, dict) else [_lines(part, depth + 1) for part in value]  # fmt: skip
-    margin = " " * depth
-    inside = ",\n".join(f"{margin} {member}" for member in members)
-    return f"{brackets[0]}\n{inside}\n{margin}{brackets[1]}"
+    margin = " " * (depth + 1)
+    if isinstance(value, dict):
+        parts = [f"{json.dumps(key)}: {_lines(part, depth + 1)}" for key, part in value.items()]
+    else:
+        parts = [_lines(part, depth + 1) for part in value]
+    inside = ",\n".join(f"{margin}{part}" for part in parts)
+    first, last = "{}" if isinstance(value, dict) else "[]"
+    return f"{first}\n{inside}\n{margin[1:]}{last}"
 
 
 def _over_seeds(errors: Sequence[float]) -> dict[str, float | None] | None:

@@ -182,7 +182,7 @@ def table_record(table, recipe, made, out):
         content.append(records.cell_record(cell, made, ended))
     commands = ["python scripts/reproduce.py"]
     shape = {"table": table, "recipe": recipe, "scale": "full", "commands": commands}
-    return {**shape, "cells": content}
+    return {**shape, "defaults": records.defaults(), "cells": content}
 
 
 def test_record_sets_medians_and_deviations_beside_the_paper(tmp_path):
@@ -308,20 +308,47 @@ def test_runs_on_record_need_no_folder(tmp_path):
         finish(run, 1.0, 1.0, 1.0)
     path = tmp_path / "table.json"
     records.write(table_record("1", "mnist", made, tmp_path), path)
-    assert records.begun(tmp_path / "none.json")["cells"] == []
-    record = records.begun(path)
+    assert records.begun(tmp_path / "none.json", "1", "mnist", "full", made)["cells"] == []
+    # Where the data lies and the seeds are no settings.
+    elsewhere = cells("1", "mnist", lambda name: recipes.get(name, data_dir="/new", seed=7))
+    record = records.begun(path, "1", "mnist", "full", elsewhere)
     assert list(records.runs_on_record(record, made[0])) == [0, 1]
     assert records.runs_on_record(record, made[1]) == {}
-    elsewhere = dataclasses.replace(made[0].recipe, data_dir="/new", seed=7)
-    records.check_settings(record, dataclasses.replace(made[0], recipe=elsewhere), path)
-    for changes, said in (
-        ({"max_steps": 7}, "max_steps was 20000, is 7"),
-        ({"similarity": None}, "similarity was 'dot', is None"),  # not set any more
-    ):
-        other = dataclasses.replace(made[0], recipe=dataclasses.replace(made[0].recipe, **changes))
-        with pytest.raises(InputError, match=rf"table\.json .*\({said}\); choose another --out"):
-            records.check_settings(record, other, path)
-        assert records.runs_on_record(record, other) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "scale", "said"),
+    [
+        ({"max_steps": 7}, "full", "max_steps was 20000, is 7"),
+        ({"similarity": None}, "full", "similarity was 'dot', is None"),  # not set any more
+        ({}, "short", "scale was 'full', is 'short'"),
+    ],
+)
+def test_begun_refuses_a_record_of_other_settings(tmp_path, changes, scale, said):
+    made = cells("1", "mnist")
+    finish(running.runs_of(made[0], 1, tmp_path)[0], 1.0, 1.0, 1.0)
+    record = table_record("1", "mnist", made, tmp_path)
+    records.write(record, tmp_path / "table.json")
+    other = cells("1", "mnist", lambda name: recipes.get(name, **changes))
+    with pytest.raises(InputError, match=rf"\({re.escape(said)}\); choose another --out"):
+        records.begun(tmp_path / "table.json", "1", "mnist", scale, other)
+
+
+def test_begun_knows_defaults_that_have_changed_and_new_settings(tmp_path):
+    made, path = cells("1", "mnist"), tmp_path / "table.json"
+    finish(running.runs_of(made[0], 1, tmp_path)[0], 1.0, 1.0, 1.0)
+    record = table_record("1", "mnist", made, tmp_path)
+    del record["defaults"]["eval_images"]  # as before there was this setting
+    records.write(record, path)
+    assert records.begun(path, "1", "mnist", "full", made)["cells"]
+    record["defaults"]["emb_size"] = 32  # as if that had been the default then
+    records.write(record, path)
+    with pytest.raises(InputError, match="emb_size was 32, is None"):
+        records.begun(path, "1", "mnist", "full", made)
+    record["cells"][0]["row"] = "7"
+    records.write(record, path)
+    with pytest.raises(InputError, match="it has a row '7'"):
+        records.begun(path, "1", "mnist", "full", made)
 
 
 def test_runs_are_skipped_only_where_they_are_the_same(tmp_path):
