@@ -89,6 +89,7 @@ def test_unknown_part_is_one_line():
     result = subprocess.run(words, capture_output=True, text=True)
     assert result.returncode == 1
     assert result.stderr.strip().endswith(
-        "--parts: unknown speed; known: steps, association, startup, checkpoints, growth, accuracy"
+        "--parts: unknown speed; known: steps, association, startup, inference, heads, "
+        "checkpoints, growth, photos, accuracy"
     )
     assert "Traceback" not in result.stderr
