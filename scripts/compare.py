@@ -78,6 +78,8 @@ def main() -> None:
     from comparison import methods, report, running
     from comparison.record import Record
 
+    from semisup.runs import files
+
     names = list(dict.fromkeys(_METHODS.value))
     if not names:
         raise InputError("--methods is empty; leave it out for all of them")
@@ -99,7 +101,7 @@ def main() -> None:
         _run_all(record, list(_jobs(recipe, names, chosen, in_time)))
     in_time = {} if _untimed(record, names) else _steps_in_time(record, names)
     page = report.page(record, names, in_time)
-    out.with_name(f"{out.name}.md").write_text(page, encoding="utf-8")
+    files.write_text(out.with_name(f"{out.name}.md"), page)
     report.figure(record, names, out.with_name(f"{out.name}.png"))
     print(f"\n{page}\nwritten to {out}.json, .md and .png")
 
@@ -123,6 +125,12 @@ def _recipe() -> tuple[Recipe, dict[str, Any]]:
         raise InputError(
             f"the recipe {flags.FLAGS.recipe} trains in two stages, which is not compared here"
         )
+    if recipe.cluster_share > 0 and "cluster_share" not in given:
+        print(
+            f"The recipe's --cluster_share={recipe.cluster_share:g} is left out; give it, and all "
+            "methods learn these pseudo-labels, labels_only too"
+        )
+        recipe = dataclasses.replace(recipe, cluster_share=0.0)
     settings = {
         name: Path(value).name if name in ("architecture", "weights") else value
         for name, value in given.items()

@@ -25,6 +25,7 @@ from semisup.data.sources.hold_out import hold_out_test_images
 from semisup.errors import InputError
 from semisup.evaluation.metrics import evaluate
 from semisup.runtime.progress import write_line
+from semisup.training.cluster_labels import predict_cluster_labels
 
 # Of features, which can't be augmented, the share that a strong view drops.
 _DROPPED = 0.5
@@ -141,8 +142,14 @@ def _build(job: Job, methods: Sequence[Method]) -> tuple[experiment.Experiment, 
 def _setup(recipe: Recipe, validation: bool) -> experiment.Experiment:
     """The recipe's experiment; of the methods of one seed it is the same."""
     setup = experiment.build(recipe, _dataset(_of_data(recipe), validation))
-    if len(setup.data.dataset.test_labels) == 0:
-        raise InputError(f"{setup.data.dataset.name} has no images to evaluate on")
+    data = setup.data
+    if len(data.dataset.test_labels) == 0:
+        raise InputError(f"{data.dataset.name} has no images to evaluate on")
+    if recipe.cluster_share > 0 and setup.backbone:
+        pseudo_labels = predict_cluster_labels(data, recipe.cluster_share)
+        setup = dataclasses.replace(
+            setup, data=dataclasses.replace(data, pseudo_labels=pseudo_labels)
+        )
     return setup
 
 
