@@ -57,7 +57,9 @@ _SEARCH = flags.DEFINE_integer(
     "training images, with this many seeds from 100 on; 0 takes the published ones",
     lower_bound=0,
 )
-_TIME = flags.DEFINE_bool("time", False, "only measure the time of a step of each method")
+_TIME = flags.DEFINE_bool(
+    "time", False, "only measure the time of a step of each method, on a machine with nothing else"
+)
 _OUT = flags.DEFINE_string(
     "out", None, "where to write, without an ending; by default runs/comparison/RECIPE"
 )
@@ -96,9 +98,12 @@ def main() -> None:
         jobs = [running.Job(name, chosen, recipe) for name in names]
         record.content["milliseconds"] |= running.milliseconds_per_step(jobs)
         record.write()
-    if not _TIME.value:
-        in_time = _steps_in_time(record, names) if _BUDGET.value == "seconds" else {}
-        _run_all(record, list(_jobs(recipe, names, chosen, in_time)))
+    if _TIME.value:
+        for name in names:
+            print(f"{name}: {record.content['milliseconds'][name]:.1f} ms a step")
+        return
+    in_time = _steps_in_time(record, names) if _BUDGET.value == "seconds" else {}
+    _run_all(record, list(_jobs(recipe, names, chosen, in_time)))
     in_time = {} if _untimed(record, names) else _steps_in_time(record, names)
     page = report.page(record, names, in_time)
     files.write_text(out.with_name(f"{out.name}.md"), page)
