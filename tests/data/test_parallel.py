@@ -48,12 +48,12 @@ def test_on_all_cores_takes_all_cores_but_for_few_small_images(how):
     # Only threads can share the barrier.
     workers = set(list(on_all_cores(worker, range(16 + 6 * 16), how != "in processes"))[16:])
     assert len(workers) == (3 if how == "in threads" else 1)
-    others = set(on_all_cores(_process, range(16 + 20 * 128))) - {os.getpid()}
+
+    def process(_):  # defined here, it is sent by value: the process need not import this module
+        return os.getpid()
+
+    others = set(on_all_cores(process, range(16 + 20 * 128))) - {os.getpid()}
     assert bool(others) == (how == "in processes")
-
-
-def _process(_):
-    return os.getpid()
 
 
 def test_on_all_cores_raises_the_first_error_and_stops(how, tmp_path):
