@@ -1,4 +1,4 @@
-"""The notebook docs/tutorial.ipynb: runs from top to bottom."""
+"""The notebook docs/tutorial.ipynb: runs from top to bottom, and keeps its outputs."""
 
 import json
 import os
@@ -14,8 +14,12 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "docs" / "tutorial.ipynb"
 
 
-def test_notebook_names_flags_that_there_are():
+def test_notebook_keeps_its_outputs_and_names_flags_that_there_are():
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", ())]
+    assert not [output for output in outputs if output["output_type"] == "error"]
+    assert sum("image/png" in output.get("data", ()) for output in outputs) >= 2
+    assert NOTEBOOK.stat().st_size < 1e6
     source = "\n".join("".join(cell["source"]) for cell in cells)
     commands = re.findall(r"^!(semisup-\w+)(.*)", source, re.MULTILINE)
     assert len(commands) == 4
