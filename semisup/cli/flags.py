@@ -37,7 +37,8 @@ def define_recipe_flags() -> None:
         recipes.DEFAULT_RECIPE,
         f"the experiment, which sets all other flags: {', '.join(recipes.RECIPES)}. A flag that "
         "is given overrides it; the defaults shown below are those of "
-        f"{recipes.DEFAULT_RECIPE}",
+        f"{recipes.DEFAULT_RECIPE}. With another dataset or architecture and no recipe, Adam takes "
+        f"{Recipe().max_steps} steps",
         module_name="Run",
     )
     default = recipes.RECIPES[recipes.DEFAULT_RECIPE]
@@ -75,7 +76,7 @@ def recipe_from_flags(logdir: str | None = None, one_run: bool = True) -> Recipe
     if meant:
         base, settings = Recipe(), authors.with_their_meaning(given)
     else:
-        base, settings = recipes.named(flags.FLAGS.recipe), dict(given)
+        base, settings = _base(given), dict(given)
     lines += _without_idle_delays(base, settings)
     if settings.get("sup_seed") == -1:
         settings["sup_seed"] = _drawn_seed(logdir, one_run)
@@ -87,6 +88,13 @@ def recipe_from_flags(logdir: str | None = None, one_run: bool = True) -> Recipe
     for line in (*lines, *_without_effect(recipe, given)):
         print(with_flags(line))
     return recipe
+
+
+def _base(given: dict[str, Any]) -> Recipe:
+    """The recipe to change: the named one; the default one is for its own images and network."""
+    if not flags.FLAGS["recipe"].present and {"dataset", "architecture"} & given.keys():
+        return Recipe()
+    return recipes.named(flags.FLAGS.recipe)
 
 
 def name_of_run() -> str:
