@@ -56,7 +56,7 @@ class ComparedModel(AssociativeModel):
     def train_step(self, data: Any) -> dict[str, Tensor]:
         images, labels = data
         rows = sum(self.sizes)
-        self._batch_images = images  # for compute_loss, which train_step calls
+        self._batch_data = images, labels  # for compute_loss, which train_step calls
         logs = super().train_step((images[:rows], labels[:rows]))
         for method in self.methods:
             method.after_step()
@@ -72,15 +72,17 @@ class ComparedModel(AssociativeModel):
     ) -> Tensor:
         if not training:
             return super().compute_loss(x, y, y_pred, sample_weight, training)
-        walked = slice(None) if self.walks else slice(self.sizes[0])
-        outputs = {name: value[walked] for name, value in y_pred.items()}
-        total = super().compute_loss(None, y[walked], outputs, sample_weight, training)
-        batch = self._batch(y, y_pred)
+        images, labels = self._batch_data
+        batch = self._batch(images, labels, y_pred)
+        if self.walks:
+            total = super().compute_loss(x, y, y_pred, sample_weight, training)
+        else:
+            A = {"embedding": batch.labeled.embedding, "logits": batch.labeled.logits}
+            total = super().compute_loss(None, batch.labels, A, sample_weight, training)
         return total + sum((method.loss(self, batch) for method in self.methods), start=0.0)
 
-    def _batch(self, labels: Tensor, outputs: Any) -> Batch:
+    def _batch(self, images: Tensor, labels: Tensor, outputs: Any) -> Batch:
         labeled, unlabeled = self.sizes
-        images = self._batch_images
         parts = slice(labeled), slice(labeled, labeled + unlabeled)
         A, B = (Rows(images[s], outputs["embedding"][s], outputs["logits"][s]) for s in parts)
         step = self.optimizer.iterations.value
