@@ -247,7 +247,8 @@ def _draw_by_sorting(
 ) -> tf.Tensor:
     """All items of the rounds that the batch may touch, in the order of a hash."""
     rounds = (count - 1) // int(sizes.min()) + 2
-    item = tf.range(int(sizes.max()), dtype=tf.int64)
+    streams, most = len(sizes), int(sizes.max())
+    item = tf.range(most, dtype=tf.int64)
     sizes = tf.constant(sizes, tf.int64)[:, None]
     first_round = step * count // sizes
     key = _hash(_hash(tf.constant(seed, tf.int64)) + tf.constant(stream, tf.int64)[:, None])
@@ -256,8 +257,10 @@ def _draw_by_sorting(
     exists = item < sizes[:, :, None]
     order = tf.argsort(tf.where(exists, rank, tf.int64.max), axis=2, stable=True)
     position = step * count + tf.range(count, dtype=tf.int64)
-    places = tf.stack([position // sizes - first_round, position % sizes], axis=2)
-    return tf.cast(tf.gather_nd(order, places, batch_dims=1), tf.int64)
+    places = (position // sizes - first_round) * most + position % sizes
+    # Not by gather_nd, which has oneDNN write a line about int64 to standard error.
+    in_rounds = tf.reshape(order, [streams, rounds * most])
+    return tf.cast(tf.gather(in_rounds, places, batch_dims=1), tf.int64)
 
 
 def _hash(numbers: tf.Tensor) -> tf.Tensor:

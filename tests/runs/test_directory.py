@@ -27,7 +27,7 @@ def test_the_same_run_may_claim_again_another_may_not(tmp_path):
     before = (tmp_path / "recipe.json").read_bytes()
     RunDirectory(tmp_path).claim(RECIPE, {"hash": "abcd"}, ["again"])
     other = recipes.get("mnist5k", max_steps=9, visit_weight=0.5)
-    wanted = r"holds another run \(max_steps was 800, is 9; visit_weight was 1.0, is 0.5\); choose"
+    wanted = r"holds another run \(max_steps was 400, is 9; visit_weight was 1.0, is 0.5\); choose"
     with pytest.raises(InputError, match=wanted):
         RunDirectory(tmp_path).claim(other, {"hash": "abcd"}, [])
     with pytest.raises(InputError, match="split_hash was 'abcd', is 'ef'"):
@@ -38,17 +38,17 @@ def test_the_same_run_may_claim_again_another_may_not(tmp_path):
 def test_the_same_run_with_other_steps_is_told_how_to_train_on(tmp_path):
     run, longer = RunDirectory(tmp_path), recipes.get("mnist5k", max_steps=900)
     run.claim(RECIPE, {"hash": "abcd"}, [])
-    with pytest.raises(InputError, match=r"this run with `max_steps=800`.* to go on"):
+    with pytest.raises(InputError, match=r"this run with `max_steps=400`.* to go on"):
         run.claim(longer, {"hash": "abcd"}, [])
     names = ("test_error", "test_error_median", "test_error_min", "train_seconds")
     files.write_json(run.result, dict.fromkeys((*names, "selected_step", "steps"), 1))
     wanted = (
-        r"finished after 800 steps.* for 900 steps from its weights.*`init_from=.*` and another"
+        r"finished after 400 steps.* for 900 steps from its weights.*`init_from=.*` and another"
     )
     with pytest.raises(InputError, match=wanted):
         run.claim(longer, {"hash": "abcd"}, [])
     fewer = recipes.get("mnist5k", max_steps=9)
-    with pytest.raises(InputError, match="finished after 800 steps"):
+    with pytest.raises(InputError, match="finished after 400 steps"):
         run.claim(fewer, {"hash": "abcd"}, [])
 
 
