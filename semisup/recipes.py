@@ -385,7 +385,8 @@ RECIPES: dict[str, Recipe] = {
     "usps_to_mnist_sequential": Recipe(dataset="usps", target_dataset="mnist", **_SMALL_SEQUENTIAL),
     # Ours: the way back.
     # Command:  semisup-train --recipe=mnist_to_usps --data_dir=MNIST --target_data_dir=USPS
-    # Expected: not run here (3.8 at 28 pixels by the dot product); 160 s of CPU (est.).
+    # Expected: 0.85 on the last 2,000 of USPS's training images, adapted to the others (here, seed
+    # 0; 3.8 on test images at 28 pixels by the dot product); 160 s of CPU (est.).
     "mnist_to_usps": Recipe(dataset="mnist", target_dataset="usps", **_SMALL_DIGITS),
     # Ours: from digits that are rendered here.
     # Command:  semisup-train --recipe=synth_digits_to_mnist --target_data_dir=MNIST
