@@ -179,11 +179,27 @@ def _write(model: keras.Model, kind: str, path: Path) -> Run:
 def _export_tflite(model: keras.Model, path: Path) -> None:
     # By way of a SavedModel, since Keras 3.12 knows no "litert" yet.
     with tempfile.TemporaryDirectory() as folder:
-        model.export(folder, verbose=False)
+        _with_plain_names(model).export(folder, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         # Only operations that every TFLite runtime has: no Flex delegate is needed.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         path.write_bytes(converter.convert())
+
+
+def _with_plain_names(model: keras.Model) -> keras.Model:
+    """The model with names of layers that TensorFlow can take for scopes: none begins with "_"."""
+    if not any(layer.name.startswith("_") for layer in model._flatten_layers()):
+        return model
+
+    def renamed(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = layer.get_config()
+        if config["name"].startswith("_"):
+            config["name"] = f"layer{config['name']}"
+        return layer.__class__.from_config(config)
+
+    result = keras.models.clone_model(model, clone_function=renamed, recursive=True)
+    result.set_weights(model.get_weights())
+    return result
 
 
 def _open_keras(path: Path) -> Run:

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from scipy.special import softmax
 
+from semisup import AssociativeModel
 from semisup.errors import InputError
 from semisup.inference import exporter, saved_run
 from semisup.runs.directory import RunDirectory
@@ -128,7 +129,6 @@ def test_an_export_that_predicts_otherwise_is_not_kept(run, tmp_path, monkeypatc
 
 
 def test_half_precision_is_exported_in_float32(tmp_path):
-    from semisup import AssociativeModel
     from semisup.models import architectures
 
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -140,6 +140,23 @@ def test_half_precision_is_exported_in_float32(tmp_path):
     assert network.get_layer("embedding").compute_dtype == "bfloat16"
     difference = exporter.export(model, "tflite", tmp_path / "digits.tflite", REAL)
     assert 0 < difference < exporter.HALF_PRECISION_TOLERANCE
+
+
+def test_tflite_takes_layers_of_any_name(tmp_path):
+    inner = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Conv2D(2, 5, name="_conv")])
+    network = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            inner,
+            keras.layers.Flatten(),
+            keras.layers.Dense(4, name="_top"),
+        ]
+    )
+    model = AssociativeModel(network, num_classes=10)
+    path = tmp_path / "digits.tflite"
+    assert exporter.export(model, "tflite", path, REAL) <= exporter.TOLERANCES["tflite"]
+    assert path.is_file()
+    assert [layer.name for layer in inner.layers] == ["_conv"]
 
 
 def test_unfinished_folders_are_named(tmp_path, finished_run):
