@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib
 from curve_style import CURVES
 from matplotlib.figure import Figure
+from reproduction.details import line
 
 from comparison import methods as known
 from comparison.record import Record
@@ -47,7 +48,7 @@ def table(record: Record, names: Sequence[str], steps_in_time: Mapping[str, int]
     steps = record.content["steps"]
     heads = ["method", "parameters", f"error after {steps:,} steps", "seeds", "ms a step"]
     heads += ["seconds", "error in the same time", "steps"]
-    lines = [_line(heads), _line(["---"] * len(heads))]
+    lines = [line(heads), line(["---"] * len(heads))]
     for name in names:
         equal, timed = (seeds_of(record, name, n) for n in (steps, steps_in_time.get(name)))
         milliseconds = record.content["milliseconds"].get(name)
@@ -57,7 +58,7 @@ def table(record: Record, names: Sequence[str], steps_in_time: Mapping[str, int]
         if milliseconds:
             time = [f"{milliseconds:.1f}", f"{milliseconds * steps / 1000:.0f}"]
         words += [*time, spread(record.errors(timed)), f"{timed[-1]['steps']:,}" if timed else ""]
-        lines.append(_line(words))
+        lines.append(line(words))
     return "\n".join(lines)
 
 
@@ -73,11 +74,11 @@ def search_table(record: Record, names: Sequence[str]) -> str:
         for parameters in tried:
             errors = record.errors([run for run in runs if run["parameters"] == parameters])
             listed = ", ".join(f"{error:.1f}" for error in errors)
-            rows.append(_line([part.replace("_", " "), by_name(parameters), listed]))
+            rows.append(line([part.replace("_", " "), by_name(parameters), listed]))
     if not rows:
         return ""
     heads = ["method", "parameters", "error on validation images, by seed"]
-    return "\n".join([_line(heads), _line(["---"] * 3), *rows])
+    return "\n".join([line(heads), line(["---"] * 3), *rows])
 
 
 def spread(errors: Sequence[float]) -> str:
@@ -131,9 +132,9 @@ def figure(record: Record, names: Sequence[str], path: Path) -> None:
         errors = [[evaluation[1] for evaluation in column] for column in columns]
         scale = milliseconds[name] / 1000 if timed else 1.0
         x = [column[0][0] * scale for column in columns]
-        (line,) = axes.plot(x, [statistics.median(each) for each in errors], label=name)
+        (curve,) = axes.plot(x, [statistics.median(each) for each in errors], label=name)
         lowest, highest = ([f(each) for each in errors] for f in (min, max))
-        axes.fill_between(x, lowest, highest, color=line.get_color(), alpha=0.12, linewidth=0)
+        axes.fill_between(x, lowest, highest, color=curve.get_color(), alpha=0.12, linewidth=0)
     axes.set_xlabel("seconds of training" if timed else "training steps")
     axes.set_ylabel("test error, %")
     axes.set_yscale("log")
@@ -143,7 +144,3 @@ def figure(record: Record, names: Sequence[str], path: Path) -> None:
     axes.legend()
     with files.whole(path) as temporary:
         drawing.savefig(temporary, format="png")
-
-
-def _line(words: Sequence[str]) -> str:
-    return f"| {' | '.join(words)} |"

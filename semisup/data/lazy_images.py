@@ -14,7 +14,6 @@ import tensorflow as tf
 
 from semisup.data.image_io import AS_USUAL, Reading, as_rgb, on_all_cores, read_header, read_image
 from semisup.errors import InputError
-from semisup.runtime.progress import tracked
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,8 @@ class LazyImages(ABC):
     def __array__(self, dtype: type | None = None, copy: bool | None = None) -> np.ndarray:
         pixels = np.empty(self.shape, np.uint8)
         reader = dataclasses.replace(self, places=self.places[:0])
-        images = on_all_cores(reader._read, list(self.places), self._picklable)
-        for i, image in enumerate(tracked(images, len(self), 1, "reading images")):
+        places, doing = list(self.places), "reading images"
+        for i, image in enumerate(on_all_cores(reader._read, places, self._picklable, doing)):
             pixels[i] = image  # a grey one gets its channel three times
         return pixels if dtype is None else pixels.astype(dtype)
 
@@ -202,7 +201,7 @@ def look_at_headers(
         InputError: a file is no image, or they differ in size and are not to be resized.
     """
     read = functools.partial(read_header, how=how)
-    headers = list(tracked(on_all_cores(read, paths), len(paths), 1, "looking at images"))
+    headers = list(on_all_cores(read, paths, description="looking at images"))
     many = [path for path, header in zip(paths, headers, strict=True) if header[3]]
     sizes = sorted({header[:2] for header in headers})
     channels = max(header[2] for header in headers)

@@ -29,14 +29,14 @@ def nearest(queries: np.ndarray, embeddings: np.ndarray, count: int) -> Neighbor
     count = min(count, len(embeddings))
     if count == 0 or len(queries) == 0:
         return Neighbors(np.empty((len(queries), count), np.int64), np.empty((len(queries), count)))
-    similarity = _unit(queries) @ _unit(embeddings).T
+    similarity = unit_rows(queries) @ unit_rows(embeddings).T
     indices = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
     order = np.argsort(-np.take_along_axis(similarity, indices, axis=1), axis=1, kind="stable")
     indices = np.take_along_axis(indices, order, axis=1)
     return Neighbors(indices, np.take_along_axis(similarity, indices, axis=1))
 
 
-def _unit(embeddings: np.ndarray) -> np.ndarray:
-    """Rows of length 1; those of zeros stay."""
+def unit_rows(embeddings: np.ndarray) -> np.ndarray:
+    """The rows of [N, D], each scaled to length 1; those of zeros stay."""
     length = np.linalg.norm(embeddings, axis=1, keepdims=True)
     return embeddings / np.where(length > 0, length, 1.0)

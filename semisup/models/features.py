@@ -184,8 +184,7 @@ def _digests_of_images(images: Images) -> list[bytes]:
 
     try:
         indices = range(len(images))
-        digests = on_all_cores(digest, indices, picklable=False)
-        return list(tracked(digests, len(images), 1, "looking for features"))
+        return list(on_all_cores(digest, indices, False, "looking for features"))
     except OSError as error:
         raise InputError(f"cannot read the image {error.filename}: {error.strerror}") from None
 

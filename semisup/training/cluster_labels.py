@@ -14,6 +14,7 @@ from scipy.optimize import linear_sum_assignment
 
 from semisup.data.labeled_data import LabeledData, PseudoLabels
 from semisup.data.lazy_images import network_inputs
+from semisup.evaluation.neighbors import unit_rows
 
 # More unlabelled images than these, drawn evenly, do not make the clusters better.
 _IMAGES = 10_000
@@ -53,10 +54,10 @@ def predict_cluster_labels(data: LabeledData, share: float) -> PseudoLabels:
             len(candidates),
         )
         return none
-    images = _unit(network_inputs(data.dataset.unlabeled_pool[candidates]))
+    images = unit_rows(network_inputs(data.dataset.unlabeled_pool[candidates]))
     some = images[np.linspace(0, len(images) - 1, min(len(images), _IMAGES), dtype=int)]
-    centres = _unit(KMeans(len(classes), n_init=10, random_state=0).fit(some).cluster_centers_)
-    of_labeled = _unit(network_inputs(data.labeled_images)) @ centres.T
+    centres = unit_rows(KMeans(len(classes), n_init=10, random_state=0).fit(some).cluster_centers_)
+    of_labeled = unit_rows(network_inputs(data.labeled_images)) @ centres.T
     cosines = np.stack([of_labeled[labels == c].mean(axis=0) for c in range(len(classes))])
     cluster_of = linear_sum_assignment(-cosines)[1]
     found = of_labeled.argmax(axis=1) == cluster_of[labels]
@@ -79,8 +80,3 @@ def predict_cluster_labels(data: LabeledData, share: float) -> PseudoLabels:
     places, of_places = np.concatenate(chosen), np.concatenate(chosen_labels)
     order = np.argsort(places)
     return PseudoLabels(candidates[places[order]], of_places[order])
-
-
-def _unit(features: np.ndarray) -> np.ndarray:
-    """Features [n, F], each scaled to length 1."""
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

@@ -14,7 +14,7 @@ import joblib
 import numpy as np
 from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
-from semisup.data.image_io.reading import AS_USUAL, Reading, read_image
+from semisup.data.image_io.reading import as_rgb, read_image
 from semisup.errors import InputError
 from semisup.runtime.progress import tracked
 
@@ -32,26 +32,28 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def read_images(paths: Sequence[Path], size: int = 0, how: Reading = AS_USUAL) -> list[np.ndarray]:
+def read_images(paths: Sequence[Path], size: int = 0) -> list[np.ndarray]:
     """Decode image files on all cores, with a progress display.
 
     Args:
         paths: the files.
         size: if above 0, resize each to this height and width.
-        how: as the images of the set are read.
 
     Returns:
-        Of each uint8 [H, W, 1 or 3], see `read_image`.
+        Of each uint8 [H, W, 3], see `read_image`; grey ones have their channel three times.
 
     Raises:
         InputError: a file can't be read.
     """
-    read = functools.partial(read_image, size=size, how=how)
-    return list(tracked(on_all_cores(read, paths), len(paths), 1, "reading images"))
+    read = functools.partial(read_image, size=size)
+    return [as_rgb(image) for image in on_all_cores(read, paths, description="reading images")]
 
 
 def on_all_cores(
-    function: Callable[[Item], Result], items: Sequence[Item], picklable: bool = True
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    picklable: bool = True,
+    description: str = "",
 ) -> Iterator[Result]:
     """Call `function` with each item, on all cores.
 
@@ -63,13 +65,21 @@ def on_all_cores(
         function: what to do with an image.
         items: what it is called with.
         picklable: whether the function, its items and results can go to another process.
+        description: what is being done, for a progress display; without one there is none.
 
-    Yields:
+    Returns:
         What `function` returned, in order. Few results wait to be taken at any time.
 
     Raises:
         InputError: a process was killed; and what `function` raises.
     """
+    results = _results(function, items, picklable)
+    return tracked(results, len(items), 1, description) if description else results
+
+
+def _results(
+    function: Callable[[Item], Result], items: Sequence[Item], picklable: bool
+) -> Iterator[Result]:
     seconds = []
     for item in items[:_CHUNK]:
         begin = time.perf_counter()

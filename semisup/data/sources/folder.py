@@ -17,7 +17,6 @@ from semisup.data.image_io import Reading, ValueRange
 from semisup.data.lazy_images import ImageFiles, look_at_headers
 from semisup.data.sources.hold_out import hold_out_test_images
 from semisup.errors import InputError
-from semisup.runtime.progress import tracked
 
 # Where the largest value but for a thousandth is below this share of white, little is seen.
 _DARK = 1 / 16
@@ -255,8 +254,8 @@ def _images(
 def _range_of_values(paths: Sequence[Path], how: Reading) -> ValueRange:
     """The range of values of all images with more than 8 bits, which is said where it matters."""
     read = functools.partial(image_io.read_values, how=how)
-    every = image_io.on_all_cores(read, paths)
-    statistics = list(tracked(every, len(paths), 1, "looking for black and white"))
+    doing = "looking for black and white"
+    statistics = list(image_io.on_all_cores(read, paths, description=doing))
     values_in = image_io.range_of(statistics)
     if values_in != image_io.FULL:
         logging.warning(
@@ -279,8 +278,7 @@ def _readable(paths: list[Path], skipped: list[Path], how: Reading) -> list[Path
     can_read = functools.partial(
         _can_read, how=dataclasses.replace(how, values_in=ValueRange(0, 1))
     )
-    each = tracked(image_io.on_all_cores(can_read, paths), len(paths), 1, "trying images")
-    readable = list(each)
+    readable = list(image_io.on_all_cores(can_read, paths, description="trying images"))
     skipped += [path for path, good in zip(paths, readable, strict=True) if not good]
     return [path for path, good in zip(paths, readable, strict=True) if good]
 

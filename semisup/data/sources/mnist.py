@@ -15,8 +15,8 @@ DIGITS = tuple("0123456789")
 # What the names of MNIST's files begin with.
 _STEMS = {"train": "train", "test": "t10k"}
 
-# mnist5k: of the 500 digits per class, this seed holds out 100 for the test.
-_MNIST5K_TEST = 100  # of each digit
+# mnist5k: of the 500 images of each digit, so many are held out to test on.
+_MNIST5K_TEST = 100
 
 # IDX: two zero bytes, the element type (8 = unsigned byte), the number of dimensions,
 # then each dimension as a big-endian 32-bit integer, then the elements.

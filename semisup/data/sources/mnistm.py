@@ -53,7 +53,7 @@ def load_mnistm(data_dir: Path) -> Dataset:
         if not rows:
             raise InputError(f"{path} names no image")
         folder = data_dir / f"mnist_m_{split}"
-        pictures = [as_rgb(image) for image in read_images([folder / name for name, _ in rows])]
+        pictures = read_images([folder / name for name, _ in rows])
         sizes = {picture.shape[:2]: name for picture, (name, _) in zip(pictures, rows, strict=True)}
         if len(sizes) > 1:
             raise InputError(f"{folder} has images of several sizes: {sizes}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from semisup.data.dataset import Dataset
-from semisup.data.image_io import as_rgb, find_images, read_images
+from semisup.data.image_io import find_images, read_images
 from semisup.errors import InputError
 
 CLASSES = 31
@@ -54,7 +54,7 @@ def load_domain(domain: str, data_dir: Path, new_size: int = 0) -> Dataset:
     paths = [path for of_class in of_classes for path in of_class]
     labels = np.repeat(np.arange(CLASSES), [len(of_class) for of_class in of_classes])
 
-    images = np.stack([as_rgb(image) for image in read_images(paths, new_size or SIZE)])
+    images = np.stack(read_images(paths, new_size or SIZE))
     train, test = _split(labels)
     return Dataset(
         f"office_{domain}",

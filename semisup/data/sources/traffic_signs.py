@@ -17,7 +17,6 @@ from semisup.data.image_io import (
 )
 from semisup.data.sources.pickles import images_in, labels_in, read_pickle
 from semisup.errors import InputError
-from semisup.runtime.progress import tracked
 
 CLASSES = tuple(f"sign {n:02d}" for n in range(43))
 SIZE = 40
@@ -72,8 +71,7 @@ def load_synth_signs(data_dir: Path) -> Dataset:
     path = data_dir / "train_labelling.txt"
     rows = [(row[0], row[1]) for row in _rows(path, " ", 2)]
     labels = _classes([label for _, label in rows], path)
-    signs = read_images([data_dir / name for name, _ in rows], SIZE)
-    images = np.stack([as_rgb(image) for image in signs])
+    images = np.stack(read_images([data_dir / name for name, _ in rows], SIZE))
     if len(rows) < 2:
         raise InputError(f"{path} names {len(rows)} image; a tenth is to be held out to test")
     parts = train_test_split(images, labels, test_size=_SYNTH_TEST_SHARE, random_state=0)
@@ -109,7 +107,7 @@ def _read_annotated(path: Path) -> tuple[np.ndarray, np.ndarray]:
         labels.append(row[7])
     if not boxes:
         raise InputError(f"{path} names no image")
-    signs = tracked(on_all_cores(_read_sign, boxes), len(boxes), 1, "reading images")
+    signs = on_all_cores(_read_sign, boxes, description="reading images")
     return np.stack(list(signs)), _classes(labels, path)
 
 
