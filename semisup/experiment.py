@@ -1,6 +1,7 @@
 """A recipe made concrete: its data, its labelled subset, its batches, its model."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,12 +58,19 @@ class Experiment:
         """Digest of the weights of the frozen backbone; None without one."""
         return weights.digest(self.backbone.features) if self.backbone else None
 
-    def batches(self, start_step: int = 0, part: int = 0, parts: int = 1) -> tf.data.Dataset:
-        """Endless training batches, or parts of them, from number `start_step` on."""
-        name = self.recipe.augmentation
-        augment = augmentation.get_augmentation(name)
-        # The authors' trainer changes A and B alike.
-        labeled_only = name in augmentation.LABELED_ONLY and not _as_authors(self.recipe)
+    def batches(
+        self,
+        start_step: int = 0,
+        part: int = 0,
+        parts: int = 1,
+        further_views: Sequence[pipeline.Augment | None] = (),
+    ) -> tf.data.Dataset:
+        """Endless training batches, or parts of them, from number `start_step` on.
+
+        Args:
+            start_step, part, parts: see `pipeline.association_batches`.
+            further_views: what changes the unlabelled images of a batch that come again after it.
+        """
         images, labels = self.data.training_images_and_labels()
         unlabeled: Images | None = self.data.unlabeled_images if self.recipe.associates else None
         if self.backbone:
@@ -77,11 +85,18 @@ class Experiment:
             unsup_batch_size=self.recipe.unsup_batch_size,
             seed=self.recipe.seed,
             start_step=start_step,
-            augment=augment,
-            augment_unlabeled=None if labeled_only else augment,
+            augment=augmentation.get_augmentation(self.recipe.augmentation),
+            augment_unlabeled=[self.augment_unlabeled(), *further_views],
             part=part,
             parts=parts,
         )
+
+    def augment_unlabeled(self) -> pipeline.Augment | None:
+        """What changes the unlabelled images of a batch."""
+        name = self.recipe.augmentation
+        # The authors' trainer changes A and B alike.
+        labeled_only = name in augmentation.LABELED_ONLY and not _as_authors(self.recipe)
+        return None if labeled_only else augmentation.get_augmentation(name)
 
     def whole_model(self) -> AssociativeModel:
         """The model from images: `model`, on top of the backbone if it is trained on features."""

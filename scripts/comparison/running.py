@@ -16,8 +16,8 @@ from comparison import methods as known
 from comparison.method import Method
 from comparison.model import ComparedModel, compared
 from semisup import experiment
-from semisup.config import Recipe
-from semisup.data import adaptation, augmentation, lazy_images, pipeline
+from semisup.config import LABELS_ONLY, Recipe
+from semisup.data import adaptation, pipeline
 from semisup.data.augmentation.draw import Draw, Seed
 from semisup.data.augmentation.rand_augment import as_uint8, cut_out, rand_augment
 from semisup.data.dataset import Dataset
@@ -198,27 +198,15 @@ def _batches(setup: experiment.Experiment, methods: Sequence[Method]) -> tf.data
     Raises:
         InputError: one wants a weak view and another a strong one.
     """
-    recipe, data = setup.recipe, setup.data
-    images, labels = data.training_images_and_labels()
-    unlabeled = data.unlabeled_images if methods else None
-    if setup.backbone:
-        images = lazy_images.network_inputs(images)
-        unlabeled = None if unlabeled is None else lazy_images.network_inputs(unlabeled)
-    augment = augmentation.get_augmentation(recipe.augmentation)
-    weak = None if recipe.augmentation in augmentation.LABELED_ONLY else augment
     wanted = {method.view for method in methods if method.view}
     if len(wanted) > 1:
         raise InputError("--methods: methods with a weak and with a strong view can't be combined")
-    views = [_strong(weak) if view == "strong" else weak for view in wanted]
-    return pipeline.association_batches(
-        images,
-        labels,
-        unlabeled,
-        sup_per_batch=recipe.sup_per_batch,
-        unsup_batch_size=recipe.unsup_batch_size,
-        seed=recipe.seed,
-        augment=augment,
-        augment_unlabeled=[weak, *views],
+    if not methods:
+        alone = dataclasses.replace(setup.recipe, **LABELS_ONLY)
+        return dataclasses.replace(setup, recipe=alone).batches()
+    weak = setup.augment_unlabeled()
+    return setup.batches(
+        further_views=[_strong(weak) if view == "strong" else weak for view in wanted]
     )
 
 

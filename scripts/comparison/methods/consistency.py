@@ -69,8 +69,12 @@ class MeanTeacher(Method):
 
     def loss(self, model: Any, batch: Batch) -> Tensor:
         values = [variable.value for variable in self.teacher]
-        with keras.StatelessScope(list(zip(self.student, values, strict=True))):
+        with keras.StatelessScope(list(zip(self.student, values, strict=True))) as scope:
             target = ops.stop_gradient(model(batch.view, training=True)["logits"])
+        for variable in model.non_trainable_variables:
+            # The scope forgets that dropout has drawn; the next step would draw the same again.
+            if variable.name == "seed_generator_state":
+                variable.assign(scope.get_current_value(variable))
         difference = ops.mean(squared_difference(batch.unlabeled.logits, target))
         return self.weight * ramp_up(batch.progress, self.ramp) * difference
 
