@@ -13,23 +13,27 @@ import numpy as np
 
 # semisup-train, but for a line on standard output when the first step has ended.
 _FIRST_STEP = """
-import os, sys, time
-from semisup.training import loop
-make = loop.make_train_step
-def marked(*arguments):
-    train_step = make(*arguments)
-    class Marked:
-        def __call__(self, *batch):
-            logs = train_step(*batch)
-            logs["loss"].numpy()
-            print("first step", time.time(), flush=True)
-            os._exit(0)
-        def get_concrete_function(self):
-            return train_step.get_concrete_function()
-    return Marked()
-loop.make_train_step = marked
-from semisup.train import console_main
-console_main()
+import os, time
+from semisup import train
+load = train.load_tensorflow
+def load_and_mark():
+    load()  # as the program does: Keras without what it can do without
+    from semisup.training import loop
+    make = loop.make_train_step
+    def marked(*arguments):
+        train_step = make(*arguments)
+        class Marked:
+            def __call__(self, *batch):
+                logs = train_step(*batch)
+                logs["loss"].numpy()
+                print("first step", time.time(), flush=True)
+                os._exit(0)
+            def get_concrete_function(self):
+                return train_step.get_concrete_function()
+        return Marked()
+    loop.make_train_step = marked
+train.load_tensorflow = load_and_mark
+train.console_main()
 """
 
 

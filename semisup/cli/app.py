@@ -1,6 +1,7 @@
 """How the programs begin and end: flags, help, warnings, errors, the import of TensorFlow."""
 
 import dataclasses
+import gc
 import io
 import logging as python_logging
 import os
@@ -157,11 +158,14 @@ def load_tensorflow() -> None:
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     keras_settings.prepare_environment()
     os.environ["MPLBACKEND"] = "agg"  # no program here opens a window, and it may name anything
+    # The many objects that imports make are no garbage: collections would go through them, and
+    # through all of them again in tracing, for half a second.
+    gc.disable()
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as notes:
         os.dup2(notes.fileno(), 2)
         try:
-            with keras_settings.without_sklearn():
+            with keras_settings.without_extras():
                 import tensorflow as tf
 
             keras_settings.use_defaults()
@@ -177,6 +181,8 @@ def load_tensorflow() -> None:
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
+            gc.freeze()
+            gc.enable()
 
 
 def _all_flags_help() -> str:

@@ -11,6 +11,7 @@ from types import ModuleType
 from semisup.errors import InputError
 
 _BACKEND = "tensorflow"
+_EXTRAS = ("sklearn", "pandas", "matplotlib.pyplot")
 
 
 def prepare_environment() -> None:
@@ -21,19 +22,20 @@ def prepare_environment() -> None:
 
 
 @contextmanager
-def without_sklearn() -> Iterator[None]:
-    """For a program of ours: import Keras in here, and it leaves scikit-learn out.
+def without_extras() -> Iterator[None]:
+    """For a program of ours: import Keras in here, and it leaves out what it can do without.
 
-    Its wrappers for that, which no program uses, would import all of it at once, for a second.
+    Its wrappers for scikit-learn, data frames and galleries, which no program uses, would import
+    all of scikit-learn, pandas and pyplot, for a second or more.
     """
-    absent = "sklearn" not in sys.modules
-    if absent:
-        sys.modules["sklearn"] = None  # type: ignore[assignment]  # which makes its import fail
+    absent = [name for name in _EXTRAS if name not in sys.modules]
+    for name in absent:
+        sys.modules[name] = None  # type: ignore[assignment]  # which makes its import fail
     try:
         yield
     finally:
-        if absent:
-            del sys.modules["sklearn"]
+        for name in absent:
+            del sys.modules[name]
 
 
 def use_defaults() -> None:

@@ -10,7 +10,6 @@ import math
 
 import numpy as np
 from absl import logging
-from scipy.optimize import linear_sum_assignment
 
 from semisup.data.labeled_data import LabeledData, PseudoLabels
 from semisup.data.lazy_images import network_inputs
@@ -43,7 +42,9 @@ def predict_cluster_labels(data: LabeledData, share: float) -> PseudoLabels:
         The labels; none, and a warning, if more than a quarter of the labelled images lie in the
         cluster of another class: then the clusters are not the classes.
     """
-    from sklearn.cluster import KMeans  # which takes a second; most runs have no use for it
+    # Both take a second to import, and most runs have no use for them.
+    from scipy.optimize import linear_sum_assignment
+    from sklearn.cluster import KMeans
 
     candidates = data.dataset.without_labeled(data.split.unlabeled, data.split.labeled)
     classes, labels = np.unique(data.labeled_labels, return_inverse=True)

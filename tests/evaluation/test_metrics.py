@@ -96,6 +96,7 @@ def test_evaluate_equals_a_count_over_predictions():
     found = evaluate(model, images, labels, ("a", "b", "c"))
     report = found.report
     outputs = predict(model, images)
+    assert model.predict_function.experimental_get_tracing_count() == 1
     predicted = outputs.logits.argmax(axis=1)
     for true in range(3):
         for guess in range(3):

@@ -1,5 +1,6 @@
 """Settings of Keras's that are not ours: mended in programs, named in the library."""
 
+import importlib
 import json
 import os
 import sys
@@ -62,12 +63,12 @@ def test_networks_take_channels_last_whatever_keras_is_set_to(name):
     assert network.count_params() == architectures.build(name, (32, 32, 1)).count_params()
 
 
-def test_without_sklearn_hides_it_only_inside(monkeypatch):
-    monkeypatch.delitem(sys.modules, "sklearn", raising=False)
-    with keras_settings.without_sklearn(), pytest.raises(ImportError):
-        import sklearn
-    assert "sklearn" not in sys.modules
-    monkeypatch.setitem(sys.modules, "sklearn", marker := types.ModuleType("sklearn"))
-    with keras_settings.without_sklearn():
-        import sklearn
-    assert sklearn is marker
+@pytest.mark.parametrize("name", ["sklearn", "pandas", "matplotlib.pyplot"])
+def test_without_extras_hides_them_only_inside(monkeypatch, name):
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    with keras_settings.without_extras(), pytest.raises(ImportError):
+        importlib.import_module(name)
+    assert name not in sys.modules
+    monkeypatch.setitem(sys.modules, name, marker := types.ModuleType(name))
+    with keras_settings.without_extras():
+        assert importlib.import_module(name) is marker
