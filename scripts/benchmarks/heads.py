@@ -63,6 +63,7 @@ def _experiment(features: np.ndarray, dropout: float) -> experiment.Experiment:
         precision="float32",
         dropout=dropout,
         sup_per_class=4,
+        sup_per_batch=10,
         unsup_batch_size=200,
     )
     model = experiment.build_model(recipe, dataset, backbone)
