@@ -68,7 +68,7 @@ def gap_covered(cells: Sequence[Mapping[str, Any]], name: str) -> float | None:
         name: "paper", or one of `FIGURES`.
 
     Returns:
-        None where one of the three is missing.
+        None where one of the three is missing, or the target's own labels do not help.
     """
     found = {cell["row"]: cell[name] for cell in cells}
     three = [found.get(row) for row in (SOURCE_ONLY, ADAPTED, TARGET_ONLY)]
@@ -76,7 +76,7 @@ def gap_covered(cells: Sequence[Mapping[str, Any]], name: str) -> float | None:
     if len(errors) < 3:
         return None
     source, adapted, target = errors
-    return 100.0 * (source - adapted) / (source - target) if source != target else None
+    return 100.0 * (source - adapted) / (source - target) if source > target else None
 
 
 def remarks(record: Mapping[str, Any]) -> list[str]:

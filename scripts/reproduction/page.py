@@ -118,7 +118,8 @@ def _section(name: str, table: Table, of_table: Mapping[str, Record]) -> Iterato
     if missing := "; ".join(_missing(table, of_table)):
         yield f"Not run: {missing}.\n"
     yield "```sh"
-    commands = [command for record in of_table.values() for command in record["commands"]]
+    every = (command for record in of_table.values() for command in record["commands"])
+    commands = list(dict.fromkeys(every))
     yield from commands or [f".venv/bin/python scripts/reproduce.py --table={name} --data_dir=DIR"]
     yield "```\n"
 

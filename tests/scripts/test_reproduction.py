@@ -292,6 +292,11 @@ def test_the_gap_that_adapting_covers(tmp_path):
     # Source only is the error before the first adapting step.
     assert content["cells"][1]["last"] == {"error": 21.0, "deviation": None}
     assert details.gap_covered(content["cells"], "last") == pytest.approx(95.0)
+    # A target whose own labels do not help leaves no gap.
+    worse = [
+        {**c, "last": {"error": 30.0}} if c["row"] == "target only" else c for c in content["cells"]
+    ]
+    assert details.gap_covered(worse, "last") is None
     # The 99.3 % that the paper's table states.
     assert round(details.gap_covered(content["cells"], "paper"), 1) == 99.3
     rendered = details.render(content, TABLES["5"])
