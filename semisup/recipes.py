@@ -387,7 +387,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     # Ours: the follow-up's idea on small grey digits.
     # Command:  semisup-train --recipe=usps_to_mnist --data_dir=USPS --target_data_dir=MNIST
-    # Expected: 1.46, 1.26, 1.42; on the source alone 5.4, 4.9, 5.6 (here, seeds 0 to 2); 150 s of CPU.
+    # Expected: 1.46, 1.26, 1.42; on the source alone 5.4, 4.9, 5.6 (here, seeds 0 to 2); 150 s CPU.
     "usps_to_mnist": Recipe(dataset="usps", target_dataset="mnist", **_SMALL_DIGITS_JOINT),
     # The paper's way, on the weights of a run on the source alone; without the delay.
     # Commands: semisup-train --recipe=usps_source --data_dir=USPS --logdir=SOURCE
@@ -398,7 +398,7 @@ RECIPES: dict[str, Recipe] = {
     "usps_to_mnist_sequential": Recipe(dataset="usps", target_dataset="mnist", **_SMALL_SEQUENTIAL),
     # Ours: the way back.
     # Command:  semisup-train --recipe=mnist_to_usps --data_dir=MNIST --target_data_dir=USPS
-    # Expected: 1.99, 1.94, 1.89; on the source alone 2.5, 2.6, 2.6 (here, seeds 0 to 2); 150 s of CPU.
+    # Expected: 1.99, 1.94, 1.89; on the source alone 2.5, 2.6, 2.6 (here, seeds 0 to 2); 150 s CPU.
     "mnist_to_usps": Recipe(dataset="mnist", target_dataset="usps", **_SMALL_DIGITS_JOINT),
     # Ours: from digits that are rendered here.
     # Command:  semisup-train --recipe=synth_digits_to_mnist --target_data_dir=MNIST

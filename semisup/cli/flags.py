@@ -12,7 +12,7 @@ from absl import flags
 from semisup import recipes
 from semisup.cli import authors
 from semisup.cli.app import with_flags
-from semisup.config import ALWAYS, GROUPS, Recipe
+from semisup.config import GROUPS, Recipe
 from semisup.errors import InputError
 from semisup.runs.directory import RunDirectory
 from semisup.runtime.paths import expanded
@@ -134,8 +134,6 @@ def _without_effect(recipe: Recipe, given: dict[str, Any]) -> list[str]:
     on_cosine = "the learning rate follows a cosine; add `learning_rate_schedule=step`"
     no_envelope = "there is no envelope; add `{}_weight_envelope=linear`"
     without_weight = "`pseudo_label_weight` is 0"
-    on_features = recipe.freeze_steps == ALWAYS and recipe.augmentation == "none"
-    no_features = "it needs features: `freeze_steps=-1` and `augmentation=none`"
     reasons = {
         "decay_steps": cosine and on_cosine,
         "decay_factor": cosine and on_cosine,
@@ -144,7 +142,6 @@ def _without_effect(recipe: Recipe, given: dict[str, Any]) -> list[str]:
         "visit_weight_envelope_steps": visit == "none" and no_envelope.format("visit"),
         "pseudo_label_weight_delay": recipe.pseudo_label_weight == 0 and without_weight,
         "pseudo_label_weight_steps": recipe.pseudo_label_weight == 0 and without_weight,
-        "cluster_share": not on_features and no_features,
     }
     idle = {name: why for name, why in reasons.items() if why and name in given}
     return [f"`{name}` has no effect: {why}" for name, why in idle.items()]

@@ -349,10 +349,9 @@ class Trainer:
         print("{:,} labelled, {:,} unlabelled, {} test images".format(*counts))
         for line in progress.describe_classes(self.setup.data.dataset):
             print(line)
-        if self.setup.data.pseudo_labels:
-            for line in pseudo_labels.describe(self.recipe, self.setup.data):
-                print(line)
-        elif not self.recipe.associates:
+        for line in pseudo_labels.describe(self.recipe, self.setup.data):
+            print(line)
+        if not (self.recipe.associates or self.setup.data.pseudo_labels):
             print("The unlabelled ones are not used: no loss on them has a weight")
 
 

@@ -53,8 +53,13 @@ def keep(run: RunDirectory, pseudo_labels: PseudoLabels) -> None:
 
 
 def describe(recipe: Recipe, data: LabeledData) -> Iterator[str]:
-    """Yield the lines that say where a run's pseudo-labels are from."""
+    """Yield the lines that say where a run's pseudo-labels are from, or why there are none."""
     if data.pseudo_labels is None:
+        if recipe.cluster_share and recipe.associates:
+            yield (
+                "cluster_share has no effect: it needs the features of a pretrained network that "
+                "stays frozen, without augmentation"
+            )
         return
     source = "the most typical ones of each cluster get its class"
     if recipe.teacher:
