@@ -86,6 +86,12 @@ def main() -> None:
     if not names:
         raise InputError("--methods is empty; leave it out for all of them")
     parts = list(dict.fromkeys(part for name in names for part in methods.parts_of(name)))
+    alike = [part for part in parts if methods.METHODS[part].view == "weak"]
+    if alike and recipe.augmentation == "none" and recipe.dropout == 0:
+        print(
+            "Both views of an image are the same without --augmentation, so these can learn little "
+            f"or nothing from unlabelled images: {', '.join(alike)}"
+        )
     record = Record(
         out.with_name(f"{out.name}.json"), flags.FLAGS.recipe, settings, recipe.max_steps
     )

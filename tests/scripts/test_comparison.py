@@ -18,6 +18,7 @@ from comparison.record import Record
 from semisup import experiment
 from semisup.config import LABELS_ONLY
 from semisup.errors import InputError
+from semisup.models.associative_model import AssociativeModel
 
 RANDOM = np.random.default_rng(0)
 W = RANDOM.normal(size=(6, 3)).astype("float32")
@@ -235,6 +236,16 @@ def test_mean_teacher_is_the_average_of_its_students(small):
     wanted = 100.0 * np.mean((softmax(outputs["logits"]) - target) ** 2)
     assert wanted > 0
     np.testing.assert_allclose(teacher.loss(of_teacher, of_views), wanted, rtol=1e-3)
+
+
+def test_mean_teacher_draws_other_dropout_at_each_step():
+    layers = [keras.Input((6,)), keras.layers.Dropout(0.5), keras.layers.Dense(4)]
+    with_dropout = AssociativeModel(keras.Sequential(layers), 3)
+    teacher = MeanTeacher(ramp=1e-3)
+    teacher.build(with_dropout)
+    of_images = batch()
+    losses = {float(teacher.loss(with_dropout, of_images)) for _ in range(4)}
+    assert len(losses) == 4
 
 
 def test_dann_trains_its_classifier_of_the_domain(small):
