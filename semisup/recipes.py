@@ -101,18 +101,15 @@ _MNIST_PSEUDO_LABELS: dict[str, Any] = {
     "label_smoothing": 0.1,
 }
 
-# Errors are in percent. "Here" is a run of ours, listed in BUILD_NOTES.md; "paper" and
-# "follow-up" are published figures that nobody has rerun with this code. Runtimes are those of
-# the training steps on 2 cores; "est." is the steps times a measured one, as docs/recipes.md
-# works it out.
+# scripts/recipes_page.py makes docs/recipes.md of the comments; what their words mean stands there.
 RECIPES: dict[str, Recipe] = {
-    # 5,000 digits, 100 labels, by Muon.
-    # Command:  semisup-train
-    # Expected: 2.3, 2.4, 2.4 (here, seeds 0 to 2), after 51 s on 2 cores (bfloat16).
+    # The default: 100 labels of 5,000 digits, by Muon; no download.
+    # Command:  semisup-train --recipe=mnist5k
+    # Expected: 2.3, 2.4, 2.4; 51 s.
     "mnist5k": Recipe(optimizer="muon", max_steps=400),
-    # People's own photographs: a pretrained network that stays frozen, and a head on its features.
-    # Command:  semisup-train --recipe=photos --data_dir=PHOTOS
-    # Expected: of STL-10 by EfficientNet-Lite0 see docs/own_images.md; seconds, after the features.
+    # Photographs of your own: two dense layers on the features of a frozen pretrained network.
+    # Command:  semisup-train --recipe=photos --architecture=PATH.keras --data_dir=photos
+    # Expected: [own_images.md](own_images.md); seconds, after one pass over all images.
     "photos": Recipe(
         dataset="folder",
         train_in_pool=True,
@@ -130,9 +127,9 @@ RECIPES: dict[str, Recipe] = {
         max_steps=300,
         eval_interval=150,
     ),
-    # The same where there is no pretrained network: from random weights.
-    # Command:  semisup-train --recipe=photos_from_scratch --data_dir=PHOTOS
-    # Expected: of CIFAR-10 see docs/studies; minutes.
+    # Photographs of your own where there is no pretrained network: from random weights.
+    # Command:  semisup-train --recipe=photos_from_scratch --data_dir=photos
+    # Expected: [studies](studies/README.md); minutes.
     "photos_from_scratch": Recipe(
         dataset="folder",
         new_size=32,
@@ -142,9 +139,9 @@ RECIPES: dict[str, Recipe] = {
         learning_rate=1e-3,
         max_steps=1000,
     ),
-    # The authors' MNIST example: 100 labels of 60,000, no augmentation.
-    # Command:  semisup-train --recipe=mnist --data_dir=DIR
-    # Expected: 0.89 (paper); 1.25 after 5,000 of the 20,000 steps (here); 24 minutes (est.).
+    # Table 1: 100 labels of MNIST by the settings of the authors' code; --sup_per_class=100 or -1.
+    # Command:  semisup-train --recipe=mnist --data_dir=MNIST
+    # Expected: 0.89 (paper); 1.25 after 5,000 of the 20,000 steps; 24 minutes (est.).
     "mnist": Recipe(
         dataset="mnist",
         similarity="dot",
@@ -153,10 +150,10 @@ RECIPES: dict[str, Recipe] = {
         max_steps=20_000,
         eval_interval=500,
     ),
-    # The same as the paper words it, where that differs: L2 1e-4, Adam's default rate throughout.
-    # Command:  semisup-train --recipe=mnist_paper --data_dir=DIR
-    # Expected: 0.89 (paper); 2.26, 2.02, 2.14 after 800 of the steps, where "mnist" has 2.45, 2.11,
-    # 2.35 (here, seeds 0 to 2); 24 minutes (est.).
+    # Table 1 as the paper words it, where that differs: L2 of 1e-4, Adam's default rate throughout.
+    # Command:  semisup-train --recipe=mnist_paper --data_dir=MNIST
+    # Expected: 0.89 (paper); 2.26, 2.02, 2.14 after 800 of the steps, where `mnist` has 2.45, 2.11,
+    # 2.35; 24 minutes (est.).
     "mnist_paper": Recipe(
         dataset="mnist",
         similarity="dot",
@@ -167,9 +164,10 @@ RECIPES: dict[str, Recipe] = {
         max_steps=20_000,
         eval_interval=500,
     ),
-    # The same labels, fast: ideas that are not the paper's; see docs/performance.md.
-    # Command:  semisup-train --recipe=mnist_fast --data_dir=DIR
-    # Expected: 0.98, 1.12, 0.97 (here, seeds 0 to 2); 3.7 minutes (float32, AVX2).
+    # 100 labels of MNIST by what is not the paper's: Muon, pseudo-labels of the walk, smoothed
+    # labels, a moving average of the weights, augmentation.
+    # Command:  semisup-train --recipe=mnist_fast --data_dir=MNIST
+    # Expected: 0.98, 1.12, 0.97; 3.7 minutes (AVX2).
     "mnist_fast": Recipe(
         **_MNIST_PSEUDO_LABELS,
         pseudo_label_weight_delay=150,
@@ -179,9 +177,9 @@ RECIPES: dict[str, Recipe] = {
         max_steps=500,
         eval_interval=50,
     ),
-    # The same by Adam, in twice the steps: the first half of self-training.
-    # Command:  semisup-train --recipe=mnist_teacher --data_dir=DIR --logdir=TEACHER
-    # Expected: 1.10, 1.25, 1.14 (here, seeds 0 to 2); 7.5 minutes (float32, AVX2).
+    # The same by Adam, in twice the steps: the teacher of `mnist_student`.
+    # Command:  semisup-train --recipe=mnist_teacher --data_dir=MNIST --logdir=TEACHER
+    # Expected: 1.10, 1.25, 1.14; 7.5 minutes (AVX2).
     "mnist_teacher": Recipe(
         **_MNIST_PSEUDO_LABELS,
         pseudo_label_weight_delay=300,
@@ -189,11 +187,10 @@ RECIPES: dict[str, Recipe] = {
         ema=0.99,
         max_steps=1000,
     ),
-    # The second half: no walk, but labels of all images that a run of mnist_teacher is sure of.
-    # Command:  semisup-train --recipe=mnist_teacher --data_dir=DIR --logdir=TEACHER
-    #           semisup-train --recipe=mnist_student --teacher=TEACHER --data_dir=DIR
-    # Expected: 0.90, 0.84, 0.80 (here, seeds 0 to 2), with 1,000 labels 0.83, 0.64, 0.56;
-    # 7.5 minutes after the teacher's.
+    # Self-training: the labels that a run of `mnist_teacher` gives to most images, without a walk.
+    # Command:  semisup-train --recipe=mnist_student --teacher=TEACHER --data_dir=MNIST
+    # Expected: 0.90, 0.84, 0.80; with 1,000 labels (--sup_per_class=100 in both) 0.83, 0.64, 0.56;
+    # 7.5 minutes (AVX2) after the teacher's.
     "mnist_student": Recipe(
         dataset="mnist",
         similarity="dot",
@@ -206,9 +203,9 @@ RECIPES: dict[str, Recipe] = {
         ema=0.99,
         max_steps=1500,
     ),
-    # All labels, without a walk.
-    # Command:  semisup-train --recipe=mnist_all_labels --data_dir=DIR
-    # Expected: 0.28, 0.30, 0.29 (here, seeds 0 to 2); 15 minutes (float32, AVX2).
+    # All labels of MNIST, without a walk: smoothed labels, a moving average, augmentation.
+    # Command:  semisup-train --recipe=mnist_all_labels --data_dir=MNIST
+    # Expected: 0.28, 0.30, 0.29; 0.36 (paper, with the walk); 15 minutes (AVX2).
     "mnist_all_labels": Recipe(
         dataset="mnist",
         similarity="dot",
@@ -223,10 +220,10 @@ RECIPES: dict[str, Recipe] = {
         max_steps=3000,
         eval_interval=500,
     ),
-    # Table 2: 500, 1,000 or 2,000 labels (--sup_per_class=50, 100, 200).
-    # Command:  semisup-train --recipe=svhn --data_dir=DIR
-    # Expected: 5.14 with 1,000 labels (paper); not run here, there is no SVHN on our machines;
-    # 4.7 hours (est.).
+    # Table 2: 1,000 labels of SVHN; --sup_per_class=50 or 200 for 500 or 2,000.
+    # Command:  semisup-train --recipe=svhn --data_dir=SVHN
+    # Expected: 5.14, with 500 and 2,000 labels 6.25 and 4.60 (paper); not run here; 4.7 hours
+    # (est.).
     "svhn": Recipe(
         dataset="svhn",
         similarity="dot",
@@ -240,10 +237,11 @@ RECIPES: dict[str, Recipe] = {
         max_steps=100_000,
         eval_interval=1000,
     ),
-    # Section 4.2: 100 labels a class.
-    # Command:  semisup-train --recipe=stl10 --data_dir=stl10_binary.tar.gz
-    # Expected: 19 (paper, all of STL-10); 11 hours (est.). Some test images are near-duplicates of
+    # Section 4.2: STL-10 with 100 labels a class. Some of its test images are near-duplicates of
     # training images (arXiv 2506.03582).
+    # Command:  semisup-train --recipe=stl10 --data_dir=stl10_binary.tar.gz
+    # Expected: 19 (paper); 40.5 and 43.4 after 600 of the 100,000 steps with 2,000 unlabelled
+    # images; 11 hours (est.).
     "stl10": Recipe(
         dataset="stl10",
         similarity="dot",
@@ -256,7 +254,7 @@ RECIPES: dict[str, Recipe] = {
         max_steps=100_000,
         eval_interval=1000,
     ),
-    # Ours: traffic signs at 32x32, 10 labels of each of 43 classes.
+    # Ours: traffic signs at 32x32 pixels, 10 labels of each of 43 classes.
     # Command:  semisup-train --recipe=gtsrb --data_dir=GTSRB
     # Expected: not run here; 6 minutes (est.).
     "gtsrb": Recipe(
@@ -274,12 +272,12 @@ RECIPES: dict[str, Recipe] = {
         max_steps=2000,
         eval_interval=250,
     ),
-    # Table 5, the paper's way: train on SVHN, then go on with MNIST's unlabelled images.
-    # Commands: semisup-train --recipe=svhn --sup_per_class=-1 --data_dir=SVHN --logdir=SOURCE
+    # Table 5: first the source, SVHN with all its labels, then MNIST's unlabelled images.
+    # Command:  semisup-train --recipe=svhn --sup_per_class=-1 --data_dir=SVHN --logdir=SOURCE
     #           semisup-train --recipe=svhn_to_mnist --init_from=SOURCE --data_dir=SVHN
     #               --target_data_dir=MNIST
-    # Expected: 0.51 (paper; the authors' own code does not reproduce it: its users got 4.3 and 2.4,
-    # the authors' own log 2.41); not run here; 25 minutes after 4.7 hours on the source (est.).
+    # Expected: 0.51 (paper; the authors' own log has 2.41, users of their code got 4.3 and 2.4);
+    # not run here; 4.7 hours, then 25 minutes (est.).
     "svhn_to_mnist": Recipe(
         dataset="svhn",
         similarity="dot",
@@ -294,17 +292,16 @@ RECIPES: dict[str, Recipe] = {
         max_steps=9000,
         eval_interval=500,
     ),
-    # The follow-up's way, from the start on both.
+    # The follow-up's way: both domains from the start.
     # Command:  semisup-train --recipe=svhn_to_mnist_joint --data_dir=SVHN --target_data_dir=MNIST
-    # Expected: 2.4 (follow-up; the authors' log 2.41, users of their code 4.3 and 2.4); not run
-    # here; 5.6 hours (est.).
+    # Expected: 2.4 (follow-up); not run here; 5.6 hours (est.).
     "svhn_to_mnist_joint": Recipe(
         dataset="svhn", target_dataset="mnist3", new_size=32, visit_weight=0.2, **_JOINT
     ),
-    # The harder way round, with digits in random colours. The follow-up does not have it.
+    # Ours: the harder direction, MNIST in random colours to house numbers.
     # Command:  semisup-train --recipe=mnist_to_svhn --data_dir=MNIST --target_data_dir=SVHN
-    # Expected: 14.4 (a port of 2018, TropComplique/associative-domain-adaptation, which colours
-    # digits at random); not run here; 5.6 hours (est.).
+    # Expected: 14.4 (github.com/TropComplique/associative-domain-adaptation); not run here;
+    # 5.6 hours (est.).
     "mnist_to_svhn": Recipe(
         dataset="mnist3",
         target_dataset="svhn",
@@ -313,7 +310,7 @@ RECIPES: dict[str, Recipe] = {
         visit_weight=0.2,
         **_JOINT,
     ),
-    # The same on digits blended into photographs.
+    # The follow-up's way to digits blended into photographs, MNIST-M.
     # Command:  semisup-train --recipe=mnist_to_mnistm --data_dir=MNIST --target_data_dir=MNISTM
     # Expected: 10.5 (follow-up); not run here; 5.6 hours (est.).
     "mnist_to_mnistm": Recipe(
@@ -324,7 +321,8 @@ RECIPES: dict[str, Recipe] = {
         visit_weight=0.6,
         **_JOINT,
     ),
-    # The same for two cores: a small network, digits on random textures, which resemble the target.
+    # Ours, the same for two cores: a small network, digits blended into random textures, and
+    # pseudo-labels of the walk.
     # Command:  semisup-train --recipe=mnist_to_mnistm_fast --data_dir=MNIST
     #               --target_data_dir=MNISTM
     # Expected: 4.6 after half of the steps on the last 5,000 of MNIST-M's training images, adapted
@@ -346,18 +344,18 @@ RECIPES: dict[str, Recipe] = {
             "eval_interval": 500,
         },
     ),
-    # The same from synthetic digits to house numbers.
+    # The follow-up's way from synthetic digits to house numbers.
     # Command:  semisup-train --recipe=synth_to_svhn --data_dir=SYNTH --target_data_dir=SVHN
-    # Expected: the follow-up's; not run here; 9.4 hours (est.).
+    # Expected: not run here; 9.4 hours (est.).
     "synth_to_svhn": Recipe(
         dataset="synth",
         target_dataset="svhn",
         visit_weight=0.2,
         **{**_JOINT, "walker_weight_envelope_delay": 2000, "max_steps": 20_000},
     ),
-    # The same from synthetic traffic signs to photographed ones, 43 classes.
+    # The follow-up's way from synthetic traffic signs to photographed ones, 43 classes.
     # Command:  semisup-train --recipe=synth_signs_to_gtsrb --data_dir=SIGNS --target_data_dir=GTSRB
-    # Expected: the follow-up's; not run here; 9.1 hours (est.).
+    # Expected: not run here; 9.1 hours (est.).
     "synth_signs_to_gtsrb": Recipe(
         dataset="synth_signs",
         target_dataset="gtsrb",
@@ -369,7 +367,7 @@ RECIPES: dict[str, Recipe] = {
             "walker_weight_envelope_delay": 0,
         },
     ),
-    # Office-31, which the authors' history has, with the size and the network of their STL-10.
+    # Office-31: pictures of a catalogue to those of a webcam, with the size and network of STL-10.
     # Command:  semisup-train --recipe=amazon_to_webcam --data_dir=OFFICE --target_data_dir=OFFICE
     # Expected: not run here; 4.2 hours (est.).
     "amazon_to_webcam": Recipe(
@@ -385,37 +383,38 @@ RECIPES: dict[str, Recipe] = {
             "unsup_batch_size": 310,
         },
     ),
-    # Ours: the follow-up's idea on small grey digits.
+    # Ours: USPS to MNIST at 16x16 pixels, both from the start, with pseudo-labels of the walk.
     # Command:  semisup-train --recipe=usps_to_mnist --data_dir=USPS --target_data_dir=MNIST
-    # Expected: 1.46, 1.26, 1.42; on the source alone 5.4, 4.9, 5.6 (here, seeds 0 to 2); 150 s CPU.
+    # Expected: 1.46, 1.26, 1.42; source only 5.4, 4.9, 5.6; 150 s of CPU.
     "usps_to_mnist": Recipe(dataset="usps", target_dataset="mnist", **_SMALL_DIGITS_JOINT),
-    # The paper's way, on the weights of a run on the source alone; without the delay.
-    # Commands: semisup-train --recipe=usps_source --data_dir=USPS --logdir=SOURCE
-    #           semisup-train --recipe=usps_to_mnist_sequential --init_from=SOURCE --data_dir=USPS
-    #               --target_data_dir=MNIST
-    # Expected: not run here; 2 minutes each (est.).
+    # The source of the next recipe: USPS alone.
+    # Command:  semisup-train --recipe=usps_source --data_dir=USPS --logdir=USPS_SOURCE
+    # Expected: not run here; 2 minutes (est.).
     "usps_source": Recipe(dataset="usps", **_SMALL_SEQUENTIAL),
+    # USPS to MNIST in the paper's way: first the source, then the target.
+    # Command:  semisup-train --recipe=usps_to_mnist_sequential --init_from=USPS_SOURCE
+    #               --data_dir=USPS --target_data_dir=MNIST
+    # Expected: not run here; 2 minutes (est.).
     "usps_to_mnist_sequential": Recipe(dataset="usps", target_dataset="mnist", **_SMALL_SEQUENTIAL),
-    # Ours: the way back.
+    # Ours: MNIST to USPS in the same way as `usps_to_mnist`.
     # Command:  semisup-train --recipe=mnist_to_usps --data_dir=MNIST --target_data_dir=USPS
-    # Expected: 1.99, 1.94, 1.89; on the source alone 2.5, 2.6, 2.6 (here, seeds 0 to 2); 150 s CPU.
+    # Expected: 1.99, 1.94, 1.89; source only 2.5, 2.6, 2.6; 150 s of CPU.
     "mnist_to_usps": Recipe(dataset="mnist", target_dataset="usps", **_SMALL_DIGITS_JOINT),
-    # Ours: from digits that are rendered here.
+    # Ours: digits rendered from fonts to MNIST.
     # Command:  semisup-train --recipe=synth_digits_to_mnist --target_data_dir=MNIST
-    # Expected: 3.3, 3.3; on the source alone 16.5, 19.1 (here, seeds 0 and 1), on the target's
-    # labels 0.7 (here, seed 0); 2 minutes (est.).
+    # Expected: 3.3, 3.3; source only 16.5, 19.1; target only 0.7; 370 s of CPU.
     "synth_digits_to_mnist": Recipe(
         dataset="synth_digits", target_dataset="mnist", **_QUICK_SYNTHETIC
     ),
-    # The same without any file.
+    # Ours: the same to 5,000 digits of MNIST; needs no files.
     # Command:  semisup-train --recipe=synth_digits_to_mnist5k
-    # Expected: 3.5 (here, seed 0); 2 minutes (est.).
+    # Expected: 3.5; 2 minutes (est.).
     "synth_digits_to_mnist5k": Recipe(
         dataset="synth_digits", target_dataset="mnist5k", **_QUICK_SYNTHETIC
     ),
-    # Ours: to digits blended into photographs that come with scikit-image, without any file.
+    # Ours: 5,000 digits to the same blended into photographs of scikit-image's; needs no files.
     # Command:  semisup-train --recipe=mnist5k_to_mnistm_local
-    # Expected: 2.9; on the source alone 23.6 (here); 3 minutes.
+    # Expected: 2.9; source only 23.6; 3 minutes.
     "mnist5k_to_mnistm_local": Recipe(
         dataset="mnist5k",
         target_dataset="mnistm_local",

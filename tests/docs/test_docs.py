@@ -4,8 +4,12 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+import recipes_page
+
 from semisup import recipes
 from semisup.cli import authors
+from semisup.errors import InputError
 from semisup.losses import association
 
 ROOT = Path(__file__).parents[2]
@@ -88,8 +92,20 @@ def imported_packages(node):
     return []
 
 
-def test_every_recipe_has_its_row_and_its_command():
-    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(\w+)` \|(?:[^|]+\|){4}$", text, re.MULTILINE)
-    assert sorted(rows) == sorted(recipes.RECIPES)
-    assert set(re.findall(r"^semisup-train --recipe=(\w+)", text, re.MULTILINE)) == set(rows)
+def test_the_page_of_recipes_is_that_of_their_comments():
+    text, source = (
+        (ROOT / path).read_text(encoding="utf-8")
+        for path in (recipes_page.PAGE, recipes_page.SOURCE)
+    )
+    found = list(recipes_page.entries(source))
+    assert [entry.name for entry in found] == list(recipes.RECIPES)
+    assert recipes_page.page(text, found) == text, "run scripts/recipes_page.py"
+    assert set(re.findall(r"^semisup-train --recipe=(\w+)", text, re.MULTILINE)) == {
+        entry.name for entry in found
+    }
+
+
+def test_a_recipe_without_its_command_is_named():
+    source = '    # Digits.\n    # Expected: 3.\n    "mnist": Recipe()'
+    with pytest.raises(InputError, match="the comment of mnist needs"):
+        list(recipes_page.entries(source))
