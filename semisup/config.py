@@ -46,14 +46,20 @@ def _setting(
     default: Any,
     help_text: str,
     *,
-    least: float | None = None,
+    minimum: float | None = None,
     above: float | None = None,
-    most: float | None = None,
+    maximum: float | None = None,
     below: float | None = None,
     choices: tuple[str, ...] | None = None,
 ) -> Any:
     """A field with its help text and its bounds; None is always allowed where it is a default."""
-    bounds = {"least": least, "above": above, "most": most, "below": below, "choices": choices}
+    bounds = {
+        "minimum": minimum,
+        "above": above,
+        "maximum": maximum,
+        "below": below,
+        "choices": choices,
+    }
     return dataclasses.field(default=default, metadata={"help": help_text, **bounds})
 
 
@@ -62,11 +68,11 @@ def _check(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
     wanted = None
     if bounds["choices"] and value not in bounds["choices"]:
         raise InputError(f"unknown `{name}` {value!r}; known: {', '.join(bounds['choices'])}")
-    if bounds["least"] is not None and not value >= bounds["least"]:
-        wanted = f"at least {bounds['least']}"
+    if bounds["minimum"] is not None and not value >= bounds["minimum"]:
+        wanted = f"at least {bounds['minimum']}"
     elif bounds["above"] is not None and not value > bounds["above"]:
         wanted = f"above {bounds['above']}"
-    elif bounds["most"] is not None and not value <= bounds["most"]:
+    elif bounds["maximum"] is not None and not value <= bounds["maximum"]:
         wanted = f"at most {bounds['most']}"
     elif bounds["below"] is not None and not value < bounds["below"]:
         wanted = f"below {bounds['below']}"
@@ -127,7 +133,7 @@ class Recipe:
     )
     target_data_dir: str | None = _setting(None, "folder with the target's files")
     new_size: int = _setting(
-        0, "resize all images to this height and width; 0 for no change", least=0
+        0, "resize all images to this height and width; 0 for no change", minimum=0
     )
     skip_unreadable: bool = _setting(
         False, "of --dataset=folder, leave out and count images that can't be read"
@@ -135,7 +141,7 @@ class Recipe:
     max_megapixels: int = _setting(
         registry.MAX_MEGAPIXELS,
         "of --dataset=folder, refuse images of more than this many million pixels",
-        least=1,
+        minimum=1,
     )
     sup_per_class: int = _setting(10, "labelled images per class in total; -1 for all")
     unsup_samples: int = _setting(
@@ -153,7 +159,7 @@ class Recipe:
         False, "keep the labelled images out of the unlabelled ones; the paper lets them overlap"
     )
     remove_classes: int = _setting(
-        0, "label no image of this many classes, the highest ones", least=0
+        0, "label no image of this many classes, the highest ones", minimum=0
     )
     split_file: str | None = _setting(
         None, "take the labelled and unlabelled images from a run's split.json"
@@ -162,11 +168,11 @@ class Recipe:
         0,
         "seed that chooses the labelled and unlabelled images; as a flag -1 draws one, which the "
         "run's record has",
-        least=0,
+        minimum=0,
         below=2**32,
     )
-    sup_per_batch: int = _setting(10, "labelled images per class in a batch", least=1)
-    unsup_batch_size: int = _setting(100, "unlabelled images in a batch", least=1)
+    sup_per_batch: int = _setting(10, "labelled images per class in a batch", minimum=1)
+    unsup_batch_size: int = _setting(100, "unlabelled images in a batch", minimum=1)
     augmentation: str = _setting(
         "none",
         "random changes of the images: none; photos (shift and flip) or photos_strong (also "
@@ -196,32 +202,32 @@ class Recipe:
         "steps in which only the layers on top of keras:NAME or PATH.keras learn; of another "
         "network, only the classifier; -1 for all: then, without augmentation, each image passes "
         "the backbone once, and its features are kept for the next run",
-        least=ALWAYS,
+        minimum=ALWAYS,
     )
     emb_size: int | None = _setting(
-        None, "size of the embedding; by default the architecture's", least=1
+        None, "size of the embedding; by default the architecture's", minimum=1
     )
     dropout: float = _setting(
         0.0,
         "share of the features of keras:NAME or PATH.keras that is dropped at each step, below the "
         "embedding on top",
-        least=0,
+        minimum=0,
         below=1,
     )
     l2_weight: float | None = _setting(
         None,
         "L2 weight of the network's layers; by default the architecture's (mnist_model 1e-3 as in "
         "the authors' code; the paper says 1e-4)",
-        least=0,
+        minimum=0,
     )
     batch_norm_decay: float | None = _setting(
         None,
         "momentum of the moving statistics of stl10_batch_norm_model; by default 0.99",
-        least=0,
+        minimum=0,
         below=1,
     )
     virtual_embeddings: int = _setting(
-        0, "trainable vectors that join the labelled embeddings, each a class of its own", least=0
+        0, "trainable vectors that join the labelled embeddings, each a class of its own", minimum=0
     )
     separate_batches: bool = _setting(
         False,
@@ -239,14 +245,14 @@ class Recipe:
         0.95,
         "share of the unlabelled images that the teacher labels: those it is most confident about",
         above=0,
-        most=1,
+        maximum=1,
     )
     cluster_share: float = _setting(
         0.0,
         "share of the unlabelled images that get the class of their cluster as a pseudo-label, the "
         "most typical ones; needs a frozen backbone; not in the paper",
-        least=0,
-        most=1,
+        minimum=0,
+        maximum=1,
     )
     # The losses.
     similarity: str | None = _setting(
@@ -261,11 +267,11 @@ class Recipe:
         "what the similarities are divided by; by default 0.16 for cosine, 1 for the others",
         above=0,
     )
-    walker_weight: float = _setting(1.0, "weight of the walker loss", least=0)
+    walker_weight: float = _setting(1.0, "weight of the walker loss", minimum=0)
     walker_weight_envelope: str = _setting("none", "how it is ramped up: none, sigmoid or linear")
     walker_weight_envelope_steps: int = _setting(100, "steps of the ramp, after the delay")
     walker_weight_envelope_delay: int = _setting(0, "steps before the ramp")
-    visit_weight: float = _setting(1.0, "weight of the visit loss", least=0)
+    visit_weight: float = _setting(1.0, "weight of the visit loss", minimum=0)
     visit_weight_envelope: str | None = _setting(
         None, "how it is ramped up; by default as the walker's"
     )
@@ -275,19 +281,19 @@ class Recipe:
     visit_weight_envelope_delay: int = _setting(
         -1, "steps before the ramp; -1 for as many as the walker's"
     )
-    logit_weight: float = _setting(1.0, "weight of the classification loss", least=0)
+    logit_weight: float = _setting(1.0, "weight of the classification loss", minimum=0)
     pseudo_label_weight: float = _setting(
         0.0,
         "weight of the loss on labels that the association gives to unlabelled images; not in "
         "the paper",
-        least=0,
+        minimum=0,
     )
-    pseudo_label_weight_delay: int = _setting(0, "steps before the ramp", least=0)
-    pseudo_label_weight_steps: int = _setting(1, "steps of the ramp, which is linear", least=1)
+    pseudo_label_weight_delay: int = _setting(0, "steps before the ramp", minimum=0)
+    pseudo_label_weight_steps: int = _setting(1, "steps of the ramp, which is linear", minimum=1)
     label_smoothing: float = _setting(
         0.0,
         "share of each label that is spread over all classes, at least 0 and below 1",
-        least=0,
+        minimum=0,
         below=1,
     )
     association_scope: str = _setting(
@@ -316,21 +322,21 @@ class Recipe:
     warmup_share: float = _setting(
         0.125,
         "share of the steps in which a cosine schedule rises from 0, below 1",
-        least=0,
+        minimum=0,
         below=1,
     )
-    decay_factor: float = _setting(0.33, "factor of each drop of a step schedule", least=0)
+    decay_factor: float = _setting(0.33, "factor of each drop of a step schedule", minimum=0)
     decay_steps: float = _setting(
-        5000, "steps between the drops of a step schedule", least=1, below=float("inf")
+        5000, "steps between the drops of a step schedule", minimum=1, below=float("inf")
     )
     minimum_learning_rate: float = _setting(
-        1e-6, "the learning rate falls no lower than this", least=0
+        1e-6, "the learning rate falls no lower than this", minimum=0
     )
     ema: float = _setting(
         0.0,
         "momentum of a moving average of the weights, which is then what is evaluated and saved; "
         "0 for none, else below 1",
-        least=0,
+        minimum=0,
         below=1,
     )
     precision: str = _setting(
@@ -338,9 +344,9 @@ class Recipe:
         "float32, mixed_bfloat16, or auto: the latter where the machine computes it faster; a "
         "network from PATH.keras keeps its own",
     )
-    max_steps: int = _setting(800, "training steps", least=1)
+    max_steps: int = _setting(800, "training steps", minimum=1)
     seed: int = _setting(
-        0, "seed of the first weights and of the order of the images", least=0, below=2**32
+        0, "seed of the first weights and of the order of the images", minimum=0, below=2**32
     )
     compat: str = _setting(
         "none",
@@ -350,14 +356,14 @@ class Recipe:
         choices=("none", "authors"),
     )
     # The record.
-    eval_interval: int = _setting(100, "steps between evaluations on the test images", least=1)
+    eval_interval: int = _setting(100, "steps between evaluations on the test images", minimum=1)
     eval_images: int = _setting(
         0,
         "evaluate the run on this many test images, drawn evenly of all classes, where all of them "
         "cost too much time; 0 for all. semisup-eval takes all",
-        least=0,
+        minimum=0,
     )
-    log_interval: int = _setting(50, "steps between entries in TensorBoard", least=1)
+    log_interval: int = _setting(50, "steps between entries in TensorBoard", minimum=1)
     select: str = _setting(
         "last",
         "the evaluation whose weights become model.keras and whose error is the result: last, or "

@@ -60,9 +60,9 @@ _SMALL_DIGITS: dict[str, Any] = {
     "ema": 0.99,
 }
 
-# Rendered digits are further from written ones. A classifier that is sure of them has embeddings so
-# long that each walk has one way to go, often a wrong one, when its losses are ramped up; smoothed
-# labels keep them short. The visit weight is the paper's.
+# Rendered digits are further from written ones. A classifier that is confident of them has
+# embeddings so long that each walk has one way to go, often a wrong one, when its losses are ramped
+# up; smoothed labels keep them short. The visit weight is the paper's.
 _QUICK_SYNTHETIC: dict[str, Any] = {
     **_QUICK_JOINT,
     "augmentation": "digits",
@@ -72,8 +72,8 @@ _QUICK_SYNTHETIC: dict[str, Any] = {
     "visit_weight": 0.5,
 }
 
-# Then labels that the model gives the target itself, once it is sure of some: of all that was tried
-# they bring most.
+# Then labels that the model gives the target itself, once it is confident of some: of all that was
+# tried they bring most.
 _SMALL_DIGITS_JOINT: dict[str, Any] = {
     **_SMALL_DIGITS,
     "visit_weight": 0.5,

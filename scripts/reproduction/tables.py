@@ -95,16 +95,16 @@ def _table_1(name: str, prepare: Prepare) -> list[Cell]:
         return cells
     teacher, of_all_labels = (prepare(other) for other in STUDENTS[name])
     *few, of_all = cells
-    taught = []
+    of_students = []
     for cell in few:
         folder = f"{cell.folder}_teacher"
         recipe = dataclasses.replace(teacher, sup_per_class=cell.recipe.sup_per_class)
-        taught += [
+        of_students += [
             Cell(f"{cell.row} (teacher)", "", recipe, None, folder),
             dataclasses.replace(cell, teacher=folder),
         ]
     row = f"{of_all.row} (no teacher)"
-    return [*taught, dataclasses.replace(of_all, row=row, recipe=of_all_labels)]
+    return [*of_students, dataclasses.replace(of_all, row=row, recipe=of_all_labels)]
 
 
 def _table_2(name: str, prepare: Prepare) -> list[Cell]:

@@ -94,10 +94,10 @@ def association_batches(
     """
     images, labels = _array_or_lazy(images), class_numbers(labels, _WITHOUT_LABEL)
     _check_labeled(images, labels)
-    sup_per_batch = whole_number("sup_per_batch", sup_per_batch, least=1)
-    unsup_batch_size = whole_number("unsup_batch_size", unsup_batch_size, least=0)
-    seed, start_step = whole_number("seed", seed), whole_number("start_step", start_step, least=0)
-    part, parts = whole_number("part", part, least=0), whole_number("parts", parts, least=1)
+    sup_per_batch = whole_number("sup_per_batch", sup_per_batch, minimum=1)
+    unsup_batch_size = whole_number("unsup_batch_size", unsup_batch_size, minimum=0)
+    seed, start_step = whole_number("seed", seed), whole_number("start_step", start_step, minimum=0)
+    part, parts = whole_number("part", part, minimum=0), whole_number("parts", parts, minimum=1)
     if unlabeled_images is None:
         unlabeled_images, unsup_batch_size = images[:1], 0
     unlabeled_images = _array_or_lazy(unlabeled_images)

@@ -206,7 +206,7 @@ def load_dataset(
     from semisup.runtime.arguments import whole_number
 
     path = None if data_dir is None else expanded(data_dir)
-    new_size = whole_number("new_size", new_size, least=0)
+    new_size = whole_number("new_size", new_size, minimum=0)
     if name.startswith(TFDS_PREFIX):
         dataset = load_tfds(name.removeprefix(TFDS_PREFIX), path)
         return resized(dataset, new_size, resize_lazily) if new_size > 0 else dataset

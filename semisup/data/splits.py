@@ -111,10 +111,10 @@ def choose_split(
     """
     sup_per_class = whole_number("sup_per_class", sup_per_class)
     unsup_samples = whole_number("unsup_samples", unsup_samples)
-    seed, fold = whole_number("seed", seed, least=0), whole_number("fold", fold)
+    seed, fold = whole_number("seed", seed, minimum=0), whole_number("fold", fold)
     if seed >= 2**32:
         raise InputError(f"`seed` is {seed}; it must be below {2**32}")
-    remove_classes = whole_number("remove_classes", remove_classes, least=0)
+    remove_classes = whole_number("remove_classes", remove_classes, minimum=0)
     candidates = _fold(dataset, fold)
     labels = dataset.train_labels[candidates]
     if remove_classes >= dataset.num_classes:

@@ -145,8 +145,8 @@ class AssociativeModel(CheckedModel):
         distribution.check_scope(association_scope)
         if not 0 <= label_smoothing < 1:
             raise InputError(f"`label_smoothing` is {label_smoothing}; it must be in [0, 1)")
-        num_classes = whole_number("num_classes", num_classes, least=1)
-        virtual_embeddings = whole_number("virtual_embeddings", virtual_embeddings, least=0)
+        num_classes = whole_number("num_classes", num_classes, minimum=1)
+        virtual_embeddings = whole_number("virtual_embeddings", virtual_embeddings, minimum=0)
         super().__init__(name=name, **kwargs)
         self.network = network
         self.num_classes = num_classes

@@ -93,7 +93,7 @@ def build(
     if emb_size is None:
         embedding = layers.Identity(name="embedding")(kept)
     else:
-        emb_size = whole_number("emb_size", emb_size, least=1)
+        emb_size = whole_number("emb_size", emb_size, minimum=1)
         embedding = layers.Dense(emb_size, kernel_regularizer=regularizer, name="embedding")(kept)
     head = keras.Model(given, embedding, name="head")
     network = keras.Model(

@@ -53,7 +53,7 @@ def embedding(
     x: keras.KerasTensor, emb_size: int, l2_weight: float, activation: str | None = "elu"
 ) -> keras.KerasTensor:
     """FC(emb_size)."""
-    size = whole_number("emb_size", emb_size, least=1)
+    size = whole_number("emb_size", emb_size, minimum=1)
     dense = layers.Dense(size, kernel_regularizer=l2(l2_weight), name="embedding")
     x = dense(layers.Flatten(data_format="channels_last")(x))
     # float32 under any precision policy: it goes into the association as it is.

@@ -196,7 +196,7 @@ def _read(folder: Path, digests: list[bytes], features: np.ndarray) -> np.ndarra
         try:
             rows, values = _read_shard(shard, features.shape[1])
         except InputError as error:
-            if os.path.lexists(shard):  # else another process made room
+            if os.path.lexists(shard):  # else another process removed it
                 logging.warning("%s; its features are computed again", error)
                 _remove(shard)
             continue

@@ -129,7 +129,7 @@ def alexnet_model(
     common["kernel_initializer"] = keras.initializers.TruncatedNormal(stddev=0.005)
     x = layers.Dense(4096, "relu", name="fc6", **common)(x)
     x = layers.Dropout(_DROPOUT, name="dropout6")(x)
-    x = layers.Dense(whole_number("emb_size", emb_size, least=1), name="embedding", **common)(x)
+    x = layers.Dense(whole_number("emb_size", emb_size, minimum=1), name="embedding", **common)(x)
     # float32 under any precision policy, as in all networks here.
     x = layers.Activation("relu", dtype="float32", name="embedding_float32")(x)
     return keras.Model(images, x, name="alexnet_model")

@@ -57,9 +57,9 @@ def checked(labels: Tensor, num_classes: int) -> Tensor:
             fits = tf.reduce_all(tf.cast(whole, labels.dtype) == labels)  # not so of NaN
         else:
             fits = tf.constant(True)
-        # Of no labels, the least is the largest number, and the largest the least.
-        least, largest = tf.reduce_min(whole), tf.reduce_max(whole)
-        fits = fits & (least >= -1) & (largest < num_classes)
+        # Of no labels, the minimum is above the maximum.
+        minimum, maximum = tf.reduce_min(whole), tf.reduce_max(whole)
+        fits = fits & (minimum >= -1) & (maximum < num_classes)
         values = [_OUTSIDE, tf.reduce_min(labels), tf.reduce_max(labels)]
         stop = tf.raw_ops.Assert(condition=fits, data=values)
         with tf.control_dependencies([stop] if stop is not None else []):
@@ -72,10 +72,10 @@ def outside_classes(error: Exception, num_classes: int) -> InputError | None:
     return outside(found[1], found[2], num_classes) if found else None
 
 
-def outside(least: object, largest: object, num_classes: int) -> InputError:
+def outside(minimum: object, maximum: object, num_classes: int) -> InputError:
     """The error for labels that are no class and not -1."""
     return InputError(
         f"labels must be whole numbers in [0, {num_classes}), as `num_classes` says, or -1 for "
-        f"none, but they go from {least} to {largest}; classes count from 0, and -1 needs a type "
+        f"none, but they go from {minimum} to {maximum}; classes count from 0, and -1 needs a type "
         "with a sign"
     )

@@ -50,7 +50,7 @@ def save(run: RunDirectory, step: int, model: AssociativeModel, **state: tf.Vari
             raise  # no fault of the disk
         raise InputError(
             f"cannot write checkpoint {prefix}: {reason(error)}; the earlier checkpoints are "
-            "intact: make room and give the same command again"
+            "intact: free some space and give the same command again"
         ) from None
     _sweep(run, step)
     return str(prefix)

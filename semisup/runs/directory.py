@@ -1,15 +1,15 @@
 """The folder of a run, which tells all about it. `RunDirectory` alone knows what it holds.
 
-    split.json      which images are labelled and unlabelled; `split_file` takes it
-    taught.npz      of a run with a teacher: its pseudo-labels
-    recipe.json     the settings, the split's hash, the versions, the command
-    checkpoints/    the newest weights and optimizer states
-    metrics.jsonl   a line for each evaluation
-    result.json     at the end: errors in percent, seconds, steps
-    model.keras     at the end: the trained model (with `select=label_free` the best so far)
-    labeled.npz     at the end: the embeddings of the labelled images, the class names
-    events.out.*    for TensorBoard; so are projector/ and projector_config.pbtxt, at the end
-    lock            the process that trains there
+    split.json         which images are labelled and unlabelled; `split_file` takes it
+    pseudo_labels.npz  of a run with a teacher: its pseudo-labels
+    recipe.json        the settings, the split's hash, the versions, the command
+    checkpoints/       the newest weights and optimizer states
+    metrics.jsonl      a line for each evaluation
+    result.json        at the end: errors in percent, seconds, steps
+    model.keras        at the end: the trained model (with `select=label_free` the best so far)
+    labeled.npz        at the end: the embeddings of the labelled images, the class names
+    events.out.*       for TensorBoard; so are projector/ and projector_config.pbtxt, at the end
+    lock               the process that trains there
 
 Files are written whole or not at all; see `semisup.runs.files`.
 """
@@ -72,7 +72,7 @@ class RunDirectory:
         self.path = expanded(path)
         self.recipe = self.path / "recipe.json"
         self.split = self.path / "split.json"
-        self.pseudo_labels = self.path / "taught.npz"
+        self.pseudo_labels = self.path / "pseudo_labels.npz"
         self.metrics = self.path / "metrics.jsonl"
         self.result = self.path / "result.json"
         self.eval = self.path / "eval.json"

@@ -10,13 +10,13 @@ from semisup.errors import InputError
 _LARGEST = 2**31 - 1  # classes are 32-bit integers in the losses
 
 
-def whole_number(name: str, value: Any, least: int | None = None) -> int:
+def whole_number(name: str, value: Any, minimum: int | None = None) -> int:
     """The argument `name` as a plain integer.
 
     Args:
         name: of the argument, for the message.
         value: an integer of Python's or NumPy's, or a float without a fraction.
-        least: the smallest that is allowed.
+        minimum: the smallest that is allowed.
 
     Raises:
         InputError: it is none of these, or too small.
@@ -32,8 +32,8 @@ def whole_number(name: str, value: Any, least: int | None = None) -> int:
         number = operator.index(int(value) if whole else value)
     except TypeError:
         raise InputError(f"`{name}` is {value!r}; it must be a whole number") from None
-    if least is not None and number < least:
-        raise InputError(f"`{name}` is {number}; it must be at least {least}")
+    if minimum is not None and number < minimum:
+        raise InputError(f"`{name}` is {number}; it must be at least {minimum}")
     return number
 
 

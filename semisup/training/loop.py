@@ -90,7 +90,7 @@ def train(
             return trainer.train(interrupted)
         except tf.errors.ResourceExhaustedError as error:
             raise InputError(
-                f"no room left: {reason(error)}; the last checkpoint is intact: make room (for "
+                f"no space left: {reason(error)}; the last checkpoint is intact: free some (for "
                 "memory, a smaller batch in another `logdir`) and give the same command again"
             ) from None
 

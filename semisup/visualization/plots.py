@@ -54,7 +54,7 @@ def draw_images(
         return
     height, width, _ = images[0].shape
     gap = max(1, round(_GAP * width))
-    # A montage has the same gap everywhere, so the room for captions is part of each image.
+    # A montage has the same gap everywhere, so the space for captions is part of each image.
     lines = max((caption.count("\n") + 1 for caption in captions), default=0) if captions else 0
     above = math.ceil(lines * line * height)
     tiles = np.pad(np.stack(images), ((0, 0), (above, 0), (0, 0), (0, 0)), constant_values=255)

@@ -299,10 +299,10 @@ KINDS = ("png", "tiff", "tif", "pgm", "rgb.png", "rgb.tiff", "rgb.ppm")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("least", "most"), [(0, 179), (0, 4095), (30_000, 30_200), (9, 65_535)])
-def test_load_folder_scales_many_bits_alike_in_all_images(tmp_path, caplog, kind, least, most):
-    values = np.random.default_rng(0).integers(least, most + 1, (6, 4, 5), dtype=np.uint16)
-    values[0, 0, :2] = least, most
+@pytest.mark.parametrize(("minimum", "most"), [(0, 179), (0, 4095), (30_000, 30_200), (9, 65_535)])
+def test_load_folder_scales_many_bits_alike_in_all_images(tmp_path, caplog, kind, minimum, most):
+    values = np.random.default_rng(0).integers(minimum, most + 1, (6, 4, 5), dtype=np.uint16)
+    values[0, 0, :2] = minimum, most
     if "rgb" in kind:
         values = np.stack([values, values, values], axis=-1)
     for i, each in enumerate(values):
@@ -310,7 +310,7 @@ def test_load_folder_scales_many_bits_alike_in_all_images(tmp_path, caplog, kind
         path.parent.mkdir(parents=True, exist_ok=True)
         many_bits(path, each)
     dataset = load_folder(tmp_path)
-    black, white = {179: (0, 255), 4095: (0, 4095), 30_200: (least, most)}.get(most, (0, 65535))
+    black, white = {179: (0, 255), 4095: (0, 4095), 30_200: (minimum, most)}.get(most, (0, 65535))
     assert dataset.values_in == (black, white)
     wanted = (values.astype(int) - black) * 256 // (white - black + 1)
     for i, path in enumerate(dataset.train_files):

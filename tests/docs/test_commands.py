@@ -136,7 +136,7 @@ NOT_RUN = {
     # Needs the package index, and would change what is installed. The extras are there.
     "pip": check_pip,
     ".venv/bin/pip": check_pip,
-    # Twenty minutes to an hour at the least it does. Its flags are read, then one more is refused.
+    # It takes twenty minutes to an hour at least. Its flags are read, then one more is refused.
     ".venv/bin/python scripts/benchmark.py": check_benchmark,
     # .ci/run builds the site in this very checkout.
     "scripts/docs": check_script,

@@ -19,7 +19,7 @@ def run(tmp_path):
     logdir.mkdir()
     (logdir / "projector").mkdir()
     written = ("recipe.json", "split.json", "metrics.jsonl", "result.json", "eval.json")
-    written += ("model.keras", "labeled.npz", "taught.npz", "projector_config.pbtxt")
+    written += ("model.keras", "labeled.npz", "pseudo_labels.npz", "projector_config.pbtxt")
     written += ("figure2.png", "figure3.png", "figure4.png", "suggestions.csv", "suggestions.png")
     for name in (*written, "projector/embeddings.tsv", "projector/thumbnails.png"):
         (logdir / name).write_text("{}")

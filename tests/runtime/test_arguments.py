@@ -23,7 +23,7 @@ def test_whole_number_refuses_all_else(value):
 
 def test_whole_number_has_a_least_value():
     with pytest.raises(InputError, match="`size` is 0; it must be at least 1"):
-        whole_number("size", 0, least=1)
+        whole_number("size", 0, minimum=1)
 
 
 @pytest.mark.parametrize(

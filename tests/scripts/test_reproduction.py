@@ -162,12 +162,12 @@ def test_one_folder_may_hold_a_folder_for_each_data_set(tmp_path):
     assert place_of("mnist", None) is None
 
 
-def finish(run, last, median, least, start=90.0):
+def finish(run, last, median, minimum, start=90.0):
     """Make the folder of a finished run."""
     run.folder.claim(run.recipe, {"hash": "abcd"}, [])
     run.folder.append_evaluation({"step": 0, "test_error": start})
     run.folder.append_evaluation({"step": 9, "test_error": last})
-    errors = {"test_error": last, "test_error_median": median, "test_error_min": least}
+    errors = {"test_error": last, "test_error_median": median, "test_error_min": minimum}
     result = {**errors, "selected_step": 9, "steps": 9, "train_seconds": 1800.0}
     files.write_json(run.folder.result, result)
 
@@ -441,8 +441,8 @@ def test_students_come_after_their_teachers(mnist_dir, tmp_path):
     names = [line.split()[1] for line in result.stdout.splitlines() if "  test error " in line]
     folders = [f"table1_mnist_student/100_labels{end}/seed0" for end in ("_teacher", "")]
     assert names == folders
-    taught = read_npz(tmp_path / folders[1] / "taught.npz")
-    assert len(taught["labels"]) == round(0.95 * (400 - 100))
+    pseudo_labels = read_npz(tmp_path / folders[1] / "pseudo_labels.npz")
+    assert len(pseudo_labels["labels"]) == round(0.95 * (400 - 100))
     # They are known again in another place.
     (tmp_path / "new").mkdir()
     (tmp_path / "table1_mnist_student").rename(tmp_path / "new" / "table1_mnist_student")

@@ -94,36 +94,36 @@ def test_pseudo_labels_are_those_of_the_most_confident_images(
     dataset = make_dataset()
     if len(labeled) == 2:  # no image of class 1 is labelled
         dataset = make_dataset(train_labels=np.array([2, 1, 0, 0, 1, 2, 0]))
-    taught = pseudo_labels(teacher, dataset, Split(np.array(labeled), np.arange(7)), share)
-    assert taught.indices.tolist() == indices
-    assert taught.labels.tolist() == labels
-    assert taught.labels.dtype == np.int64
+    found = pseudo_labels(teacher, dataset, Split(np.array(labeled), np.arange(7)), share)
+    assert found.indices.tolist() == indices
+    assert found.labels.tolist() == labels
+    assert found.labels.dtype == np.int64
 
 
 def test_teaches_only_unlabelled_images_of_the_split(teacher):
     split = Split(np.array([0, 1, 5]), np.array([0, 3, 4, 5]))
-    taught = pseudo_labels(teacher, make_dataset(), split, 1.0)
-    assert (taught.indices.tolist(), taught.labels.tolist()) == ([3, 4], [2, 0])
+    found = pseudo_labels(teacher, make_dataset(), split, 1.0)
+    assert (found.indices.tolist(), found.labels.tolist()) == ([3, 4], [2, 0])
 
 
 def test_teaches_the_data_sets_own_unlabelled_images(teacher):
     pool = TRAIN[::-1].copy()
     split = Split(np.array([0, 1, 5]), np.arange(7))
-    taught = pseudo_labels(teacher, make_dataset(unlabeled_images=pool), split, 0.3)
-    assert (taught.indices.tolist(), taught.labels.tolist()) == ([1, 4], [2, 1])
+    found = pseudo_labels(teacher, make_dataset(unlabeled_images=pool), split, 0.3)
+    assert (found.indices.tolist(), found.labels.tolist()) == ([1, 4], [2, 1])
 
 
 def test_all_images_labelled_leave_none_to_teach(teacher):
     everything = Split(np.arange(7), np.arange(7))
-    taught = pseudo_labels(teacher, make_dataset(), everything, 0.95)
-    images, labels = LabeledData(make_dataset(), everything, taught).training_images_and_labels()
+    found = pseudo_labels(teacher, make_dataset(), everything, 0.95)
+    images, labels = LabeledData(make_dataset(), everything, found).training_images_and_labels()
     np.testing.assert_array_equal(images, TRAIN)
     np.testing.assert_array_equal(labels, make_dataset().train_labels)
 
 
 def test_joined_has_the_own_labels_first():
-    taught = PseudoLabels(np.array([2, 6]), np.array([1, 1]))
-    images, labels = LabeledData(make_dataset(), SPLIT, taught).training_images_and_labels()
+    found = PseudoLabels(np.array([2, 6]), np.array([1, 1]))
+    images, labels = LabeledData(make_dataset(), SPLIT, found).training_images_and_labels()
     np.testing.assert_array_equal(images, TRAIN[[0, 5, 2, 6]])
     assert labels.tolist() == [0, 2, 1, 1]
     images, labels = LabeledData(make_dataset(), SPLIT, None).training_images_and_labels()
@@ -152,8 +152,8 @@ def test_very_sure_is_not_as_sure_as_surer_yet(tmp_path, scale):
     model.classifier.kernel.assign(model.classifier.kernel * scale)
     model.save(sharp / "model.keras")
     split = Split(np.array([0, 1, 5]), np.arange(7))
-    taught = pseudo_labels(sharp, make_dataset(), split, 0.5)
-    assert taught.indices.tolist() == [2, 6]
+    found = pseudo_labels(sharp, make_dataset(), split, 0.5)
+    assert found.indices.tolist() == [2, 6]
 
 
 def test_refuses_a_teacher_that_does_not_fit(tmp_path):
@@ -188,19 +188,19 @@ def student(tiny, tmp_path):
     )  # fmt: skip
 
 
-def test_batches_hold_the_taught_images_with_the_teachers_labels(student):
+def test_batches_hold_pseudo_labeled_images_with_their_labels(student):
     setup = experiment.build(student)
     teacher = RunDirectory(student.teacher)
-    taught = predict_pseudo_labels(teacher, setup.data, student.teacher_share)
-    setup = dataclasses.replace(setup, data=dataclasses.replace(setup.data, pseudo_labels=taught))
+    found = predict_pseudo_labels(teacher, setup.data, student.teacher_share)
+    setup = dataclasses.replace(setup, data=dataclasses.replace(setup.data, pseudo_labels=found))
     dataset = setup.data.dataset
-    assert len(taught.indices) == round(0.5 * (60 - 6))
+    assert len(found.indices) == round(0.5 * (60 - 6))
     model = keras.models.load_model(teacher.model)
     opinions = model.predict(dataset.train_images, verbose=0)["logits"].argmax(axis=1)
-    np.testing.assert_array_equal(taught.labels, opinions[taught.indices])
+    np.testing.assert_array_equal(found.labels, opinions[found.indices])
     labeled = setup.data.split.labeled
     given = dict(zip(labeled, dataset.train_labels[labeled], strict=True))
-    given |= dict(zip(taught.indices, taught.labels, strict=True))
+    given |= dict(zip(found.indices, found.labels, strict=True))
     drawn = set()
     for images, labels in setup.batches().take(30):
         for image, label in zip(images.numpy(), labels.numpy(), strict=True):
@@ -210,7 +210,7 @@ def test_batches_hold_the_taught_images_with_the_teachers_labels(student):
     assert drawn == set(given)
 
 
-def test_a_run_keeps_what_it_was_taught(student, tmp_path, capsys, monkeypatch):
+def test_a_run_keeps_its_pseudo_labels(student, tmp_path, capsys, monkeypatch):
     """It goes on with the same labels when its teacher has changed or is gone."""
     whole = train(student, tmp_path / "whole")
     said = capsys.readouterr().out
@@ -232,12 +232,14 @@ def test_a_run_keeps_what_it_was_taught(student, tmp_path, capsys, monkeypatch):
     assert experiment.rebuild(student, RunDirectory(tmp_path / "cut")).data.pseudo_labels is None
     assert train(student, tmp_path / "whole") == whole
 
-    path = tmp_path / "cut" / "taught.npz"
+    path = tmp_path / "cut" / "pseudo_labels.npz"
     np.savez(path, indices=np.array([1, 60]), labels=np.array([0, 1]))
-    with pytest.raises(InputError, match=r"taught\.npz is damaged: its indices are not those of"):
+    with pytest.raises(
+        InputError, match=r"pseudo_labels\.npz is damaged: its indices are not those of"
+    ):
         train(student, tmp_path / "cut")
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(InputError, match=r"taught\.npz"):
+    with pytest.raises(InputError, match=r"pseudo_labels\.npz"):
         train(student, tmp_path / "cut")
 
 

@@ -45,7 +45,7 @@ class FixMatch(Method):
 
     Args:
         weight: of the loss.
-        threshold: the least confidence of a pseudo-label.
+        threshold: the minimum confidence of a pseudo-label.
     """
 
     weight: float = 1.0

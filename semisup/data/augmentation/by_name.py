@@ -108,7 +108,7 @@ def augment_colouring(images: tf.Tensor, seed: Seed) -> tf.Tensor:
 def augment_framing(images: tf.Tensor, seed: Seed) -> tf.Tensor:
     """For digits that fill more of their image in one data set than in another.
 
-    The bounding box of a bright digit comes to the image's centre, its longer side to 0.65 to 1
+    The bounding box of a bright digit is moved to the image's centre, its longer side to 0.65 to 1
     of the image's; then as `augment_digits_mild`.
     """
     draw = Draw(seed, tf.shape(images)[0])

@@ -116,7 +116,7 @@ def _in_pool(
             yield from chain.from_iterable(future.result() for future in waiting)
     except TerminatedWorkerError:
         raise InputError(
-            "a process that read images was killed, perhaps since memory ran out; make room and "
+            "a process that read images was killed, perhaps since memory ran out; free some and "
             "start again"
         ) from None
 

@@ -31,14 +31,14 @@ class Statistics(NamedTuple):
     """Of the values of some images with more than 8 bits.
 
     Attributes:
-        least: the smallest.
-        most: the largest.
+        minimum: the smallest.
+        maximum: the largest.
         usual: the largest but for a thousandth of the pixels of each image.
         integers: whether they are whole numbers.
     """
 
-    least: float
-    most: float
+    minimum: float
+    maximum: float
     usual: float
     integers: bool
 
@@ -106,15 +106,15 @@ def range_of(parts: Sequence[Statistics]) -> ValueRange:
     image which is a little brighter fits as well; floats to lie in [0, 1] or [0, 255] where they
     can. Where that leaves most of the range empty, from the smallest value to the largest.
     """
-    least, most = min(part.least for part in parts), max(part.most for part in parts)
-    if all(part.integers for part in parts) and least >= 0:
-        white = float(2 ** max(8, int(most).bit_length()) - 1)
-        narrow = white > 255 and most - least < _NARROW * white
+    minimum, maximum = min(part.minimum for part in parts), max(part.maximum for part in parts)
+    if all(part.integers for part in parts) and minimum >= 0:
+        white = float(2 ** max(8, int(maximum).bit_length()) - 1)
+        narrow = white > 255 and maximum - minimum < _NARROW * white
     else:
-        white = next((w for w in (1.0, 255.0) if least >= 0 and w / 2 < most <= w), 0.0)
+        white = next((w for w in (1.0, 255.0) if minimum >= 0 and w / 2 < maximum <= w), 0.0)
         narrow = white == 0
-    if narrow and most > least:
-        return ValueRange(least, most)
+    if narrow and maximum > minimum:
+        return ValueRange(minimum, maximum)
     return ValueRange(0.0, white or 1.0)
 
 
