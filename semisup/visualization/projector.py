@@ -89,6 +89,8 @@ def _thumbnails(images: Images, chosen: np.ndarray, side: int) -> Iterator[np.nd
 
 
 def _sprite(thumbnails: list[np.ndarray]) -> Image.Image:
-    """All thumbnails on black, about as many in a row as there are rows."""
+    """All thumbnails on black, in a square: the page takes rows and columns to be as many."""
     columns = math.ceil(math.sqrt(len(thumbnails)))
-    return Image.fromarray(montage(np.stack(thumbnails), columns, fill=0))
+    sheet = montage(np.stack(thumbnails), columns, fill=0)
+    missing = sheet.shape[1] - sheet.shape[0]
+    return Image.fromarray(np.pad(sheet, ((0, missing), (0, 0), (0, 0))))

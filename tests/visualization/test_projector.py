@@ -28,6 +28,7 @@ def test_write_gives_every_point_its_image_its_class_and_its_embedding(finished_
     sheet = np.asarray(Image.open(finished_run / page.sprite.image_path))
     height, width = page.sprite.single_image_dim
     across = sheet.shape[1] // width
+    assert sheet.shape[:2] == (10 * height, 10 * width)  # TensorBoard takes it for a square
     images = []
     for i in range(len(points)):
         row, column = divmod(i, across)
