@@ -15,7 +15,7 @@ _MARKERS = "osD^vXP"
 CURVES: Any = {  # matplotlib types the keys, and not cycler
     "axes.axisbelow": True,
     "axes.grid": True,
-    "axes.prop_cycle": cycler(color=_COLOURS, marker=_MARKERS),
+    "axes.prop_cycle": cycler(linestyle=("-", "--")) * cycler(color=_COLOURS, marker=_MARKERS),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": 11,
