@@ -132,7 +132,9 @@ def figure(record: Record, names: Sequence[str], path: Path) -> None:
         errors = [[evaluation[1] for evaluation in column] for column in columns]
         scale = milliseconds[name] / 1000 if timed else 1.0
         x = [column[0][0] * scale for column in columns]
-        (curve,) = axes.plot(x, [statistics.median(each) for each in errors], label=name.replace("_", " "))
+        (curve,) = axes.plot(
+            x, [statistics.median(each) for each in errors], label=name.replace("_", " ")
+        )
         lowest, highest = ([f(each) for each in errors] for f in (min, max))
         axes.fill_between(x, lowest, highest, color=curve.get_color(), alpha=0.12, linewidth=0)
     axes.set_xlabel("seconds of training" if timed else "training steps")
