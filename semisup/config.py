@@ -73,7 +73,7 @@ def _check(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
     elif bounds["above"] is not None and not value > bounds["above"]:
         wanted = f"above {bounds['above']}"
     elif bounds["maximum"] is not None and not value <= bounds["maximum"]:
-        wanted = f"at most {bounds['most']}"
+        wanted = f"at most {bounds['maximum']}"
     elif bounds["below"] is not None and not value < bounds["below"]:
         wanted = f"below {bounds['below']}"
     elif type(value) is int and bounds["below"] is None and abs(value) >= _INT32:

@@ -136,3 +136,17 @@ def test_recipes_and_flags_load_nothing_heavy():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"max_steps": 0}, "at least 1"),
+        ({"temperature": 0.0}, "above 0"),
+        ({"teacher_share": 1.5}, "at most 1"),
+        ({"dropout": 1.0}, "below 1"),
+    ],
+)
+def test_each_bound_of_a_setting_is_named(changes, wanted):
+    with pytest.raises(InputError, match=wanted):
+        recipes.get("mnist5k", **changes)
