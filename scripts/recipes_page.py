@@ -10,17 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from reproduction.details import line
+
 from semisup.cli.app import run_main
 from semisup.errors import InputError
 from semisup.runs.files import write_text
 
 PAGE, SOURCE = Path("docs/recipes.md"), Path("semisup/recipes.py")
 
-# The headings of the page, each with the first recipe below it.
-_SECTIONS = {"## Few labels": "mnist5k", "## Domain adaptation": "svhn_to_mnist"}
+# The page has a table of the recipes before this one, and one of it and those after it.
+_FIRST_TO_ADAPT = "svhn_to_mnist"
 
 _ENTRY = re.compile(r'((?:    # .*\n)+)    "(\w+)": Recipe\(')
-_COMMENT = re.compile(r"(.*?) Commands?: +(.*?) Expected: (.*)")
+_COMMENT = re.compile(r"(.*?) Command: +(.*?) Expected: (.*)")
 _TABLE = re.compile(r"\n\| recipe \|.*?\n```\n", re.DOTALL)
 
 
@@ -40,22 +42,22 @@ def entries(source: str) -> Iterator[Entry]:
         InputError: a comment lacks a part.
     """
     for comment, name in _ENTRY.findall(source):
-        text = " ".join(line.strip(" #") for line in comment.splitlines())
+        text = " ".join(part.strip(" #") for part in comment.splitlines())
         parts = _COMMENT.fullmatch(text)
         if parts is None:
             raise InputError(
                 f"{SOURCE}: the comment of {name} needs a purpose, `Command:` and `Expected:`"
             )
         purpose, commands, expected = parts.groups()
-        first, *others = commands.split("semisup-train")[1:] or [""]
-        listed = [f"semisup-train {' '.join(words.split())}".strip() for words in (first, *others)]
+        each = commands.split("semisup-train")[1:]
+        listed = [f"semisup-train {' '.join(words.split())}" for words in each]
         yield Entry(name, purpose.rstrip("."), listed, expected.rstrip("."))
 
 
 def table(of_section: list[Entry]) -> str:
     """The recipes as a Markdown table, then their commands."""
-    lines = ["", "| recipe | what for | error in percent; runtime |", "|---|---|---|"]
-    lines += [f"| `{e.name}` | {e.purpose} | {e.expected} |" for e in of_section]
+    lines = ["", line(["recipe", "what for", "error in percent; runtime"]), "|---|---|---|"]
+    lines += [line([f"`{e.name}`", e.purpose, e.expected]) for e in of_section]
     commands = dict.fromkeys(command for entry in of_section for command in entry.commands)
     return "\n".join([*lines, "", "```sh", *commands, "```", ""])
 
@@ -64,18 +66,13 @@ def page(text: str, found: list[Entry]) -> str:
     """The page with its tables made anew.
 
     Raises:
-        InputError: it lacks one.
+        InputError: it has not two.
     """
-    first = [[entry.name for entry in found].index(name) for name in _SECTIONS.values()]
-    bounds = [*first, len(found)]
-    for i, heading in enumerate(_SECTIONS):
-        before, section = text.split(heading)
-        old = _TABLE.search(section)
-        if old is None:
-            raise InputError(f"{PAGE}: there is no table of recipes below {heading!r}")
-        new = table(found[bounds[i] : bounds[i + 1]])
-        text = before + heading + section.replace(old[0], new, 1)
-    return text
+    first = [entry.name for entry in found].index(_FIRST_TO_ADAPT)
+    tables = iter((table(found[:first]), table(found[first:])))
+    if len(_TABLE.findall(text)) != 2:
+        raise InputError(f"{PAGE} must have two tables of recipes, each with commands below it")
+    return _TABLE.sub(lambda _: next(tables), text)
 
 
 def main() -> None:

@@ -159,8 +159,11 @@ def load_tensorflow() -> None:
     keras_settings.prepare_environment()
     os.environ["MPLBACKEND"] = "agg"  # no program here opens a window, and it may name anything
     # The many objects that imports make are no garbage: collections would go through them, and
-    # through all of them again in tracing, for half a second.
-    gc.disable()
+    # through all of them again in tracing, for half a second. Only the first call imports; later
+    # ones, as in each run of a comparison, must not keep what that run has left behind.
+    importing = "tensorflow" not in sys.modules
+    if importing:
+        gc.disable()
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as notes:
         os.dup2(notes.fileno(), 2)
@@ -181,8 +184,9 @@ def load_tensorflow() -> None:
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
-            gc.freeze()
-            gc.enable()
+            if importing:
+                gc.freeze()
+                gc.enable()
 
 
 def _all_flags_help() -> str:

@@ -233,7 +233,8 @@ def predict(model: AssociativeModel, images: Images) -> Predictions:
     takes_features = len(getattr(model.network, "input_shape", ())) == 2
     inputs = network_inputs if takes_features else np.asarray
     starts = tracked(range(0, len(images), _BATCH_SIZE), len(images), _BATCH_SIZE, "embedding")
-    _trace(model, inputs(images[:1]))
+    if model.predict_function is None and not model.run_eagerly:
+        _trace(model, inputs(images[:1]))
     parts = [model.predict_on_batch(inputs(images[i : i + _BATCH_SIZE])) for i in starts]
     return Predictions(
         *(np.concatenate([part[name] for part in parts]) for name in ("embedding", "logits"))
@@ -242,11 +243,10 @@ def predict(model: AssociativeModel, images: Images) -> Predictions:
 
 def _trace(model: AssociativeModel, image: np.ndarray) -> None:
     """Trace the graph of `predict_on_batch` for batches of any size; Keras would for each anew."""
-    if model.predict_function is None and not model.run_eagerly:
-        model.make_predict_function()
-        any_size = tf.TensorSpec((None, *image.shape[1:]), image.dtype)
-        graph: Any = model.predict_function
-        graph.get_concrete_function([(any_size,)])
+    model.make_predict_function()
+    any_size = tf.TensorSpec((None, *image.shape[1:]), image.dtype)
+    graph: Any = model.predict_function
+    graph.get_concrete_function([(any_size,)])
 
 
 def _percent(error: float) -> str:
