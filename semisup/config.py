@@ -24,6 +24,7 @@ LABELS_ONLY: dict[str, Any] = {
     "walker_weight": 0.0,
     "visit_weight": 0.0,
     "pseudo_label_weight": 0.0,
+    "vat_weight": 0.0,
     "cluster_share": 0.0,
 }
 
@@ -290,6 +291,15 @@ class Recipe:
     )
     pseudo_label_weight_delay: int = _setting(0, "steps before the ramp", minimum=0)
     pseudo_label_weight_steps: int = _setting(1, "steps of the ramp, which is linear", minimum=1)
+    vat_weight: float = _setting(
+        0.0,
+        "weight of virtual adversarial training with entropy minimisation on unlabelled images; "
+        "not in the paper",
+        minimum=0,
+    )
+    vat_epsilon: float = _setting(
+        0.2, "length of the adversarial change, as a share of the image's", above=0
+    )
     label_smoothing: float = _setting(
         0.0,
         "share of each label that is spread over all classes, at least 0 and below 1",
@@ -398,4 +408,5 @@ class Recipe:
     @property
     def associates(self) -> bool:
         """Whether unlabelled images take part: not if no loss on them counts."""
-        return max(self.walker_weight, self.visit_weight, self.pseudo_label_weight) > 0
+        walks = max(self.walker_weight, self.visit_weight, self.pseudo_label_weight) > 0
+        return walks or self.vat_weight > 0

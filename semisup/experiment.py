@@ -332,6 +332,8 @@ def _make_model(recipe: Recipe, network: keras.Model, num_classes: int) -> Assoc
             steps=recipe.pseudo_label_weight_steps,
             delay=recipe.pseudo_label_weight_delay,
         ),
+        vat_weight=recipe.vat_weight,
+        vat_epsilon=recipe.vat_epsilon,
         similarity=_similarity(recipe),
         temperature=recipe.temperature,
         label_smoothing=recipe.label_smoothing,

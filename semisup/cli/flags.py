@@ -142,6 +142,7 @@ def _without_effect(recipe: Recipe, given: dict[str, Any]) -> list[str]:
         "visit_weight_envelope_steps": visit == "none" and no_envelope.format("visit"),
         "pseudo_label_weight_delay": recipe.pseudo_label_weight == 0 and without_weight,
         "pseudo_label_weight_steps": recipe.pseudo_label_weight == 0 and without_weight,
+        "vat_epsilon": recipe.vat_weight == 0 and "`vat_weight` is 0",
     }
     idle = {name: why for name, why in reasons.items() if why and name in given}
     return [f"`{name}` has no effect: {why}" for name, why in idle.items()]

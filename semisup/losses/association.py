@@ -303,12 +303,8 @@ def total_loss(
     walker_weight: float | Tensor = 1.0,
     visit_weight: float | Tensor = 1.0,
     logit_weight: float | Tensor = 1.0,
-    pseudo_label: float | Tensor = 0.0,
-    pseudo_label_weight: float | Tensor = 0.0,
 ) -> Tensor:
     """L_total: equation (5), each loss times its weight (section 4.5).
-
-    The pseudo-label loss is ours, not the paper's.
 
     A weight is a number or a scalar tensor, for instance a schedule's value at
     the current step.
@@ -317,8 +313,7 @@ def total_loss(
         >>> semisup.total_loss(walker=2.0, visit=4.0, classification=1.0, visit_weight=0.5)
         5.0
     """
-    paper = walker_weight * walker + visit_weight * visit + logit_weight * classification
-    return paper + pseudo_label_weight * pseudo_label
+    return walker_weight * walker + visit_weight * visit + logit_weight * classification
 
 
 def estimated_accuracy(P_aba: Tensor, labels: Tensor) -> Tensor:

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from semisup.errors import InputError
-from semisup.losses import association, pseudo_labels
+from semisup.losses import association, pseudo_labels, virtual_adversarial
 from semisup.models import architectures, batch_rows
 from semisup.models.batch_rows import BatchRows
 from semisup.models.checked_model import CheckedModel
@@ -33,13 +34,15 @@ CLASSIFIER_L2 = 1e-4
 # One for each field of `association.AssociationLosses`, in its order.
 _WALK_METRICS = ("walker_loss", "visit_loss", "p_correct", "estimated_accuracy", "visit_entropy")
 
-_WEIGHTS = ("walker_weight", "visit_weight", "logit_weight", "pseudo_label_weight")
+# Of the paper's losses, then of those that are not the paper's.
+_PAPER_WEIGHTS = ("walker_weight", "visit_weight", "logit_weight")
+_WEIGHTS = (*_PAPER_WEIGHTS, "pseudo_label_weight", "vat_weight")
 
 # Arguments that may be Keras objects.
 _SERIALIZED = ("network", *_WEIGHTS)
 
 # Not reported by `evaluate`, which takes no walk.
-_OF_TRAINING = (*_WALK_METRICS, "pseudo_label_loss")
+_OF_TRAINING = (*_WALK_METRICS, "pseudo_label_loss", "vat_loss")
 
 
 @keras.saving.register_keras_serializable(package="semisup")
@@ -54,7 +57,7 @@ class AssociativeModel(CheckedModel):
 
         loss                  the total, equation (5), with the L2 terms
         classification_loss, walker_loss, visit_loss    before weighting
-        pseudo_label_loss     if it has a weight, before weighting
+        pseudo_label_loss, vat_loss     if they have a weight, before weighting
         l2_loss               the regularisation terms of all layers
         p_correct             probability of a correct walk, equation (4)
         estimated_accuracy, visit_entropy               see `semisup.losses.association`
@@ -83,6 +86,10 @@ class AssociativeModel(CheckedModel):
         logit_weight: weight of the classification loss, likewise.
         pseudo_label_weight: weight of `pseudo_labels.pseudo_label_loss` on the unlabelled
             rows, likewise; not in the paper. The number 0 leaves it out, at no cost.
+        vat_weight: weight of virtual adversarial training with entropy minimisation on the
+            unlabelled rows (`semisup.losses.virtual_adversarial`), likewise; not in the paper. Its
+            two more passes through the network count in the statistics of batch norm.
+        vat_epsilon: length of the adversarial change of an input, as a share of the input's own.
         similarity: "cosine", "dot" or "euclidean"; see `association.similarity`. The paper's is
             "dot", which grows without bounds: on many networks a walk then has one way to go,
             mostly a wrong one. With "cosine" embeddings are unit vectors, and the classifier
@@ -103,8 +110,8 @@ class AssociativeModel(CheckedModel):
 
     Raises:
         InputError: the network's output is not [batch, D], the similarity or the scope is
-            unknown, a weight is negative, the temperature is not above 0, or the label smoothing
-            is not in [0, 1).
+            unknown, a weight is negative, the temperature or `vat_epsilon` is not above 0, or the
+            label smoothing is not in [0, 1).
 
     Examples:
         >>> digits = semisup.load_dataset("mnist5k")
@@ -129,6 +136,8 @@ class AssociativeModel(CheckedModel):
         visit_weight: Schedule = 1.0,
         logit_weight: Schedule = 1.0,
         pseudo_label_weight: Schedule = 0.0,
+        vat_weight: Schedule = 0.0,
+        vat_epsilon: float = 0.2,
         similarity: str = "cosine",
         temperature: float | None = None,
         label_smoothing: float = 0.0,
@@ -145,19 +154,21 @@ class AssociativeModel(CheckedModel):
         distribution.check_scope(association_scope)
         if not 0 <= label_smoothing < 1:
             raise InputError(f"`label_smoothing` is {label_smoothing}; it must be in [0, 1)")
+        if not vat_epsilon > 0:
+            raise InputError(f"`vat_epsilon` is {vat_epsilon}; it must be above 0")
         num_classes = whole_number("num_classes", num_classes, minimum=1)
         virtual_embeddings = whole_number("virtual_embeddings", virtual_embeddings, minimum=0)
         super().__init__(name=name, **kwargs)
         self.network = network
         self.num_classes = num_classes
-        weights = (walker_weight, visit_weight, logit_weight, pseudo_label_weight)
+        weights = (walker_weight, visit_weight, logit_weight, pseudo_label_weight, vat_weight)
         self.loss_schedules = {
             name: weight if callable(weight) else schedules.Envelope(float(weight))
             for name, weight in zip(_WEIGHTS, weights, strict=True)
         }
-        # Known when the graph is made, so that a loss without a weight takes no time.
-        pseudo_label_schedule = self.loss_schedules["pseudo_label_weight"]
-        self.uses_pseudo_labels = getattr(pseudo_label_schedule, "final_weight", None) != 0
+        self.uses_pseudo_labels = self._ever_counts("pseudo_label_weight")
+        self.uses_vat = self._ever_counts("vat_weight")
+        self.vat_epsilon = float(vat_epsilon)
         self.similarity = similarity
         self.temperature = float(temperature)
         self.label_smoothing = float(label_smoothing)
@@ -171,7 +182,7 @@ class AssociativeModel(CheckedModel):
             dtype="float32",
             name="classifier",
         )
-        self.means = _means(self.uses_pseudo_labels)
+        self.means = _means(self.uses_pseudo_labels, self.uses_vat)
         if network.built and getattr(network, "input_shape", None):
             self.build(network.input_shape)  # a subclassed model has none: the first batch builds
 
@@ -237,7 +248,7 @@ class AssociativeModel(CheckedModel):
         With n replicas 1/n of it: Keras's optimizers add up their gradients.
 
         Args:
-            x: not used.
+            x: the images, or (images, labels), for virtual adversarial training; else not used.
             y: labels [batch] or [batch, 1], -1 where there is none; or `BatchRows`.
             y_pred: what `call` returned.
             sample_weight: must be None.
@@ -248,6 +259,7 @@ class AssociativeModel(CheckedModel):
                 labels are one-hot.
         """
         rows = self._rows(y, sample_weight)
+        vat = self._virtual_adversarial(x, rows, y_pred) if training and self.uses_vat else 0.0
         if training and self.association_scope == "global":
             rows, y_pred = rows.gathered(), distribution.gathered(y_pred)
         with keras.name_scope("labeled"):
@@ -266,9 +278,9 @@ class AssociativeModel(CheckedModel):
 
         walker, visit, pseudo_label = self._walk(rows, labels, y_pred)
         with keras.name_scope("total_loss"):
-            total = association.total_loss(
-                walker, visit, classification, pseudo_label=pseudo_label, **weights
-            )
+            paper_weights = {name: weights[name] for name in _PAPER_WEIGHTS}
+            total = association.total_loss(walker, visit, classification, **paper_weights)
+            total += weights["pseudo_label_weight"] * pseudo_label + weights["vat_weight"] * vat
             return (total + l2_loss) / distribution.replicas()
 
     def compute_metrics(
@@ -296,6 +308,7 @@ class AssociativeModel(CheckedModel):
             "network": serialize(self.network),
             "num_classes": self.num_classes,
             **{name: serialize(schedule) for name, schedule in self.loss_schedules.items()},
+            "vat_epsilon": self.vat_epsilon,
             "similarity": self.similarity,
             "temperature": self.temperature,
             "label_smoothing": self.label_smoothing,
@@ -313,7 +326,7 @@ class AssociativeModel(CheckedModel):
                     "length with `similarity=cosine`; load it with that version, or train anew"
                 )
             config["temperature"] = 1.0
-        serialized = {name: config[name] for name in _SERIALIZED}
+        serialized = {name: config[name] for name in _SERIALIZED if name in config}
         objects = keras.saving.deserialize_keras_object(serialized, custom_objects=custom_objects)
         return cls(**{**config, **objects})
 
@@ -368,6 +381,47 @@ class AssociativeModel(CheckedModel):
                 self.means["pseudo_label_loss"].update_state(pseudo_label, walked)
         return walked * losses.walker, walked * losses.visit, pseudo_label
 
+    def _virtual_adversarial(
+        self, x: Tensor, rows: BatchRows, outputs: dict[str, Tensor]
+    ) -> Tensor:
+        """The loss of virtual adversarial training over B, before weighting; updates its metric.
+
+        Args:
+            x: the images of this replica, or (images, labels).
+            rows: where A and B are in them.
+            outputs: what `call` returned.
+
+        Returns:
+            float32 scalar, the mean over B (of all replicas if they share a walk); 0 without B.
+        """
+        B, counts = rows.B_or_all()
+        images = ops.take(x[0] if isinstance(x, tuple) else x, B, axis=0)
+        images, logits = ops.cast(images, "float32"), ops.take(outputs["logits"], B, axis=0)
+        # The search begins in one direction for all, so that it is the same on many devices.
+        shape = tf.concat([[1], tf.shape(images)[1:]], axis=0)
+        seed = tf.stack([tf.cast(self.optimizer.iterations.value, tf.int64), 0])
+        noise = tf.random.stateless_normal(shape, seed, alg="philox")
+        with keras.name_scope("vat"):
+            change = virtual_adversarial.adversarial_divergence(
+                lambda changed: self(changed, training=True)["logits"],
+                images,
+                logits,
+                noise,
+                self.vat_epsilon * virtual_adversarial.norm(images),
+            )
+            losses = counts * (change + virtual_adversarial.entropy(logits))
+            if self.association_scope == "global":
+                losses, counts = distribution.gathered((losses, counts))
+            count = ops.sum(counts)
+            vat = ops.sum(losses) / ops.maximum(count, 1.0)
+        with keras.name_scope("metrics"):
+            self.means["vat_loss"].update_state(vat, count)
+        return vat
+
+    def _ever_counts(self, weight: str) -> bool:
+        """Whether a weight is not always 0; known when the graph is made, so 0 takes no time."""
+        return getattr(self.loss_schedules[weight], "final_weight", None) != 0
+
     def _embed_apart(self, images: Tensor, labels: Tensor, training: bool | None) -> Tensor:
         """Embeddings in the batch's order, A and B each passed through the network alone."""
         rows = batch_rows.find(labels, self.labeled_first)
@@ -383,11 +437,13 @@ class AssociativeModel(CheckedModel):
         return ops.cond(rows.has_both() > 0, apart, lambda: self.network(images, training=training))
 
 
-def _means(with_pseudo_labels: bool) -> dict[str, keras.metrics.Mean]:
+def _means(with_pseudo_labels: bool, with_vat: bool) -> dict[str, keras.metrics.Mean]:
     """The model's metrics by name, in the order in which they are reported."""
     names = ["classification_loss", "l2_loss", *_WALK_METRICS, "error"]
     if with_pseudo_labels:
         names.append("pseudo_label_loss")
+    if with_vat:
+        names.append("vat_loss")
     kinds = {"error": _MeanOfSome}
     # float32 whatever Keras's floatx is: float16 can't count beyond 2,048.
     return {name: kinds.get(name, keras.metrics.Mean)(name, dtype="float32") for name in names}

@@ -40,6 +40,23 @@ class BatchRows(NamedTuple):
         """The unlabelled ones."""
         return self._take(tensor, self.unlabeled)
 
+    def B_or_all(self) -> tuple[Tensor, Tensor]:
+        """Rows to pass through a network once more: B, or all where B is empty.
+
+        Of no rows at all, batch norm would be NaN for good.
+
+        Returns:
+            indices [n], and which of them are of B, float32 [n], 1 or 0.
+        """
+        with keras.name_scope("B_or_all"):
+            row = ops.reshape(self.labels, [-1])
+            if isinstance(self.unlabeled, slice) and self.sizes[1] != 0:
+                B = self.of_B(ops.arange(ops.shape(row)[0]))
+            else:
+                of_B = row < 0
+                B = ops.nonzero(ops.logical_or(of_B, ops.logical_not(ops.any(of_B))))[0]
+            return B, ops.cast(ops.take(row, B) < 0, "float32")
+
     def labels_of_A(self) -> Tensor:
         """The classes of A, [N]."""
         return self.of_A(ops.reshape(self.labels, [-1]))

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from semisup.data.pipeline import association_batches
 from semisup.errors import InputError
-from semisup.losses import association, pseudo_labels
+from semisup.losses import association, pseudo_labels, virtual_adversarial
 from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers.schedules import Envelope
 
@@ -430,6 +430,42 @@ def test_pseudo_labels_add_their_loss(similarity):
     model, logs = first_step(pseudo_label_weight=later)
     assert logs["loss"] == pytest.approx(plain["loss"])
     assert model.uses_pseudo_labels
+
+
+def test_virtual_adversarial_training_adds_its_loss():
+    """The total grows by the weight times the loss of B's images, each changed by a fifth."""
+    images, labels = batch()
+    plain = compiled(keras.optimizers.SGD(0.0)).train_on_batch(images, labels, return_dict=True)
+    model = compiled(keras.optimizers.SGD(0.0), vat_weight=0.5)
+    assert "vat_loss" not in plain
+    logs = model.train_on_batch(images, labels, return_dict=True)
+    assert logs["vat_loss"] > 0.01
+    assert logs["loss"] == pytest.approx(plain["loss"] + 0.5 * logs["vat_loss"], rel=1e-5)
+    B = tf.constant(images[labels < 0])
+    logits = model(B)["logits"]
+    lengths = 0.2 * np.sqrt((B.numpy() ** 2).sum(axis=(1, 2, 3)))
+    noise = tf.random.stateless_normal([1, 6, 6, 1], [0, 0], alg="philox")  # of step 0
+    change = virtual_adversarial.adversarial_divergence(
+        lambda x: model(x)["logits"], B, logits, noise, lengths
+    )
+    expected = np.mean(change + virtual_adversarial.entropy(logits))
+    assert logs["vat_loss"] == pytest.approx(expected, rel=1e-5)
+    assert "vat_loss" not in model.evaluate(images, labels, return_dict=True, verbose=0)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_virtual_adversarial_training_of_a_batch_without_unlabeled_images_is_zero(apart):
+    images, labels = batch(unlabeled=0)
+    model = compiled(vat_weight=0.5, separate_batches=apart)
+    logs = model.train_on_batch(images, labels, return_dict=True)
+    assert logs["vat_loss"] == 0
+    assert np.isfinite(logs["loss"])
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+def test_vat_epsilon_must_be_above_0():
+    with pytest.raises(InputError, match="`vat_epsilon` is 0; it must be above 0"):
+        AssociativeModel(network(), 4, vat_epsilon=0)
 
 
 @pytest.mark.parametrize("similarity", ["dot", "cosine", "euclidean"])

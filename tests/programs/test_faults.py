@@ -93,7 +93,8 @@ def test_every_kind_of_state_survives_kills(tiny, tmp_path):
     layers = [keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(8, 3)]
     layers += [keras.layers.BatchNormalization(), keras.layers.ReLU(), keras.layers.Flatten()]
     keras.Sequential([*layers, keras.layers.Dropout(0.5), keras.layers.Dense(16)]).save(network)
-    kinds = {"freeze_steps": 13, "ema": 0.9, "virtual_embeddings": 2, "pseudo_label_weight": 0.5}
+    losses = {"pseudo_label_weight": 0.5, "vat_weight": 0.5}
+    kinds = {"freeze_steps": 13, "ema": 0.9, "virtual_embeddings": 2, **losses}
     envelope = {"walker_weight_envelope": "linear", "walker_weight_envelope_steps": 9}
     settings = {"architecture": str(network), "emb_size": 8, "max_steps": 24, **kinds, **envelope}
     recipe = dataclasses.replace(tiny, **settings)

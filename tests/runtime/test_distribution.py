@@ -25,9 +25,14 @@ from tests import processes
 # What is in the model, or how it walks, by case.
 CASES = {
     "plain": {},
-    "virtual": {"similarity": "dot", "virtual_embeddings": 2, "pseudo_label_weight": 0.5},
-    "apart": {"separate_batches": True},
-    "batch_norm": {},
+    "virtual": {
+        "similarity": "dot",
+        "virtual_embeddings": 2,
+        "pseudo_label_weight": 0.5,
+        "vat_weight": 0.5,
+    },
+    "apart": {"separate_batches": True, "vat_weight": 0.5},
+    "batch_norm": {"vat_weight": 0.5},
     "blocks": {},
     "replica": {"association_scope": "replica"},
 }

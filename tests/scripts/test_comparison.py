@@ -10,7 +10,7 @@ import tensorflow as tf
 from comparison import methods, report, running
 from comparison.method import Batch, Rows, ramp_up
 from comparison.methods.adaptation import Coral, coral, mmd, reverse_gradient
-from comparison.methods.adversarial import VirtualAdversarial, direction
+from comparison.methods.adversarial import VirtualAdversarial
 from comparison.methods.consistency import MeanTeacher, PiModel, Transformations, one_class
 from comparison.methods.pseudo_labels import FixMatch, PseudoLabels
 from comparison.record import Record
@@ -99,24 +99,6 @@ def test_transformations_loss_is_that_of_a_loop():
     np.testing.assert_allclose(loss, 2.0 * stability - 0.5 * exclusive, rtol=1e-4)
     certain_and_uniform = one_class(tf.constant([[50.0, 0, 0, 0], [1.0, 1, 1, 1]]))
     np.testing.assert_allclose(certain_and_uniform, [1.0, 0.75**3], rtol=1e-4)
-
-
-def test_vat_direction_is_that_of_finite_differences():
-    images, noise = (RANDOM.normal(size=(3, 6)) for _ in range(2))
-    weights, xi = W.astype(np.float64), 0.3
-
-    def divergence(r):
-        p, q = softmax(images @ weights), softmax((images + r) @ weights)
-        return np.sum(p * (np.log(p) - np.log(q)), axis=1)
-
-    r = xi * noise / np.linalg.norm(noise, axis=1, keepdims=True)
-    gradient = np.zeros_like(r)
-    for column, step in enumerate(1e-6 * np.eye(6)):
-        gradient[:, column] = (divergence(r + step) - divergence(r - step)) / 2e-6
-    expected = gradient / np.linalg.norm(gradient, axis=1, keepdims=True)
-    x, d = (tf.constant(each, tf.float32) for each in (images, noise))
-    found = direction(lambda changed: tf.matmul(changed, W), x, tf.matmul(x, W), d, xi)
-    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_vat_loss_is_divergence_and_entropy():
