@@ -122,6 +122,8 @@ def compared(setup: Experiment, methods: Sequence[Method], unlabeled: int) -> Co
     config = first.get_config()
     for method in methods:
         method.change(config)
+    if not any(isinstance(method, Association) for method in methods):
+        config |= {"pseudo_label_weight": 0.0, "vat_weight": 0.0}  # of the recipe's own method
     config |= {"methods": methods, "labeled": setup.labeled_in_batch, "unlabeled": unlabeled}
     config |= {"steps": recipe.max_steps, "seed": recipe.seed}
     model = ComparedModel.from_config(config)

@@ -161,7 +161,8 @@ def small(tiny):
     """An experiment, and what makes a model of it with the losses of methods."""
     from comparison.model import compared
 
-    recipe = dataclasses.replace(tiny, learning_rate=1e-2, label_smoothing=0.0, max_steps=3)
+    settings = {"learning_rate": 1e-2, "label_smoothing": 0.0, "max_steps": 3, "vat_weight": 0.5}
+    recipe = dataclasses.replace(tiny, **settings)
     setup = experiment.build(recipe)
     return setup, lambda *used: compared(setup, used, recipe.unsup_batch_size if used else 0)
 
