@@ -180,7 +180,7 @@ def _prefixes(run: RunDirectory) -> list[Path]:
 def _sweep(run: RunDirectory, step: int) -> None:
     """Remove all but the newest checkpoints up to `step`.
 
-    Later ones are not whole, or the run would not have come to this step again.
+    Later ones are not whole, or the run would not have reached this step again.
     """
     by_step = run.checkpoints_by_step()
     finished = [n for n in by_step if n <= step and _record(run.checkpoints / f"step-{n}").exists()]

@@ -256,7 +256,7 @@ def test_full_disk_leaves_the_older_checkpoint(tiny, whole, tmp_path, monkeypatc
 
 @pytest.mark.slow
 def test_file_system_that_fills_up_at_any_point(tiny, tmp_path):
-    """A small file system of its own, with less and less room; needs the right to mount it."""
+    """A small file system of its own, with less and less space; needs the right to mount it."""
     large = dataclasses.replace(tiny, architecture="mnist_model")
     loop.train(large, tmp_path)
     # Not in pytest's folder, which another pytest may remove.

@@ -191,7 +191,7 @@ def test_signals_save_and_say_how_to_go_on(mnist_dir, tmp_path, number):
     assert errors == ""
     [folder] = (tmp_path / "runs").iterdir()
     saved = sorted(path.name for path in (folder / "checkpoints").glob("*.index"))
-    assert len(saved) == 2  # of step 0, and of the step it had come to
+    assert len(saved) == 2  # of step 0, and of the step it had reached
     assert (
         f"Stopped and saved. To go on: the same command with --logdir=runs/{folder.name}" in output
     )

@@ -41,7 +41,7 @@ def test_draw_images_has_captions_above_and_corners_upon():
     for (top, left), text in zip(places(above, IMAGES), above.texts, strict=True):
         x, y = text.get_position()
         assert x == left + 4
-        assert 4 < y < top  # the rows are counted downwards; there are two lines of room
+        assert 4 < y < top  # the rows are counted downwards; with space for two lines
     for (top, left), text in zip(places(upon, IMAGES), upon.texts, strict=True):
         x, y = text.get_position()
         assert left < x < left + 4
