@@ -56,7 +56,7 @@ def render(record: Mapping[str, Any], table: Table) -> str:
 
 def heading(record: Mapping[str, Any], table: Table) -> str:
     """The name of the table, as the paper numbers it, and its title."""
-    name = "STL-10" if record["table"] == "stl10" else f"Table {record['table']}"
+    name = {"stl10": "STL-10", "gtsrb": "GTSRB"}.get(record["table"], f"Table {record['table']}")
     return f"{name}: {table.title}"
 
 

@@ -221,7 +221,21 @@ def _table_5(name: str, prepare: Prepare) -> list[Cell]:
 
 
 def _stl10(name: str, prepare: Prepare) -> list[Cell]:
-    return _by_labels(prepare(name), {1000: (19.0, None)})
+    (cell,) = _by_labels(prepare(name), {1000: (19.0, None)})
+    return [_labels_only(cell), cell]
+
+
+def _gtsrb(name: str, prepare: Prepare) -> list[Cell]:
+    recipe = prepare(name)
+    cell = Cell(f"{recipe.sup_per_class} of each class", "", recipe, None, "association")
+    return [_labels_only(cell), cell]
+
+
+def _labels_only(cell: Cell) -> Cell:
+    """The same labels, without the unlabelled images."""
+    recipe = dataclasses.replace(cell.recipe, **LABELS_ONLY)
+    row, folder = f"{cell.row}, no unlabelled images", f"{cell.folder}_labels_only"
+    return dataclasses.replace(cell, row=row, recipe=recipe, paper=None, folder=folder)
 
 
 # Data sets that nothing could be run on, and why.
@@ -279,5 +293,13 @@ TABLES: dict[str, Table] = {
         _stl10,
         "Some of STL-10's test images are near-duplicates of training images "
         "([arXiv 2506.03582](https://arxiv.org/abs/2506.03582)).",
+    ),
+    "gtsrb": Table(
+        "photographed traffic signs, 43 classes",
+        ("labelled images", ""),
+        "GTSRB",
+        ("gtsrb",),
+        ("mnist5k", {}),
+        _gtsrb,
     ),
 }

@@ -19,6 +19,7 @@ from reproduction.scales import scaled
 from reproduction.tables import TABLES
 
 from semisup import recipes
+from semisup.config import LABELS_ONLY
 from semisup.data.image_io import read_header
 from semisup.data.npz import read_npz
 from semisup.data.registry import place_of
@@ -83,6 +84,15 @@ def test_table_4_varies_the_visit_weight_alone():
     assert made[0].recipe.sup_per_class == 100
     assert made[1].paper == (6.31, 0.20)
     assert cells("4", "mnist")[0].paper == (5.68, 0.53)
+
+
+@pytest.mark.parametrize("table", ["stl10", "gtsrb"])
+def test_tables_of_photographs_are_with_and_without_the_unlabelled_images(table):
+    without, association = cells(table, table)
+    assert association.recipe == recipes.get(table)
+    assert not without.recipe.associates
+    assert dataclasses.replace(association.recipe, **LABELS_ONLY) == without.recipe
+    assert without.folder != association.folder
 
 
 @pytest.mark.parametrize("recipe", ["usps_to_mnist", "synth_digits_to_mnist5k"])
