@@ -104,7 +104,7 @@ def test_the_help_lists_every_data_set():
 
 
 def test_unknown_recipe_names_the_known_ones():
-    with pytest.raises(InputError, match="unknown recipe 'imagenet'; known: mnist5k, photos"):
+    with pytest.raises(InputError, match="unknown recipe 'imagenet'; known: mnist5k, mnist5k_vat"):
         recipes.get("imagenet")
 
 
