@@ -138,7 +138,7 @@ def _wanted(tables: list[_Table], seeds: int) -> tuple[dict[Path, Run], list[Run
             known = records.runs_on_record(laid.before, cell)
             for run in running.runs_of(cell, seeds, laid.folder):
                 every[run.folder.path] = run
-                if not running.is_done(run) and run.recipe.seed not in known:
+                if run.recipe.seed not in known and not running.is_done(run):
                     missing[run.folder.path] = run
     for run in list(missing.values()):
         for needed in filter(None, (run.recipe.init_from, run.recipe.teacher)):
@@ -192,11 +192,10 @@ def _write(laid: _Table) -> records.Record:
     hardware = f"{os.cpu_count()} cores of {processor()}"
     cells = []
     for cell in laid.cells:
-        runs = {
-            run.recipe.seed: records.read_run(run, cell.start, hardware)
-            for run in running.runs_there(cell, laid.folder)
-        }
-        runs |= records.runs_on_record(laid.before, cell)
+        # The folder of a run on record may be gone, or of an earlier version.
+        runs = records.runs_on_record(laid.before, cell)
+        for run in running.runs_there(cell, laid.folder, besides=set(runs)):
+            runs[run.recipe.seed] = records.read_run(run, cell.start, hardware)
         ordered = [runs[seed] for seed in sorted(runs)]
         cells.append(records.cell_record(cell, laid.cells, ordered))
     note = {"note": laid.before["note"]} if "note" in laid.before else {}

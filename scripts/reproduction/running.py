@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,11 +52,18 @@ def runs_of(cell: Cell, seeds: int, out: Path) -> list[Run]:
     return found
 
 
-def runs_there(cell: Cell, out: Path) -> list[Run]:
-    """The cell's runs with the same settings that have ended and whose folders are here."""
+def runs_there(cell: Cell, out: Path, besides: Collection[int] = ()) -> list[Run]:
+    """The cell's runs with the same settings that have ended and whose folders are here.
+
+    Args:
+        cell: the cell.
+        out: the folder of its table.
+        besides: seeds whose folders are left alone.
+    """
     found = [int(path.name[4:]) for path in (out / cell.folder).glob("seed*[0-9]")]
     every = runs_of(cell, max([0, *(seed + 1 for seed in found)]), out)
-    return [run for run in every if not _differences(run) and run.folder.read_result()]
+    others = [run for run in every if run.recipe.seed not in besides]
+    return [run for run in others if not _differences(run) and run.folder.read_result()]
 
 
 def is_done(run: Run) -> bool:
