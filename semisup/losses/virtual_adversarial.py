@@ -17,6 +17,34 @@ Tensor = Any
 _SHARE = 0.1
 
 
+def vat_losses(
+    logits_of: Callable[[Tensor], Tensor],
+    inputs: Tensor,
+    logits: Tensor,
+    epsilon: float,
+    step: Tensor,
+) -> Tensor:
+    """KL(p(x) || p(x + r)) + H(p(x)) of each input, where r is `epsilon` times as long as x.
+
+    Args:
+        logits_of: from inputs to class scores.
+        inputs: x, [n, ...].
+        logits: class scores of `inputs` [n, classes].
+        epsilon: length of r, as a share of that of x.
+        step: the training step, which seeds the search for r. It begins in one direction for all
+            inputs, so that the losses do not depend on how they are shared out among devices.
+
+    Returns:
+        float32 [n], in nats.
+    """
+    inputs = ops.cast(inputs, "float32")
+    shape = tf.concat([[1], tf.shape(inputs)[1:]], axis=0)
+    seed = tf.stack([tf.cast(step, tf.int64), 0])
+    noise = tf.random.stateless_normal(shape, seed, alg="philox")
+    length = epsilon * norm(inputs)
+    return adversarial_divergence(logits_of, inputs, logits, noise, length) + entropy(logits)
+
+
 def adversarial_divergence(
     logits_of: Callable[[Tensor], Tensor],
     inputs: Tensor,

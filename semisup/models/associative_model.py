@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from semisup.errors import InputError
@@ -396,20 +395,14 @@ class AssociativeModel(CheckedModel):
         """
         B, counts = rows.B_or_all()
         images = ops.take(x[0] if isinstance(x, tuple) else x, B, axis=0)
-        images, logits = ops.cast(images, "float32"), ops.take(outputs["logits"], B, axis=0)
-        # The search begins in one direction for all, so that it is the same on many devices.
-        shape = tf.concat([[1], tf.shape(images)[1:]], axis=0)
-        seed = tf.stack([tf.cast(self.optimizer.iterations.value, tf.int64), 0])
-        noise = tf.random.stateless_normal(shape, seed, alg="philox")
         with keras.name_scope("vat"):
-            change = virtual_adversarial.adversarial_divergence(
+            losses = counts * virtual_adversarial.vat_losses(
                 lambda changed: self(changed, training=True)["logits"],
                 images,
-                logits,
-                noise,
-                self.vat_epsilon * virtual_adversarial.norm(images),
+                ops.take(outputs["logits"], B, axis=0),
+                self.vat_epsilon,
+                self.optimizer.iterations.value,
             )
-            losses = counts * (change + virtual_adversarial.entropy(logits))
             if self.association_scope == "global":
                 losses, counts = distribution.gathered((losses, counts))
             count = ops.sum(counts)
