@@ -243,7 +243,7 @@ def test_batches_without_unlabelled_images():
     ("arrays", "options", "message"),
     [
         ((IMAGES, LABELS[:9], POOL), {}, r"got \(10, 1\) and \(9,\)"),
-        ((IMAGES[:0], LABELS[:0], POOL), {}, "at least one"),
+        ((IMAGES[:0], LABELS[:0], POOL), {}, "N at least 1"),
         ((IMAGES, LABELS, POOL.astype(np.uint8)), {}, "uint8 do not fit the labelled ones"),
         ((IMAGES, LABELS, POOL[:, [0, 0]]), {}, r"unlabelled images \(13, 2\)"),
         ((IMAGES, LABELS, POOL[:0]), {}, r"unlabelled images \(0, 1\)"),
