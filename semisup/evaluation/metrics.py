@@ -99,7 +99,7 @@ class Report:
     def error_text(self) -> str:
         """The error as people read it: "2.50 %", or that it is not known."""
         error = self.error
-        return f"{error:.2f} %" if np.isfinite(error) else "not known (no test images)"
+        return f"{error:.2f} %" if np.isfinite(error) else "unknown (no test images)"
 
     def table(self) -> str:
         """The errors as text to read, at most 100 columns wide.

@@ -113,7 +113,7 @@ def why_fewer(data: LabeledData, chosen: int) -> str:
     candidates = len(data.dataset.without_labeled(data.split.unlabeled, data.split.labeled))
     if chosen == candidates:
         return f"the run has only {candidates:,} unlabelled images"
-    return f"the model embeds all {candidates:,} unlabelled images like one of these"
+    return f"all {candidates:,} unlabelled images have the same embedding as one of these"
 
 
 def write(
@@ -138,8 +138,8 @@ def write(
     pool = dataset.without_labeled(pool, split.labeled)  # these have their labels already
     if len(pool) == 0:
         raise InputError(
-            f"every image of {dataset.name} has a label already: there is none to suggest; train "
-            "with images in unlabeled/ or with a smaller `sup_per_class`"
+            f"every image of {dataset.name} is already labelled, so there is none to suggest; "
+            "train with images in unlabeled/ or with a smaller `sup_per_class`"
         )
     spread = np.linspace(0, len(split.labeled) - 1, min(_LABELED, len(split.labeled)), dtype=int)
     labeled = split.labeled[spread]
@@ -169,6 +169,6 @@ def write(
         f"{rank}: {short[signs.back_to[i]]}?\n{signs.uncertainty[i]:.2f}"
         for rank, i in enumerate(chosen, start=1)
     ]
-    title = "label these next: number, likeliest class, uncertainty"
+    title = "label these next: number, most probable class, uncertainty"
     save(contact_sheet(images, captions, title), picture)
     return pool[chosen]

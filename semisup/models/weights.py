@@ -32,9 +32,9 @@ def load(model: AssociativeModel, path: Path, backbone: Backbone | None = None) 
     below = _below(saved, model)
     if backbone and not _same(below, backbone.features.weights):
         raise InputError(
-            f"the backbone in {path} is another than that of `architecture`, or it has been "
-            f"trained; `architecture={path}` without `init_from` takes the network in it as the "
-            "frozen backbone, and `freeze_steps=0` trains all of it"
+            f"the backbone in {path} differs from that of `architecture`, or it has been trained; "
+            f"to use the network in it as a frozen backbone, give `architecture={path}` without "
+            "`init_from`; to train all of it, give `freeze_steps=0`"
         )
     left_out = {id(weight) for weight in below}
     try:

@@ -98,7 +98,7 @@ def locked(folder: Path) -> Iterator[None]:
         opened = (folder / LOCK).open("a+", encoding="utf-8")
     except OSError as error:
         raise InputError(
-            f"cannot use {folder} as the run's folder: {error.strerror} ({error.filename}); mend "
+            f"cannot use {folder} as the run's folder: {error.strerror} ({error.filename}); fix "
             "that, or choose another `logdir`"
         ) from None
     with opened as file:

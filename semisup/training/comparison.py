@@ -44,8 +44,8 @@ def compare(
     dataset = experiment.load_data(recipe)
     if len(dataset.test_labels) == 0:
         raise InputError(
-            f"`compare` compares test errors, but {dataset.name} has no test images, and too few "
-            "labelled ones to hold some out; label two of a class"
+            f"`compare` compares test errors, but {dataset.name} has no test images and too few "
+            "labelled ones to hold some out; label at least two images of a class"
         )
     kinds = {"labels only": dataclasses.replace(recipe, **BASELINE), "association": recipe}
     errors: dict[str, list[float]] = {kind: [] for kind in kinds}

@@ -82,7 +82,7 @@ def train(
                 run.clear()
             setup = _claim(run, setup, recipe, command, chief)
         if result := run.read_result():
-            print(f"{run} holds this run already, finished.")
+            print(f"{run} holds this run, which is already finished.")
             workers.leave(strategy)
             return result
         try:
@@ -90,8 +90,9 @@ def train(
             return trainer.train(interrupted)
         except tf.errors.ResourceExhaustedError as error:
             raise InputError(
-                f"no space left: {reason(error)}; the last checkpoint is intact: free some (for "
-                "memory, a smaller batch in another `logdir`) and give the same command again"
+                f"out of memory or disk space: {reason(error)}; the last checkpoint is intact; "
+                "free some space and give the same command again, or, to save memory, use a "
+                "smaller batch in another `logdir`"
             ) from None
 
 
@@ -194,7 +195,7 @@ class Trainer:
         self.clock = Clock()
         self.first_step = checkpoints.resume(run, model, train_seconds=self.clock.seconds)
         agreed = {"`save_interval`": save_interval, "`precision`": self.recipe.precision}
-        workers.check_alike(self.strategy, {**agreed, "the step begun at": self.first_step})
+        workers.check_alike(self.strategy, {**agreed, "the first step": self.first_step})
         self.evaluator = None
         if workers.is_chief(self.strategy):
             self.evaluator = evaluator.Evaluator(setup, model, run, self.first_step)
@@ -352,7 +353,7 @@ class Trainer:
         for line in pseudo_labels.describe(self.recipe, self.setup.data):
             print(line)
         if not (self.recipe.associates or self.setup.data.pseudo_labels):
-            print("The unlabelled ones are not used: no loss on them has a weight")
+            print("The unlabelled images are not used: the weights of all losses on them are 0")
 
 
 def make_train_step(

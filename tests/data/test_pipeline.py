@@ -250,7 +250,7 @@ def test_batches_without_unlabelled_images():
         ((IMAGES, LABELS, POOL), {"sup_per_batch": 0}, "`sup_per_batch` is 0"),
         ((IMAGES, LABELS, POOL), {"unsup_batch_size": -1}, "`unsup_batch_size` is -1"),
         ((IMAGES, LABELS - 1, POOL), {}, "a label is -1, but classes count from 0"),
-        ((IMAGES, LABELS / 2, POOL), {}, "number 3 is 2.5; give the images"),
+        ((IMAGES, LABELS / 2, POOL), {}, r"labels\[3\] is 2.5; give the images"),
     ],
 )
 def test_association_batches_refuses_arrays_that_do_not_fit(arrays, options, message):

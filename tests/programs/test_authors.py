@@ -56,7 +56,7 @@ def test_published_lines_run(name, data, tmp_path):
     assert "test error" in result.stdout
     # The same line goes on with its seed, which was drawn.
     result = run("train", *shlex.split(PUBLISHED[name]), *SMALL, *place)
-    assert "holds this run already, finished" in result.stdout
+    assert "holds this run, which is already finished" in result.stdout
     result = run("eval", "--dataset=usps", f"--logdir={tmp_path}")
     assert result.returncode == 1
     wanted = f"the run was trained and is evaluated with '{test_set}'"
