@@ -1,4 +1,4 @@
-"""A recipe made concrete: its data, its labelled subset, its batches, its model."""
+"""Build the data, the labelled subset, the batches and the model of a recipe."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ _EPSILON_OF_TENSORFLOW_1 = 1e-8
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a run trains, on what. The same recipe gives the same one, bit for bit.
+    """The data and the model of a run. The same recipe gives the same ones, bit for bit.
 
     Attributes:
         recipe: the settings.

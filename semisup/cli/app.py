@@ -1,4 +1,4 @@
-"""How the programs begin and end: flags, help, warnings, errors, the import of TensorFlow."""
+"""What all programs share: flags, help, warnings, errors, the import of TensorFlow."""
 
 import dataclasses
 import gc

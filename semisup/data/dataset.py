@@ -1,4 +1,4 @@
-"""What a data set is: images, labels and the names of the classes."""
+"""`Dataset`: images, labels and the names of the classes."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""The data sets by name: one entry each, and all that follows from it.
+"""The registry of data sets: one entry for each name.
 
 To add one, write a function from a folder to a `Dataset` in `semisup/data/sources` and an entry
 here. The help of the settings `dataset` and `data_dir`, the augmentation that `augmentation=true`
@@ -27,7 +27,7 @@ TFDS_PREFIX = "tfds:"
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What there is to know about a data set before it is loaded.
+    """The description of a data set, known before it is loaded.
 
     Attributes:
         name: as `load_dataset` takes it.

@@ -61,7 +61,7 @@ def probability_model(
 def export(
     model: AssociativeModel, kind: str, out: Path, images: np.ndarray, dtype: str = "uint8"
 ) -> float:
-    """Write the model in another format, once it is known to predict the same.
+    """Export the model to another format, and check that it makes the same predictions.
 
     It is written under another name, loaded again by the format's own library, and run on
     real images; only then does it get its name.

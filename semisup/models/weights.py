@@ -1,4 +1,4 @@
-"""Weights of saved models: given to another model, compared, and named by a digest."""
+"""Weights of saved models: load, compare, and compute a digest."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from semisup.models.backbones import Backbone, load_model
 
 
 def load(model: AssociativeModel, path: Path, backbone: Backbone | None = None) -> None:
-    """Give the model the weights of a saved one with the same network.
+    """Load the weights of a saved model with the same network.
 
     A model of features takes what lies on top of the saved one's backbone.
 

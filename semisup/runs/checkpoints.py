@@ -97,9 +97,9 @@ def newest(run: RunDirectory) -> str:
 
 
 def watch(run: RunDirectory, timeout: float) -> Iterator[str]:
-    """The newest checkpoint of a run, again and again, until the run has ended.
+    """Yield each new checkpoint of a run until the run has ended.
 
-    Those that come while the caller is busy with one are passed over, but for the newest.
+    Of several that are written while the caller is busy, only the newest is yielded.
 
     Args:
         run: the run's folder.

@@ -1,4 +1,4 @@
-"""The folder of a run, which tells all about it. `RunDirectory` alone knows what it holds.
+"""The folder of a run. Only `RunDirectory` reads and writes its records.
 
     split.json         which images are labelled and unlabelled; `split_file` takes it
     pseudo_labels.npz  of a run with a teacher: its pseudo-labels
@@ -103,7 +103,7 @@ class RunDirectory:
     # Beginning a run.
 
     def hold(self) -> AbstractContextManager[None]:
-        """Keep the folder to this process while inside; see `files.locked`."""
+        """Lock the folder for this process; see `files.locked`."""
         return files.locked(self.path)
 
     def claim(
@@ -114,7 +114,7 @@ class RunDirectory:
         precision: str = "",
         backbone_hash: str | None = None,
     ) -> None:
-        """Make the folder that of this run, or find that it is so already.
+        """Record this run in the folder, or check that the folder already holds this run.
 
         Args:
             recipe: the run's settings.

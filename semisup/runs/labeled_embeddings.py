@@ -1,4 +1,4 @@
-"""What a finished run keeps of its labelled images: labeled.npz.
+"""The embeddings of a finished run's labelled images: labeled.npz.
 
 With it beside the model, prediction and export need neither the data set nor another pass over
 it: a folder of a few megabytes can be copied to another machine. Embeddings rather than images,

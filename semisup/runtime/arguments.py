@@ -1,4 +1,4 @@
-"""Arguments as people give them: whole numbers of any type, and labels in many forms."""
+"""Convert and check arguments: whole numbers of any type, and labels in many forms."""
 
 import operator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Pseudo-labels by clusters: what to begin with where few images are labelled. Not in the paper.
+"""Pseudo-labels from clusters of the features, for very few labels. Not in the paper.
 
 With one label a class, a labelled image often lies nearer to the images of another class than to
 those of its own. Then the walk learns two classes swapped, and no loss can tell. The features of

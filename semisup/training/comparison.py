@@ -1,4 +1,4 @@
-"""Does association help here? Runs with labels only and with association, side by side."""
+"""Compare training with labels only and with association, on the same split and seeds."""
 
 import dataclasses
 import statistics

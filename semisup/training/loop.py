@@ -34,7 +34,7 @@ def train(
     strategy: tf.distribute.Strategy | None = None,
     dataset: Dataset | None = None,
 ) -> dict[str, Any]:
-    """Train as the recipe says, or go on where a run in `logdir` left off.
+    """Train a model by a recipe, or resume the run in `logdir`.
 
     Args:
         recipe: all settings.
@@ -52,8 +52,8 @@ def train(
         the last 5), `test_error_min` (the lowest of all; it was chosen on the test images,
         so quote it as such), all in percent, None without test images; `train_seconds`
         (the training steps alone, without loading, tracing, evaluating and saving); `steps`;
-        `collapsed`, whether the walk was collapsed at the end, so that the result is not one of
-        association.
+        `collapsed`, whether the walk had collapsed at the end, so that the result does not
+        benefit from association.
 
     Raises:
         InputError: the recipe or its data is bad, its batches can't be shared out, the

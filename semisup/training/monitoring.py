@@ -1,4 +1,4 @@
-"""Signs in a run's losses that something is wrong: non-finite values, a walk that collapses.
+"""Monitor the losses of a run: non-finite values, a collapsed walk.
 
 The thresholds for the walk lie well outside of what runs that ended well have shown: batches of
 100 labelled and 100 unlabelled images, in which the walk visited more than half of the unlabelled
@@ -98,7 +98,7 @@ WRONG = 0.5
 
 
 class Walk(NamedTuple):
-    """What a training batch walks over.
+    """The size of the walk of a training batch.
 
     Attributes:
         labeled: samples of A.
@@ -209,7 +209,7 @@ def unsettled_batch_norm(
 
 
 class CollapseMonitor:
-    """Find signs in a run's training losses that the walk does not work, each once.
+    """Detect a collapsed walk and related problems in a run's losses; report each once.
 
     Args:
         setup: the run.

@@ -1,4 +1,4 @@
-"""The pseudo-labels that a run learns beside its labels: where they are from, and their record."""
+"""The pseudo-labels of a run: where they come from, and how they are recorded."""
 
 from collections.abc import Iterator
 

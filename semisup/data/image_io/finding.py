@@ -1,4 +1,4 @@
-"""Images found in people's folders, and what was left out and why.
+"""Find images in folders, and report which files were left out and why.
 
 Names that a system or a program makes for itself (`.ipynb_checkpoints`, `._photo.jpg`,
 `__MACOSX`, `Thumbs.db`) are never an image, nor a folder with images. Links are followed.
@@ -28,7 +28,7 @@ _SHOWN = 6  # reasons, at most, in a line
 
 @dataclass(frozen=True)
 class Found:
-    """What a search of a folder gives.
+    """The result of searching a folder.
 
     Attributes:
         images: the image files, in the order of their names.

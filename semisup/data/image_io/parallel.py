@@ -1,4 +1,4 @@
-"""Work on many images on all cores."""
+"""Process many images on all cores."""
 
 import functools
 import statistics

@@ -1,4 +1,4 @@
-"""A warning of images in which nothing is to be seen."""
+"""A warning about images of a single colour."""
 
 import numpy as np
 from absl import logging
@@ -13,7 +13,7 @@ _AT_ONCE = 1000  # images, which bounds the memory
 
 
 def warn_of_constant_images(dataset: Dataset) -> None:
-    """Log a warning if images of people's own set are of one colour throughout.
+    """Log a warning if images of a user's data set have a single colour.
 
     Such images are read wrongly more often than they are meant.
     """
