@@ -56,7 +56,7 @@ def main() -> None:
         results[name] = train(settings, folder, dataset=dataset)
 
     print("\nDrawing the associations", flush=True)
-    # The first weights are a function of the recipe, so the untrained model can be had again.
+    # The initial weights are a function of the recipe, so the untrained model can be had again.
     setup = experiment.build(recipe, dataset)
     trained = keras.models.load_model(RunDirectory(logdir / "with_association").model)
     sample = paper_figures.choose_walk_sample(setup.data)

@@ -95,7 +95,7 @@ def main() -> None:
     from semisup.optimizers.ema import averaged_weights
     from semisup.visualization import paper_figures
 
-    # Figure 2 begins with the first weights.
+    # Figure 2 begins with the initial weights.
     setup = experiment.rebuild(recipe, run, first_weights=_FIGURES.value)
     run.check_split(setup.data.split.hash)
     out = RunDirectory(_OUT.value or run.path)

@@ -217,7 +217,7 @@ def load_dataset(
     if path is not None and not path.exists():
         raise InputError(f"there is no file or folder {path}, which `data_dir` names")
     if path is None and info.needs_files:
-        raise InputError(f"data set {name} needs `data_dir`, the place of its files")
+        raise InputError(f"data set {name} needs `data_dir`, the path of its files")
     if path is None and info.tfds_name:
         dataset = load_tfds(info.tfds_name, None)
     else:

@@ -194,6 +194,4 @@ def _check_end(
         and isinstance(batches, tf.data.Dataset)
         and int(batches.cardinality()) == tf.data.INFINITE_CARDINALITY
     ):
-        raise InputError(
-            f"{what} without end, so {method} needs `{argument}`, such as {argument}=100"
-        )
+        raise InputError(f"{what} infinite, so {method} needs `{argument}`, such as {argument}=100")

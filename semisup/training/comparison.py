@@ -25,7 +25,7 @@ def compare(
     has the errors.
 
     Args:
-        recipe: the settings of the runs with association. Their seeds, of the first weights and
+        recipe: the settings of the runs with association. Their seeds, of the initial weights and
             of the split, count up from the recipe's.
         logdir: the folder for all runs.
         seeds: runs of each kind.

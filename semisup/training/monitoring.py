@@ -118,7 +118,7 @@ def collapse(logs: Mapping[str, float], walk: Walk, begun: bool) -> str | None:
         logs: means over some steps, as `AssociativeModel` reports them.
         walk: its size.
         begun: whether the walk has been trained for long enough to be other than uniform, which
-            it may be with the first weights.
+            it may be with the initial weights.
     """
     visited = math.exp(logs["visit_entropy"])
     if visited < FEWEST_VISITED * walk.unlabeled:

@@ -279,7 +279,7 @@ def _readable(paths: list[Path], skipped: list[Path], how: Reading) -> list[Path
     can_read = functools.partial(
         _can_read, how=dataclasses.replace(how, values_in=ValueRange(0, 1))
     )
-    readable = list(image_io.on_all_cores(can_read, paths, description="trying images"))
+    readable = list(image_io.on_all_cores(can_read, paths, description="checking images"))
     skipped += [path for path, good in zip(paths, readable, strict=True) if not good]
     return [path for path, good in zip(paths, readable, strict=True) if good]
 
