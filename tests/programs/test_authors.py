@@ -52,7 +52,7 @@ def test_published_lines_run(name, data, tmp_path):
     words += ["--eval_batch_size=24", "--eval_interval_secs=3", "--emb_size=128", "--master="]
     result = run("eval", *words, "--timeout=1200", f"--logdir={tmp_path}")
     assert result.returncode == 0, result.stderr
-    assert "--eval_batch_size: all test images count" in result.stdout
+    assert "--eval_batch_size: all test images are evaluated" in result.stdout
     assert "test error" in result.stdout
     # The same line goes on with its seed, which was drawn.
     result = run("train", *shlex.split(PUBLISHED[name]), *SMALL, *place)
