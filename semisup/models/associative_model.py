@@ -323,7 +323,7 @@ class AssociativeModel(CheckedModel):
             if config["similarity"] == "cosine":
                 raise InputError(
                     "this model was saved by semisup 0.1, whose classifier took embeddings of any "
-                    "length with `similarity=cosine`; load it with that version, or train anew"
+                    "length with `similarity=cosine`; load it with that version, or train again"
                 )
             config["temperature"] = 1.0
         serialized = {name: config[name] for name in _SERIALIZED if name in config}

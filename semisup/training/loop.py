@@ -40,7 +40,7 @@ def train(
         recipe: all settings.
         logdir: the run's folder; see `semisup.runs.directory`.
         command: the words of the command line, for the record.
-        overwrite: begin anew, whatever run is in `logdir`.
+        overwrite: start again, whatever run is in `logdir`.
         save_interval: steps between checkpoints; by default one at each evaluation.
         strategy: the devices that share each batch, from `distribution.strategy`; None for
             one device.
