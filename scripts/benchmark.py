@@ -48,11 +48,15 @@ PARTS = (
 _NEED_FILES = ("photos", "accuracy")
 
 _PARTS = flags.DEFINE_list(
-    "parts", [part for part in PARTS if part not in _NEED_FILES], f"of {', '.join(PARTS)}"
+    "parts",
+    [part for part in PARTS if part not in _NEED_FILES],
+    f"what to measure: any of {', '.join(PARTS)}",
 )
-_CASES = flags.DEFINE_list("cases", ["mnist", "svhn", "stl10"], "networks of the part steps")
-_ROUNDS = flags.DEFINE_integer("rounds", 6, "turns of each variant of a step", lower_bound=1)
-_SEEDS = flags.DEFINE_integer("seeds", 3, "seeds of the part accuracy", lower_bound=1)
+_CASES = flags.DEFINE_list("cases", ["mnist", "svhn", "stl10"], "networks for the part steps")
+_ROUNDS = flags.DEFINE_integer(
+    "rounds", 6, "number of rounds; each measures all variants in turn", lower_bound=1
+)
+_SEEDS = flags.DEFINE_integer("seeds", 3, "number of seeds for the part accuracy", lower_bound=1)
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "MNIST's files, for the part accuracy; STL-10's, for the part photos"
 )
@@ -109,10 +113,10 @@ def _steps(out: Path) -> dict[str, Any]:
             unit = "GFLOP/s" if kind.startswith("rate") else "ms"
             print(f"  {kind:38s}{middle:8.1f} {unit} ({low:.1f}-{high:.1f})")
         for precision in steps.precisions():
-            floor = found["gflop"] / found[f"rate {precision}"][1] * 1e3
+            minimum = found["gflop"] / found[f"rate {precision}"][1] * 1e3
             step, wait = (found[f"ours {precision}{end}"][1] for end in ("", ", wait"))
             print(
-                f"  {precision}: floor {floor:.0f} ms, ours {step / floor:.2f} times that, "
+                f"  {precision}: minimum {minimum:.0f} ms, ours {step / minimum:.2f} times that, "
                 f"waiting for input {100 * wait / step:.1f} %"
             )
         ours = min(found[f"ours {precision}"][1] for precision in steps.precisions())

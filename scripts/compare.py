@@ -40,30 +40,31 @@ if TYPE_CHECKING:
 _METHODS = flags.DEFINE_list(
     "methods",
     "labels_only,association,pseudo_labels,pi_model,mean_teacher,transformations,vat,fixmatch",
-    "what to compare; also dann, mmd, coral, and several joined by +",
+    "methods to compare; dann, mmd and coral are available, too, and + combines several methods",
 )
 _SEEDS = flags.DEFINE_integer("seeds", 3, "runs of each method, from seed 0 on", lower_bound=1)
 _BUDGET = flags.DEFINE_enum(
     "budget",
     "steps",
     ["steps", "seconds"],
-    "steps: all methods take the recipe's; seconds: each takes as many as it can in the time of "
-    "association's",
+    "steps: all methods take the recipe's number of steps; seconds: each method takes as many "
+    "steps as it can in the time that association needs",
 )
 _SEARCH = flags.DEFINE_integer(
     "search",
     0,
-    "first try a few parameters of each method, besides the published ones, on a fifth of the "
-    "training images, with this many seeds from 100 on; 0 takes the published ones",
+    "first choose the parameters of each method, among the published ones and a few others, by "
+    "the error on a held-out fifth of the training images, with this many seeds from 100 on; 0 "
+    "uses the published parameters",
     lower_bound=0,
 )
 _TIME = flags.DEFINE_bool(
-    "time", False, "only measure the time of a step of each method, on a machine with nothing else"
+    "time", False, "only measure the time of a step of each method; nothing else should be running"
 )
 _OUT = flags.DEFINE_string(
-    "out", None, "where to write, without an ending; by default runs/comparison/RECIPE"
+    "out", None, "files to write, without an ending; by default runs/comparison/RECIPE"
 )
-_JOBS = flags.DEFINE_integer("jobs", 1, "runs at a time", lower_bound=1)
+_JOBS = flags.DEFINE_integer("jobs", 1, "number of runs at a time", lower_bound=1)
 _BACKEND = flags.DEFINE_enum("backend", "loky", BACKENDS, "joblib's backend for several runs")
 
 # The first seed of the search, far from those of the results.
@@ -89,8 +90,8 @@ def main() -> None:
     alike = [part for part in parts if methods.METHODS[part].view == "weak"]
     if alike and recipe.augmentation == "none" and recipe.dropout == 0:
         print(
-            "Both views of an image are the same without --augmentation, so these can learn little "
-            f"or nothing from unlabelled images: {', '.join(alike)}"
+            "Without --augmentation both views of an image are the same, so these methods learn "
+            f"little or nothing from unlabelled images: {', '.join(alike)}"
         )
     record = Record(
         out.with_name(f"{out.name}.json"), flags.FLAGS.recipe, settings, recipe.max_steps
@@ -134,12 +135,13 @@ def _recipe() -> tuple[Recipe, dict[str, Any]]:
     recipe = recipes.changed(recipe, **{**given, **places})
     if recipe.freeze_steps > 0 or flags.FLAGS.recipe == "mnist_student":
         raise InputError(
-            f"the recipe {flags.FLAGS.recipe} trains in two stages, which is not compared here"
+            f"the recipe {flags.FLAGS.recipe} trains in two stages, which this script does not "
+            "support"
         )
     if recipe.cluster_share > 0 and "cluster_share" not in given:
         print(
-            f"The recipe's --cluster_share={recipe.cluster_share:g} is left out; give it, and all "
-            "methods learn these pseudo-labels, labels_only too"
+            f"The recipe's --cluster_share={recipe.cluster_share:g} is ignored; if it is given, "
+            "all methods, also labels_only, are trained on these pseudo-labels"
         )
         recipe = dataclasses.replace(recipe, cluster_share=0.0)
     settings = {

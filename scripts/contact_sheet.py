@@ -10,13 +10,13 @@ from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
 
 _AUGMENTATION = flags.DEFINE_string(
-    "augmentation", "digits", "what to draw; semisup-train --help lists the names"
+    "augmentation", "digits", "augmentation to show; semisup-train --help lists the names"
 )
 _DATASET = flags.DEFINE_string("dataset", "mnist5k", "data set to take images from")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "folder with the data set's files")
 _OUT = flags.DEFINE_string("out", "contact_sheet.png", "file to write")
-_ROWS = flags.DEFINE_integer("rows", 5, "images to show, each of a class of its own")
-_COLUMNS = flags.DEFINE_integer("columns", 10, "times each is changed")
+_ROWS = flags.DEFINE_integer("rows", 5, "number of images, each of another class")
+_COLUMNS = flags.DEFINE_integer("columns", 10, "number of augmented copies of each image")
 
 
 def main() -> None:

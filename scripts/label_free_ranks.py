@@ -19,8 +19,10 @@ from semisup.errors import InputError
 from semisup.runs import files
 from semisup.runs.directory import RunDirectory
 
-_RUNS = flags.DEFINE_list("runs", None, "folders with runs in them")
-_WHAT = flags.DEFINE_string("what", None, "what runs they are, for --out; by default the folders")
+_RUNS = flags.DEFINE_list("runs", None, "folders that contain runs")
+_WHAT = flags.DEFINE_string(
+    "what", None, "description of the runs, for --out; by default the names of the folders"
+)
 _OUT = flags.DEFINE_string("out", None, "also write the figures to this JSON file")
 
 

@@ -56,7 +56,7 @@ def main() -> None:
         results[name] = train(settings, folder, dataset=dataset)
 
     print("\nDrawing the associations", flush=True)
-    # The first weights are a function of the recipe, so the untrained model can be had again.
+    # The initial weights are a function of the recipe, so the untrained model can be had again.
     setup = experiment.build(recipe, dataset)
     trained = keras.models.load_model(RunDirectory(logdir / "with_association").model)
     sample = paper_figures.choose_walk_sample(setup.data)
@@ -68,7 +68,7 @@ def main() -> None:
     for name, result in results.items():
         seconds = f"{result['steps']} steps, {result['train_seconds']:.0f} s"
         print(f"  {name:17s} {result['test_error']:5.2f} %   ({seconds})")
-    print(f"In all {time.monotonic() - began:.0f} s after the installation.")
+    print(f"Total time: {time.monotonic() - began:.0f} s after the installation.")
     print(f"\nAssociations before and after training (the paper's figure 2):\n  {picture}")
     print("To see losses, associations and the graph in a browser:")
     print(f"  .venv/bin/tensorboard --logdir={shlex.quote(str(logdir))}")

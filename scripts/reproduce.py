@@ -38,22 +38,22 @@ from semisup.cli.flags import define_recipe_flags, given_settings
 from semisup.config import Recipe
 from semisup.errors import InputError
 
-_TABLE = flags.DEFINE_enum("table", None, list(TABLES), "the table")
+_TABLE = flags.DEFINE_enum("table", None, list(TABLES), "the table to reproduce")
 _SCALE = flags.DEFINE_enum(
     "scale",
     "full",
     list(SEEDS),
-    "full: the recipe's steps; short: a tenth of them; smoke: 20 small steps on digits that need "
-    "no files, to see that everything works",
+    "full: the recipe's number of steps; short: a tenth of them; smoke: 20 small steps on digits "
+    "that need no files, to test that everything works",
 )
 _SEEDS = flags.DEFINE_integer(
     "seeds", None, "runs of each cell; by default 10, with --scale=short 3, smoke 1", lower_bound=1
 )
 _ROWS = flags.DEFINE_list("rows", None, "only these rows of the table, such as 100,all")
 _OUT = flags.DEFINE_string("out", "runs/reproduction", "folder for the runs and the tables")
-_JOBS = flags.DEFINE_integer("jobs", 1, "runs at a time", lower_bound=1)
+_JOBS = flags.DEFINE_integer("jobs", 1, "number of runs at a time", lower_bound=1)
 _BACKEND = flags.DEFINE_enum(
-    "backend", "threading", running.BACKENDS, "joblib's backend that watches over the runs"
+    "backend", "threading", running.BACKENDS, "joblib's backend, which starts the runs"
 )
 
 # What the cells set themselves, or what would make it another table.
@@ -78,7 +78,7 @@ def main() -> None:
         names, smoke_changes = flags.FLAGS.recipe.split(","), {}
 
     if _TABLE.value != "1" and (students := sorted(STUDENTS.keys() & set(names))):
-        raise InputError(f"{students[0]} learns from a teacher, which only table 1 makes first")
+        raise InputError(f"{students[0]} needs a teacher, which only --table=1 trains first")
 
     def prepare(name: str) -> Recipe:
         recipe = scaled(recipes.get(name, **smoke_changes), scale)
@@ -102,7 +102,7 @@ def main() -> None:
     try:
         failed = _make(missing, out, tables)
     except KeyboardInterrupt:
-        print("\nStopped. The same command goes on.")
+        print("\nStopped. The same command resumes the runs.")
         raise
     finally:
         for laid in tables:

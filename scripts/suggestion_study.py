@@ -18,8 +18,8 @@ from absl import flags
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.cli.flags import define_recipe_flags, recipe_from_flags
 
-_COUNT = flags.DEFINE_integer("count", 20, "images that get a label", lower_bound=1)
-_SEEDS = flags.DEFINE_integer("seeds", 5, "repetitions", lower_bound=1)
+_COUNT = flags.DEFINE_integer("count", 20, "number of images to label", lower_bound=1)
+_SEEDS = flags.DEFINE_integer("seeds", 5, "number of seeds", lower_bound=1)
 _LOGDIR = flags.DEFINE_string("logdir", "runs/suggestion_study", "folder for all runs")
 _OUT = flags.DEFINE_string("out", None, "also write the errors to this JSON file")
 

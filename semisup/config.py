@@ -137,11 +137,11 @@ class Recipe:
         0, "resize all images to this height and width; 0 for no change", minimum=0
     )
     skip_unreadable: bool = _setting(
-        False, "of --dataset=folder, leave out and count images that can't be read"
+        False, "for --dataset=folder: skip images that can't be read, and report their number"
     )
     max_megapixels: int = _setting(
         registry.MAX_MEGAPIXELS,
-        "of --dataset=folder, refuse images of more than this many million pixels",
+        "for --dataset=folder: refuse images of more than this many million pixels",
         minimum=1,
     )
     sup_per_class: int = _setting(10, "labelled images per class in total; -1 for all")
@@ -149,26 +149,26 @@ class Recipe:
         -1, "unlabelled images in total; -1 for all, 0 for no association"
     )
     fold: int = _setting(
-        -1, "label the images of this fold, where the data set has folds (stl10: 0 to 9)"
+        -1, "choose the labelled images from this fold, if the data set has folds (stl10: 0 to 9)"
     )
     train_in_pool: bool = _setting(
         False,
-        "let the training images join the unlabelled ones that the data set brings; without such "
-        "images they always serve",
+        "use the training images as unlabelled images, too, if the data set has unlabelled images "
+        "of its own; if it has none, they are always used",
     )
     exclude_labeled: bool = _setting(
         False, "keep the labelled images out of the unlabelled ones; the paper lets them overlap"
     )
     remove_classes: int = _setting(
-        0, "label no image of this many classes, the highest ones", minimum=0
+        0, "number of classes, from the last one down, of which no image is labelled", minimum=0
     )
     split_file: str | None = _setting(
         None, "take the labelled and unlabelled images from a run's split.json"
     )
     sup_seed: int = _setting(
         0,
-        "seed that chooses the labelled and unlabelled images; as a flag -1 draws one, which the "
-        "run's record has",
+        "seed for choosing the labelled and unlabelled images; the flag also takes -1, which draws "
+        "a seed at random and records it",
         minimum=0,
         below=2**32,
     )
@@ -176,12 +176,10 @@ class Recipe:
     unsup_batch_size: int = _setting(100, "unlabelled images in a batch", minimum=1)
     augmentation: str = _setting(
         "none",
-        "random changes of the images: none; photos (shift and flip) or photos_strong (also "
-        "RandAugment and cutout) for natural images; digits (affine), digits_mild (half as "
-        "much), svhn, stl10, or of labelled images only inversion, colouring, framing or blending "
-        "(of digits); true "
-        "for the recipe's own, or if it has none, for the one that suits the data set; false for "
-        "none",
+        "none; photos (shift and flip) or photos_strong (also RandAugment and cutout) for natural "
+        "images; digits (affine), digits_mild (half as strong), svhn or stl10; for the labelled "
+        "images of digits only: inversion, colouring, framing or blending; true for the recipe's "
+        "own augmentation or, if it has none, the default of the data set; false for none",
     )
     # The network.
     architecture: str = _setting(
@@ -194,15 +192,16 @@ class Recipe:
     )
     weights: str | None = _setting(
         None,
-        "first weights of keras:NAME, inception_model or vgg16_model (or its small one): none "
+        "initial weights of keras:NAME, inception_model, vgg16_model or vgg16_model_small: none "
         "(random), imagenet (downloaded), or a file of weights; "
         "by default imagenet if the network stays frozen, else none",
     )
     freeze_steps: int = _setting(
         0,
-        "steps in which only the layers on top of keras:NAME or PATH.keras learn; of another "
-        "network, only the classifier; -1 for all: then, without augmentation, each image passes "
-        "the backbone once, and its features are kept for the next run",
+        "first steps, in which the backbone is frozen and only the layers on top of it are trained "
+        "(keras:NAME, PATH.keras) or only the classifier (other networks); -1 for all steps: then, "
+        "without augmentation, each image passes through the backbone once, and its features are "
+        "cached for later runs",
         minimum=ALWAYS,
     )
     emb_size: int | None = _setting(
@@ -210,8 +209,7 @@ class Recipe:
     )
     dropout: float = _setting(
         0.0,
-        "share of the features of keras:NAME or PATH.keras that is dropped at each step, below the "
-        "embedding on top",
+        "dropout rate of the features of keras:NAME or PATH.keras, before the embedding layer",
         minimum=0,
         below=1,
     )
@@ -228,19 +226,21 @@ class Recipe:
         below=1,
     )
     virtual_embeddings: int = _setting(
-        0, "trainable vectors that join the labelled embeddings, each a class of its own", minimum=0
+        0,
+        "number of trainable vectors added to the labelled embeddings, each with its own class",
+        minimum=0,
     )
     separate_batches: bool = _setting(
         False,
         "pass labelled and unlabelled images through the network separately (for batch norm)",
     )
     init_from: str | None = _setting(
-        None, "begin with the weights of the run in this folder, with the same network"
+        None, "take the initial weights from the run in this folder, which has the same network"
     )
     teacher: str | None = _setting(
         None,
-        "self-training: the finished run in this folder labels unlabelled images, which join the "
-        "labelled ones; not in the paper",
+        "self-training: add pseudo-labels predicted by the finished run in this folder; not in the "
+        "paper",
     )
     teacher_share: float = _setting(
         0.95,
@@ -250,22 +250,22 @@ class Recipe:
     )
     cluster_share: float = _setting(
         0.0,
-        "share of the unlabelled images that get the class of their cluster as a pseudo-label, the "
-        "most typical ones; needs a frozen backbone; not in the paper",
+        "share of the unlabelled images, the most typical ones of each cluster, that get the class "
+        "of their cluster as a pseudo-label; needs a frozen backbone; not in the paper",
         minimum=0,
         maximum=1,
     )
     # The losses.
     similarity: str | None = _setting(
         None,
-        "similarity of embeddings: cosine, which is safe on any network; dot as in the paper, "
-        "whose recipes set it; or euclidean; by default dot for mnist_model on digits, where it is "
-        "better, else cosine",
+        "similarity of embeddings: cosine, which works with any network; dot, as in the paper; or "
+        "euclidean; by default dot for mnist_model on digits, where it is better, else cosine",
         choices=("dot", "cosine", "euclidean"),
     )
     temperature: float | None = _setting(
         None,
-        "what the similarities are divided by; by default 0.16 for cosine, 1 for the others",
+        "temperature, by which the similarities are divided; by default 0.16 for cosine, 1 for the "
+        "others",
         above=0,
     )
     walker_weight: float = _setting(1.0, "weight of the walker loss", minimum=0)
@@ -285,8 +285,8 @@ class Recipe:
     logit_weight: float = _setting(1.0, "weight of the classification loss", minimum=0)
     pseudo_label_weight: float = _setting(
         0.0,
-        "weight of the loss on labels that the association gives to unlabelled images; not in "
-        "the paper",
+        "weight of the loss on the pseudo-labels that the walk assigns to unlabelled images; not "
+        "in the paper",
         minimum=0,
     )
     pseudo_label_weight_delay: int = _setting(0, "steps before the ramp", minimum=0)
@@ -298,7 +298,7 @@ class Recipe:
         minimum=0,
     )
     vat_epsilon: float = _setting(
-        0.2, "length of the adversarial change, as a share of the image's", above=0
+        0.2, "norm of the adversarial perturbation, relative to the norm of the image", above=0
     )
     label_smoothing: float = _setting(
         0.0,
@@ -308,8 +308,8 @@ class Recipe:
     )
     association_scope: str = _setting(
         "global",
-        "on many devices, which embeddings a walk is over: global (those of all devices, the same "
-        "as on one) or replica (of one device's share of the batch)",
+        "with several devices, the embeddings that a walk covers: global (those of all devices, as "
+        "with one device) or replica (those of one device's share of the batch)",
     )
     # The training.
     optimizer: str = _setting(
@@ -325,52 +325,50 @@ class Recipe:
     )
     learning_rate_schedule: str = _setting(
         "cosine",
-        "step: times --decay_factor every --decay_steps, as the authors have it; "
-        "cosine: down to --minimum_learning_rate at the last step",
+        "step: multiplied by --decay_factor every --decay_steps, as in the authors' code; "
+        "cosine: decays to --minimum_learning_rate at the last step",
         choices=("step", "cosine"),
     )
     warmup_share: float = _setting(
         0.125,
-        "share of the steps in which a cosine schedule rises from 0, below 1",
+        "share of the steps for the linear warm-up of a cosine schedule, below 1",
         minimum=0,
         below=1,
     )
-    decay_factor: float = _setting(0.33, "factor of each drop of a step schedule", minimum=0)
+    decay_factor: float = _setting(0.33, "factor of each decay of a step schedule", minimum=0)
     decay_steps: float = _setting(
-        5000, "steps between the drops of a step schedule", minimum=1, below=float("inf")
+        5000, "steps between the decays of a step schedule", minimum=1, below=float("inf")
     )
-    minimum_learning_rate: float = _setting(
-        1e-6, "the learning rate falls no lower than this", minimum=0
-    )
+    minimum_learning_rate: float = _setting(1e-6, "lower bound of the learning rate", minimum=0)
     ema: float = _setting(
         0.0,
-        "momentum of a moving average of the weights, which is then what is evaluated and saved; "
-        "0 for none, else below 1",
+        "momentum of a moving average of the weights, below 1; if above 0, the averages are "
+        "evaluated and saved instead of the weights",
         minimum=0,
         below=1,
     )
     precision: str = _setting(
         "auto",
-        "float32, mixed_bfloat16, or auto: the latter where the machine computes it faster; a "
-        "network from PATH.keras keeps its own",
+        "float32, mixed_bfloat16, or auto (mixed_bfloat16 where this machine computes it faster); "
+        "a network from PATH.keras keeps its own",
     )
     max_steps: int = _setting(800, "training steps", minimum=1)
     seed: int = _setting(
-        0, "seed of the first weights and of the order of the images", minimum=0, below=2**32
+        0, "seed of the initial weights and of the order of the images", minimum=0, below=2**32
     )
     compat: str = _setting(
         "none",
-        "authors: as a flag, all flags mean what they mean to the authors' code and have its "
-        "defaults (docs/migrating.md); as a setting, Adam's epsilon is 1e-8, `new_size` "
-        "resizes as TensorFlow 1 did, and inversion is of unlabelled images, too",
+        "authors: as a flag, it gives all flags the meaning and the defaults of the authors' code "
+        "(docs/migrating.md); as a setting, Adam's epsilon is 1e-8, `new_size` resizes as "
+        "TensorFlow 1 did, and inversion also applies to unlabelled images",
         choices=("none", "authors"),
     )
     # The record.
     eval_interval: int = _setting(100, "steps between evaluations on the test images", minimum=1)
     eval_images: int = _setting(
         0,
-        "evaluate the run on this many test images, drawn evenly of all classes, where all of them "
-        "cost too much time; 0 for all. semisup-eval takes all",
+        "evaluate during training on this many test images, drawn evenly from all classes, to save "
+        "time; 0 for all. semisup-eval always evaluates on all",
         minimum=0,
     )
     log_interval: int = _setting(50, "steps between entries in TensorBoard", minimum=1)

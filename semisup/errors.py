@@ -1,13 +1,13 @@
-"""The one exception for bad input."""
+"""The exception for invalid input."""
 
 import re
 
 
 class InputError(ValueError):
-    """Something a person gave is wrong: a file, a flag, a shape, a name.
+    """Raised for invalid input: a file, a flag, a shape or a name.
 
-    The message is one line that says what is wrong, where, and how to mend it.
-    The binaries print it and exit with status 1, without a traceback.
+    The message is one line that says what is wrong, where, and how to correct it.
+    The programs print it and exit with status 1, without a traceback.
 
     Examples:
         >>> try:

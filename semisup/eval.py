@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 _LOGDIR = flags.DEFINE_string("logdir", None, "the folder of the run, as semisup-train wrote it")
 _WATCH = flags.DEFINE_bool(
-    "watch", False, "go on with the newest checkpoint, again and again, until the run ends"
+    "watch", False, "evaluate the newest checkpoint repeatedly until the run ends"
 )
 _FIGURES = flags.DEFINE_bool(
     "figures", False, "also draw the paper's figures 2, 3 and 4 of this run"
 )
 _FIGURE_FORMAT = flags.DEFINE_enum(
-    "figure_format", "png", list(FIGURE_ENDINGS), "with --figures: the format of their files"
+    "figure_format", "png", list(FIGURE_ENDINGS), "with --figures: the file format"
 )
 _TIMEOUT = flags.DEFINE_float(
     "timeout", 600.0, "with --watch: give up after this many seconds without a new checkpoint"
@@ -43,21 +43,25 @@ _TIMEOUT = flags.DEFINE_float(
 _SUGGEST = flags.DEFINE_integer(
     "suggest",
     0,
-    "write this many unlabelled images whose labels would help most to suggestions.csv and "
+    "suggest this many unlabelled images to label next; they are written to suggestions.csv and "
     "suggestions.png",
     lower_bound=0,
 )
-_OUT = flags.DEFINE_string("out", None, "folder to write to, made if need be; by default --logdir")
+_OUT = flags.DEFINE_string(
+    "out", None, "folder to write to, created if it is missing; by default --logdir"
+)
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "where the data set's files are now; by default where the run found them"
 )
-_TARGET_DATA_DIR = flags.DEFINE_string("target_data_dir", None, "the same of the target's files")
+_TARGET_DATA_DIR = flags.DEFINE_string(
+    "target_data_dir", None, "where the target's files are now; by default where the run found them"
+)
 # Of the authors' eval.py. Here the run's record says them, so they can only agree with it.
 _OF_THE_RUN = {
     name: define(
         name,
         None,
-        "of the authors' code; here the run's record says it",
+        "of the authors' code; here it is read from the run's record",
         module_name=authors.GROUP,
     )
     for name, define in (
@@ -91,7 +95,7 @@ def main() -> None:
     from semisup.optimizers.ema import averaged_weights
     from semisup.visualization import paper_figures
 
-    # Figure 2 begins with the first weights.
+    # Figure 2 begins with the initial weights.
     setup = experiment.rebuild(recipe, run, first_weights=_FIGURES.value)
     run.check_split(setup.data.split.hash)
     out = RunDirectory(_OUT.value or run.path)
@@ -142,7 +146,7 @@ def _suggest(setup: "Experiment", out: RunDirectory, count: int) -> None:
     table, picture = out.suggestions
     print(f"{len(chosen)} images to label next: {table}, {picture}")
     if len(chosen) < count:
-        print(f"no more: {active_learning.why_fewer(setup.data, len(chosen))}")
+        print(f"fewer than requested: {active_learning.why_fewer(setup.data, len(chosen))}")
 
 
 def _weights_to_evaluate(run: RunDirectory, setup: "Experiment") -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""A recipe made concrete: its data, its labelled subset, its batches, its model."""
+"""Build the data, the labelled subset, the batches and the model of a recipe."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -30,12 +30,12 @@ _EPSILON_OF_TENSORFLOW_1 = 1e-8
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a run trains, on what. The same recipe gives the same one, bit for bit.
+    """The data and the model of a run. The same recipe gives the same ones, bit for bit.
 
     Attributes:
         recipe: the settings.
         data: the data set, which of its images are labelled, and in training its pseudo-labels.
-        model: the model, compiled, with its first weights.
+        model: the model, compiled, with its initial weights.
         backbone: where it stays frozen throughout, the network whose head the model trains on
             features; the images of `data` bring them. Else None.
         test_images_left_out: how many that the data set has, but `data` has not.
@@ -113,12 +113,12 @@ class Experiment:
         weights.load(self.model, path)
 
     def untrained_model(self) -> AssociativeModel:
-        """Another model with the same first weights."""
+        """Another model with the same initial weights."""
         return build_model(self.recipe, self.data.dataset, self.backbone)
 
 
 def build(recipe: Recipe, dataset: Dataset | None = None) -> Experiment:
-    """Load the recipe's data and make its model, with its first weights.
+    """Load the recipe's data and make its model, with its initial weights.
 
     Args:
         recipe: the settings.
@@ -174,7 +174,7 @@ def _backbone_stays_frozen(recipe: Recipe) -> bool:
 
 
 def _first_weights(recipe: Recipe) -> str:
-    """The first weights of a network of keras.applications; a frozen one needs trained ones."""
+    """The initial weights of a network of keras.applications; a frozen one needs trained ones."""
     if recipe.weights is not None:
         return recipe.weights
     of_keras = recipe.architecture.startswith(backbones.PREFIX)
@@ -219,7 +219,7 @@ def rebuild(recipe: Recipe, run: RunDirectory, first_weights: bool = False) -> E
     Args:
         recipe: the run's settings.
         run: its folder, from where a split that the run was given is taken.
-        first_weights: give the model the run's first weights, too. What they came from, the
+        first_weights: give the model the run's initial weights, too. What they came from, the
             run of `init_from` or a file of weights, must then still be there.
 
     Raises:
@@ -268,7 +268,7 @@ def _as_authors(recipe: Recipe) -> bool:
 def build_model(
     recipe: Recipe, dataset: Dataset, backbone: backbones.Backbone | None = None
 ) -> AssociativeModel:
-    """The recipe's model, compiled, with the first weights that its seed gives.
+    """The recipe's model, compiled, with the initial weights that its seed gives.
 
     Args:
         recipe: the settings.

@@ -21,7 +21,7 @@ from semisup.runtime.paths import expanded
 
 _LOGDIR = flags.DEFINE_string("logdir", None, "the folder of the run, as semisup-train wrote it")
 _FORMAT = flags.DEFINE_enum(
-    "format", "tflite", ["keras", "saved_model", "tflite", "onnx"], "what to write"
+    "format", "tflite", ["keras", "saved_model", "tflite", "onnx"], "format of the export"
 )
 _OUT = flags.DEFINE_string(
     "out", None, "file (saved_model: folder) to write; by default classifier.* in --logdir"
@@ -42,7 +42,7 @@ def main() -> None:
     out = expanded(_OUT.value or run.export(kind))
     exporter.check_name(kind, out)
     if out.resolve() == run.model.resolve():
-        raise InputError(f"{out} is the run's own model, and would be lost; choose another --out")
+        raise InputError(f"{out} would overwrite the run's own model; choose another --out")
     saved = saved_run.load(run)
     difference = exporter.export(saved.model, kind, out, saved.labeled.images, _PIXELS.value)
     names = exporter.classes_file(out)

@@ -46,7 +46,7 @@ def main(*words: str) -> int:
     if not _LOGDIR.value:
         raise InputError("--logdir is missing; it names the folder of the run")
     if not words:
-        raise InputError("no images are named; name files, folders, globs or .npz files")
+        raise InputError("no images are given; give files, folders, globs or .npz files")
     from semisup.data.image_io import describe_skipped
     from semisup.inference import inputs
 

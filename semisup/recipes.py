@@ -487,7 +487,7 @@ def _augmentation_of(dataset: str) -> str:
     suitable = registry.augmentation_of(dataset)
     if suitable is None:
         raise InputError(
-            f"`augmentation=true`: which one suits the data set {dataset!r} is not known; name "
+            f"`augmentation=true`: the default for the data set {dataset!r} is not known; give "
             "one, such as `augmentation=digits`"
         )
     return suitable

@@ -26,11 +26,9 @@ from semisup.runtime import signals
 from semisup.runtime.paths import expanded
 
 _LOGDIR = flags.DEFINE_string(
-    "logdir", None, "the run's folder; by default runs/RECIPE-TIME. A run in it goes on"
+    "logdir", None, "the run's folder; by default runs/RECIPE-TIME. A run in it is resumed"
 )
-_OVERWRITE = flags.DEFINE_bool(
-    "overwrite", False, "remove the run that --logdir holds, and begin anew"
-)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "remove the run in --logdir, and start again")
 _SAVE_INTERVAL = flags.DEFINE_integer(
     "save_interval",
     None,
@@ -40,14 +38,15 @@ _SAVE_INTERVAL = flags.DEFINE_integer(
 _DETERMINISTIC = flags.DEFINE_bool(
     "deterministic",
     False,
-    "slower, but the same command gives the same weights, bit for bit, on the same machine; "
-    "without it the last bits may differ, on a GPU above all",
+    "use only deterministic operations, which may be slower: the same command then gives the same "
+    "weights, bit for bit, on the same machine; otherwise the last bits may differ, above all on a "
+    "GPU",
 )
 _COMPARE = flags.DEFINE_bool(
     "compare",
     False,
-    "train with labels only, too, on the same split with the same network and seeds, and print "
-    "both errors: does association help here?",
+    "also train with labels only, on the same split with the same network and seeds, and print "
+    "both errors, to see whether association helps",
 )
 _SEEDS = flags.DEFINE_integer("seeds", 1, "with --compare: runs of each kind", lower_bound=1)
 _STRATEGY = flags.DEFINE_string(
@@ -76,25 +75,26 @@ def main() -> None:
     except signals.Stopped:
         without = ", without --overwrite" if _OVERWRITE.value else ""
         print(
-            "\nStopped and saved. To go on: the same command with "
+            "\nStopped and saved. To resume, give the same command with "
             f"--logdir={shlex.quote(str(logdir))}{without}"
         )
         raise
     except KeyboardInterrupt:
         print(
-            "\nStopped before training; nothing was changed. The same command begins, or goes on."
+            "\nStopped before training; nothing was changed. The same command starts or resumes "
+            "the run."
         )
         raise
     if result is None:
         return  # a comparison has printed its own
     chosen = ""
     if recipe.select == "label_free":
-        chosen = f", chosen of {result['steps']} by the label-free score"
+        chosen = f", chosen from {result['steps']} by the label-free score"
     seconds = f"{result['train_seconds']:.0f} s of training"
     after = f"after {result['selected_step']} steps{chosen} ({seconds}"
     some = f" of {result['test_images']:,} test images" if recipe.eval_images else ""
     if result["test_error"] is None:
-        print(f"test error not known: there are no test images; ended {after})")
+        print(f"test error unknown, since there are no test images; ended {after})")
     else:
         print(
             f"test error {result['test_error']:.2f} %{some} {after}; median of the last "
@@ -103,8 +103,8 @@ def main() -> None:
         )
     if result.get("collapsed"):
         print(
-            "warning: the walk was collapsed at the end, so this result is not one of "
-            "association; the warning above says what to try"
+            "warning: the walk had collapsed at the end of training, so this result does not "
+            "benefit from association; the warning above says what to try"
         )
 
 

@@ -1,4 +1,4 @@
-"""Milliseconds of one training step: ours, a naive one, PyTorch's; and the machine's floor.
+"""Milliseconds of one training step: ours, a naive one, PyTorch's; and the machine's minimum.
 
 All variants of a network take turns in one process, a few steps each, round after round, so
 that whatever else slows the machine slows them all.

@@ -111,7 +111,7 @@ class ComparedModel(AssociativeModel):
 
 
 def compared(setup: Experiment, methods: Sequence[Method], unlabeled: int) -> ComparedModel:
-    """A model of an experiment's settings and first weights, with the losses of methods.
+    """A model of an experiment's settings and initial weights, with the losses of methods.
 
     Args:
         setup: the experiment.

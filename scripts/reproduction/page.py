@@ -50,7 +50,9 @@ def read_records(folder: Path) -> dict[str, Record]:
     found = {path.stem: records.read(path) for path in paths}
     for name, record in found.items():
         if record["table"] not in TABLES:
-            raise InputError(f"{folder / name}.json is on a table that there is not")
+            raise InputError(
+                f"{folder / name}.json is of an unknown table; known: {', '.join(TABLES)}"
+            )
     return found
 
 

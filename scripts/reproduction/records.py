@@ -51,7 +51,7 @@ def read(path: Path) -> Record:
                 _ = (cell["row"], cell["column"], cell["settings"].items(), run["seed"])
                 _ = tuple(float(run[name]) for name in (*FIGURES, "steps", "train_seconds"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} is damaged, or is no table of ours: {error!r}") from None
+        raise InputError(f"{path} is damaged, or is not a record of a table: {error!r}") from None
     return content
 
 

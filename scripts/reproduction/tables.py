@@ -181,7 +181,7 @@ _SEQUENTIAL = {"svhn_to_mnist": "svhn", "usps_to_mnist_sequential": "usps_source
 def _table_5(name: str, prepare: Prepare) -> list[Cell]:
     recipe = prepare(name)
     if recipe.target_dataset is None:
-        raise InputError(f"table 5 needs a recipe with a target, which {name} has not")
+        raise InputError(f"table 5 needs a recipe with a target, but {name} has none")
     of_svhn = (recipe.dataset, recipe.target_dataset) == ("svhn", "mnist3")
     source, adapted, target = (
         ((18.56, None), (0.51, None), (0.38, None)) if of_svhn else (None, None, None)

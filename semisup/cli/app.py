@@ -1,4 +1,4 @@
-"""How the programs begin and end: flags, help, warnings, errors, the import of TensorFlow."""
+"""What all programs share: flags, help, warnings, errors, the import of TensorFlow."""
 
 import dataclasses
 import gc
@@ -201,8 +201,8 @@ def _all_flags_help() -> str:
 
 def _some_flags_help(names: Sequence[str]) -> str:
     """These flags with their meaning and default, and the names of the others by group."""
-    parts = ["Flags to begin with:", *(_flag_help(flags.FLAGS[name]) for name in names)]
-    parts.append("\nMore flags, which --helpfull explains:")
+    parts = ["Main flags:", *(_flag_help(flags.FLAGS[name]) for name in names)]
+    parts.append("\nOther flags, described by --helpfull:")
     for group, defined in _flags_by_group().items():
         listed = " ".join(f"--{flag.name}" for flag in defined if flag.name not in names)
         text = f"{group.lower()}: {listed}"

@@ -38,7 +38,7 @@ class TheirFlag(NamedTuple):
 _DEVICES = "several processes train together by `strategy=multi_worker` and TF_CONFIG"
 _MASTER = TheirFlag("master", flags.DEFINE_string, "", _DEVICES)
 _EVAL_BATCH = TheirFlag(
-    "eval_batch_size", flags.DEFINE_integer, 500, "all test images count, whatever the batch"
+    "eval_batch_size", flags.DEFINE_integer, 500, "all test images are evaluated, at any batch size"
 )
 
 ONLY_OF_TRAINING = (
@@ -49,21 +49,22 @@ ONLY_OF_TRAINING = (
         5.0,
         "the newest 3 checkpoints are kept",
     ),
-    TheirFlag("save_interval_secs", flags.DEFINE_integer, 300, "`save_interval=STEPS` says when"),
-    TheirFlag("save_summaries_secs", flags.DEFINE_integer, 150, "`log_interval=STEPS` says when"),
-    TheirFlag("log_every_n_steps", flags.DEFINE_integer, 100, "it is taken as `log_interval`"),
+    TheirFlag("save_interval_secs", flags.DEFINE_integer, 300, "use `save_interval=STEPS`"),
+    TheirFlag("save_summaries_secs", flags.DEFINE_integer, 150, "use `log_interval=STEPS`"),
+    TheirFlag("log_every_n_steps", flags.DEFINE_integer, 100, "it sets `log_interval`"),
     _EVAL_BATCH,
     TheirFlag(
         "eval_interval_secs",
         flags.DEFINE_integer,
         300,
-        "the run evaluates itself, every `eval_interval=STEPS`",
+        "the model is evaluated during training, every `eval_interval=STEPS`",
     ),
     TheirFlag(
         "target_dataset_split",
         flags.DEFINE_string,
         "unlabeled",
-        "the target's unlabelled images are taken, its training images if it brings no others",
+        "the target's unlabelled images are used, or its training images if it has no unlabelled "
+        "ones",
     ),
     _MASTER,
     TheirFlag("ps_tasks", flags.DEFINE_integer, 0, _DEVICES),
@@ -76,7 +77,7 @@ ONLY_OF_EVALUATION = (
         "eval_interval_secs",
         flags.DEFINE_integer,
         300,
-        "one evaluation, of the newest checkpoint; `watch` makes one of each",
+        "only the newest checkpoint is evaluated; `watch` evaluates each new one",
     ),
     _MASTER,
 )
@@ -163,15 +164,16 @@ def notes(given: Mapping[str, Any], meant: bool) -> list[str]:
     values = {flag.name: flags.FLAGS[flag.name].value for flag in only_theirs}
     if (split := values.get("target_dataset_split", "train")) not in ("unlabeled", "train"):
         raise InputError(
-            f"`target_dataset_split` is {split!r}; it can be unlabeled or train: nothing is "
-            "trained on test images here"
+            f"`target_dataset_split` is {split!r}; it must be unlabeled or train, since training "
+            "on test images is not supported"
         )
     lines = []
     if meant and "compat" not in given:
         first = only_theirs[0].name if only_theirs else _ALSO_THEIRS
         lines.append(
-            f"`{first}` is a flag of the authors' code: all flags mean what they mean there, as by "
-            "`compat=authors`; `compat=none` keeps to ours (docs/migrating.md)"
+            f"`{first}` is a flag of the authors' code, so all flags have the meaning that they "
+            "have there, as with `compat=authors`; `compat=none` keeps our meaning "
+            "(docs/migrating.md)"
         )
     if meant and _ALSO_THEIRS in given:
         network = _our_network(given.get("architecture", DEFAULTS["architecture"]))
@@ -207,8 +209,9 @@ def check_evaluation(given: Mapping[str, Any], recipe: Recipe) -> None:
     ):
         if said is not None and was is not None and said != was:
             raise InputError(
-                f"`{name}` is {said!r}, but the run was made and is evaluated with {was!r}; leave "
-                f"out `{name}`, which its record says (other images: semisup-predict)"
+                f"`{name}` is {said!r}, but the run was trained and is evaluated with {was!r}; "
+                f"leave out `{name}`, which is read from the run's record (to classify other "
+                "images, use semisup-predict)"
             )
 
 

@@ -37,8 +37,8 @@ def define_recipe_flags() -> None:
         recipes.DEFAULT_RECIPE,
         f"the experiment, which sets all other flags: {', '.join(recipes.RECIPES)}. A flag that "
         "is given overrides it; the defaults shown below are those of "
-        f"{recipes.DEFAULT_RECIPE}. With another dataset or architecture and no recipe, Adam takes "
-        f"{Recipe().max_steps} steps",
+        f"{recipes.DEFAULT_RECIPE}. If --dataset or --architecture is given without --recipe, the "
+        f"run takes {Recipe().max_steps} steps with Adam",
         module_name="Run",
     )
     default = recipes.RECIPES[recipes.DEFAULT_RECIPE]
@@ -70,7 +70,7 @@ def recipe_from_flags(logdir: str | None = None, one_run: bool = True) -> Recipe
     if given.get("split_file") and (both := sorted(_OF_THE_SPLIT & given.keys())):
         raise InputError(f"`split_file` says which images are labelled; leave out `{both[0]}`")
     if "teacher_share" in given and not given.get("teacher"):
-        raise InputError("`teacher_share` is given, but no teacher; add `teacher=DIR`")
+        raise InputError("`teacher_share` is given without a teacher; add `teacher=DIR`")
     meant = authors.is_meant(given)
     lines = authors.notes(given, meant)
     if meant:
@@ -152,8 +152,8 @@ def _drawn_seed(logdir: str | None, one_run: bool) -> int:
     """A random seed, or the one that the run in `logdir` has drawn."""
     if not one_run:
         raise InputError(
-            "`sup_seed=-1` draws a seed for one run in one process; several need the same one: "
-            "give it, such as `sup_seed=0`"
+            "`sup_seed=-1` draws a random seed, but several runs or processes need the same seed; "
+            "give one, such as `sup_seed=0`"
         )
     if logdir and (run := RunDirectory(expanded(logdir))).recipe.exists():
         return run.read_recipe().sup_seed
@@ -169,7 +169,7 @@ def given_settings() -> dict[str, Any]:
     }
     for name in ("data_dir", "target_data_dir", "split_file", "init_from", "teacher"):
         if given.get(name) == "":  # of a variable that was not set, say
-            raise InputError(f"`{name}` is empty; it must name a place, or be left out")
+            raise InputError(f"`{name}` is empty; give a path, or leave it out")
         if given.get(name):
             # The evaluator may run in another folder.
             given[name] = str(expanded(given[name]).resolve())

@@ -106,7 +106,7 @@ def adapted(source: Dataset, target: Dataset) -> Dataset:
     if source.num_classes != target.num_classes:
         raise InputError(
             f"{source.name} has {source.num_classes} classes and {target.name} "
-            f"{target.num_classes}; the target must have the source's"
+            f"{target.num_classes}; both must have the same classes"
         )
     if source.image_shape[2] != target.image_shape[2]:
         source, target = as_rgb(source), as_rgb(target)

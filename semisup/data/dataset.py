@@ -1,4 +1,4 @@
-"""What a data set is: images, labels and the names of the classes."""
+"""`Dataset`: images, labels and the names of the classes."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -81,8 +81,8 @@ class Dataset:
             raise InputError(
                 f"data set {self.name}: the {split} images are "
                 f"{'x'.join(map(str, images.shape[1:]))}, the training images "
-                f"{'x'.join(map(str, self.image_shape))}; they must be alike, at least one, of at "
-                "least one pixel, with 1 channel or 3"
+                f"{'x'.join(map(str, self.image_shape))}; both must have the same shape, with at "
+                "least one pixel and 1 or 3 channels, and there must be at least one image"
             )
 
     def _check_labels(self, split: str) -> None:

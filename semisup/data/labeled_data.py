@@ -1,4 +1,4 @@
-"""What a run learns from: a data set, the images of it that are labelled, and pseudo-labels."""
+"""The training data of a run: a data set, its labelled subset, and pseudo-labels."""
 
 from dataclasses import dataclass
 

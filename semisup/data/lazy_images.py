@@ -201,7 +201,7 @@ def look_at_headers(
         InputError: a file is no image, or they differ in size and are not to be resized.
     """
     read = functools.partial(read_header, how=how)
-    headers = list(on_all_cores(read, paths, description="looking at images"))
+    headers = list(on_all_cores(read, paths, description="reading image headers"))
     many = [path for path, header in zip(paths, headers, strict=True) if header[3]]
     sizes = sorted({header[:2] for header in headers})
     channels = max(header[2] for header in headers)

@@ -112,11 +112,11 @@ def _open_large(
     size = _unpacked(member for key, member in members.items() if key not in images)
     if size > lazy_images.memory_for_images():
         raise InputError(
-            f"{path}: what is in it beside images unpacks to {size} bytes, too many for this "
+            f"{path}: its arrays other than images unpack to {size} bytes, too many for this "
             "machine's memory"
         )
     if damaged := archive.testzip():  # reads all of it once, piece by piece
-        raise InputError(f"{path} is damaged: the checksum of {damaged} is another")
+        raise InputError(f"{path} is damaged: the checksum of {damaged} is wrong")
     opened: dict[str, np.ndarray | NpzImages] = {
         key: _in_file(path, archive, key, member, new_size) for key, member in images.items()
     }
@@ -139,11 +139,11 @@ def _in_file(
         raise InputError(f"{path}: {key} is {dtype} {shape}, wanted uint8 [N, H, W, C]")
     if by_columns:
         raise InputError(
-            f"{path}: {key} is too large for this machine's memory, and its images do not lie one "
-            "after the other; save numpy.ascontiguousarray of it"
+            f"{path}: {key} is too large for this machine's memory, and its images are not stored "
+            "one after the other; save numpy.ascontiguousarray of it"
         )
     if header + math.prod(shape) != member.file_size or member.file_size != member.compress_size:
-        raise InputError(f"{path} is damaged: {key} has not the size that its header states")
+        raise InputError(f"{path} is damaged: {key} does not have the size that its header states")
     with path.open("rb") as file:
         file.seek(member.header_offset)
         lengths = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
@@ -171,5 +171,5 @@ def _refused_in_a_line(path: Path) -> Iterator[None]:
         raise InputError(f"there is no file {path}") from None
     except Exception as error:  # NumPy's reader and zipfile fail in many ways on damaged bytes
         raise InputError(
-            f"{path} is no .npz file of plain arrays, or is damaged: {error}"
+            f"{path} is not a .npz file of plain arrays, or is damaged: {error}"
         ) from None

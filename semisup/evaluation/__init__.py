@@ -1,4 +1,4 @@
-"""How good a model is.
+"""Evaluation: predictions, test errors, label-free scores and nearest neighbours.
 
 evaluate(model, images, labels, class_names)    an Evaluation: embeddings, logits, Report
 predict(model, images)                          Predictions: embeddings, logits

@@ -1,4 +1,4 @@
-"""How good a model seems without any test label: for choosing a checkpoint or a loss weight.
+"""Label-free statistics of a model's quality, for choosing a checkpoint or a loss weight.
 
 A few labelled images (A) and many unlabelled ones (B) are embedded and walked on:
 

@@ -1,4 +1,4 @@
-"""How good a model is on labelled images: errors, confusion matrix, and what they come from."""
+"""Evaluation on labelled images: predictions, confusion matrix and errors."""
 
 import math
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _CONFUSIONS = 3  # in a row of the list: the most frequent ones
 
 
 class Predictions(NamedTuple):
-    """What a model makes of images.
+    """A model's embeddings and logits of some images.
 
     Attributes:
         embeddings: float32 [N, D].
@@ -38,7 +38,7 @@ class Predictions(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """A model's mistakes on a set of labelled images.
+    """The confusion matrix of a model on labelled images, and the errors that follow from it.
 
     Attributes:
         confusion: int64 [classes, classes]; row c counts the images of class c by the
@@ -99,7 +99,7 @@ class Report:
     def error_text(self) -> str:
         """The error as people read it: "2.50 %", or that it is not known."""
         error = self.error
-        return f"{error:.2f} %" if np.isfinite(error) else "not known (no test images)"
+        return f"{error:.2f} %" if np.isfinite(error) else "unknown (no test images)"
 
     def table(self) -> str:
         """The errors as text to read, at most 100 columns wide.
@@ -157,7 +157,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model's predictions of labelled images, and how right they are.
+    """A model's predictions on labelled images, and the report on them.
 
     Attributes:
         embeddings: of the images, float32 [N, D].
@@ -198,7 +198,7 @@ def evaluate(
 
 
 def count_mistakes(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]) -> Report:
-    """The report on predictions that have been made.
+    """Compute the report from true and predicted classes.
 
     Args:
         labels: true classes [N], in [0, classes); there may be none.

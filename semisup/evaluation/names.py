@@ -71,7 +71,7 @@ def shorten(names: Sequence[str], width: int) -> list[str]:
 
 def untested(classes: Sequence[str]) -> str:
     """The line about classes of which there is no test image."""
-    return f"no test image of {listed(classes)}: the error on these is not known"
+    return f"there is no test image of {listed(classes)}, so their error is unknown"
 
 
 def columns(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The nearest embeddings to others, by cosine."""
+"""Nearest neighbours among embeddings, by cosine similarity."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Neighbors(NamedTuple):
-    """The nearest of some embeddings to each of others.
+    """The nearest neighbours of each query.
 
     Attributes:
         indices: int64 [queries, k], the nearest first.

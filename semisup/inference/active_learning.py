@@ -1,10 +1,10 @@
-"""Which unlabelled images to label next: those that the walker can't place.
+"""Active learning: suggest unlabelled images to label, by the walk's visits and uncertainty.
 
-Two signs that a label would help, each in [0, 1] as a rank among all candidates:
+A label is expected to help by two criteria, each in [0, 1] as a rank among all candidates:
 
-    rarity        the walker seldom comes there: a low visit probability, equation (9)
-    uncertainty   from there it steps back to several classes: the entropy of P_ba, equation
-                  (2), summed over the labelled images of each class
+    rarity        the walk seldom visits the image: a low visit probability, equation (9)
+    uncertainty   from there the walk steps back to several classes: the entropy of P_ba,
+                  equation (2), summed over the labelled images of each class
 
 The score is their mean. Ranks, since after training both are close to 0 or 1 for most
 images. So that the images chosen stand for many others, all candidates are put into as many
@@ -44,7 +44,7 @@ class Signs(NamedTuple):
         visit: visit probability P_visit, equation (9); they sum to 1.
         uncertainty: entropy of the class that the walker steps back to, divided by that of
             an even choice: in [0, 1].
-        back_to: the likeliest of these classes, an integer.
+        back_to: the most probable of these classes, an integer.
     """
 
     visit: np.ndarray
@@ -59,7 +59,7 @@ def walk_signs(
     metric: str = "dot",
     temperature: float = 1.0,
 ) -> Signs:
-    """What a walk from all of A over all of B says of each B_j.
+    """Compute the visit probability of each B_j, and the class that the walk steps back to.
 
     Args:
         A: labelled embeddings [N, D].
@@ -81,7 +81,7 @@ def walk_signs(
 
 
 def scores(signs: Signs) -> np.ndarray:
-    """The mean of both ranks, float64 [M] in [0, 1]; high where a label would help."""
+    """The mean of both ranks, float64 [M] in [0, 1]; high where a label is expected to help."""
     ranks = [rankdata(values) for values in (-signs.visit, signs.uncertainty)]
     return (np.mean(ranks, axis=0) - 1) / max(len(signs.visit) - 1, 1)
 
@@ -113,7 +113,7 @@ def why_fewer(data: LabeledData, chosen: int) -> str:
     candidates = len(data.dataset.without_labeled(data.split.unlabeled, data.split.labeled))
     if chosen == candidates:
         return f"the run has only {candidates:,} unlabelled images"
-    return f"the model embeds all {candidates:,} unlabelled images like one of these"
+    return f"all {candidates:,} unlabelled images have the same embedding as one of these"
 
 
 def write(
@@ -138,8 +138,8 @@ def write(
     pool = dataset.without_labeled(pool, split.labeled)  # these have their labels already
     if len(pool) == 0:
         raise InputError(
-            f"every image of {dataset.name} has a label already: there is none to suggest; train "
-            "with images in unlabeled/ or with a smaller `sup_per_class`"
+            f"every image of {dataset.name} is already labelled, so there is none to suggest; "
+            "train with images in unlabeled/ or with a smaller `sup_per_class`"
         )
     spread = np.linspace(0, len(split.labeled) - 1, min(_LABELED, len(split.labeled)), dtype=int)
     labeled = split.labeled[spread]
@@ -169,6 +169,6 @@ def write(
         f"{rank}: {short[signs.back_to[i]]}?\n{signs.uncertainty[i]:.2f}"
         for rank, i in enumerate(chosen, start=1)
     ]
-    title = "label these next: number, likeliest class, uncertainty"
+    title = "label these next: number, most probable class, uncertainty"
     save(contact_sheet(images, captions, title), picture)
     return pool[chosen]

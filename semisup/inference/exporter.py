@@ -61,7 +61,7 @@ def probability_model(
 def export(
     model: AssociativeModel, kind: str, out: Path, images: np.ndarray, dtype: str = "uint8"
 ) -> float:
-    """Write the model in another format, once it is known to predict the same.
+    """Export the model to another format, and check that it makes the same predictions.
 
     It is written under another name, loaded again by the format's own library, and run on
     real images; only then does it get its name.
@@ -84,7 +84,7 @@ def export(
     if kind not in ENDINGS:
         raise InputError(f"unknown format {kind!r}; known: {', '.join(ENDINGS)}")
     if out.is_dir() and not (kind == "saved_model" and (out / "saved_model.pb").is_file()):
-        raise InputError(f"{out} is a folder, and no SavedModel to replace; choose another `out`")
+        raise InputError(f"{out} is a folder that holds no SavedModel; choose another `out`")
     check_name(kind, out)
     if not out.resolve().parent.is_dir():
         raise InputError(f"there is no folder {out.parent} to write {out.name} in")
@@ -112,8 +112,8 @@ def check_name(kind: str, out: Path) -> None:
         )
     if kind == "saved_model" and not paths.is_plain(out):
         raise InputError(
-            f"TensorFlow can't open a SavedModel in {out}, because of [, ], *, ? or \\ or of "
-            "bytes that are no UTF-8 in that name; choose another `out`"
+            f"TensorFlow can't open a SavedModel in {out}, because its name contains [, ], *, ? or "
+            "\\ or bytes that are not UTF-8; choose another `out`"
         )
 
 

@@ -1,4 +1,4 @@
-"""Classes of new images, each with the labelled image that is most like it."""
+"""Classify new images, and find the most similar labelled image of each."""
 
 from typing import NamedTuple
 
@@ -14,11 +14,11 @@ COLUMNS = ("path", "class", "probability", "nearest_labeled", "nearest_class", "
 
 
 class Prediction(NamedTuple):
-    """What a model says of one image.
+    """A model's prediction for one image.
 
     Attributes:
         path: the image's name.
-        predicted_class: the likeliest class.
+        predicted_class: the most probable class.
         probability: its probability by the classifier, in [0, 1].
         nearest_labeled: the labelled image with the most similar embedding.
         nearest_class: the class of that.

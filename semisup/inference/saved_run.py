@@ -1,4 +1,4 @@
-"""A run opened for use: its model, and the labelled images that it learned from."""
+"""Load a finished run for inference: its model and the embeddings of its labelled images."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Losses on embeddings and logits: learning by association, and what goes with it.
+"""Losses on embeddings and logits: learning by association, and additional losses.
 
     losses = semisup.losses.association_losses(A, B, labels, metric="cosine", temperature=0.1)
     loss = losses.walker + losses.visit
@@ -9,7 +9,7 @@ are its parts, one for each equation of the paper. Modules:
 
     association      equations (1)-(10), classification loss, total loss
     blockwise        the same walk without its [N, M] matrices, for large batches
-    pseudo_labels    labels that the walk gives to unlabelled samples
+    pseudo_labels    cross-entropy with the classes that the walk assigns to unlabelled samples
 """
 
 from semisup.losses.association import (

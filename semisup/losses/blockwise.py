@@ -33,7 +33,7 @@ _NOWHERE = -1e30
 
 
 class ClassWalk(NamedTuple):
-    """What the losses need of a walk.
+    """The results of a walk from which all losses are computed.
 
     Attributes:
         round_trips: for each bucket of classes, P_aba within each class, float32

@@ -162,7 +162,7 @@ def build(
         emb_size: size of the embedding; None for the architecture's own.
         l2_weight: as the paper counts it, see `l2`; None for the architecture's own. For a
             backbone, that of the dense layer on top.
-        weights: first weights of a network of keras.applications, or of one of the authors' that
+        weights: initial weights of a network of keras.applications, or of one of the authors' that
             has its layers.
         dropout: see `backbones.build`; of other people's networks only.
         batch_norm_decay: of stl10_batch_norm_model only; None for its own.

@@ -88,13 +88,13 @@ class AssociativeModel(CheckedModel):
         vat_weight: weight of virtual adversarial training with entropy minimisation on the
             unlabelled rows (`semisup.losses.virtual_adversarial`), likewise; not in the paper. Its
             two more passes through the network count in the statistics of batch norm.
-        vat_epsilon: length of the adversarial change of an input, as a share of the input's own.
+        vat_epsilon: norm of the adversarial perturbation, relative to the norm of the input.
         similarity: "cosine", "dot" or "euclidean"; see `association.similarity`. The paper's is
             "dot", which grows without bounds: on many networks a walk then has one way to go,
             mostly a wrong one. With "cosine" embeddings are unit vectors, and the classifier
             takes them times temperature^-1/2, so that their dot products are the walk's
             similarities.
-        temperature: what the similarities are divided by, above 0; by default 0.16 for "cosine"
+        temperature: by which the similarities are divided, above 0; by default 0.16 for "cosine"
             and 1 for the others.
         label_smoothing: see `association.classification_loss`.
         virtual_embeddings: this many trainable vectors join A, each as a class of its
@@ -322,7 +322,7 @@ class AssociativeModel(CheckedModel):
             if config["similarity"] == "cosine":
                 raise InputError(
                     "this model was saved by semisup 0.1, whose classifier took embeddings of any "
-                    "length with `similarity=cosine`; load it with that version, or train anew"
+                    "length with `similarity=cosine`; load it with that version, or train again"
                 )
             config["temperature"] = 1.0
         serialized = {name: config[name] for name in _SERIALIZED if name in config}

@@ -70,7 +70,7 @@ def build(
         image_shape: (height, width, channels).
         emb_size: size of a dense layer on top, without activation. By default 128 on an
             application, and none on a saved model, whose output is the embedding.
-        weights: the first weights of an application: "none" (random), "imagenet"
+        weights: the initial weights of an application: "none" (random), "imagenet"
             (downloaded by Keras), or its .weights.h5 file, without the classifier.
         regularizer: of the dense layer's weights.
         dropout: share of the features that is dropped in training, in [0, 1).

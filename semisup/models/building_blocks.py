@@ -1,4 +1,4 @@
-"""What the networks here are built of."""
+"""Layers from which the networks are built."""
 
 from functools import partial
 

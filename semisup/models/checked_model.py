@@ -1,4 +1,4 @@
-"""`CheckedModel`: Keras's `fit`, `evaluate` and `predict`, whose arguments are checked first."""
+"""`CheckedModel`: Keras's `fit`, `evaluate` and `predict` with checked arguments."""
 
 import inspect
 import math
@@ -18,7 +18,7 @@ from semisup.runtime.arguments import class_numbers
 
 
 class CheckedModel(keras.Model):
-    """A Keras model of `num_classes` classes that trains on labels of which some are -1.
+    """A Keras model of `num_classes` classes whose training labels may be -1 (unlabelled).
 
     Attributes:
         labeled_first: where that is known of the batches that a step is traced for, the number of
@@ -194,6 +194,4 @@ def _check_end(
         and isinstance(batches, tf.data.Dataset)
         and int(batches.cardinality()) == tf.data.INFINITE_CARDINALITY
     ):
-        raise InputError(
-            f"{what} without end, so {method} needs `{argument}`, such as {argument}=100"
-        )
+        raise InputError(f"{what} infinite, so {method} needs `{argument}`, such as {argument}=100")

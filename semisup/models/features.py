@@ -245,7 +245,7 @@ def _write(folder: Path, digests: list[bytes], features: np.ndarray) -> None:
             np.savez(file, digests=rows, features=features)
         temporary.replace(shard)
     except OSError as error:
-        logging.warning("features can't be kept in %s: %s", folder, error)
+        logging.warning("cannot write the features to the cache %s: %s", folder, error)
         if temporary:
             _remove(temporary)
 

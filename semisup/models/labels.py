@@ -26,8 +26,8 @@ def check_labels(labels: Tensor) -> None:
     """
     if labels is None:
         raise InputError(
-            "there are no labels: AssociativeModel takes pairs (images, labels), in training with "
-            "-1 for none"
+            "there are no labels: AssociativeModel takes pairs (images, labels), in which "
+            "unlabelled images have the label -1"
         )
     if len(labels.shape) > 2 or (len(labels.shape) == 2 and labels.shape[1] != 1):
         raise InputError(
@@ -76,6 +76,6 @@ def outside(minimum: object, maximum: object, num_classes: int) -> InputError:
     """The error for labels that are no class and not -1."""
     return InputError(
         f"labels must be whole numbers in [0, {num_classes}), as `num_classes` says, or -1 for "
-        f"none, but they go from {minimum} to {maximum}; classes count from 0, and -1 needs a type "
-        "with a sign"
+        f"none, but they go from {minimum} to {maximum}; classes count from 0, and -1 needs a "
+        "signed type"
     )

@@ -1,4 +1,4 @@
-"""Weights of saved models: given to another model, compared, and named by a digest."""
+"""Weights of saved models: load, compare, and compute a digest."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from semisup.models.backbones import Backbone, load_model
 
 
 def load(model: AssociativeModel, path: Path, backbone: Backbone | None = None) -> None:
-    """Give the model the weights of a saved one with the same network.
+    """Load the weights of a saved model with the same network.
 
     A model of features takes what lies on top of the saved one's backbone.
 
@@ -32,9 +32,9 @@ def load(model: AssociativeModel, path: Path, backbone: Backbone | None = None) 
     below = _below(saved, model)
     if backbone and not _same(below, backbone.features.weights):
         raise InputError(
-            f"the backbone in {path} is another than that of `architecture`, or it has been "
-            f"trained; `architecture={path}` without `init_from` takes the network in it as the "
-            "frozen backbone, and `freeze_steps=0` trains all of it"
+            f"the backbone in {path} differs from that of `architecture`, or it has been trained; "
+            f"to use the network in it as a frozen backbone, give `architecture={path}` without "
+            "`init_from`; to train all of it, give `freeze_steps=0`"
         )
     left_out = {id(weight) for weight in below}
     try:

@@ -1,6 +1,6 @@
 """A frozen backbone: for the first steps of a run, only the layers on top of it are trained.
 
-The classifier and the embedding layer have random first weights. Their first gradients would
+The classifier and the embedding layer have random initial weights. Their first gradients would
 spoil a pretrained network below them.
 
     frozen         trains without the backbone, for as long as a step is traced

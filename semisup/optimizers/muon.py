@@ -1,4 +1,4 @@
-"""Muon: orthogonal steps for the matrices of hidden layers. Fewer steps than with Adam."""
+"""Muon: orthogonalised updates for the matrices of hidden layers. Needs fewer steps than Adam."""
 
 from typing import Any
 

@@ -75,7 +75,7 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable(package="semisup")
 class StepDecay(keras.optimizers.schedules.ExponentialDecay):
-    """The authors' learning rate: times `decay_rate` every `decay_steps`, down to a minimum.
+    """The authors' learning rate: multiplied by `decay_rate` every `decay_steps`, to a minimum.
 
     Args:
         initial_learning_rate: the rate at step 0.

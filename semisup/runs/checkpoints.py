@@ -97,9 +97,9 @@ def newest(run: RunDirectory) -> str:
 
 
 def watch(run: RunDirectory, timeout: float) -> Iterator[str]:
-    """The newest checkpoint of a run, again and again, until the run has ended.
+    """Yield each new checkpoint of a run until the run has ended.
 
-    Those that come while the caller is busy with one are passed over, but for the newest.
+    Of several that are written while the caller is busy, only the newest is yielded.
 
     Args:
         run: the run's folder.
@@ -117,7 +117,7 @@ def watch(run: RunDirectory, timeout: float) -> Iterator[str]:
         if prefix not in (None, last):
             last, since = prefix, time.monotonic()
             if fault := _fault(run, prefix):
-                logging.warning("%s; passed over", fault)
+                logging.warning("%s; skipped", fault)
             else:
                 yield str(prefix)
                 since = time.monotonic()
@@ -150,9 +150,9 @@ def _newest_whole(run: RunDirectory) -> str | None:
     # The first of all may have been cut short: then there is nothing to fall back to yet.
     if not prefixes or (len(prefixes) == 1 and not _record(prefixes[0]).exists()):
         for line in faults:
-            logging.warning("%s; beginning at step 0", line)
+            logging.warning("%s; starting at step 0", line)
         return None
-    raise InputError(f"no checkpoint is whole: {'; '.join(faults)}; `overwrite` starts anew")
+    raise InputError(f"no checkpoint is intact: {'; '.join(faults)}; `overwrite` starts again")
 
 
 def _fault(run: RunDirectory, prefix: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""The folder of a run, which tells all about it. `RunDirectory` alone knows what it holds.
+"""The folder of a run. Only `RunDirectory` reads and writes its records.
 
     split.json         which images are labelled and unlabelled; `split_file` takes it
     pseudo_labels.npz  of a run with a teacher: its pseudo-labels
@@ -103,7 +103,7 @@ class RunDirectory:
     # Beginning a run.
 
     def hold(self) -> AbstractContextManager[None]:
-        """Keep the folder to this process while inside; see `files.locked`."""
+        """Lock the folder for this process; see `files.locked`."""
         return files.locked(self.path)
 
     def claim(
@@ -114,7 +114,7 @@ class RunDirectory:
         precision: str = "",
         backbone_hash: str | None = None,
     ) -> None:
-        """Make the folder that of this run, or find that it is so already.
+        """Record this run in the folder, or check that the folder already holds this run.
 
         Args:
             recipe: the run's settings.
@@ -170,7 +170,7 @@ class RunDirectory:
                 self._refuse_other_length(before["max_steps"], now["max_steps"])
             raise InputError(
                 f"{self} holds another run ({'; '.join(differences)}); "
-                "choose another `logdir`, or `overwrite` starts anew in this one"
+                "choose another `logdir`, or start again in this one with `overwrite`"
             )
 
     def check_backbone(self, digest: str | None) -> None:
@@ -186,8 +186,8 @@ class RunDirectory:
         if there.get("backbone_hash") != digest:
             architecture = there.get("recipe", {}).get("architecture")
             raise InputError(
-                f"{architecture} has other weights than when {self} was trained on its features; "
-                "put the file back as it was"
+                f"{architecture} has changed since {self} was trained on its features; restore "
+                "the original file"
             )
 
     def _refuse_other_length(self, before: Any, now: Any) -> None:
@@ -198,14 +198,14 @@ class RunDirectory:
         if self.read_result() is None:
             raise InputError(
                 f"{self} holds this run with `max_steps={before}`, for which its learning rate is "
-                f"laid out: give `max_steps={before}` to go on, or choose another `logdir`, or "
-                "`overwrite` starts anew in this one"
+                f"scheduled; give `max_steps={before}` to resume it, choose another `logdir`, or "
+                "start again in this one with `overwrite`"
             )
         raise InputError(
             f"{self} holds this run, finished after {before} steps, for which its learning rate "
-            f"was laid out; to train on for {now} steps from its weights, begin another run: "
-            f"`init_from={shlex.quote(str(self))}` and another `logdir` (`overwrite` starts anew "
-            "in this one)"
+            f"was scheduled; to train for {now} more steps from its weights, start another run "
+            f"with `init_from={shlex.quote(str(self))}` and another `logdir`, or start again in "
+            "this one with `overwrite`"
         )
 
     def wait_for_start(self, timeout: float) -> None:
@@ -256,7 +256,7 @@ class RunDirectory:
         for path in (lock, self.checkpoints, self.projector, *self._written()):
             if path.is_symlink():
                 raise InputError(
-                    f"{path} is a link, which semisup did not make; remove it yourself"
+                    f"{path} is a link that semisup did not create; remove it yourself"
                 )
 
     def _written(self) -> Iterator[Path]:
@@ -351,8 +351,8 @@ class RunDirectory:
         """
         if files.read_json(self.recipe).get("split_hash") != split_hash:
             raise InputError(
-                f"the data has changed since {self} was trained: it would choose other images to "
-                "label; `data_dir` names a folder with the files as they were"
+                f"the data has changed since {self} was trained, and other images would be "
+                "labelled; set `data_dir` to a folder with the original files"
             )
 
     # What the run records.
@@ -371,7 +371,8 @@ class RunDirectory:
             _fits(error, float | None) for error in errors
         ):
             raise InputError(
-                f"{self.result} is damaged; delete it, and the same command writes it again"
+                f"{self.result} is damaged; delete it and give the same command again, which "
+                "rewrites it"
             )
         return result
 
@@ -395,8 +396,8 @@ class RunDirectory:
                 if number == len(lines):
                     break  # the run was killed while it wrote this line
                 raise InputError(
-                    f"{self.metrics} is damaged at line {number}; mend or delete that line, or "
-                    "start the run anew with `overwrite`"
+                    f"{self.metrics} is damaged at line {number}; repair or delete that line, or "
+                    "start again with `overwrite`"
                 ) from None
         return records
 

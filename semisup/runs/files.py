@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and the lock that keeps a folder to one process."""
+"""Atomic writes of files, and a lock that allows one process per folder."""
 
 import fcntl
 import json
@@ -82,7 +82,7 @@ def write_through(file: TextIO, text: str) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep a folder, which is made if need be, to this process.
+    """Lock a folder for this process; the folder is created if it is missing.
 
     The kernel holds the lock and drops it with the process, however that ends, so no
     stale one can be left behind. The file stays: whoever deleted it at the end could
@@ -98,7 +98,7 @@ def locked(folder: Path) -> Iterator[None]:
         opened = (folder / LOCK).open("a+", encoding="utf-8")
     except OSError as error:
         raise InputError(
-            f"cannot use {folder} as the run's folder: {error.strerror} ({error.filename}); mend "
+            f"cannot use {folder} as the run's folder: {error.strerror} ({error.filename}); fix "
             "that, or choose another `logdir`"
         ) from None
     with opened as file:

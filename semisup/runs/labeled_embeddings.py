@@ -1,4 +1,4 @@
-"""What a finished run keeps of its labelled images: labeled.npz.
+"""The embeddings of a finished run's labelled images: labeled.npz.
 
 With it beside the model, prediction and export need neither the data set nor another pass over
 it: a folder of a few megabytes can be copied to another machine. Embeddings rather than images,
@@ -64,5 +64,8 @@ def load(path: Path) -> LabeledEmbeddings:
     wanted = [field.name for field in dataclasses.fields(LabeledEmbeddings)]
     arrays.setdefault("values_in", np.empty(0))  # which earlier versions did not keep
     if not set(wanted) <= arrays.keys():
-        raise InputError(f"{path} is damaged or of another version; delete it to do without")
+        raise InputError(
+            f"{path} is damaged or of another version; if it is deleted, the newest checkpoint and "
+            "the run's data are used instead"
+        )
     return LabeledEmbeddings(**{name: arrays[name] for name in wanted})

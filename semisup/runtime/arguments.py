@@ -1,4 +1,4 @@
-"""Arguments as people give them: whole numbers of any type, and labels in many forms."""
+"""Convert and check arguments: whole numbers of any type, and labels in many forms."""
 
 import operator
 from typing import Any
@@ -59,7 +59,7 @@ def class_numbers(labels: Any, without: str) -> np.ndarray:
         if array.dtype == object:
             array = np.asarray(array.tolist())
     except Exception as error:  # of the many types that people have
-        raise InputError(f"labels can't be made an array of whole numbers [N]: {error}") from None
+        raise InputError(f"cannot convert the labels to whole numbers [N]: {error}") from None
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
@@ -85,7 +85,7 @@ def _refuse_others(array: np.ndarray, without: str) -> None:
             if label is None or not isinstance(label, int | float | np.number):
                 what = "None" if label is None else f"a {type(label).__name__}"
                 raise InputError(
-                    f"labels must be whole numbers, but number {place} is {what}; {without}"
+                    f"labels must be whole numbers, but labels[{place}] is {what}; {without}"
                 )
     if kind not in "iuf":
         try:  # bfloat16 and its like are kinds of their own
@@ -100,11 +100,11 @@ def _refuse_others(array: np.ndarray, without: str) -> None:
         if not whole.all():
             place = int(np.argmin(whole))
             raise InputError(
-                f"labels must be whole numbers, but number {place} is {array[place]}; {without}"
+                f"labels must be whole numbers, but labels[{place}] is {array[place]}; {without}"
             )
     if kind == "u" and array.max() == np.iinfo(dtype).max and array.max() - 1 not in array:
         raise InputError(
-            f"a label is {array.max()}, which -1 becomes as {dtype}; take a type with a sign, and "
+            f"a label is {array.max()}, which is -1 stored as {dtype}; use a signed type, and "
             f"{without}"
         )
     if array.max() > _LARGEST or array.min() < -_LARGEST:

@@ -1,4 +1,4 @@
-"""Progress of work that may take long: a bar on a terminal, a line now and then in a log file."""
+"""Show the progress of long work: a bar on a terminal, occasional lines in a log file."""
 
 import sys
 import time

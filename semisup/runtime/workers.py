@@ -56,7 +56,7 @@ def join() -> tf.distribute.Strategy:
             f"its own for each worker, such as {_EXAMPLE}"
         ) from None
     if len(everyone) > 1:
-        logging.warning("Waiting until all %d workers of TF_CONFIG are there.", len(everyone))
+        logging.warning("Waiting for all %d workers of TF_CONFIG to start.", len(everyone))
     try:
         with signals.immediate():
             return tf.distribute.MultiWorkerMirroredStrategy()
@@ -160,7 +160,7 @@ def losses_named(strategy: tf.distribute.Strategy | None) -> Iterator[None]:
         if not lost(strategy, error):
             raise
         raise InputError(
-            "another worker has stopped, or can't be reached (see its own last line); to go on "
+            "another worker has stopped or can't be reached (see its own last line); to resume "
             "from the last checkpoint, start all workers again with the same commands"
         ) from None
 

@@ -1,4 +1,4 @@
-"""Pseudo-labels by clusters: what to begin with where few images are labelled. Not in the paper.
+"""Pseudo-labels from clusters of the features, for very few labels. Not in the paper.
 
 With one label a class, a labelled image often lies nearer to the images of another class than to
 those of its own. Then the walk learns two classes swapped, and no loss can tell. The features of
@@ -51,7 +51,7 @@ def predict_cluster_labels(data: LabeledData, share: float) -> PseudoLabels:
     none = PseudoLabels(candidates[:0], candidates[:0])
     if len(candidates) < _IMAGES_OF_CLUSTER * len(classes):
         logging.warning(
-            "no image gets the class of its cluster: %d unlabelled images are too few",
+            "no pseudo-labels from clusters: %d unlabelled images are too few",
             len(candidates),
         )
         return none
@@ -64,8 +64,8 @@ def predict_cluster_labels(data: LabeledData, share: float) -> PseudoLabels:
     found = of_labeled.argmax(axis=1) == cluster_of[labels]
     if found.mean() < _AGREEMENT:
         logging.warning(
-            "no image gets the class of its cluster: only %d of %d labelled images lie in the "
-            "cluster of their class",
+            "no pseudo-labels from clusters: only %d of %d labelled images lie in the cluster "
+            "of their class",
             *(found.sum(), len(found)),
         )
         return none

@@ -1,4 +1,4 @@
-"""Does association help here? Runs with labels only and with association, side by side."""
+"""Compare training with labels only and with association, on the same split and seeds."""
 
 import dataclasses
 import statistics
@@ -25,7 +25,7 @@ def compare(
     has the errors.
 
     Args:
-        recipe: the settings of the runs with association. Their seeds, of the first weights and
+        recipe: the settings of the runs with association. Their seeds, of the initial weights and
             of the split, count up from the recipe's.
         logdir: the folder for all runs.
         seeds: runs of each kind.
@@ -44,8 +44,8 @@ def compare(
     dataset = experiment.load_data(recipe)
     if len(dataset.test_labels) == 0:
         raise InputError(
-            f"`compare` compares test errors, but {dataset.name} has no test images, and too few "
-            "labelled ones to hold some out; label two of a class"
+            f"`compare` compares test errors, but {dataset.name} has no test images and too few "
+            "labelled ones to hold some out; label at least two images of a class"
         )
     kinds = {"labels only": dataclasses.replace(recipe, **BASELINE), "association": recipe}
     errors: dict[str, list[float]] = {kind: [] for kind in kinds}

@@ -1,4 +1,4 @@
-"""A run's evaluations: made on one device, recorded, and one of them taken as the result."""
+"""Evaluate a model during training, record the evaluations, and select one as the result."""
 
 import statistics
 import time

@@ -34,13 +34,13 @@ def train(
     strategy: tf.distribute.Strategy | None = None,
     dataset: Dataset | None = None,
 ) -> dict[str, Any]:
-    """Train as the recipe says, or go on where a run in `logdir` left off.
+    """Train a model by a recipe, or resume the run in `logdir`.
 
     Args:
         recipe: all settings.
         logdir: the run's folder; see `semisup.runs.directory`.
         command: the words of the command line, for the record.
-        overwrite: begin anew, whatever run is in `logdir`.
+        overwrite: start again, whatever run is in `logdir`.
         save_interval: steps between checkpoints; by default one at each evaluation.
         strategy: the devices that share each batch, from `distribution.strategy`; None for
             one device.
@@ -52,8 +52,8 @@ def train(
         the last 5), `test_error_min` (the lowest of all; it was chosen on the test images,
         so quote it as such), all in percent, None without test images; `train_seconds`
         (the training steps alone, without loading, tracing, evaluating and saving); `steps`;
-        `collapsed`, whether the walk was collapsed at the end, so that the result is not one of
-        association.
+        `collapsed`, whether the walk had collapsed at the end, so that the result does not
+        benefit from association.
 
     Raises:
         InputError: the recipe or its data is bad, its batches can't be shared out, the
@@ -82,7 +82,7 @@ def train(
                 run.clear()
             setup = _claim(run, setup, recipe, command, chief)
         if result := run.read_result():
-            print(f"{run} holds this run already, finished.")
+            print(f"{run} holds this run, which is already finished.")
             workers.leave(strategy)
             return result
         try:
@@ -90,8 +90,9 @@ def train(
             return trainer.train(interrupted)
         except tf.errors.ResourceExhaustedError as error:
             raise InputError(
-                f"no space left: {reason(error)}; the last checkpoint is intact: free some (for "
-                "memory, a smaller batch in another `logdir`) and give the same command again"
+                f"out of memory or disk space: {reason(error)}; the last checkpoint is intact; "
+                "free some space and give the same command again, or, to save memory, use a "
+                "smaller batch in another `logdir`"
             ) from None
 
 
@@ -194,7 +195,7 @@ class Trainer:
         self.clock = Clock()
         self.first_step = checkpoints.resume(run, model, train_seconds=self.clock.seconds)
         agreed = {"`save_interval`": save_interval, "`precision`": self.recipe.precision}
-        workers.check_alike(self.strategy, {**agreed, "the step begun at": self.first_step})
+        workers.check_alike(self.strategy, {**agreed, "the first step": self.first_step})
         self.evaluator = None
         if workers.is_chief(self.strategy):
             self.evaluator = evaluator.Evaluator(setup, model, run, self.first_step)
@@ -352,7 +353,7 @@ class Trainer:
         for line in pseudo_labels.describe(self.recipe, self.setup.data):
             print(line)
         if not (self.recipe.associates or self.setup.data.pseudo_labels):
-            print("The unlabelled ones are not used: no loss on them has a weight")
+            print("The unlabelled images are not used: the weights of all losses on them are 0")
 
 
 def make_train_step(

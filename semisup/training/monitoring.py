@@ -1,4 +1,4 @@
-"""Signs in a run's losses that something is wrong: non-finite values, a walk that collapses.
+"""Monitor the losses of a run: non-finite values, a collapsed walk.
 
 The thresholds for the walk lie well outside of what runs that ended well have shown: batches of
 100 labelled and 100 unlabelled images, in which the walk visited more than half of the unlabelled
@@ -98,7 +98,7 @@ WRONG = 0.5
 
 
 class Walk(NamedTuple):
-    """What a training batch walks over.
+    """The size of the walk of a training batch.
 
     Attributes:
         labeled: samples of A.
@@ -118,17 +118,17 @@ def collapse(logs: Mapping[str, float], walk: Walk, begun: bool) -> str | None:
         logs: means over some steps, as `AssociativeModel` reports them.
         walk: its size.
         begun: whether the walk has been trained for long enough to be other than uniform, which
-            it may be with the first weights.
+            it may be with the initial weights.
     """
     visited = math.exp(logs["visit_entropy"])
     if visited < FEWEST_VISITED * walk.unlabeled:
-        return f"it visits some {visited:.0f} of {walk.unlabeled} unlabelled images"
+        return f"it visits about {visited:.0f} of {walk.unlabeled} unlabelled images"
     if walk.classes > 1:
         uniform = math.log(walk.labeled)
         if logs["walker_loss"] > uniform + WRONG:
             return (
                 "it mostly ends in a wrong class (walker loss "
-                f"{logs['walker_loss']:.1f}, of a random walk {uniform:.1f})"
+                f"{logs['walker_loss']:.1f}; a random walk has {uniform:.1f})"
             )
         if (
             begun
@@ -165,7 +165,7 @@ def unreachable_visits(logs: Mapping[str, float], walk: Walk) -> str | None:
 def missing_classes(names: Sequence[str]) -> str:
     """The warning about classes of which no image is labelled."""
     return (
-        f"no image of {', '.join(names)} is labelled: the visit loss draws their unlabelled "
+        f"no image of {', '.join(names)} is labelled: the visit loss assigns their unlabelled "
         "images to other classes; try a smaller `visit_weight`, or `virtual_embeddings=N`"
     )
 
@@ -201,15 +201,15 @@ def unsettled_batch_norm(
     if left <= _FIRST_VALUES:
         return None
     return (
-        f"batch norm with a momentum of {momentum:g} keeps {100 * left:.0f} % of its first "
-        f"statistics after {steps} steps, so test images are normalised otherwise than training "
-        "images; make the layers with a smaller one, BatchNormalization(momentum=0.9), or train "
-        "for longer"
+        f"batch norm with a momentum of {momentum:g} keeps {100 * left:.0f} % of its initial "
+        f"statistics after {steps} steps, so test images are normalised differently from training "
+        "images; use a smaller momentum, such as BatchNormalization(momentum=0.9), or train for "
+        "longer"
     )
 
 
 class CollapseMonitor:
-    """Find signs in a run's training losses that the walk does not work, each once.
+    """Detect a collapsed walk and related problems in a run's losses; report each once.
 
     Args:
         setup: the run.

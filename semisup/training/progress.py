@@ -1,4 +1,4 @@
-"""How far a run is: a progress bar on a terminal, plain lines in a log file."""
+"""Show the progress of a run: a progress bar on a terminal, plain lines in a log file."""
 
 import sys
 import time

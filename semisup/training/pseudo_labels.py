@@ -1,4 +1,4 @@
-"""The pseudo-labels that a run learns beside its labels: where they are from, and their record."""
+"""The pseudo-labels of a run: where they come from, and how they are recorded."""
 
 from collections.abc import Iterator
 
@@ -63,8 +63,11 @@ def describe(recipe: Recipe, data: LabeledData) -> Iterator[str]:
         return
     source = "the most typical ones of each cluster get its class"
     if recipe.teacher:
-        source = f"those of which {recipe.teacher} is most confident"
+        source = f"those about which {recipe.teacher} is most confident"
     count = len(data.pseudo_labels.indices)
     yield f"{count:,} of the unlabelled ones have pseudo-labels: {source}"
     if recipe.teacher and (beyond := self_training.labels_beyond(recipe, data)):
-        yield f"Its own training knew {beyond:,} labels that this run has not: count them in"
+        yield (
+            f"The teacher was trained with {beyond:,} labels that this run does not have; count "
+            "them, too, when you report the number of labels"
+        )

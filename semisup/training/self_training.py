@@ -83,8 +83,8 @@ def _load(teacher: RunDirectory, dataset: Dataset) -> AssociativeModel:
     names = tuple(npz.read_npz(teacher.labeled).get("class_names", ()))
     if not isinstance(model, AssociativeModel) or names != dataset.class_names:
         raise InputError(
-            f"the run in {teacher} does not tell the {dataset.num_classes} classes of "
-            f"{dataset.name} apart; `teacher` must name a run on the same data"
+            f"the run in {teacher} does not classify the {dataset.num_classes} classes of "
+            f"{dataset.name}; `teacher` must name a run on the same data"
         )
     shape = getattr(model.network, "input_shape", (None, *dataset.image_shape))[1:]
     if shape != dataset.image_shape:

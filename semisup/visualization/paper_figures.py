@@ -44,7 +44,7 @@ def write_figures(
         data: what the model was trained and evaluated on.
         model: the model, with the weights of `step`.
         evaluation: of the model on the test images.
-        untrained: a model with the first weights, which figure 2 shows beside it.
+        untrained: a model with the initial weights, which figure 2 shows beside it.
         step: the training step.
         ending: "png", "pdf" or "svg".
 

@@ -1,4 +1,4 @@
-"""The parts that pictures are made of: images in rows, the confusion matrix, files and pixels."""
+"""Building blocks of figures: montages, the confusion matrix, contact sheets, saving."""
 
 import math
 from collections.abc import Sequence
@@ -144,7 +144,7 @@ def draw_confusion(axes: matplotlib.axes.Axes, report: Report, side: float) -> N
 
 
 def confusion_figure(report: Report, title: str = "") -> Figure:
-    """The confusion matrix with its counts; mistakes stand out against the right ones.
+    """The confusion matrix with its counts, in which the mistakes are highlighted.
 
     Args:
         report: the mistakes.

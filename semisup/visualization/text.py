@@ -1,4 +1,4 @@
-"""Text in pictures: class and file names may hold anything, and be of any length."""
+"""Text in figures, for class and file names of any length and with any characters."""
 
 import functools
 from collections.abc import Sequence

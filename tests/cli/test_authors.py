@@ -73,7 +73,8 @@ def test_published_lines_are_our_recipes(name, capsys):
     assert (recipe.compat, recipe.emb_size, recipe.precision) == ("authors", 128, "float32")
     assert recipe.learning_rate_schedule == "step"
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("--max_checkpoints is a flag of the authors' code: all flags mean")
+    first = "--max_checkpoints is a flag of the authors' code, so all flags have"
+    assert lines[0].startswith(first)
     assert "--max_checkpoints: the newest 3 checkpoints are kept" in lines
     assert sum("--eval_batch_size: " in line for line in lines) == ("signs" in name)
     assert sum("--sup_seed=-1: the seed " in line for line in lines) == 1
@@ -217,7 +218,7 @@ def test_a_seed_is_drawn_and_taken_again(tmp_path):
     recipe = recipes.get("mnist5k", sup_seed=77)
     RunDirectory(tmp_path).claim(recipe, {"hash": "0"}, ["semisup-train"])
     assert read("--sup_seed=-1", logdir=str(tmp_path)).sup_seed == 77
-    with pytest.raises(InputError, match=r"give it, such as `sup_seed=0`"):
+    with pytest.raises(InputError, match=r"give one, such as `sup_seed=0`"):
         read("--sup_seed=-1", one_run=False)
 
 
@@ -244,7 +245,7 @@ def test_checkpoints_kept_are_as_many_as_the_line_says():
 
 
 def test_what_can_not_be_had_is_refused():
-    with pytest.raises(InputError, match="nothing is trained on test images here"):
+    with pytest.raises(InputError, match="training on test images is not supported"):
         read("--target_dataset_split=test --target_dataset=mnist")
     flags.FLAGS["target_dataset_split"].unparse()
     with pytest.raises(InputError, match="each set all other flags; give one"):
@@ -279,7 +280,7 @@ def test_check_evaluation_wants_the_runs_own_settings(given, wrong):
     if wrong is None:
         authors.check_evaluation(given, recipe)
     else:
-        with pytest.raises(InputError, match=f"`{wrong}` is .*, but the run was made"):
+        with pytest.raises(InputError, match=f"`{wrong}` is .*, but the run was trained"):
             authors.check_evaluation(given, recipe)
 
 

@@ -155,9 +155,9 @@ def test_find_images_in_a_folder_and_below_it(tmp_path):
     assert found.images == [folder / name for name in (*names, *linked)]
     left_out = {path.name: reason for reason, path in found.skipped}
     assert left_out == {
-        "a.txt": ".txt files, which are no images",
-        "c": "unnamed files, which are no images",
-        "broken.png": "links to nothing",
+        "a.txt": ".txt files, which are not images",
+        "c": "files without an ending",
+        "broken.png": "broken links",
     }
     nowhere = find_images(tmp_path / "nowhere")
     assert not nowhere.images
@@ -320,7 +320,7 @@ def test_load_folder_scales_many_bits_alike_in_all_images(tmp_path, caplog, kind
         np.testing.assert_array_equal(
             read_image_as(path, dataset.image_shape, how), dataset.train_images[i]
         )
-    assert ("become 0 to 255" in caplog.text) == (white != 65535)
+    assert ("is mapped to 0 to 255" in caplog.text) == (white != 65535)
 
 
 def test_load_folder_reads_a_pgm_by_its_largest_value(tmp_path):
@@ -365,7 +365,7 @@ def test_read_image_as_warns_of_values_outside_the_range(tmp_path, caplog):
     path = tmp_path / "a.png"
     many_bits(path, np.arange(20, dtype=np.uint16).reshape(4, 5))
     read_image_as(path, (4, 5, 1))
-    assert "a.png has values with more than 8 bits, which all become 0" in caplog.text
+    assert "a.png has values with more than 8 bits, and all of them become 0" in caplog.text
 
 
 @pytest.mark.parametrize(("mode", "wanted"), [("1", [0, 255]), ("CMYK", [0, 255]), ("P", [0, 255])])

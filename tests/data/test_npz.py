@@ -171,7 +171,7 @@ def test_npz_images_serve_predictions(tmp_path, monkeypatch):
         ({"train_images": pixels(0, 10, 8, 3)}, r"train_images is uint8 \(0, 10, 8, 3\), wanted"),
         ({"train_images": np.array([object()] * 30)}, "train_images is object"),
         ({"class_names": np.array([object()] * 3)}, "Object arrays cannot be loaded"),
-        ({"notes": np.zeros(5000)}, "what is in it beside images unpacks to"),
+        ({"notes": np.zeros(5000)}, "its arrays other than images unpack to"),
         ({"train_labels": None}, "has no train_labels"),
         ({"test_labels": None}, "has test_images, but no test_labels"),
         ({"test_images": None}, "has test_labels, but no test_images"),

@@ -243,14 +243,14 @@ def test_batches_without_unlabelled_images():
     ("arrays", "options", "message"),
     [
         ((IMAGES, LABELS[:9], POOL), {}, r"got \(10, 1\) and \(9,\)"),
-        ((IMAGES[:0], LABELS[:0], POOL), {}, "at least one"),
+        ((IMAGES[:0], LABELS[:0], POOL), {}, "N at least 1"),
         ((IMAGES, LABELS, POOL.astype(np.uint8)), {}, "uint8 do not fit the labelled ones"),
         ((IMAGES, LABELS, POOL[:, [0, 0]]), {}, r"unlabelled images \(13, 2\)"),
         ((IMAGES, LABELS, POOL[:0]), {}, r"unlabelled images \(0, 1\)"),
         ((IMAGES, LABELS, POOL), {"sup_per_batch": 0}, "`sup_per_batch` is 0"),
         ((IMAGES, LABELS, POOL), {"unsup_batch_size": -1}, "`unsup_batch_size` is -1"),
         ((IMAGES, LABELS - 1, POOL), {}, "a label is -1, but classes count from 0"),
-        ((IMAGES, LABELS / 2, POOL), {}, "number 3 is 2.5; give the images"),
+        ((IMAGES, LABELS / 2, POOL), {}, r"labels\[3\] is 2.5; give the images"),
     ],
 )
 def test_association_batches_refuses_arrays_that_do_not_fit(arrays, options, message):

@@ -137,9 +137,9 @@ def test_read_split_replays_the_choice(tmp_path):
     ("change", "message"),
     [
         ({"labeled": [1, 2, 3]}, "its hash is not that of its indices"),
-        ({"labeled": ["one"]}, "is no split file, or is damaged"),
-        ({"labeled": [2**70]}, "is no split file, or is damaged"),
-        ({"unlabeled": None}, "is no split file, or is damaged"),
+        ({"labeled": ["one"]}, "is not a split file, or is damaged"),
+        ({"labeled": [2**70]}, "is not a split file, or is damaged"),
+        ({"unlabeled": None}, "is not a split file, or is damaged"),
     ],
 )
 def test_read_split_refuses_damaged_files(tmp_path, change, message):
@@ -152,10 +152,10 @@ def test_read_split_refuses_damaged_files(tmp_path, change, message):
 def test_read_split_refuses_files_of_another_data_set(tmp_path):
     path = tmp_path / "split.json"
     path.write_text(json.dumps(choose_split(dataset(LABELS), 7).as_json()))
-    with pytest.raises(InputError, match="names images that toy has not"):
+    with pytest.raises(InputError, match="names images that toy does not have"):
         read_split(path, dataset([0, 1, 2] * 10))
     with pytest.raises(InputError, match="there is no split file"):
         read_split(tmp_path / "nowhere.json", dataset(LABELS))
     path.write_text("[]")
-    with pytest.raises(InputError, match="is no split file, or is damaged"):
+    with pytest.raises(InputError, match="is not a split file, or is damaged"):
         read_split(path, dataset(LABELS))

@@ -112,7 +112,7 @@ def test_report_of_no_images_knows_no_error():
     report = count_mistakes(np.empty(0, int), np.empty(0, int), ["a", "b"])
     for value in (report.error, report.balanced_error, report.macro_f1):
         assert np.isnan(value)
-    assert report.error_text == "not known (no test images)"
+    assert report.error_text == "unknown (no test images)"
     for text in (report.error_text, report.table()):
         assert "nan" not in text
         assert "0.0" not in text

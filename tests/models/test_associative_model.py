@@ -253,7 +253,7 @@ def test_endless_batches_need_a_number_of_steps():
         (lambda: model.evaluate(endless.map(lambda *pair: pair)), "steps"),
         (lambda: model.predict(endless.map(lambda images, _: images)), "steps"),
     ):
-        with pytest.raises(InputError, match=f"without end, so .* needs `{argument}`"):
+        with pytest.raises(InputError, match=f"infinite, so .* needs `{argument}`"):
             call()
     model.fit(endless, steps_per_epoch=1, verbose=0)
 

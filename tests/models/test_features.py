@@ -326,7 +326,7 @@ def test_extract_works_where_there_can_be_no_folder(counted, tmp_path, caplog):
     blocked.touch()
     assert counted.computes(IMAGES, blocked) == 70
     assert counted.computes(IMAGES, blocked / "below") == 70
-    assert "features can't be kept" in caplog.text
+    assert "cannot write the features to the cache" in caplog.text
 
 
 def test_extract_keeps_the_cache_within_its_limit(counted, tmp_path, monkeypatch):

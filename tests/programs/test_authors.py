@@ -42,7 +42,7 @@ def test_published_lines_run(name, data, tmp_path):
     place = [f"--data_dir={data}", f"--logdir={tmp_path}"]
     result = run("train", *shlex.split(PUBLISHED[name]), *SMALL, *place)
     assert result.returncode == 0, result.stderr
-    assert "all flags mean what they mean there" in result.stdout
+    assert "all flags have the meaning that they have there" in result.stdout
     record = json.loads((tmp_path / "recipe.json").read_text())["recipe"]
     assert record["compat"] == "authors"
     assert 0 <= record["sup_seed"] < 2**31
@@ -52,12 +52,12 @@ def test_published_lines_run(name, data, tmp_path):
     words += ["--eval_batch_size=24", "--eval_interval_secs=3", "--emb_size=128", "--master="]
     result = run("eval", *words, "--timeout=1200", f"--logdir={tmp_path}")
     assert result.returncode == 0, result.stderr
-    assert "--eval_batch_size: all test images count" in result.stdout
+    assert "--eval_batch_size: all test images are evaluated" in result.stdout
     assert "test error" in result.stdout
     # The same line goes on with its seed, which was drawn.
     result = run("train", *shlex.split(PUBLISHED[name]), *SMALL, *place)
-    assert "holds this run already, finished" in result.stdout
+    assert "holds this run, which is already finished" in result.stdout
     result = run("eval", "--dataset=usps", f"--logdir={tmp_path}")
     assert result.returncode == 1
-    wanted = f"error: --dataset is 'usps', but the run was made and is evaluated with '{test_set}'"
-    assert result.stderr.startswith(wanted)
+    wanted = f"the run was trained and is evaluated with '{test_set}'"
+    assert result.stderr.startswith(f"error: --dataset is 'usps', but {wanted}")

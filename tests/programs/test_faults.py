@@ -187,7 +187,7 @@ def test_damaged_checkpoints_are_passed_over_or_refused(three, tmp_path, caplog)
         except InputError as error:
             assert not intact
             assert "\n" not in str(error)
-            assert "no checkpoint is whole" in str(error)
+            assert "no checkpoint is intact" in str(error)
             assert "`overwrite`" in str(error)
             refused += 1
         else:

@@ -447,7 +447,7 @@ def test_npy_header_that_claims_too_much_is_refused(tmp_path, bounded_memory):
     with zipfile.ZipFile(tmp_path / "claims.npz", "w") as archive:
         content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
         archive.writestr("train_images.npy", content)
-    with pytest.raises(InputError, match=r"is no \.npz file of plain arrays, or is damaged"):
+    with pytest.raises(InputError, match=r"is not a \.npz file of plain arrays, or is damaged"):
         load_npz(tmp_path / "claims.npz")
 
 

@@ -41,11 +41,11 @@ def test_pickles_in_npz_are_not_loaded(tmp_path, key):
     with np.load(path, allow_pickle=True) as file:
         file[key]
     (tmp_path / "sprung").rmdir()  # the trap works
-    with pytest.raises(InputError, match=r"data\.npz is no \.npz file of plain arrays"):
+    with pytest.raises(InputError, match=r"data\.npz is not a \.npz file of plain arrays"):
         load_npz(path)
     refused = []
     assert list(batches([path], (4, 4, 1), 10, refused.append)) == []
-    assert "is no .npz file of plain arrays" in str(refused[0])
+    assert "is not a .npz file of plain arrays" in str(refused[0])
     assert not (tmp_path / "sprung").exists()
 
 

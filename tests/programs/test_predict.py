@@ -71,7 +71,7 @@ def test_csv_is_whole_and_unreadable_files_are_counted(finished_run, digits_fold
 def test_bad_requests_are_one_line(finished_run, tmp_path):
     for arguments, words in (
         ([tmp_path], "--logdir is missing"),
-        ([f"--logdir={finished_run}"], "no images are named"),
+        ([f"--logdir={finished_run}"], "no images are given"),
         ([f"--logdir={finished_run}", "nowhere/*.png"], "there is no image nowhere"),
     ):
         result = run_program("predict", *arguments)

@@ -165,7 +165,8 @@ def test_sigterm_before_training_says_so(mnist_dir, tmp_path):
     output, errors = trainer.communicate(timeout=600)
     assert trainer.returncode == 130
     assert output.endswith(
-        "\nStopped before training; nothing was changed. The same command begins, or goes on.\n"
+        "\nStopped before training; nothing was changed. The same command starts or resumes "
+        "the run.\n"
     )
     assert errors == ""
     os.close(writer)
@@ -193,7 +194,8 @@ def test_signals_save_and_say_how_to_go_on(mnist_dir, tmp_path, number):
     saved = sorted(path.name for path in (folder / "checkpoints").glob("*.index"))
     assert len(saved) == 2  # of step 0, and of the step it had reached
     assert (
-        f"Stopped and saved. To go on: the same command with --logdir=runs/{folder.name}" in output
+        f"Stopped and saved. To resume, give the same command with --logdir=runs/{folder.name}"
+        in output
     )
 
 

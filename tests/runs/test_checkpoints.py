@@ -99,7 +99,7 @@ def test_resume_from_step_0_for_want_of_a_whole_checkpoint_is_said(tmp_path, cap
     checkpoints.save(RunDirectory(tmp_path), 7, model())
     (tmp_path / "checkpoints" / "step-7.json").unlink()
     assert checkpoints.resume(RunDirectory(tmp_path), model()) == 0
-    assert caplog.messages[-1].endswith("step-7 is unfinished; beginning at step 0")
+    assert caplog.messages[-1].endswith("step-7 is unfinished; starting at step 0")
 
 
 def test_missing_damaged_and_foreign_checkpoints_are_refused(tmp_path):

@@ -38,12 +38,13 @@ def test_the_same_run_may_claim_again_another_may_not(tmp_path):
 def test_the_same_run_with_other_steps_is_told_how_to_train_on(tmp_path):
     run, longer = RunDirectory(tmp_path), recipes.get("mnist5k", max_steps=900)
     run.claim(RECIPE, {"hash": "abcd"}, [])
-    with pytest.raises(InputError, match=r"this run with `max_steps=400`.* to go on"):
+    with pytest.raises(InputError, match=r"this run with `max_steps=400`.* to resume it"):
         run.claim(longer, {"hash": "abcd"}, [])
     names = ("test_error", "test_error_median", "test_error_min", "train_seconds")
     files.write_json(run.result, dict.fromkeys((*names, "selected_step", "steps"), 1))
     wanted = (
-        r"finished after 400 steps.* for 900 steps from its weights.*`init_from=.*` and another"
+        r"finished after 400 steps.* for 900 more steps from its weights.*`init_from=.*` and "
+        r"another `logdir`"
     )
     with pytest.raises(InputError, match=wanted):
         run.claim(longer, {"hash": "abcd"}, [])

@@ -125,7 +125,7 @@ def test_overwritten_run_is_the_new_one(tiny, tmp_path):
 
     loop.train(tiny, tmp_path)
     other = dataclasses.replace(tiny, max_steps=2, seed=3)
-    with pytest.raises(InputError, match="`overwrite` starts anew"):
+    with pytest.raises(InputError, match="start again in this one with `overwrite`"):
         loop.train(other, tmp_path)
     assert loop.train(other, tmp_path, overwrite=True)["steps"] == 2
     assert RunDirectory(tmp_path).read_recipe() == other

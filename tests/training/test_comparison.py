@@ -42,7 +42,7 @@ def test_compare_runs_both_on_the_same_splits_and_goes_on(tiny, tmp_path, capsys
         assert before.optimizer == "adam"
     capsys.readouterr()
     assert comparison.compare(small, tmp_path, seeds=2) == errors
-    assert capsys.readouterr().out.count("holds this run already, finished") == 4
+    assert capsys.readouterr().out.count("holds this run, which is already finished") == 4
 
 
 def test_compare_needs_a_recipe_with_association(tiny, tmp_path):

@@ -328,5 +328,5 @@ def test_training_without_test_images_knows_no_error(tmp_path, capsys):
     assert "associations" in tags and "neighbours" in tags
     assert not {"test/error", "confusion_matrix", "mistakes"} & tags
     printed = capsys.readouterr().out
-    assert "no test image of 0, 1, 2: the error on these is not known" in printed
+    assert "there is no test image of 0, 1, 2, so their error is unknown" in printed
     assert "nan" not in printed and "test_error" not in printed

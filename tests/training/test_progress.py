@@ -63,7 +63,7 @@ def test_describe_classes_says_how_many_images_there_are_of_each():
     dataset = images_of([3, 1200], [2, 0], ["cat", "a\nb"])
     assert list(progress.describe_classes(dataset)) == [
         r"2 classes (training; test images): cat (3; 2), a\nb (1,200; 0)",
-        r"warning: no test image of a\nb: the error on these is not known",
+        r"warning: there is no test image of a\nb, so their error is unknown",
     ]
 
 

@@ -161,7 +161,7 @@ def test_refuses_a_teacher_that_does_not_fit(tmp_path):
         pseudo_labels(tmp_path, make_dataset(), SPLIT, 1.0)
     for names in (("a", "b"), ("b", "a", "c")):
         other = write_teacher(tmp_path / "-".join(names), names)
-        with pytest.raises(InputError, match="does not tell the 3 classes of points apart"):
+        with pytest.raises(InputError, match="does not classify the 3 classes of points"):
             pseudo_labels(other, make_dataset(), SPLIT, 1.0)
     other = write_teacher(tmp_path / "size", pixels=(2, 3, 1))
     with pytest.raises(InputError, match="takes images of 2x3x1, not of 1x3x1"):
@@ -214,8 +214,9 @@ def test_a_run_keeps_its_pseudo_labels(student, tmp_path, capsys, monkeypatch):
     """It goes on with the same labels when its teacher has changed or is gone."""
     whole = train(student, tmp_path / "whole")
     said = capsys.readouterr().out
-    assert f"27 of the unlabelled ones have pseudo-labels: those of which {student.teacher}" in said
-    assert "count them in" not in said
+    source = f"those about which {student.teacher} is most confident"
+    assert f"27 of the unlabelled ones have pseudo-labels: {source}" in said
+    assert "The teacher was trained with" not in said
     saves = []
     monkeypatch.setattr(
         "semisup.runs.checkpoints.save",
@@ -245,9 +246,10 @@ def test_a_run_keeps_its_pseudo_labels(student, tmp_path, capsys, monkeypatch):
 
 def test_says_what_else_its_teacher_knew(student, tmp_path, capsys):
     train(dataclasses.replace(student, sup_per_class=1), tmp_path / "student")
-    assert "Its own training knew 3 labels that this run has not" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "The teacher was trained with 3 labels that this run does not have" in said
 
 
 def test_unused_images_are_said_to_be_so(student, tmp_path, capsys):
     train(dataclasses.replace(student, teacher=None), tmp_path / "labels_only")
-    assert "The unlabelled ones are not used" in capsys.readouterr().out
+    assert "The unlabelled images are not used" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Random changes to whole batches of images, as TensorFlow graph ops without a state.
+"""Augmentation of whole batches of images by stateless TensorFlow graph operations.
 
     from semisup.data.augmentation import get_augmentation
 

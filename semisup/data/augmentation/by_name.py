@@ -1,4 +1,4 @@
-"""What each experiment does to its images, with random parameters.
+"""The augmentations by name, each with its distribution of random parameters.
 
 An augmentation takes images, uint8 or float [batch, H, W, C] in [0, 255], and a seed, and gives
 images of any type in the same range.
@@ -40,7 +40,7 @@ def augment_digits(images: tf.Tensor, seed: Seed) -> tf.Tensor:
 
 
 def augment_digits_mild(images: tf.Tensor, seed: Seed) -> tf.Tensor:
-    """Half as much: a matrix of identity + normal(0, 0.05), a shift of normal(0, 0.75 pixels)."""
+    """Half as strong: a matrix of identity + normal(0, 0.05), a shift of normal(0, 0.75 pixels)."""
     return _affine(images, seed, 0.05, 0.75)
 
 
@@ -106,7 +106,7 @@ def augment_colouring(images: tf.Tensor, seed: Seed) -> tf.Tensor:
 
 
 def augment_framing(images: tf.Tensor, seed: Seed) -> tf.Tensor:
-    """For digits that fill more of their image in one data set than in another.
+    """Vary the size of digits, for data sets in which digits fill different parts of the image.
 
     The bounding box of a bright digit is moved to the image's centre, its longer side to 0.65 to 1
     of the image's; then as `augment_digits_mild`.
@@ -188,7 +188,7 @@ def get_augmentation(name: str) -> Augmentation | None:
 
 
 def check_images(name: str, channels: int) -> None:
-    """Raises InputError if images of so many channels can't be augmented so."""
+    """Raise InputError if the augmentation does not support this number of channels."""
     if name in ("stl10", "colouring", "blending") and channels != 3:
         raise InputError(
             f"the augmentation {name} changes colours, but the images have {channels} channel; "

@@ -30,7 +30,7 @@ def gaussian_blur(images: tf.Tensor, size: int = 7, sigma: float = 1.4) -> tf.Te
 def adjust_colours(
     images: tf.Tensor, brightness: tf.Tensor, saturation: tf.Tensor, hue: tf.Tensor
 ) -> tf.Tensor:
-    """Change RGB images, each by numbers of its own, [batch] each.
+    """Change brightness, saturation and hue of RGB images, by one number [batch] per image.
 
     Args:
         images: [batch, H, W, 3] in [0, 255].

@@ -1,4 +1,4 @@
-"""Random numbers without a state."""
+"""Stateless random numbers."""
 
 from typing import TypeAlias
 

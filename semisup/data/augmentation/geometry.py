@@ -1,4 +1,4 @@
-"""Images moved, turned, bent and cropped.
+"""Geometric transformations of images: affine warps, rotations and crops.
 
 A transform maps a place in the result to the place in the image to read: [batch, 2, 3],
 (x, y, 1) -> (x, y), in pixels, the centre of the first pixel at (0, 0).
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 def warp(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
-    """Read each image at transformed places, bilinearly; beyond its border is 0.
+    """Transform each image with bilinear interpolation; pixels beyond its border are 0.
 
     Args:
         images: [batch, H, W, C].

@@ -1,4 +1,4 @@
-"""RandAugment and cutout: strong changes of natural images.
+"""RandAugment and cutout: strong augmentation of natural images.
 
 Cubuk et al., "RandAugment: Practical automated data augmentation with a reduced search space",
 2019 (arXiv:1909.13719), with magnitudes drawn at random, as FixMatch does (arXiv:2001.07685).

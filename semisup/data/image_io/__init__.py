@@ -1,4 +1,4 @@
-"""Image files: found in folders, decoded with Pillow, never trusted.
+"""Find image files in folders and decode them with Pillow; the files are not trusted.
 
 find_images(folder)             the images in a folder, and what was left out and why
 read_image(path, size)          uint8 pixels, the right way up

@@ -1,4 +1,4 @@
-"""Images found in people's folders, and what was left out and why.
+"""Find images in folders, and report which files were left out and why.
 
 Names that a system or a program makes for itself (`.ipynb_checkpoints`, `._photo.jpg`,
 `__MACOSX`, `Thumbs.db`) are never an image, nor a folder with images. Links are followed.
@@ -20,15 +20,15 @@ _OF_SYSTEMS = frozenset(
     )
 )
 
-_HIDDEN = "hidden or a system's own"
-_LINKS_TO_NOTHING = "links to nothing"
+_HIDDEN = "hidden or system files"
+_LINKS_TO_NOTHING = "broken links"
 
 _SHOWN = 6  # reasons, at most, in a line
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a search of a folder gives.
+    """The result of searching a folder.
 
     Attributes:
         images: the image files, in the order of their names.
@@ -62,7 +62,7 @@ def find_images(folder: Path) -> Found:
             if kind == "folder" and is_visible(entry.name):
                 identity = _identity(path)
                 if identity in seen:
-                    found.skipped.append(("links to a folder that is read anyway", path))
+                    found.skipped.append(("links to a folder that is already read", path))
                 else:
                     seen.add(identity)
                     waiting.append(path)
@@ -94,11 +94,13 @@ def skipped_reason(path: Path, kind: str) -> str | None:
         return None
     if kind == "file" and (plugin := formats.missing_plugin(ending)):
         return f"{ending} files, which need `pip install {plugin}`"
-    return f"{ending or 'unnamed'} files, which are no images" if kind == "file" else "no files"
+    if kind == "file":
+        return f"{ending} files, which are not images" if ending else "files without an ending"
+    return "entries that are not files"
 
 
 def describe_skipped(skipped: Iterable[tuple[str, Path]]) -> str:
-    """Say in a line what was left out and why: "12 .txt files, which are no images"."""
+    """Say in a line what was left out and why: "12 .txt files, which are not images"."""
     by_reason: dict[str, list[Path]] = {}
     for reason, path in skipped:
         by_reason.setdefault(reason, []).append(path)

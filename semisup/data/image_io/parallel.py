@@ -1,4 +1,4 @@
-"""Work on many images on all cores."""
+"""Process many images on all cores."""
 
 import functools
 import statistics
@@ -116,8 +116,8 @@ def _in_pool(
             yield from chain.from_iterable(future.result() for future in waiting)
     except TerminatedWorkerError:
         raise InputError(
-            "a process that read images was killed, perhaps since memory ran out; free some and "
-            "start again"
+            "a process that read images was killed, perhaps because memory ran out; free some "
+            "memory and start again"
         ) from None
 
 

@@ -144,8 +144,8 @@ def read_image_as(
     if many and pixels.min() == pixels.max():
         logging.log_first_n(
             logging.WARNING,
-            "%s has values with more than 8 bits, which all become %d: those of the images that "
-            "the run was trained on lie elsewhere",
+            "%s has values with more than 8 bits, and all of them become %d: they lie outside the "
+            "range of values of the training images",
             *(3, path, pixels.max()),
         )
     return pixels
@@ -206,7 +206,7 @@ def _decoded(file: ImageFile.ImageFile, grey: bool, how: Reading) -> Image.Image
 
 def _of_many_bits(image: ImageFile.ImageFile, how: Reading) -> Image.Image:
     if how.values_in is None:
-        raise ValueError("its values have more than 8 bits, which no image of the set has")
+        raise ValueError("its values have more than 8 bits, but no other image of the set has")
     whole_numbers = image.mode != "F" and (image.mode != "I" or image.format == "PPM")
     if how.values_in == values.FULL and not whole_numbers:
         raise ValueError("its pixels have 32 bits each, of a range that is not known")

@@ -1,4 +1,4 @@
-"""Pixels with more than 8 bits: 16-bit, 32-bit and float images, as the bytes that all else is.
+"""Convert 16-bit, 32-bit and float images to 8 bits.
 
 Which value is white no such file says (but for those whose owners used all of the range): a
 12-bit camera's pixels fill a sixteenth of 16 bits. So the whole set says, and all its images and
@@ -21,7 +21,7 @@ _NARROW = 0.25
 
 
 class ValueRange(NamedTuple):
-    """The values of pixels that become 0 and 255."""
+    """The range of values that is mapped to 0 to 255."""
 
     black: float
     white: float

@@ -85,13 +85,16 @@ def _members(path: Path, name: Callable[[PurePosixPath], str | None]) -> dict[st
                     raise InputError(f"{path} has an entry outside its folder: {member.name}")
                 if member.isfile() and (key := name(place)) is not None:
                     if member.issparse() or member.size > _LARGEST_MEMBER:
-                        raise InputError(f"{path}: {member.name} claims {member.size} bytes")
+                        raise InputError(
+                            f"{path}: {member.name} claims {member.size} bytes, more than any file "
+                            "of the data set has"
+                        )
                     if file := archive.extractfile(member):
                         found[key] = file.read()
     except FileNotFoundError:
         raise InputError(f"there is no file or folder {path}") from None
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise InputError(
-            f"{path} is no archive or is damaged: {error}; download it again"
+            f"{path} is not an archive, or is damaged: {error}; download it again"
         ) from None
     return found

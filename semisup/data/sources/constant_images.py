@@ -1,4 +1,4 @@
-"""A warning of images in which nothing is to be seen."""
+"""A warning about images of a single colour."""
 
 import numpy as np
 from absl import logging
@@ -13,7 +13,7 @@ _AT_ONCE = 1000  # images, which bounds the memory
 
 
 def warn_of_constant_images(dataset: Dataset) -> None:
-    """Log a warning if images of people's own set are of one colour throughout.
+    """Log a warning if images of a user's data set have a single colour.
 
     Such images are read wrongly more often than they are meant.
     """
@@ -39,7 +39,7 @@ def warn_of_constant_images(dataset: Dataset) -> None:
             such = f" (such as {name(np.array(constant[:1]))[0]})" if name else ""
             of = "" if len(looked_at) == len(images) else " looked at"
             logging.warning(
-                "%d of %d %s images%s are of one colour throughout%s: is that how they look?",
+                "%d of %d %s images%s have a single colour%s; check that they are read correctly",
                 *(len(constant), len(looked_at), kind, of, such),
             )
 

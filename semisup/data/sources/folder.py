@@ -117,7 +117,7 @@ def _find_places(data_dir: Path) -> _Places:
         if not image_io.is_visible(path.name):
             continue
         if kind == "nothing" and word in found:
-            raise InputError(f"{path} links to nothing; mend the link or remove it")
+            raise InputError(f"{path} is a broken link; repair or remove it")
         if kind == "folder" and word in found and not path.suffix:
             found[word].append(path)
         elif kind == "folder" or word in found:  # such as unlabeled.zip
@@ -129,7 +129,7 @@ def _find_places(data_dir: Path) -> _Places:
     for word in ("train", "test"):
         if len(found[word]) > 1:
             both = " and ".join(map(str, found[word]))
-            raise InputError(f"{both} differ in capitals only; leave one of them")
+            raise InputError(f"{both} differ only in upper and lower case; keep one of them")
     if others:
         logging.warning(
             "%s: not used: %s (beside train/, test/ and unlabeled/)", data_dir, _listed(others)
@@ -155,7 +155,7 @@ def _find_classes(
         # A Mac writes é as e with an accent, others as one letter: it is one class.
         name = unicodedata.normalize("NFC", path.name)
         if kind == "nothing" and image_io.is_visible(path.name) and not path.suffix:
-            raise InputError(f"{path} links to nothing; mend the link or remove it")
+            raise InputError(f"{path} is a broken link; repair or remove it")
         if kind == "folder" and image_io.is_unlabeled_folder(path.name):
             unlabeled.append(path)
         elif kind == "folder" and image_io.is_visible(path.name):
@@ -165,7 +165,7 @@ def _find_classes(
         elif reason := image_io.skipped_reason(path, kind):
             skipped.append((reason, path))
         elif image_io.is_visible(path.name):
-            skipped.append(("images in no class's folder", path))
+            skipped.append(("images outside the folders of the classes", path))
     for name, paths in classes.items():
         classes[name] = keep(sorted(paths))
         if each and not classes[name]:
@@ -184,7 +184,7 @@ def _find_test_images(
     classes = _find_classes(test, keep, skipped, unused, each=False)
     skipped += [("folders of unlabelled images in test/", path) for path in unused]
     if strange := sorted(classes.keys() - set(names)):
-        raise InputError(f"{test} has classes that {places.train} has not: {_listed(strange)}")
+        raise InputError(f"{test} has classes that are not in {places.train}: {_listed(strange)}")
     if not any(classes.values()):
         raise InputError(
             f"there is no image in {test}; without that folder a fifth of train/ is held out"
@@ -201,7 +201,8 @@ def _find_unlabeled(folders: Sequence[Path], keep: Keep, skipped: Skipped) -> np
         if not images:
             why = image_io.describe_skipped(found.skipped) or "it is empty"
             raise InputError(
-                f"there is no image in {folder}: {why}; put unlabelled images there, or remove it"
+                f"there is no image in {folder}: {why}; put unlabelled images there, or remove the "
+                "folder"
             )
         paths += images
         skipped += found.skipped
@@ -254,20 +255,20 @@ def _images(
 def _range_of_values(paths: Sequence[Path], how: Reading) -> ValueRange:
     """The range of values of all images with more than 8 bits, which is said where it matters."""
     read = functools.partial(image_io.read_values, how=how)
-    doing = "looking for black and white"
+    doing = "finding the range of values"
     statistics = list(image_io.on_all_cores(read, paths, description=doing))
     values_in = image_io.range_of(statistics)
     if values_in != image_io.FULL:
         logging.warning(
-            "%s and others have more than 8 bits a value: in all %d such images values from %g to "
-            "%g become 0 to 255",
+            "%s and others have more than 8 bits per value: in all %d such images, the range from "
+            "%g to %g is mapped to 0 to 255",
             *(paths[0], len(paths), *values_in),
         )
     usual = max(each.usual for each in statistics)
     if usual - values_in.black < _DARK * (values_in.white - values_in.black):
         logging.warning(
-            "nearly all values of these images are below %g, and come out nearly black: a few "
-            "pixels are far brighter; save the images with such pixels cut to make more visible",
+            "nearly all values of these images are below %g and become nearly black, because a few "
+            "pixels are far brighter; clip those pixels when saving the images",
             usual,
         )
     return values_in
@@ -278,7 +279,7 @@ def _readable(paths: list[Path], skipped: list[Path], how: Reading) -> list[Path
     can_read = functools.partial(
         _can_read, how=dataclasses.replace(how, values_in=ValueRange(0, 1))
     )
-    readable = list(image_io.on_all_cores(can_read, paths, description="trying images"))
+    readable = list(image_io.on_all_cores(can_read, paths, description="checking images"))
     skipped += [path for path, good in zip(paths, readable, strict=True) if not good]
     return [path for path, good in zip(paths, readable, strict=True) if good]
 

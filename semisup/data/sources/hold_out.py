@@ -1,4 +1,4 @@
-"""Test images for a data set that brings none."""
+"""Hold out test images of a data set that has none."""
 
 import numpy as np
 

@@ -76,8 +76,8 @@ def _load_pickle(path: Path) -> Dataset:
                 labels[split] = labels_in(content, f"{split}_labels", path)
     if not {"train", "test"} <= images.keys() or (with_labels and labels.keys() != images.keys()):
         raise InputError(
-            f"{path} has {', '.join(sorted(content))}; wanted train_images, train_labels and the "
-            "same of test, or train and test"
+            f"{path} has {', '.join(sorted(content))}; wanted train_images, train_labels, "
+            "test_images and test_labels, or train and test"
         )
     if not with_labels:
         labels = _labels_of_mnist(path, {split: len(array) for split, array in images.items()})
@@ -102,7 +102,7 @@ def _labels_of_mnist(path: Path, counts: dict[str, int]) -> dict[str, np.ndarray
     for split, count in counts.items():
         if len(labels[split]) != count:
             raise InputError(
-                f"{path} has {count} images to {split}, but MNIST's files beside it have "
+                f"{path} has {count} {split} images, but MNIST's files beside it have "
                 f"{len(labels[split])} labels"
             )
     return labels

@@ -45,7 +45,7 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
     _check_numbers(path, labels)
     if "test_images" not in images:
         if len(images["train_images"]) != len(labels["train_labels"]):
-            raise InputError(f"{path} has not as many train_labels as train_images")
+            raise InputError(f"{path} must have as many train_labels as train_images")
         keep, hold_out = hold_out_test_images(labels["train_labels"])
         train, train_labels = images["train_images"], labels["train_labels"]
         images |= {"train_images": train[keep], "test_images": train[hold_out]}
@@ -89,7 +89,7 @@ def _check_numbers(path: Path, labels: Mapping[str, np.ndarray]) -> None:
         )
     everything = np.unique(np.concatenate(list(labels.values())))
     if untrained := sorted(set(everything.tolist()) - set(train.tolist())):
-        raise InputError(f"{path}: test_labels has {_few(untrained)}, which train_labels has not")
+        raise InputError(f"{path}: test_labels has {_few(untrained)}, but train_labels does not")
     numbers = everything.tolist()
     if numbers == list(range(1, len(numbers) + 1)):
         raise InputError(

@@ -34,7 +34,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} {error}") from None
     except Exception as error:  # a damaged pickle fails in as many ways as there are opcodes
         raise InputError(
-            f"{path} is no pickle of arrays, or is damaged ({type(error).__name__}: {error})"
+            f"{path} is not a pickle of arrays, or is damaged ({type(error).__name__}: {error})"
         ) from None
     if not isinstance(loaded, dict):
         raise InputError(f"{path} holds a {type(loaded).__name__}, wanted a dictionary of arrays")
@@ -76,13 +76,13 @@ class _Kind:
 
     def __init__(self, text: Any) -> None:
         if not isinstance(text, str) or not _PLAIN_TYPES.fullmatch(text):
-            raise InputError(f"holds an array of {text!r}, which are no plain numbers or texts")
+            raise InputError(f"holds an array of {text!r}, which are not plain numbers or strings")
         self.dtype = np.dtype(text)
 
     def __setstate__(self, state: Any) -> None:
         _, order, *fields = state
         if order not in ("<", ">", "|", "=") or any(field is not None for field in fields[:3]):
-            raise InputError("holds an array of records; wanted plain numbers or texts")
+            raise InputError("holds an array of records; wanted plain numbers or strings")
         self.dtype = self.dtype.newbyteorder(order)
 
 
@@ -114,7 +114,7 @@ def _empty_array(*_: Any) -> np.ndarray:
 
 def _scalar(kind: Any, content: Any = b"") -> Any:
     if _dtype_of(kind).hasobject:
-        raise InputError("holds a scalar of Python's own; refused")
+        raise InputError("holds a scalar that is a Python object, which is refused")
     data = content.encode("latin1") if isinstance(content, str) else content
     return np.frombuffer(data, _dtype_of(kind))[0]
 
@@ -127,7 +127,7 @@ def _array_of_buffer(buffer: Any, kind: Any, shape: Any, order: Any) -> np.ndarr
 def _as_bytes(text: str, encoding: str = "latin1") -> bytes:
     """How protocol 2 writes bytes. Other codecs can unpack to any size, and are refused."""
     if encoding.lower().replace("-", "") != "latin1":
-        raise InputError(f"holds a text in {encoding!r}; refused")
+        raise InputError(f"holds a string encoded in {encoding!r}, which is refused")
     return text.encode("latin1")
 
 
@@ -160,6 +160,6 @@ class _ArraysOnly(pickle.Unpickler):
             return _ALLOWED[module, name]
         except KeyError:
             raise InputError(
-                f"asks for {module}.{name}, which is no array; refused: a pickle can run any "
-                "program. Whoever made it can store the arrays by numpy.savez"
+                f"asks for {module}.{name}, which is not an array and is refused, since a pickle "
+                "can run any program; store the arrays with numpy.savez instead"
             ) from None

@@ -67,7 +67,8 @@ def _read_images(content: bytes, name: str) -> np.ndarray:
     size = 3 * 96 * 96
     if len(content) == 0 or len(content) % size:
         raise InputError(
-            f"{name} is damaged: {len(content)} bytes are no whole number of images of {size} bytes"
+            f"{name} is damaged: its {len(content)} bytes are not a multiple of the {size} bytes "
+            "of an image"
         )
     planes = np.frombuffer(content, np.uint8).reshape(-1, 3, 96, 96)
     return np.ascontiguousarray(planes.transpose(0, 3, 2, 1))

@@ -60,7 +60,7 @@ def read_mat_digits(path: Path, zero_may_be_0: bool = False) -> tuple[np.ndarray
         content = loadmat(str(path), variable_names=["X", "y"])
     except Exception as error:  # SciPy's reader fails in many ways on damaged bytes
         raise InputError(
-            f"{path} ({path.stat().st_size} bytes) is no MATLAB file or is damaged "
+            f"{path} ({path.stat().st_size} bytes) is not a MATLAB file, or is damaged "
             f"({type(error).__name__}: {error}); download it again"
         ) from None
     X, y = content.get("X"), content.get("y")

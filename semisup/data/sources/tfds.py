@@ -31,7 +31,7 @@ def load_tfds(name: str, data_dir: Path | None) -> Dataset:
         raise missing_package(
             f"{name!r} of tensorflow-datasets",
             "tensorflow-datasets importlib_resources",
-            "name the data set itself, not tfds:, with `data_dir` for its files",
+            "give the data set's name without tfds: and `data_dir` for its files",
         ) from None
 
     # Its downloader warns of every retry; one error at the end is enough.
@@ -50,19 +50,19 @@ def load_tfds(name: str, data_dir: Path | None) -> Dataset:
         reason = str(error).strip().split("\n")[0]
         raise InputError(
             f"tensorflow-datasets could not prepare {name!r} ({type(error).__name__}: {reason}); "
-            "without a network, name the data set itself, not tfds:, with `data_dir` for its files"
+            "without a network connection, give the data set's name without tfds: and `data_dir`"
         ) from None
     features = dict(builder.info.features)
     if "image" not in features or not isinstance(features.get("label"), tfds.features.ClassLabel):
         raise InputError(
-            f"tensorflow-datasets' {name!r} is no image classification set: it has the "
+            f"tensorflow-datasets' {name!r} is not an image classification set: it has the "
             f"features {', '.join(features)}, wanted image and label"
         )
     splits = builder.info.splits
     for split in ("train", "test"):
         if split not in splits:
             raise InputError(
-                f"tensorflow-datasets' {name!r} has no split {split!r}, but {', '.join(splits)}"
+                f"tensorflow-datasets' {name!r} has no split {split!r}; it has {', '.join(splits)}"
             )
 
     def read(split: str) -> tuple[np.ndarray, np.ndarray]:

@@ -73,7 +73,9 @@ def load_synth_signs(data_dir: Path) -> Dataset:
     labels = _classes([label for _, label in rows], path)
     images = np.stack(read_images([data_dir / name for name, _ in rows], SIZE))
     if len(rows) < 2:
-        raise InputError(f"{path} names {len(rows)} image; a tenth is to be held out to test")
+        raise InputError(
+            f"{path} names {len(rows)} image; at least two are needed, to hold out test images"
+        )
     parts = train_test_split(images, labels, test_size=_SYNTH_TEST_SHARE, random_state=0)
     train_images, test_images, train_labels, test_labels = parts
     return Dataset("synth_signs", train_images, train_labels, test_images, test_labels, CLASSES)
@@ -86,7 +88,9 @@ def _load_pickles(name: str, data_dir: Path) -> Dataset:
         path = data_dir / f"{name}_{split}.p"
         content = read_pickle(path)
         if not {"images", "labels"} <= content.keys():
-            raise InputError(f"{path} has no images and labels, but {', '.join(sorted(content))}")
+            raise InputError(
+                f"{path} must have images and labels, but has {', '.join(sorted(content))}"
+            )
         return images_in(content, "images", path), labels_in(content, "labels", path)
 
     return Dataset(name, *read("train"), *read("test"), CLASSES)
@@ -102,7 +106,7 @@ def _read_annotated(path: Path) -> tuple[np.ndarray, np.ndarray]:
         except ValueError:
             raise InputError(f"{path} is damaged: {row[:8]} has no region of interest") from None
         if not (0 <= left < right <= width and 0 <= upper < lower <= height):
-            raise InputError(f"{path} is damaged: {row[:8]} has no such region")
+            raise InputError(f"{path} is damaged: {row[:8]} has a region outside the image")
         boxes.append((path.parent / row[0], (left, upper, right, lower), (width, height)))
         labels.append(row[7])
     if not boxes:
@@ -138,7 +142,7 @@ def _rows(path: Path, delimiter: str, columns: int) -> list[list[str]]:
     short = [row for row in rows if len(row) < columns]
     if short or not rows:
         raise InputError(
-            f"{path} has no rows of {columns} columns apart by {delimiter!r}: {short[:1]}"
+            f"{path} has no rows of {columns} columns separated by {delimiter!r}: {short[:1]}"
         )
     return rows
 

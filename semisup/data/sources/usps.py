@@ -44,7 +44,9 @@ def read_usps(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except (EOFError, OSError, ValueError, zlib.error) as error:
         raise InputError(f"{path} is damaged: {error}; download it again") from None
     if rows.shape[1] != 257 or len(rows) == 0:
-        raise InputError(f"{path} has {rows.shape[1]} numbers a row; wanted a label and 16x16")
+        raise InputError(
+            f"{path} has {rows.shape[1]} numbers per row; wanted a label and 16x16 pixels"
+        )
     labels, values = rows[:, 0], rows[:, 1:]
     # "not <=" is true of NaN too.
     if not (np.all(np.abs(values) <= 1) and np.all(np.isin(labels, np.arange(10)))):

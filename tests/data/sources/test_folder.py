@@ -139,7 +139,7 @@ def test_load_folder_names_what_is_missing(tmp_path):
         load_dataset("folder", tmp_path)
     (tmp_path / "train" / "emu").rmdir()
     (tmp_path / "test" / "fox").mkdir()
-    with pytest.raises(InputError, match=r"has classes that .*train has not: 'fox'"):
+    with pytest.raises(InputError, match=r"has classes that are not in .*train: 'fox'"):
         load_dataset("folder", tmp_path)
     with pytest.raises(InputError, match="data set folder needs `data_dir`"):
         load_dataset("folder")
@@ -191,7 +191,7 @@ def test_load_folder_names_links_to_nothing(tmp_path, link):
     if place.is_dir():
         place.rename(tmp_path / "away")
     place.symlink_to(tmp_path / "gone")
-    with pytest.raises(InputError, match=rf"{link} links to nothing"):
+    with pytest.raises(InputError, match=rf"{link} is a broken link"):
         load_dataset("folder", tmp_path)
 
 
@@ -207,10 +207,10 @@ def test_load_folder_says_what_is_left_out_and_what_is_not_used(tmp_path, caplog
     not_used, left_out = (record.getMessage() for record in caplog.records[:2])
     assert "not used: 'unlabelled.zip', 'val', 'x' (beside train/" in not_used
     for part in (
-        "1 images in no class's folder (such as",
-        "1 .txt files, which are no images",
-        "1 links to nothing",
-        "2 hidden or a system's own",
+        "1 images outside the folders of the classes (such as",
+        "1 .txt files, which are not images",
+        "1 broken links",
+        "2 hidden or system files",
     ):
         assert part in left_out, left_out
 
@@ -245,7 +245,7 @@ def test_load_folder_takes_capitals(tmp_path, name):
     assert (len(dataset.train_labels), dataset.test_labels.tolist()) == (4, [0])
     assert dataset.classes_without_test_images == ["b"]
     (tmp_path / "test").mkdir()
-    with pytest.raises(InputError, match="differ in capitals only"):
+    with pytest.raises(InputError, match="differ only in upper and lower case"):
         load_dataset("folder", tmp_path)
 
 
@@ -278,6 +278,6 @@ def test_load_dataset_warns_of_images_of_one_colour(tmp_path, caplog, monkeypatc
     save(tmp_path / "train/cat/03.png", np.full((9, 7, 3), (9, 0, 0), np.uint8))
     save(tmp_path / "test/cat/03.png", np.full((9, 7, 3), 0, np.uint8))
     load_dataset("folder", tmp_path)
-    assert "1 of 20 training images are of one colour throughout (such as " in caplog.text
-    assert "03.png): is that how they look?" in caplog.text
-    assert "1 of 20 test images are" in caplog.text
+    assert "1 of 20 training images have a single colour (such as " in caplog.text
+    assert "03.png); check that they are read correctly" in caplog.text
+    assert "1 of 20 test images have" in caplog.text

@@ -64,12 +64,12 @@ def test_load_npz_holds_out_test_images(tmp_path):
             {"train_labels": 10**9 * (np.arange(20) % 2) + 5, "test_labels": np.full(8, 5)},
             r"go from 5 to 1000000005, but none is 0, 1; number the classes",
         ),
-        ({"train_labels": np.arange(20) % 3}, "test_labels has 3, which train_labels has not"),
+        ({"train_labels": np.arange(20) % 3}, "test_labels has 3, but train_labels does not"),
         ({"train_images": np.zeros((20, 6, 5, 3))}, "train pixels are float64, wanted bytes"),
         ({"test_images": np.zeros((8, 5, 5, 3), np.uint8)}, "test images are 5x5x3"),
         ({"train_images": np.zeros((20, 30), np.uint8)}, "has shape"),
         ({"unlabeled_images": np.zeros((9, 6, 5, 1), np.uint8)}, "unlabeled images are 6x5x1"),
-        ({"train_labels": np.array([object()] * 20)}, "no .npz file of plain arrays"),
+        ({"train_labels": np.array([object()] * 20)}, "not a .npz file of plain arrays"),
     ],
 )
 def test_load_npz_refuses_unfit_arrays(tmp_path, changes, message):

@@ -81,9 +81,9 @@ def test_load_tfds_brings_images_without_labels(prepared):
 
 
 def test_load_tfds_refuses_sets_that_do_not_fit(prepared):
-    with pytest.raises(InputError, match="'trainonly' has no split 'test', but train"):
+    with pytest.raises(InputError, match="'trainonly' has no split 'test'; it has train"):
         load_dataset("tfds:trainonly", prepared)
-    with pytest.raises(InputError, match=r"'numbers' is no image classification set.*value"):
+    with pytest.raises(InputError, match=r"'numbers' is not an image classification set.*value"):
         load_dataset("tfds:numbers", prepared)
     with pytest.raises(InputError, match="no set called 'nonsense_set'"):
         load_dataset("tfds:nonsense_set", prepared)

@@ -73,7 +73,7 @@ def test_load_gtsrb_names_damaged_files(gtsrb):
     for damaged, message in (
         (text.replace(";45;46;", ";45;x;", 1), "has no region of interest"),
         (text.replace(";50;52;", ";50;;", 1), "has no region of interest"),
-        (text.replace(";50;52;", ";40;52;", 1), "has no such region"),
+        (text.replace(";50;52;", ";40;52;", 1), "has a region outside the image"),
         (text.replace(";42", ";signal"), "is damaged: invalid literal"),
         (text.replace("00001.ppm", "nothing.ppm"), "there is no image .*nothing.ppm"),
         (text.replace(";", ","), "no rows of 8 columns"),

@@ -35,7 +35,7 @@ def test_load_usps_reads_text_exactly(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("3.0 0.5 0.5\n", r"has 3 numbers a row; wanted a label and 16x16"),
+        ("3.0 0.5 0.5\n", r"has 3 numbers per row; wanted a label and 16x16"),
         ("3.0 " + "0.5 " * 255 + "2.0\n", "values outside -1 ... 1"),
         ("3.0 " + "0.5 " * 255 + "nan\n", "values outside -1 ... 1"),
         ("11.0 " + "0.5 " * 256 + "\n", r"labels outside 0 \.\.\. 9"),
