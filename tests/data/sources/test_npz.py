@@ -84,5 +84,5 @@ def test_load_npz_refuses_a_damaged_file(tmp_path):
     content = path.read_bytes()
     for size in (0, 10, len(content) // 2, len(content) - 5):
         path.write_bytes(content[:size])
-        with pytest.raises(InputError, match=r"mine\.npz is no \.npz file"):
+        with pytest.raises(InputError, match=r"mine\.npz is not a \.npz file"):
             load_dataset("npz", path)

@@ -238,7 +238,7 @@ def test_load_mnistm_takes_the_labels_of_mnist_for_a_pickle_without_any(tmp_path
     np.testing.assert_array_equal(dataset.train_images, joined)
     content["test"] = images(99, 28)
     path.write_bytes(gzip.compress(pickle.dumps(content, 2)))
-    with pytest.raises(InputError, match=r"has 99 images to test, but .* have 100 labels"):
+    with pytest.raises(InputError, match=r"has 99 test images, but .* have 100 labels"):
         load_dataset("mnistm", tmp_path)
     (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(InputError, match=r"there is no t10k-labels-idx1-ubyte\.gz"):
