@@ -36,7 +36,9 @@ def test_every_recipe_names_what_there_is(name):
 @pytest.mark.parametrize(
     ("name", "changes", "wanted"),
     [
-        ("mnist5k", {}, "digits"),
+        ("mnist5k", {}, "digits_mild"),
+        ("mnist5k", {"dataset": "usps"}, "digits"),
+        ("mnist", {}, "digits"),
         ("mnist5k", {"dataset": "stl10"}, "stl10"),
         ("svhn", {"dataset": "synth"}, "svhn"),
         ("stl10", {}, "stl10"),
@@ -104,7 +106,7 @@ def test_the_help_lists_every_data_set():
 
 
 def test_unknown_recipe_names_the_known_ones():
-    with pytest.raises(InputError, match="unknown recipe 'imagenet'; known: mnist5k, mnist5k_vat"):
+    with pytest.raises(InputError, match="unknown recipe 'imagenet'; known: mnist5k, photos"):
         recipes.get("imagenet")
 
 

@@ -185,9 +185,9 @@ def test_a_flag_without_effect_has_a_line(words, line, capsys):
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [
-        ("--augmentation", "digits"),
-        ("--augmentation --max_steps=3", "digits"),
-        ("--augmentation=True", "digits"),
+        ("--augmentation", "digits_mild"),
+        ("--augmentation --max_steps=3", "digits_mild"),
+        ("--augmentation=True", "digits_mild"),
         ("--augmentation digits_mild", "digits_mild"),
         ("--noaugmentation", "none"),
         ("--recipe=svhn --noaugmentation", "none"),

@@ -417,7 +417,7 @@ def reproduce(out, *arguments, **options):
 
 def test_script_makes_a_cell_and_not_twice(tmp_path):
     arguments = ["--table=1", "--scale=smoke", "--rows=100", "--max_steps=4", "--eval_interval=4"]
-    arguments += ["--augmentation=true", "--unsup_batch_size=20", "--sup_per_batch=2"]
+    arguments += ["--augmentation=digits", "--unsup_batch_size=20", "--sup_per_batch=2"]
     result = reproduce(tmp_path, *arguments)
     assert result.returncode == 0, result.stderr
     assert "1/1  table1_mnist5k_smoke/100_labels/seed0  test error " in result.stdout
