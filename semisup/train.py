@@ -106,6 +106,8 @@ def main() -> None:
             "warning: the walk had collapsed at the end of training, so this result does not "
             "benefit from association; the warning above says what to try"
         )
+        if recipe.select == "last":
+            print("--select=label_free would have kept the weights of an earlier evaluation")
 
 
 def _train(recipe: Recipe, logdir: Path) -> dict[str, Any] | None:
