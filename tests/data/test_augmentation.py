@@ -289,7 +289,8 @@ def test_augment_photos_is_the_same_in_a_graph_of_many_images(name):
     augment = augmentation.get_augmentation(name)
     for step in range(3):
         seed = tf.constant([7, step], tf.int64)
-        eager, graph = (f(images, seed).numpy().astype(int) for f in (augment, tf.function(augment)))
+        both = (f(images, seed) for f in (augment, tf.function(augment)))
+        eager, graph = (changed.numpy().astype(int) for changed in both)
         # A graph joins operations, so a value may be rounded the other way.
         assert np.abs(eager - graph).max() <= 1
         assert np.mean(eager != graph) < 1e-4
