@@ -268,7 +268,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     # Ours: traffic signs at 32x32 pixels, 10 labels of each of 43 classes.
     # Command:  semisup-train --recipe=gtsrb --data_dir=GTSRB
-    # Expected: not run here; 4 minutes (est.).
+    # Expected: 10.37, 10.79, 10.50; labels only 11.15, 11.72, 15.33; 6 minutes.
     "gtsrb": Recipe(
         dataset="gtsrb",
         new_size=32,

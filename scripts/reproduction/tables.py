@@ -297,7 +297,7 @@ TABLES: dict[str, Table] = {
     "gtsrb": Table(
         "photographed traffic signs, 43 classes",
         ("labelled images", ""),
-        "GTSRB",
+        "not in it",
         ("gtsrb",),
         ("mnist5k", {}),
         _gtsrb,
