@@ -129,11 +129,13 @@ RECIPES: dict[str, Recipe] = {
     ),
     # Photographs of your own where there is no pretrained network: from random weights.
     # Command:  semisup-train --recipe=photos_from_scratch --data_dir=photos
-    # Expected: [studies](studies/README.md); minutes.
+    # Expected: on CIFAR-10 with 100 labels a class 44.9, 45.9, 46.6 after 400 steps (labels only
+    # 44.4, 44.6, 45.5: [comparison.md](comparison.md)); minutes.
     "photos_from_scratch": Recipe(
         dataset="folder",
         new_size=32,
         architecture="svhn_model",
+        augmentation="photos",
         sup_per_class=-1,
         unsup_batch_size=200,
         learning_rate=1e-3,
