@@ -194,7 +194,7 @@ def _write(laid: _Table) -> records.Record:
     for cell in laid.cells:
         # The folder of a run on record may be gone, or of an earlier version.
         runs = records.runs_on_record(laid.before, cell)
-        for run in running.runs_there(cell, laid.folder, besides=set(runs)):
+        for run in running.runs_there(cell, laid.folder, besides=runs):
             runs[run.recipe.seed] = records.read_run(run, cell.start, hardware)
         ordered = [runs[seed] for seed in sorted(runs)]
         cells.append(records.cell_record(cell, laid.cells, ordered))

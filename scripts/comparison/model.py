@@ -10,6 +10,7 @@ from keras import ops
 
 from comparison.method import Batch, Method, Rows
 from comparison.methods.walk import Association
+from semisup.config import LABELS_ONLY
 from semisup.experiment import Experiment
 from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers.ema import averaged_weights
@@ -123,7 +124,7 @@ def compared(setup: Experiment, methods: Sequence[Method], unlabeled: int) -> Co
     for method in methods:
         method.change(config)
     if not any(isinstance(method, Association) for method in methods):
-        config |= {"pseudo_label_weight": 0.0, "vat_weight": 0.0}  # of the recipe's own method
+        config |= {name: weight for name, weight in LABELS_ONLY.items() if name in config}
     config |= {"methods": methods, "labeled": setup.labeled_in_batch, "unlabeled": unlabeled}
     config |= {"steps": recipe.max_steps, "seed": recipe.seed}
     model = ComparedModel.from_config(config)

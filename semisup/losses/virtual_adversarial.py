@@ -37,7 +37,6 @@ def vat_losses(
     Returns:
         float32 [n], in nats.
     """
-    inputs = ops.cast(inputs, "float32")
     shape = tf.concat([[1], tf.shape(inputs)[1:]], axis=0)
     seed = tf.stack([tf.cast(step, tf.int64), 0])
     noise = tf.random.stateless_normal(shape, seed, alg="philox")
