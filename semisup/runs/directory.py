@@ -315,8 +315,15 @@ class RunDirectory:
             )
         settings = files.read_json(self.recipe).get("recipe")
         kinds = typing.get_type_hints(Recipe)
-        if not isinstance(settings, dict) or settings.keys() != kinds.keys():
-            raise InputError(f"{self.recipe} is damaged, or of another version of semisup")
+        if not isinstance(settings, dict) or not settings:
+            raise InputError(f"{self.recipe} is damaged: it has no settings")
+        differing = sorted(settings.keys() ^ kinds.keys())
+        if differing:
+            raise InputError(
+                f"{self.recipe} is of another version of semisup, which has other settings "
+                f"({', '.join(differing[:3])}{', ...' if differing[3:] else ''}): use that version "
+                "for this run, or train in a new folder"
+            )
         for name, value in settings.items():
             if not _fits(value, kinds[name]):
                 raise InputError(f"{self.recipe} is damaged: {name} is {value!r}")

@@ -60,6 +60,20 @@ def test_damaged_records_are_named(tmp_path, content):
         RunDirectory(tmp_path).read_recipe()
 
 
+@pytest.mark.parametrize(("name", "present"), [("vat_weight", False), ("of_tomorrow", True)])
+def test_a_run_of_another_version_is_refused_by_the_setting_that_differs(tmp_path, name, present):
+    run = RunDirectory(tmp_path)
+    run.claim(RECIPE, {"hash": "abcd"}, [])
+    record = json.loads((tmp_path / "recipe.json").read_text())
+    record["recipe"].pop(name, None)
+    files.write_json(
+        tmp_path / "recipe.json",
+        record | {"recipe": record["recipe"] | ({name: 1} if present else {})},
+    )
+    with pytest.raises(InputError, match=rf"of another version of semisup.*\({name}\)"):
+        run.read_recipe()
+
+
 @pytest.mark.parametrize("settings", [None, 3, []])
 def test_damaged_settings_are_not_compared(tmp_path, settings):
     files.write_json(tmp_path / "recipe.json", {"recipe": settings, "split_hash": "abcd"})
