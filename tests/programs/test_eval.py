@@ -49,7 +49,7 @@ def test_what_gave_a_run_its_first_weights_and_its_split_may_be_gone(tiny, tmp_p
     done = run("eval", f"--logdir={logdir}")
     assert done.returncode == 0, done.stderr
     assert json.loads((logdir / "eval.json").read_text())["test_error"] == result["test_error"]
-    # Figure 2 shows the first weights.
+    # Figure 2 shows the initial weights.
     done = run("eval", f"--logdir={logdir}", "--figures")
     assert done.returncode == 1
     assert done.stderr.rstrip().endswith(

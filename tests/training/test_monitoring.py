@@ -85,7 +85,7 @@ def test_advice_fits_the_settings(options, wanted):
 
 @pytest.mark.parametrize("virtual", [0, 6])
 def test_run_warns_once_and_says_so_in_its_result(tiny, tmp_path, caplog, virtual):
-    # A learning rate at which nothing can be learned: the first weights' walks are uniform.
+    # A learning rate at which nothing can be learned: the initial weights' walks are uniform.
     tiny = dataclasses.replace(tiny, log_interval=2, virtual_embeddings=virtual)
     recipe = dataclasses.replace(
         tiny, learning_rate=1e-12, temperature=1e3, remove_classes=1, max_steps=8
