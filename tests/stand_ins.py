@@ -36,7 +36,7 @@ def write_all(folder: Path, photos: Path) -> None:
         test_usps.write_usps(folder / "USPS" / f"zip.{split}.gz", count)
         test_mnistm.write_split(folder / "MNISTM", split, count)
     test_signs.write_synth_signs(folder / "SIGNS", 430)
-    test_signs.write_gtsrb(folder / "GTSRB")
+    test_signs.write_gtsrb(folder / "GTSRB", per_class=11)
     for domain in ("amazon", "webcam"):
         test_office31.write_domain(folder / "OFFICE", domain, per_class=3)
     times = _STL10 // len(test_stl10.IMAGES["train"])
@@ -53,7 +53,7 @@ def write_all(folder: Path, photos: Path) -> None:
     digits = [path for name in ("MNIST", "SVHN", "USPS") for path in (folder / name).iterdir()]
     for path in [*digits, *photos.iterdir(), archive]:
         (folder / "DIR" / path.name).symlink_to(path)
-    for name in ("mnist", "svhn", "usps"):
+    for name in ("mnist", "svhn", "usps", "mnistm", "gtsrb"):
         (folder / "DIR" / name).symlink_to(folder / name.upper())
 
 

@@ -8,7 +8,7 @@ import matplotlib
 from curve_style import CURVES
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from semisup.runs import files
 
@@ -71,6 +71,8 @@ def draw_steps(found: Sequence[Mapping[str, Any]], path: Path) -> None:
                 colour = f"C{names.index(recipe)}"
                 axes.plot(steps, errors, color=colour, marker="", lw=1, label=None if i else recipe)
         axes.set(xlabel="step", ylabel="test error in %", title=f"{row} labels")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         _logarithmic(axes)
         axes.legend(fontsize="small")
     _save(drawing, path)

@@ -43,6 +43,8 @@ _OVER_STEPS = ("1",)
 def read_records(folder: Path) -> dict[str, Record]:
     """The records of tables in a folder, by the names of their files without the ending.
 
+    The commands of a file that was renamed write to a folder of its own.
+
     Raises:
         InputError: a file is damaged or is no record of a table.
     """
@@ -53,6 +55,9 @@ def read_records(folder: Path) -> dict[str, Record]:
             raise InputError(
                 f"{folder / name}.json is of an unknown table; known: {', '.join(TABLES)}"
             )
+        # Settings that are not the recipe's would not fit into the table that its command fills.
+        if name != records.file_name(record["table"], record["recipe"], record["scale"]):
+            record["commands"] = [f"{words} --out=runs/{name}" for words in record["commands"]]
     return found
 
 

@@ -260,6 +260,15 @@ def test_page_has_what_was_run_in_rows_and_the_rest_in_a_sentence(tmp_path):
             page.read_records(tmp_path / "results")
 
 
+def test_command_of_a_renamed_record_fills_a_folder_of_its_own():
+    # Or it would stop at the record of the recipe as it is, which has other settings.
+    found = page.read_records(SCRIPT.parents[1] / "docs" / "results")
+    for command in found["table1_mnist_800_steps"]["commands"]:
+        assert command.endswith(" --out=runs/table1_mnist_800_steps")
+    for command in found["table1_mnist_paper"]["commands"]:
+        assert "--out" not in command
+
+
 def test_pages_of_the_docs_are_made_of_their_files():
     docs = SCRIPT.parents[1] / "docs"
     found = page.read_records(docs / "results")

@@ -25,9 +25,10 @@ def write_table(folder, table, classes, size=None):
     (folder / table).write_text("\n".join(rows) + "\n")
 
 
-def write_gtsrb(folder, size=None):
+def write_gtsrb(folder, size=None, per_class=2):
     for c in range(43):
-        write_table(folder / f"Final_Training/Images/{c:05d}", f"GT-{c:05d}.csv", [c, c], size)
+        images = folder / f"Final_Training/Images/{c:05d}"
+        write_table(images, f"GT-{c:05d}.csv", [c] * per_class, size)
     write_table(folder / "Final_Test/Images", "GT-final_test.csv", [3, 42, 0], size)
 
 
