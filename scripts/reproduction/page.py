@@ -27,8 +27,8 @@ This page is for readers who ask how our errors compare with the paper's, table 
 {details.READING}
 
 Seeds are 0, 1, 2 and so on; a seed chooses the labelled images, the initial weights and the order
-of the batches. The name of a recipe leads to its record: the command of each run, hardware, dates. The
-JSON file beside it has every run. `DIR` is a folder that holds `DIR/mnist`, `DIR/svhn` and so on.
+of the batches. The name of a recipe leads to its record: the command of each run, hardware, dates.
+The JSON file beside it has every run. `DIR` is a folder that holds `DIR/mnist`, `DIR/svhn` and so on.
 `scripts/reproduce.py` makes the records, `scripts/results_page.py` this page of them.
 """
 
