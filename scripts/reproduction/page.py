@@ -28,8 +28,8 @@ This page is for readers who ask how our errors compare with the paper's, table 
 
 Seeds are 0, 1, 2 and so on; a seed chooses the labelled images, the initial weights and the order
 of the batches. The name of a recipe leads to its record: the command of each run, hardware, dates.
-The JSON file beside it has every run. `DIR` is a folder that holds `DIR/mnist`, `DIR/svhn` and so on.
-`scripts/reproduce.py` makes the records, `scripts/results_page.py` this page of them.
+The JSON file beside it has every run. `DIR` is a folder that holds `DIR/mnist`, `DIR/svhn` and so
+on. `scripts/reproduce.py` makes the records, `scripts/results_page.py` this page of them.
 """
 
 # How the names of the files begin that `scripts/label_free_ranks.py --out` is to write.
