@@ -5,19 +5,20 @@ soon as it is known: a run that was cut short goes on where it stopped.
 """
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-# Images of noise: a quarter of MNIST's pixels, so that large batches fit into the memory.
-SIDE = 14
+# Rendered digits with a quarter of MNIST's pixels, so that large batches fit into the memory. The
+# time depends on no value, so this many different ones are repeated.
+SIDE, DIFFERENT = 14, 1_000
 
 # Of each kind of growth, the sizes.
 SIZES = {
@@ -73,10 +74,7 @@ def measure(kept: Path, picture: Path) -> dict[str, Any]:
         for size in sizes:
             known = figures.setdefault(kind, {})
             if str(size) not in known:
-                command = [sys.executable, "-m", "benchmarks.growth", kind, str(size)]
-                folder = Path(__file__).parents[1]
-                result = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, check=True)
-                known[str(size)] = json.loads(result.stdout.splitlines()[-1])
+                known[str(size)] = _measured(kind, size)
                 kept.write_text(json.dumps(figures, indent=1))
             said = [f"{name} {known[str(size)][name]:g} {unit}" for name, unit in MEASURED.items()]
             print(f"{kind:17s}{size:>10,}: {', '.join(said)}", flush=True)
@@ -84,7 +82,19 @@ def measure(kept: Path, picture: Path) -> dict[str, Any]:
     return figures
 
 
-def _measure_point(kind: str, size: int) -> dict[str, float]:
+def _measured(kind: str, size: int) -> dict[str, float]:
+    scripts = Path(__file__).parents[1]
+    with tempfile.TemporaryDirectory() as folder:
+        # Written here, or the memory that this takes would count as the other process's.
+        path = Path(folder, "digits.npz")
+        _write(path, point(kind, size))
+        command = [sys.executable, "-m", "benchmarks.growth", kind, str(size), str(path)]
+        result = subprocess.run(command, cwd=scripts, stdout=subprocess.PIPE, check=True)
+    found: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
+    return found
+
+
+def _measure_point(kind: str, size: int, path: Path) -> dict[str, float]:
     from semisup.cli.app import load_tensorflow
 
     load_tensorflow()
@@ -96,48 +106,59 @@ def _measure_point(kind: str, size: int) -> dict[str, float]:
     from semisup.training.loop import make_train_step
 
     at = point(kind, size)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "noise.npz")
-        _write(path, at)
-        if kind.endswith("streamed"):  # too large for the memory, it says, but for the labels
-            lazy_images.memory_for_images = lambda: at.images * SIDE**2 // 2
-        tf.constant(0) + 1  # TensorFlow's own memory
-        before = _peak_mb()
+    if kind.endswith("streamed"):  # too large for the memory, it says, but for the labels
+        lazy_images.memory_for_images = lambda: at.images * SIDE**2 // 2
+    tf.constant(0) + 1  # TensorFlow's own memory
+    before = _peak_mb()
+    began = time.perf_counter()
+    settings = {"dataset": "npz", "data_dir": str(path), **at.settings}
+    setup = experiment.build(recipes.get("mnist", **settings))
+    batches = setup.batches()
+    train_step = make_train_step(setup.model, batches)
+    iterator = iter(batches)
+    train_step(*next(iterator))["loss"].numpy()
+    start = time.perf_counter() - began
+    steps: list[float] = []
+    while len(steps) < _STEPS and sum(steps) < _MOST_SECONDS:
         began = time.perf_counter()
-        settings = {"dataset": "npz", "data_dir": str(path), **at.settings}
-        setup = experiment.build(recipes.get("mnist", **settings))
-        batches = setup.batches()
-        train_step = make_train_step(setup.model, batches)
-        iterator = iter(batches)
         train_step(*next(iterator))["loss"].numpy()
-        start = time.perf_counter() - began
-        steps: list[float] = []
-        while len(steps) < _STEPS and sum(steps) < _MOST_SECONDS:
-            began = time.perf_counter()
-            train_step(*next(iterator))["loss"].numpy()
-            steps.append(time.perf_counter() - began)
-        dataset = setup.data.dataset
-        images, labels = dataset.test_images, dataset.test_labels
-        evaluate(setup.model, images[:500], labels[:500], dataset.class_names)  # traces it
-        began = time.perf_counter()
-        evaluate(setup.model, images, labels, dataset.class_names)
-        evaluation = time.perf_counter() - began
+        steps.append(time.perf_counter() - began)
+    dataset = setup.data.dataset
+    images, labels = dataset.test_images, dataset.test_labels
+    evaluate(setup.model, images[:500], labels[:500], dataset.class_names)  # traces it
+    began = time.perf_counter()
+    evaluate(setup.model, images, labels, dataset.class_names)
+    evaluation = time.perf_counter() - began
     values = (start, statistics.median(steps), evaluation, _peak_mb() - before)
     return {name: round(value, 4) for name, value in zip(MEASURED, values, strict=True)}
 
 
 def _write(path: Path, at: Point) -> None:
-    """A file of noise, not compressed, so that images can stay in it."""
-    random = np.random.default_rng(0)
+    """A file of rendered digits, not compressed, so that images can stay in it."""
     arrays: dict[str, Any] = {}
-    for split, count in (("train", at.images), ("test", at.test_images)):
-        arrays[f"{split}_images"] = random.integers(0, 256, (count, SIDE, SIDE, 1), dtype=np.uint8)
+    for seed, (split, count) in enumerate((("train", at.images), ("test", at.test_images))):
+        digits = _digits(seed)
+        arrays[f"{split}_images"] = np.resize(digits, (count, *digits.shape[1:]))
         arrays[f"{split}_labels"] = np.arange(count) % at.classes
     np.savez(path, **arrays)
 
 
+@cache
+def _digits(seed: int) -> np.ndarray:
+    """uint8 [DIFFERENT, SIDE, SIDE, 1], in grey: `semisup.data.sources.synth_digits`."""
+    from PIL import Image
+
+    from semisup.data.sources.synth_digits import render
+
+    images, _ = render(DIFFERENT, seed)
+    small = [Image.fromarray(image).convert("L").resize((SIDE, SIDE)) for image in images]
+    return np.stack([np.asarray(image) for image in small])[..., None]
+
+
 def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not `getrusage`, whose peak begins with that of the process that started this one.
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) / 1024
 
 
 def _draw(figures: dict[str, Any], path: Path) -> None:
@@ -169,4 +190,4 @@ def _draw(figures: dict[str, Any], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_measure_point(sys.argv[1], int(sys.argv[2]))))
+    print(json.dumps(_measure_point(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))))
