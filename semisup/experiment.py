@@ -315,8 +315,23 @@ def _build_model(
     model.compile(factory.make_optimizer(recipe.optimizer, rate, model, late, **options))
     model.optimizer.build(model.trainable_variables)
     if recipe.init_from:
-        weights.load(model, RunDirectory(recipe.init_from).model, backbone)
+        _load_weights(model, RunDirectory(recipe.init_from), recipe.architecture, backbone)
     return model
+
+
+def _load_weights(
+    model: AssociativeModel,
+    run: RunDirectory,
+    architecture: str,
+    backbone: backbones.Backbone | None,
+) -> None:
+    try:
+        weights.load(model, run.model, backbone)
+    except InputError as error:
+        theirs = run.read_recipe().architecture if run.recipe.is_file() else architecture
+        if theirs == architecture:
+            raise
+        raise InputError(f"{error} (`architecture={theirs}`)") from None
 
 
 def _make_model(recipe: Recipe, network: keras.Model, num_classes: int) -> AssociativeModel:

@@ -7,6 +7,7 @@ imported here.
 """
 
 import dataclasses
+import difflib
 from typing import Any
 
 from semisup.config import ALWAYS, LABELS_ONLY, Recipe
@@ -450,7 +451,9 @@ def get(name: str, **changes: Any) -> Recipe:
 def named(name: str) -> Recipe:
     """The recipe called `name`; InputError if there is none."""
     if name not in RECIPES:
-        raise InputError(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
+        close = difflib.get_close_matches(name, RECIPES, n=1)
+        perhaps = f"did you mean {close[0]}? " if close else ""
+        raise InputError(f"unknown recipe {name!r}; {perhaps}known: {', '.join(RECIPES)}")
     return RECIPES[name]
 
 

@@ -1,3 +1,5 @@
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ from semisup import experiment, recipes
 from semisup.errors import InputError
 from semisup.optimizers import schedules
 from semisup.runs import files
+from semisup.runs.directory import RunDirectory
 
 
 def build(mnist_dir, **changes):
@@ -188,6 +191,11 @@ def test_split_file_and_initial_weights(mnist_dir, tmp_path):
     assert int(second.model.optimizer.iterations) == 0
     with pytest.raises(InputError, match=r"cannot take the weights of .*model\.keras"):
         build(mnist_dir, init_from=str(tmp_path), architecture="svhn_model")
+    run = RunDirectory(tmp_path / "run")
+    run.claim(first.recipe, first.data.split.as_json(), [])
+    shutil.copy(tmp_path / "model.keras", run.model)
+    with pytest.raises(InputError, match=r"cannot take .*\(`architecture=mnist_model`\)"):
+        build(mnist_dir, init_from=str(run), architecture="svhn_model")
     (tmp_path / "model.keras").write_bytes(b"rubbish")
     with pytest.raises(InputError, match=r"cannot load the model .*model\.keras"):
         build(mnist_dir, init_from=str(tmp_path))

@@ -108,6 +108,8 @@ def test_the_help_lists_every_data_set():
 def test_unknown_recipe_names_the_known_ones():
     with pytest.raises(InputError, match="unknown recipe 'imagenet'; known: mnist5k, photos"):
         recipes.get("imagenet")
+    with pytest.raises(InputError, match=r"unknown recipe 'photo'; did you mean photos\? known: "):
+        recipes.get("photo")
 
 
 def test_recipe_takes_numbers_of_numpy_and_paths(tmp_path):

@@ -216,6 +216,11 @@ def load_dataset(
     info = DATASETS[name]
     if path is not None and not path.exists():
         raise InputError(f"there is no file or folder {path}, which `data_dir` names")
+    if path is not None and info.files == "none":
+        raise InputError(
+            f"data set {name} reads no files, so `data_dir` has no use; for images of your own "
+            "name `dataset=folder`, or `recipe=photos` for a pretrained network"
+        )
     if path is None and info.needs_files:
         raise InputError(f"data set {name} needs `data_dir`, the path of its files")
     if path is None and info.tfds_name:

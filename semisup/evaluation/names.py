@@ -71,7 +71,8 @@ def shorten(names: Sequence[str], width: int) -> list[str]:
 
 def untested(classes: Sequence[str]) -> str:
     """The line about classes of which there is no test image."""
-    return f"there is no test image of {listed(classes)}, so their error is unknown"
+    whose = "its" if len(classes) == 1 else "their"
+    return f"there is no test image of {listed(classes)}, so {whose} error is unknown"
 
 
 def columns(text: str) -> int:

@@ -140,6 +140,10 @@ def application(
         raise InputError(
             f"unknown keras.applications network {name!r}; known: {', '.join(names())}"
         )
+    if weights.endswith(ENDING):
+        raise InputError(
+            f"`weights={weights}` is a saved network; give it as `architecture={weights}`"
+        )
     builder = getattr(keras.applications, name)
     try:
         with warnings.catch_warnings():

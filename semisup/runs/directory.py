@@ -39,6 +39,8 @@ CLASSES_ENDING = ".classes.txt"
 
 FIGURE_ENDINGS = ("png", "pdf", "svg")
 
+_SHOWN = 5  # settings, at most, in an error
+
 EVENTS_ENDING = ".semisup"  # ends the names of the event files
 
 # What a result consists of. The errors are null where there are no test images.
@@ -160,16 +162,21 @@ class RunDirectory:
         if not isinstance(there.get("recipe"), dict):
             raise InputError(f"{self.recipe} is damaged: it holds no settings")
         before = {**there["recipe"], "split_hash": there.get("split_hash")}
-        differences = [
-            f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
-            for name in sorted(before.keys() | now.keys())
-            if before.get(name) != now.get(name)
+        names = [
+            name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)
         ]
-        if differences:
-            if len(differences) == 1 and before.get("max_steps") != now["max_steps"]:
-                self._refuse_other_length(before["max_steps"], now["max_steps"])
+        if names == ["max_steps"]:
+            self._refuse_other_length(before["max_steps"], now["max_steps"])
+        if names:
+            said = [
+                "its labelled or unlabelled images have changed"
+                if name == "split_hash"
+                else f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
+                for name in names
+            ]
+            more = [f"and {len(said) - _SHOWN} more"] if len(said) > _SHOWN else []
             raise InputError(
-                f"{self} holds another run ({'; '.join(differences)}); "
+                f"{self} holds another run ({'; '.join(said[:_SHOWN] + more)}); "
                 "choose another `logdir`, or start again in this one with `overwrite`"
             )
 

@@ -63,7 +63,12 @@ def whole(path: Path) -> Iterator[Path]:
 
     If not, it is deleted. Neither name is followed if it is a link, which may lead out of the
     run's folder.
+
+    Raises:
+        InputError: there is no such folder.
     """
+    if not path.parent.is_dir():
+        raise InputError(f"there is no folder {path.parent} to write {path.name} in; make it first")
     temporary = path.with_name(f"{TEMPORARY}{path.name}")
     temporary.unlink(missing_ok=True)
     try:

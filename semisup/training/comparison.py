@@ -11,7 +11,7 @@ from semisup.config import BASELINE, Recipe
 from semisup.errors import InputError
 from semisup.runs import files
 from semisup.runtime.paths import expanded
-from semisup.training import loop
+from semisup.training import loop, progress
 
 
 def compare(
@@ -59,6 +59,9 @@ def compare(
             result = loop.train(seeded, folder, command, dataset=dataset, **options)
             errors[kind].append(result["test_error"])
     files.write_json(logdir / "comparison.json", {"test_error": errors})
+    # Each run said so when it began, far above the table that the caller prints.
+    for line in progress.describe_test_size(dataset):
+        print(f"\n{line}")
     return errors
 
 

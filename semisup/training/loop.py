@@ -1,6 +1,7 @@
 """The training loop: steps, evaluations, checkpoints, resume."""
 
 import dataclasses
+import functools
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -129,14 +130,18 @@ def _claim(
             f"this worker does not see the run that the chief began in {run}; `logdir` "
             "must be a folder that all workers share"
         )
-    labels = pseudo_labels.of_run(run, recipe, setup.data)
-    run.claim(
+    claim = functools.partial(
+        run.claim,
         recipe,
         setup.data.split.as_json(),
         command,
         setup.recipe.precision,
         setup.backbone_hash,
     )
+    if run.recipe.exists():
+        claim()  # else pseudo-labels would be read that are of other images
+    labels = pseudo_labels.of_run(run, recipe, setup.data)
+    claim()
     if labels and chief and not run.pseudo_labels.exists():
         pseudo_labels.keep(run, labels)
     data = dataclasses.replace(setup.data, pseudo_labels=labels)

@@ -15,6 +15,8 @@ from semisup.runtime import progress
 # Classes that are named at the start, and the columns for a name.
 _CLASSES, _NAME = 12, 20
 
+_FEW_TEST_IMAGES = 100
+
 
 class Progress:
     """Show the step, the newest values and the time left.
@@ -83,3 +85,13 @@ def describe_classes(dataset: Dataset) -> Iterator[str]:
     yield f"{len(classes)} classes (training; test images): {', '.join(shown)}{more}"
     if missing := dataset.classes_without_test_images:
         yield f"warning: {names.untested(missing)}"
+    yield from describe_test_size(dataset)
+
+
+def describe_test_size(dataset: Dataset) -> Iterator[str]:
+    """Yield the line that says what an error on few test images is worth."""
+    if 0 < (count := len(dataset.test_labels)) < _FEW_TEST_IMAGES:
+        yield (
+            f"warning: the error is of {count} test images only, so one of them changes it by "
+            f"{100 / count:.1f} points"
+        )

@@ -64,8 +64,8 @@ def describe(recipe: Recipe, data: LabeledData) -> Iterator[str]:
     source = "the most typical ones of each cluster get its class"
     if recipe.teacher:
         source = f"those about which {recipe.teacher} is most confident"
-    count = len(data.pseudo_labels.indices)
-    yield f"{count:,} of the unlabelled ones have pseudo-labels: {source}"
+    if count := len(data.pseudo_labels.indices):
+        yield f"{count:,} of the unlabelled ones have pseudo-labels: {source}"
     if recipe.teacher and (beyond := self_training.labels_beyond(recipe, data)):
         yield (
             f"The teacher was trained with {beyond:,} labels that this run does not have; count "

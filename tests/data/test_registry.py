@@ -55,6 +55,13 @@ def test_load_dataset_names_unknown_sets_and_folders(tmp_path):
         load_dataset("mnist", tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("name", ["mnist5k", "synth_digits"])
+def test_a_place_for_a_data_set_without_files_is_refused(name, tmp_path):
+    # Somebody's photographs, say, beside which the digits would be trained on without a word.
+    with pytest.raises(InputError, match=f"{name} reads no files.*`dataset=folder`"):
+        load_dataset(name, tmp_path)
+
+
 @pytest.mark.parametrize("name", [info.name for info in DATASETS.values() if info.needs_files])
 def test_load_dataset_says_that_files_are_needed(name):
     with pytest.raises(InputError, match=f"data set {name} needs `data_dir`"):

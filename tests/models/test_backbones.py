@@ -129,6 +129,7 @@ def test_bad_requests_are_one_line(tmp_path):
         ("keras:MobileNet9", (32, 32, 3), "none", "unknown keras.applications .*MobileNetV2"),
         ("keras:MobileNetV2", (20, 20, 3), "none", "must be at least 32x32.*`new_size=N`"),
         ("keras:MobileNetV2", (32, 32, 3), "no.weights.h5", "MobileNetV2 with `weights=no"),
+        ("keras:MobileNetV2", (32, 32, 3), "my.keras", "give it as `architecture=my.keras`"),
         ("mnist_model", (28, 28, 1), "imagenet", "is for `architecture=keras:NAME`"),
         (str(path), (32, 32, 3), "imagenet", "brings its own weights"),
         (str(path), (28, 28, 3), "none", "takes images of 32x32x3, but these are 28x28x3"),

@@ -48,3 +48,13 @@ def _hold(logdir, held, stay):
     with files.locked(logdir):
         held.set()
         stay.wait()
+
+
+def test_no_file_is_begun_where_there_is_no_folder(tmp_path):
+    path = tmp_path / "nowhere" / "classes.csv"
+    with (
+        pytest.raises(InputError, match=r"there is no folder .*nowhere to write classes\.csv in"),
+        files.whole(path),
+    ):
+        raise AssertionError
+    assert not path.parent.exists()

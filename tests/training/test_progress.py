@@ -63,7 +63,8 @@ def test_describe_classes_says_how_many_images_there_are_of_each():
     dataset = images_of([3, 1200], [2, 0], ["cat", "a\nb"])
     assert list(progress.describe_classes(dataset)) == [
         r"2 classes (training; test images): cat (3; 2), a\nb (1,200; 0)",
-        r"warning: there is no test image of a\nb, so their error is unknown",
+        r"warning: there is no test image of a\nb, so its error is unknown",
+        "warning: the error is of 2 test images only, so one of them changes it by 50.0 points",
     ]
 
 

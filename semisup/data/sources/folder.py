@@ -66,8 +66,11 @@ def load_folder(
     classes = _find_classes(places.train, keep, skipped, places.unlabeled)
     names = sorted(classes)
     if len(names) < 2:
-        count = len(names)
-        raise InputError(f"{places.train} must hold a folder for each class, but holds {count}")
+        beside = f"; it also holds {image_io.describe_skipped(skipped)}" if skipped else ""
+        raise InputError(
+            f"{places.train} must hold a folder for each of at least two classes, but holds "
+            f"{len(names)}{beside}"
+        )
     train_paths, train_labels = _labeled(classes, names)
     if places.test:
         test_paths, test_labels = _find_test_images(places, names, keep, skipped)
@@ -132,7 +135,8 @@ def _find_places(data_dir: Path) -> _Places:
             raise InputError(f"{both} differ only in upper and lower case; keep one of them")
     if others:
         logging.warning(
-            "%s: not used: %s (beside train/, test/ and unlabeled/)", data_dir, _listed(others)
+            "%s: not used: %s; only train/, test/ and unlabeled/ are read",
+            *(data_dir, _listed(others)),
         )
     return _Places(found["train"][0], next(iter(found["test"]), None), found["unlabeled"])
 

@@ -151,6 +151,15 @@ def make_small(folder, *names):
         save(folder / name, np.full((1, 1, 3), i, np.uint8))
 
 
+def test_load_folder_says_what_lies_in_train_instead_of_classes(tmp_path):
+    make_small(tmp_path, "train/0.png", "train/1.png", "train/a/2.png")
+    wanted = (
+        r"each of at least two classes, but holds 1; it also holds 2 images outside the folders"
+    )
+    with pytest.raises(InputError, match=wanted):
+        load_dataset("folder", tmp_path)
+
+
 SMALL = ("train/a/0.png", "train/a/1.png", "train/b/2.png", "train/b/3.png")
 
 
@@ -205,7 +214,10 @@ def test_load_folder_says_what_is_left_out_and_what_is_not_used(tmp_path, caplog
     assert dataset.class_names == ("a", "b")
     assert len(dataset.train_labels) + len(dataset.test_labels) == 5
     not_used, left_out = (record.getMessage() for record in caplog.records[:2])
-    assert "not used: 'unlabelled.zip', 'val', 'x' (beside train/" in not_used
+    assert (
+        "not used: 'unlabelled.zip', 'val', 'x'; only train/, test/ and unlabeled/ are read"
+        in not_used
+    )
     for part in (
         "1 images outside the folders of the classes (such as",
         "1 .txt files, which are not images",
