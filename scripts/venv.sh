@@ -15,9 +15,9 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     exit 1
   fi
 fi
-# Installed anew only when setup.py has changed since, or other extras are asked for.
+# Installed anew only when setup.py or this file has changed since, or other extras are asked for.
 stamp=".venv/installed-${1:-plain}"
-if [ ! -e "$stamp" ] || [ setup.py -nt "$stamp" ]; then
+if [ ! -e "$stamp" ] || [ setup.py -nt "$stamp" ] || [ scripts/venv.sh -nt "$stamp" ]; then
   echo "Installing semisup$extras and what it needs into .venv (a minute or two) ..."
   # pip is silent for long while it unpacks, and in a log file while it downloads, too.
   while sleep 5 >/dev/null 2>&1; do
@@ -25,9 +25,11 @@ if [ ! -e "$stamp" ] || [ setup.py -nt "$stamp" ]; then
   done &
   heartbeat=$!
   trap 'kill $heartbeat' EXIT
-  # Python compiles what it uses when it is first imported; pip would compile all there is.
+  # Python compiles what it uses when it is first imported; pip would compile all there is. "compat"
+  # puts this folder on the path; without it, a folder called semisup, such as a clone's own, hides
+  # the package from scripts beside it.
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
-    --editable ".$extras"
+    --config-settings editable_mode=compat --editable ".$extras"
   trap - EXIT
   kill $heartbeat
   touch "$stamp"

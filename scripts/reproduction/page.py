@@ -239,7 +239,9 @@ def _render_ranks(ranks: Sequence[Mapping[str, Any]]) -> str:
         "",
         "Spearman's rank correlation of each statistic of `semisup/evaluation/label_free.py` with "
         "the accuracy on the test images, of the last evaluations of runs, and within a run over "
-        "its checkpoints (the median over the runs). 1 is a perfect order, 0 none.",
+        "its checkpoints (the median over the runs). 1 is a perfect order, 0 none. *agreement*: "
+        "the share of unlabelled images to which classifier and walk give one class; *score*: the "
+        "geometric mean of the three. By `scripts/label_free_ranks.py`.",
         "",
         line(heads),
         line(["---"] * len(heads)),

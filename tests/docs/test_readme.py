@@ -1,6 +1,9 @@
 """The README: its Python runs, its numbers, links and pictures are there, it is short."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +37,16 @@ def test_python_of_the_readme_runs():
 @pytest.mark.slow  # scripts/test -m slow; a minute
 def test_python_of_the_readme_as_it_stands():
     assert run_python_of_the_readme({}) < 10  # labels alone leave about 18
+
+
+def test_a_script_beside_a_clone_imports_the_package(tmp_path):
+    # As scripts/venv.sh installs it: the clone's folder, of the same name, is not taken for it.
+    (tmp_path / "semisup").mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    code = "import semisup; print(semisup.load_dataset.__name__)"
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert result.stdout == "load_dataset\n", result.stderr
 
 
 def test_figures_of_the_readme_are_those_of_the_results():
