@@ -68,10 +68,15 @@ def main() -> None:
     for name, result in results.items():
         seconds = f"{result['steps']} steps, {result['train_seconds']:.0f} s"
         print(f"  {name:17s} {result['test_error']:5.2f} %   ({seconds})")
+    if steps < recipe.max_steps:
+        print("  (with labels only, more steps do not lower the error)")
     print(f"Total time: {time.monotonic() - began:.0f} s after the installation.")
     print(f"\nAssociations before and after training (the paper's figure 2):\n  {picture}")
     print("To see losses, associations and the graph in a browser:")
     print(f"  .venv/bin/tensorboard --logdir={shlex.quote(str(logdir))}")
+    print("\nNext, on photographs of your own (README.md):")
+    print("  source .venv/bin/activate")
+    print("  semisup-train --recipe=photos --data_dir=YOUR_FOLDER --logdir=run")
 
 
 @contextmanager
