@@ -1,0 +1,72 @@
+"""The figures of pages that a person wrote are those of the records, to the digits shown."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+# As docs/comparison.md calls the methods of scripts/compare.py.
+METHODS = {"VAT and entropy": "vat", "association and VAT": "association+vat"}
+
+
+def last_errors(record, method):
+    """Of a comparison's record: the last test error of each seed, with the chosen parameters."""
+    runs = [run for run in record["runs"] if run["method"] == method and not run["validation"]]
+    runs = [run for run in runs if run["parameters"] == runs[-1]["parameters"]]
+    return [run["evaluations"][-1][1] for run in sorted(runs, key=lambda run: run["seed"])]
+
+
+def comparisons():
+    """Heading, record, and the rows of the table, of each section of docs/comparison.md."""
+    text = (DOCS / "comparison.md").read_text(encoding="utf-8")
+    for section in re.split(r"^## ", text, flags=re.M)[1:]:
+        rows = [line.strip("| ").split(" | ") for line in section.splitlines() if "|" in line]
+        tables = [row for row in rows if row[0] == "method"]
+        if found := re.findall(r"\]\(studies/(comparison_\w+\.json)\)", section):
+            [head] = tables
+            assert len(found) == 1
+            record = json.loads((DOCS / "studies" / found[0]).read_text(encoding="utf-8"))
+            body = [row for row in rows if len(row) == len(head)][2:]
+            yield pytest.param(record, head, body, id=section.partition("\n")[0])
+
+
+@pytest.mark.parametrize(("record", "head", "rows"), list(comparisons()))
+def test_errors_of_a_comparison_are_those_of_its_record(record, head, rows):
+    [place] = [i for i, name in enumerate(head) if name.startswith("test error")]
+    assert len(rows) >= 3
+    for row in rows:
+        name = re.sub(r" \(.*\)$", "", row[0].strip("*"))
+        errors = last_errors(record, METHODS.get(name, re.sub(r"[ -]", "_", name.lower())))
+        shown = row[place].split(", ")
+        assert shown == [shown_like(shown[0], error) for error in errors], name
+
+
+def shown_like(text, number):
+    """The number with as many decimals as the text has."""
+    return f"{number:.{len(text.partition('.')[2])}f}"
+
+
+def test_errors_of_the_recipes_are_those_of_the_records():
+    errors_of = {}
+    for path in (DOCS / "results").glob("*.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        for cell in record.get("cells", ()):
+            errors = [run["last"] for run in cell["runs"]]
+            # The teacher's errors stand in the table of its students.
+            name = "mnist_teacher" if "(teacher)" in cell["row"] else record["recipe"]
+            errors_of.setdefault(name, []).append(errors)
+    page = (DOCS / "recipes.md").read_text(encoding="utf-8")
+    checked = 0
+    for name, expected in re.findall(r"^\| `(\w+)` \| .* \| (.*) \|$", page, re.M):
+        known = [errors for recipe in ("mnist", name) for errors in errors_of.get(recipe, ())]
+        for triple in re.findall(
+            r"\d+\.\d+, \d+\.\d+, \d+\.\d+", expected if name in errors_of else ""
+        ):
+            words = triple.split(", ")
+            shown = [[shown_like(words[0], error) for error in errors] for errors in known]
+            assert words in shown, f"{name}: {triple}"
+            checked += 1
+    assert checked > 8
