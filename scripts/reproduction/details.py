@@ -49,15 +49,9 @@ def render(record: Mapping[str, Any], table: Table) -> str:
         lines.append(line(["share of the gap covered", *words, "", ""]))
     all_runs = [run for cell in cells for run in cell["runs"]]
     notes = [*remarks(record), *([how_made(all_runs)] if all_runs else [])]
-    text = [f"# {heading(record, table)}; recipe `{record['recipe']}`", ""]
+    text = [f"# {table.title}; recipe `{record['recipe']}`", ""]
     text += [*notes, ""] if notes else []
     return "\n".join([*text, *lines, "", *_commands(record)]) + "\n"
-
-
-def heading(record: Mapping[str, Any], table: Table) -> str:
-    """The name of the table, as the paper numbers it, and its title."""
-    name = {"stl10": "STL-10", "gtsrb": "GTSRB"}.get(record["table"], f"Table {record['table']}")
-    return f"{name}: {table.title}"
 
 
 def gap_covered(cells: Sequence[Mapping[str, Any]], name: str) -> float | None:

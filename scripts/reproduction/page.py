@@ -85,9 +85,7 @@ def render_page(found: Mapping[str, Record], ranks: Sequence[Mapping[str, Any]] 
     parts = [_INTRODUCTION]
     for name, table in TABLES.items():
         of_table = {file: record for file, record in found.items() if record["table"] == name}
-        parts.append(
-            "\n".join([f"## {_heading(name, table)}", "", *_section(name, table, of_table)])
-        )
+        parts.append("\n".join([f"## {table.title}", "", *_section(name, table, of_table)]))
     if ranks:
         parts.append(_render_ranks(ranks))
     return "\n".join(parts)
@@ -101,10 +99,6 @@ def with_curves(found: Mapping[str, Record]) -> dict[str, list[Record]]:
         if record["table"] in _OVER_STEPS and has_curve:
             drawn.setdefault(record["table"], []).append(record)
     return drawn
-
-
-def _heading(name: str, table: Table) -> str:
-    return details.heading({"table": name}, table)
 
 
 def _section(name: str, table: Table, of_table: Mapping[str, Record]) -> Iterator[str]:

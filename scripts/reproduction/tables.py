@@ -46,10 +46,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the paper.
+    """A table of the paper, or like one.
 
     Attributes:
-        title: what it shows.
+        title: as the paper numbers it, and what it shows.
         axes: what its rows are and what its columns are.
         paper_data: the data set of each of the paper's figures.
         recipes: what it is laid on where nothing else is asked for.
@@ -243,7 +243,7 @@ UNAVAILABLE = {"svhn": "there are no images of SVHN on our machines"}
 
 TABLES: dict[str, Table] = {
     "1": Table(
-        "MNIST with few labels",
+        "Table 1: MNIST with few labels",
         ("labelled images", ""),
         "MNIST",
         ("mnist",),
@@ -251,7 +251,7 @@ TABLES: dict[str, Table] = {
         _table_1,
     ),
     "2": Table(
-        "SVHN with few labels",
+        "Table 2: SVHN with few labels",
         ("labelled images", ""),
         "SVHN",
         ("svhn",),
@@ -259,7 +259,7 @@ TABLES: dict[str, Table] = {
         _table_2,
     ),
     "3": Table(
-        "Labelled and unlabelled images",
+        "Table 3: Labelled and unlabelled images",
         ("labelled images", "unlabelled images"),
         "SVHN",
         ("svhn",),
@@ -267,7 +267,7 @@ TABLES: dict[str, Table] = {
         _table_3,
     ),
     "4": Table(
-        "Effect of the visit loss, 1,000 labels",
+        "Table 4: Effect of the visit loss, 1,000 labels",
         ("visit weight", ""),
         "best, on the same data",
         ("mnist", "svhn"),
@@ -275,7 +275,7 @@ TABLES: dict[str, Table] = {
         _table_4,
     ),
     "5": Table(
-        "Domain adaptation",
+        "Table 5: Domain adaptation",
         ("trained on", ""),
         "SVHN to MNIST",
         ("svhn_to_mnist",),
@@ -288,7 +288,7 @@ TABLES: dict[str, Table] = {
         "has 2.41.",
     ),
     "stl10": Table(
-        "100 labels a class",
+        "STL-10: 100 labels a class",
         ("labelled images", ""),
         "STL-10",
         ("stl10",),
@@ -298,7 +298,7 @@ TABLES: dict[str, Table] = {
         "([arXiv 2506.03582](https://arxiv.org/abs/2506.03582)).",
     ),
     "gtsrb": Table(
-        "photographed traffic signs, 43 classes",
+        "GTSRB: photographed traffic signs, 43 classes",
         ("labelled images", ""),
         "not in it",
         ("gtsrb",),
