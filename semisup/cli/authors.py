@@ -151,7 +151,9 @@ def is_meant(given: Mapping[str, Any]) -> bool:
         raise InputError("`compat=authors` and `recipe` each set all other flags; give one")
     if "compat" in given or by_recipe:
         return given.get("compat") == COMPAT
-    return bool(given_flags(ONLY_OF_TRAINING)) or _ALSO_THEIRS in given
+    # With a network that only we have, it is our flag.
+    with_ours = given.get("architecture") in NETWORKS.values()
+    return bool(given_flags(ONLY_OF_TRAINING)) or (_ALSO_THEIRS in given and not with_ours)
 
 
 def notes(given: Mapping[str, Any], meant: bool) -> list[str]:

@@ -121,6 +121,11 @@ def test_networks_are_theirs(words, wanted):
     assert (*network, recipe.batch_norm_decay) == wanted
 
 
+def test_batch_norm_decay_with_our_network_is_our_flag():
+    recipe = read("--architecture=stl10_batch_norm_model --batch_norm_decay=0.9")
+    assert (recipe.compat, recipe.dataset, recipe.batch_norm_decay) == ("none", "mnist5k", 0.9)
+
+
 @pytest.mark.parametrize(
     ("word", "ours"),
     [("None", "none"), ("lin", "linear"), ("linear", "linear"), ("sigmoid", "sigmoid"),
