@@ -30,6 +30,7 @@ from semisup import recipes
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.cli.flags import define_recipe_flags, given_settings
 from semisup.config import Recipe
+from semisup.data.registry import DATASETS
 from semisup.errors import InputError
 from semisup.runtime.paths import expanded
 
@@ -112,9 +113,9 @@ def main() -> None:
     in_time = _steps_in_time(record, names) if _BUDGET.value == "seconds" else {}
     _run_all(record, list(_jobs(recipe, names, chosen, in_time)))
     in_time = {} if _untimed(record, names) else _steps_in_time(record, names)
-    page = report.page(record, names, in_time)
+    page = report.page(record, names, chosen, in_time)
     files.write_text(out.with_name(f"{out.name}.md"), page)
-    report.figure(record, names, out.with_name(f"{out.name}.png"))
+    report.figure(record, names, chosen, out.with_name(f"{out.name}.png"))
     print(f"\n{page}\nwritten to {out}.json, .md and .png")
 
 
@@ -138,6 +139,16 @@ def _recipe() -> tuple[Recipe, dict[str, Any]]:
             f"the recipe {flags.FLAGS.recipe} trains in two stages, which this script does not "
             "support"
         )
+    if recipe.freeze_steps and recipe.augmentation != "none":
+        raise InputError(
+            "a frozen network's features cannot be augmented here, and the whole network would be "
+            "trained; leave out --augmentation"
+        )
+    if not recipe.associates:
+        raise InputError(
+            "the recipe has no loss on unlabelled images, so there is nothing to compare: its "
+            "--walker_weight is 0"
+        )
     if recipe.cluster_share > 0 and "cluster_share" not in given:
         print(
             f"The recipe's --cluster_share={recipe.cluster_share:g} is ignored; if it is given, "
@@ -149,6 +160,11 @@ def _recipe() -> tuple[Recipe, dict[str, Any]]:
         for name, value in given.items()
         if name not in ("data_dir", "target_data_dir")
     }
+    # Of people's own data the folder's name, so that another folder is not taken for the same.
+    for name, place in (("dataset", "data_dir"), ("target_dataset", "target_data_dir")):
+        info = DATASETS.get(getattr(recipe, name))
+        if info and info.own:
+            settings[place] = Path(getattr(recipe, place)).name
     return recipe, settings
 
 

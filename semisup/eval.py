@@ -97,7 +97,7 @@ def main() -> None:
 
     # Figure 2 begins with the initial weights.
     setup = experiment.rebuild(recipe, run, first_weights=_FIGURES.value)
-    run.check_split(setup.data.split.hash)
+    run.check_split(setup.data.split_on_record.hash)
     out = RunDirectory(_OUT.value or run.path)
     out.path.mkdir(parents=True, exist_ok=True)
     dataset, model = setup.data.dataset, setup.model

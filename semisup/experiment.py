@@ -249,6 +249,7 @@ def load_data(recipe: Recipe) -> Dataset:
     if recipe.target_dataset is None:
         return dataclasses.replace(source, train_in_pool=recipe.train_in_pool)
     target = _loaded(recipe, recipe.target_dataset, recipe.target_data_dir, options)
+    target = dataclasses.replace(target, train_in_pool=recipe.train_in_pool)
     return adaptation.adapted(source, target)
 
 

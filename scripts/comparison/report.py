@@ -30,19 +30,30 @@ def by_name(parameters: Mapping[str, Any]) -> str:
     return ", ".join(words) or "published"
 
 
-def seeds_of(record: Record, method: str, steps: int | None) -> list[dict[str, Any]]:
-    """The runs of a method with so many steps and the parameters of its newest one, by seed."""
-    runs = list(record.matching(method=method, steps=steps, validation=False))
-    chosen = [run for run in runs if run["parameters"] == runs[-1]["parameters"]]
-    return sorted(chosen, key=lambda run: run["seed"])
+def seeds_of(
+    record: Record, method: str, chosen: Mapping[str, Mapping[str, float]], steps: int | None
+) -> list[dict[str, Any]]:
+    """The runs of a method with so many steps and these parameters, by seed.
+
+    The record may have others, of another search.
+    """
+    parameters = known.parameters_of(known.make(method, chosen), method)
+    runs = record.matching(method=method, parameters=parameters, steps=steps, validation=False)
+    return sorted(runs, key=lambda run: run["seed"])
 
 
-def table(record: Record, names: Sequence[str], steps_in_time: Mapping[str, int]) -> str:
+def table(
+    record: Record,
+    names: Sequence[str],
+    chosen: Mapping[str, Mapping[str, float]],
+    steps_in_time: Mapping[str, int],
+) -> str:
     """The table as Markdown.
 
     Args:
         record: what was found.
         names: the methods, in order.
+        chosen: parameters of each method, where they are not the published ones.
         steps_in_time: of each method, the steps in the time of association's; empty if not known.
     """
     steps = record.content["steps"]
@@ -50,7 +61,7 @@ def table(record: Record, names: Sequence[str], steps_in_time: Mapping[str, int]
     heads += ["seconds", "error in the same time", "steps"]
     lines = [line(heads), line(["---"] * len(heads))]
     for name in names:
-        equal, timed = (seeds_of(record, name, n) for n in (steps, steps_in_time.get(name)))
+        equal, timed = (seeds_of(record, name, chosen, n) for n in (steps, steps_in_time.get(name)))
         milliseconds = record.content["milliseconds"].get(name)
         words = [name.replace("_", " "), by_name(equal[-1]["parameters"]) if equal else ""]
         words += [spread(record.errors(equal)), str(len(equal) or "")]
@@ -90,8 +101,13 @@ def spread(errors: Sequence[float]) -> str:
     return f"{statistics.median(errors):.2f} ({min(errors):.2f} to {max(errors):.2f})"
 
 
-def page(record: Record, names: Sequence[str], steps_in_time: Mapping[str, int]) -> str:
-    """All of it as Markdown."""
+def page(
+    record: Record,
+    names: Sequence[str],
+    chosen: Mapping[str, Mapping[str, float]],
+    steps_in_time: Mapping[str, int],
+) -> str:
+    """All of it as Markdown; the arguments are those of `table`."""
     content = record.content
     versions = ", ".join(f"{name} {number}" for name, number in content["versions"].items())
     search = search_table(record, names)
@@ -101,7 +117,7 @@ def page(record: Record, names: Sequence[str], steps_in_time: Mapping[str, int])
             "",
             f"{content['hardware']}; {versions}.",
             "",
-            table(record, names, steps_in_time),
+            table(record, names, chosen, steps_in_time),
             "",
             READING,
             "",
@@ -115,7 +131,9 @@ def page(record: Record, names: Sequence[str], steps_in_time: Mapping[str, int])
 
 
 @matplotlib.rc_context(CURVES)
-def figure(record: Record, names: Sequence[str], path: Path) -> None:
+def figure(
+    record: Record, names: Sequence[str], chosen: Mapping[str, Mapping[str, float]], path: Path
+) -> None:
     """Error over seconds as a PNG file: the median over the seeds, and lowest to highest.
 
     Over steps, if the time of a step was not measured for each method.
@@ -125,7 +143,7 @@ def figure(record: Record, names: Sequence[str], path: Path) -> None:
     drawing = Figure(figsize=(7.0, 4.2), layout="constrained")
     axes = drawing.add_subplot()
     for name in names:
-        runs = seeds_of(record, name, steps)
+        runs = seeds_of(record, name, chosen, steps)
         if not runs:
             continue
         columns = list(zip(*(run["evaluations"] for run in runs), strict=False))

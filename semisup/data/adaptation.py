@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from semisup.data.dataset import Dataset, Images
 from semisup.data.lazy_images import LazyImages, resize
@@ -46,6 +47,8 @@ class ResizedImages(LazyImages):
 
     def __array__(self, dtype: type | None = None, copy: bool | None = None) -> np.ndarray:
         pixels = resize(self.images[self.places], self.new_size)
+        if pixels.shape[3] != self.image_shape[2]:  # see `as_rgb`
+            pixels = np.repeat(pixels, self.image_shape[2], axis=3)
         return pixels if dtype is None else pixels.astype(dtype)
 
     def identity(self, index: int) -> bytes:
@@ -100,14 +103,18 @@ def resized_as_tensorflow_1(dataset: Dataset, size: int) -> Dataset:
 def adapted(source: Dataset, target: Dataset) -> Dataset:
     """Labelled images of the source; unlabelled and test images of the target.
 
+    Classes are matched by their numbers, as in MNIST and SVHN; names that differ are logged as a
+    warning.
+
     Raises:
-        InputError: they differ in classes or in size.
+        InputError: they differ in classes or their order, or in size.
     """
     if source.num_classes != target.num_classes:
         raise InputError(
             f"{source.name} has {source.num_classes} classes and {target.name} "
             f"{target.num_classes}; both must have the same classes"
         )
+    _check_names(source, target)
     if source.image_shape[2] != target.image_shape[2]:
         source, target = as_rgb(source), as_rgb(target)
     if source.image_shape != target.image_shape:
@@ -124,6 +131,27 @@ def adapted(source: Dataset, target: Dataset) -> Dataset:
         unlabeled_images=target.unlabeled_pool,
         unlabeled_files=target.pool_files,
         values_in=target.values_in or source.values_in,
+    )
+
+
+def _check_names(source: Dataset, target: Dataset) -> None:
+    """Refuse the same classes in another order; warn of classes with other names."""
+    names, others = ([name.casefold() for name in each.class_names] for each in (source, target))
+    if names == others:
+        return
+    if sorted(names) == sorted(others):
+        raise InputError(
+            f"{source.name} and {target.name} have the same classes in another order "
+            f"({', '.join(source.class_names[:3])}, ... and {', '.join(target.class_names[:3])}, "
+            "...); name them alike, capitals included"
+        )
+    first = next(
+        i for i, (name, other) in enumerate(zip(names, others, strict=True)) if name != other
+    )
+    logging.warning(
+        "the classes of %s and %s are matched by their numbers, but have other names: class %d is "
+        "%r and %r",
+        *(source.name, target.name, first, source.class_names[first], target.class_names[first]),
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from semisup.data.dataset import Dataset, Images
 from semisup.data.lazy_images import concatenate
-from semisup.data.splits import Split
+from semisup.data.splits import Split, recorded
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class LabeledData:
     dataset: Dataset
     split: Split
     pseudo_labels: PseudoLabels | None = None
+
+    @property
+    def split_on_record(self) -> Split:
+        """The split with the classes and labels that it has here, for a run's record."""
+        return recorded(self.split, self.dataset)
 
     @property
     def labeled_images(self) -> Images:

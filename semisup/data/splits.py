@@ -1,8 +1,9 @@
 """Which training images are labelled, and which serve as unlabelled ones."""
 
+import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,15 @@ class Split:
         labeled: indices into the training images, int64, ascending.
         unlabeled: indices into the data set's unlabelled pool, int64, ascending.
             They may name labelled images too, as in the paper (section 4.4).
+        classes, labels: of a split on record, the names of all classes and the class of each
+            labelled image, int64; by these, other data with images at the same places is not
+            taken for the same. Else empty.
     """
 
     labeled: np.ndarray
     unlabeled: np.ndarray
+    classes: tuple[str, ...] = ()
+    labels: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
     def hash(self) -> str:
@@ -36,12 +42,16 @@ class Split:
         for indices in (self.labeled, self.unlabeled):
             digest.update(np.int64(len(indices)).tobytes())
             digest.update(np.ascontiguousarray(indices, "<i8").tobytes())
+        if self.classes:
+            digest.update(json.dumps(self.classes).encode())
+            digest.update(np.ascontiguousarray(self.labels, "<i8").tobytes())
         return digest.hexdigest()[:16]
 
     def as_json(self) -> dict[str, Any]:
         """What `read_split` reads back."""
         indices = {"labeled": self.labeled.tolist(), "unlabeled": self.unlabeled.tolist()}
-        return {"hash": self.hash, **indices}
+        of_labels = {"classes": list(self.classes), "labels": self.labels.tolist()}
+        return {"hash": self.hash, **indices, **(of_labels if self.classes else {})}
 
 
 def read_split(path: str | Path, dataset: Dataset) -> Split:
@@ -52,14 +62,19 @@ def read_split(path: str | Path, dataset: Dataset) -> Split:
     """
     try:
         content = json.loads(expanded(path).read_text(encoding="utf-8"))
-        split = Split(*(np.array(content[key], np.int64) for key in ("labeled", "unlabeled")))
+        split = Split(
+            np.array(content["labeled"], np.int64),
+            np.array(content["unlabeled"], np.int64),
+            tuple(content.get("classes", ())),
+            np.array(content.get("labels", ()), np.int64),
+        )
         name = split.hash
     except FileNotFoundError:
         raise InputError(f"there is no split file {path}") from None
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{path} is not a split file, or is damaged: {error!r}") from None
     if content.get("hash") != name:
-        raise InputError(f"{path} is damaged: its hash is not that of its indices")
+        raise InputError(f"{path} is damaged: its hash is not that of its content")
     for indices, images in (
         (split.labeled, dataset.train_images),
         (split.unlabeled, dataset.unlabeled_pool),
@@ -70,7 +85,19 @@ def read_split(path: str | Path, dataset: Dataset) -> Split:
             or not 0 <= indices.min() <= indices.max() < len(images)
         ):
             raise InputError(f"{path} names images that {dataset.name} does not have")
-    return split
+    here = recorded(split, dataset)
+    if split.classes and split.hash != here.hash:
+        raise InputError(
+            f"{path} is of other data than {dataset.name}, or its classes have other names or "
+            "another order now"
+        )
+    return Split(split.labeled, split.unlabeled)
+
+
+def recorded(split: Split, dataset: Dataset) -> Split:
+    """The split as it is put on record, with the classes and labels that it has in a data set."""
+    labels = dataset.train_labels[split.labeled]
+    return dataclasses.replace(split, classes=dataset.class_names, labels=labels)
 
 
 def choose_split(

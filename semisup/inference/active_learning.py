@@ -101,7 +101,7 @@ def choose(score: np.ndarray, B: np.ndarray, count: int) -> np.ndarray:
     grouping = KMeans(clusters, n_init=3, random_state=0).fit(directions)
     distance = np.linalg.norm(directions - grouping.cluster_centers_[grouping.labels_], axis=1)
     chosen = []
-    for cluster in range(clusters):
+    for cluster in np.unique(grouping.labels_):  # some are empty where images hardly differ
         members = np.flatnonzero(grouping.labels_ == cluster)
         upper = members[score[members] >= np.median(score[members])]
         chosen.append(upper[np.argmin(distance[upper])])
@@ -113,7 +113,7 @@ def why_fewer(data: LabeledData, chosen: int) -> str:
     candidates = len(data.dataset.without_labeled(data.split.unlabeled, data.split.labeled))
     if chosen == candidates:
         return f"the run has only {candidates:,} unlabelled images"
-    return f"all {candidates:,} unlabelled images have the same embedding as one of these"
+    return f"all {candidates:,} unlabelled images have nearly the same embedding as one of these"
 
 
 def write(

@@ -36,6 +36,7 @@ def load(run: RunDirectory) -> SavedRun:
         model, labeled = load_model(run.model), labeled_embeddings.load(run.labeled)
         return SavedRun(model, labeled, labeled.reading(recipe.max_megapixels))
     setup = experiment.rebuild(recipe, run)
+    run.check_split(setup.data.split_on_record.hash)
     checkpoints.restore(setup.model, checkpoints.newest(run))
     take_averages(setup.model)
     labeled = embed_labeled(setup).record

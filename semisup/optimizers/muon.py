@@ -70,7 +70,7 @@ class Muon(LateAdam):
 
 def _is_of_hidden_layer(variable: keras.Variable) -> bool:
     is_matrix = len(variable.shape) in (2, 4) and variable.shape[-1] > 1
-    return is_matrix and not any(name in variable.path for name in _OUTSIDE)
+    return is_matrix and not set(_OUTSIDE) & set(variable.path.split("/"))
 
 
 def orthogonal(matrix: Tensor) -> Tensor:

@@ -133,7 +133,7 @@ def _claim(
     claim = functools.partial(
         run.claim,
         recipe,
-        setup.data.split.as_json(),
+        setup.data.split_on_record.as_json(),
         command,
         setup.recipe.precision,
         setup.backbone_hash,

@@ -63,6 +63,8 @@ def describe(recipe: Recipe, data: LabeledData) -> Iterator[str]:
         return
     source = "the most typical ones of each cluster get its class"
     if recipe.teacher:
+        if recipe.cluster_share:
+            yield "cluster_share has no effect: the pseudo-labels are the teacher's"
         source = f"those about which {recipe.teacher} is most confident"
     if count := len(data.pseudo_labels.indices):
         yield f"{count:,} of the unlabelled ones have pseudo-labels: {source}"

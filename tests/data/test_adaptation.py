@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -67,6 +69,23 @@ def test_adapted_takes_unlabelled_and_test_images_of_the_target():
     np.testing.assert_array_equal(
         without_pool.unlabeled_pool, dataset("target", seed=1).train_images
     )
+
+
+def test_adapted_refuses_classes_in_another_order_and_warns_of_other_names(caplog):
+    source = dataset("source")
+    target = dataclasses.replace(dataset("target"), class_names=("class0", "class2", "CLASS1"))
+    with pytest.raises(InputError, match=r"have the same classes in another order \(class0, "):
+        adapted(source, target)
+    adapted(source, dataclasses.replace(target, class_names=("Class0", "CLASS1", "class2")))
+    assert not caplog.records
+    adapted(source, dataclasses.replace(target, class_names=("class0", "dog", "class2")))
+    assert "have other names: class 1 is 'class1' and 'dog'" in caplog.text
+
+
+def test_images_that_are_resized_when_read_become_rgb():
+    lazily = as_rgb(resized(dataset(), 5, lazily=True)).train_images
+    np.testing.assert_array_equal(np.asarray(lazily), as_rgb(resized(dataset(), 5)).train_images)
+    np.testing.assert_array_equal(lazily[3:5], np.asarray(lazily)[3:5])
 
 
 def test_adapted_refuses_what_does_not_fit():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from semisup.data.dataset import Dataset
-from semisup.data.splits import choose_split, read_split
+from semisup.data.splits import choose_split, read_split, recorded
 from semisup.errors import InputError
 
 
@@ -136,7 +136,7 @@ def test_read_split_replays_the_choice(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"labeled": [1, 2, 3]}, "its hash is not that of its indices"),
+        ({"labeled": [1, 2, 3]}, "its hash is not that of its content"),
         ({"labeled": ["one"]}, "is not a split file, or is damaged"),
         ({"labeled": [2**70]}, "is not a split file, or is damaged"),
         ({"unlabeled": None}, "is not a split file, or is damaged"),
@@ -147,6 +147,23 @@ def test_read_split_refuses_damaged_files(tmp_path, change, message):
     path.write_text(json.dumps({**choose_split(dataset(LABELS), 7).as_json(), **change}))
     with pytest.raises(InputError, match=message):
         read_split(path, dataset(LABELS))
+
+
+def test_a_split_on_record_knows_its_classes(tmp_path):
+    split, path = choose_split(dataset(LABELS), 7, 40, seed=1), tmp_path / "split.json"
+    kept = recorded(split, dataset(LABELS))
+    path.write_text(json.dumps(kept.as_json()))
+    again = read_split(path, dataset(LABELS))
+    assert again.hash == split.hash != kept.hash
+    # The same places, but other images or other names at them.
+    others = (
+        dataset(np.roll(LABELS, 1)),
+        dataclasses.replace(dataset(LABELS), class_names=("cat", "dog", "ant")),
+    )
+    for other in others:
+        assert recorded(split, other).hash != kept.hash
+        with pytest.raises(InputError, match="is of other data than toy, or its classes have"):
+            read_split(path, other)
 
 
 def test_read_split_refuses_files_of_another_data_set(tmp_path):

@@ -67,7 +67,7 @@ def test_choice_is_spread_out_and_holds_no_image_twice():
 def test_suggestions_are_written_and_have_no_label_yet(tmp_path):
     recipe = Recipe(sup_per_class=2, sup_per_batch=2, unsup_batch_size=10, unsup_samples=300)
     setup = experiment.build(recipe)
-    assert "the same embedding as one of these" in active_learning.why_fewer(setup.data, 3)
+    assert "nearly the same embedding as one of these" in active_learning.why_fewer(setup.data, 3)
     unlabeled = len(set(setup.data.split.unlabeled) - set(setup.data.split.labeled))
     assert f"only {unlabeled} unl" in active_learning.why_fewer(setup.data, unlabeled)
     chosen = active_learning.write(RunDirectory(tmp_path), setup.data, setup.model, 12)

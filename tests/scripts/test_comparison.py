@@ -2,6 +2,9 @@
 
 import dataclasses
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -22,6 +25,8 @@ from semisup.models.associative_model import AssociativeModel
 
 RANDOM = np.random.default_rng(0)
 W = RANDOM.normal(size=(6, 3)).astype("float32")
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "compare.py"
 
 
 def model(images, training):
@@ -293,12 +298,29 @@ def test_table_has_medians_at_equal_steps_and_in_equal_time(tmp_path):
         record.add(a_run("association", seed, error))
         record.add(a_run("pi_model", seed, error - 1))
         record.add(a_run("pi_model", seed, error + 1, steps=6))
+    other = {"association": {"visit": 3.0, "walker": 1.0}}  # of a search that chose otherwise
+    record.add(a_run("association", 0, 20.0, parameters=other))
     record.content["milliseconds"] = {"association": 100.0, "pi_model": 160.0}
     names = ["association", "pi_model"]
-    text = report.table(record, names, {"association": 10, "pi_model": 6})
+    text = report.table(record, names, {}, {"association": 10, "pi_model": 6})
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.split("\n")[2:]]
     first = "association|published|4.00 (3.00 to 9.00)|3|100.0|1|4.00 (3.00 to 9.00)|10"
     second = "pi model|published|3.00 (2.00 to 8.00)|3|160.0|2|5.00 (4.00 to 10.00)|6"
     assert rows == [first.split("|"), second.split("|")]
-    report.figure(record, names, tmp_path / "r.png")
+    report.figure(record, names, {}, tmp_path / "r.png")
     assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--recipe=photos --augmentation=photos", "the whole network would be trained; leave out"),
+        ("--walker_weight=0 --visit_weight=0", "has no loss on unlabelled images"),
+        ("--seed=3", "--seed can't be given here"),
+    ],
+)
+def test_what_can_not_be_compared_is_refused(words, message, tmp_path):
+    command = [sys.executable, SCRIPT, f"--data_dir={tmp_path}", f"--out={tmp_path / 'out'}"]
+    result = subprocess.run([*command, *words.split()], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert message in result.stderr and result.stderr.count("\n") == 1
