@@ -1,12 +1,14 @@
 """The pseudo-labels of a run: where they come from, and how they are recorded."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 from semisup import experiment
 from semisup.config import Recipe
 from semisup.data import npz
+from semisup.data.dataset import Dataset
 from semisup.data.labeled_data import LabeledData, PseudoLabels
 from semisup.errors import InputError
 from semisup.runs import files
@@ -27,12 +29,15 @@ def of_run(run: RunDirectory, recipe: Recipe, data: LabeledData) -> PseudoLabels
     of_clusters = recipe.cluster_share and recipe.associates and experiment.uses_features(recipe)
     if not recipe.teacher and not of_clusters:
         return None
-    path, dataset = run.pseudo_labels, data.dataset
-    if not path.exists() and recipe.teacher:
+    if run.pseudo_labels.exists():
+        return _read(run.pseudo_labels, data.dataset)
+    if recipe.teacher:
         teacher = RunDirectory(recipe.teacher)
         return self_training.predict_pseudo_labels(teacher, data, recipe.teacher_share)
-    if not path.exists():
-        return cluster_labels.predict_cluster_labels(data, recipe.cluster_share)
+    return cluster_labels.predict_cluster_labels(data, recipe.cluster_share)
+
+
+def _read(path: Path, dataset: Dataset) -> PseudoLabels:
     arrays = npz.read_npz(path)
     indices, labels = (arrays.get(name, np.empty(0)) for name in ("indices", "labels"))
     sizes = {"indices": len(dataset.unlabeled_pool), "labels": dataset.num_classes}

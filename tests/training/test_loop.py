@@ -83,6 +83,11 @@ def test_other_run_in_the_folder_is_refused(finished, mnist_dir, monkeypatch):
     monkeypatch.setattr(pseudo_labels, "of_run", None)
     with pytest.raises(InputError, match=r"holds another run .visit_weight was 1.0, is 0.5"):
         loop.train(recipe(mnist_dir, visit_weight=0.5), finished[0])
+    # The same images at the same places, but their classes are called otherwise.
+    digits = experiment.load_data(recipe(mnist_dir))
+    renamed = dataclasses.replace(digits, class_names=digits.class_names[::-1])
+    with pytest.raises(InputError, match=r"holds another run .*or its classes, have changed"):
+        loop.train(recipe(mnist_dir), finished[0], dataset=renamed)
 
 
 def test_an_interrupted_run_ends_as_if_it_had_not_been(finished, mnist_dir, tmp_path, monkeypatch):
