@@ -15,13 +15,13 @@ was stopped; then OUT.md, the table, and OUT.png, the error over the seconds.
 
 import dataclasses
 import os
-import shlex
 import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
+from reproduction import command
 from reproduction.places import places_of
 from reproduction.running import BACKENDS, engine
 from tqdm import tqdm
@@ -97,7 +97,9 @@ def main() -> None:
     record = Record(
         out.with_name(f"{out.name}.json"), flags.FLAGS.recipe, settings, recipe.max_steps
     )
-    record.content["commands"] = list(dict.fromkeys([*record.content["commands"], _command()]))
+    record.content["commands"] = list(
+        dict.fromkeys([*record.content["commands"], command.as_given("compare.py", ["time"])])
+    )
     chosen: dict[str, dict[str, float]] = {}
     if _SEARCH.value:
         _run_all(record, list(_search_jobs(recipe, parts)))
@@ -274,21 +276,6 @@ def _attempt(job: "Job") -> dict[str, Any] | str:
         return run(job)
     except (InputError, tf.errors.ResourceExhaustedError) as error:
         return f"{job.method}: {' '.join(str(error).split())}"
-
-
-def _command() -> str:
-    """This command as a reader would give it: DIR for places, nothing of how it was spread out."""
-    words = [".venv/bin/python", "scripts/compare.py"]
-    for name in flags.FLAGS:
-        if not flags.FLAGS[name].present or name in ("out", "jobs", "backend", "time"):
-            continue
-        if name in ("data_dir", "target_data_dir"):
-            words.append(f"--{name}=DIR")
-        elif name in ("architecture", "weights"):
-            words.append(f"--{name}={Path(str(flags.FLAGS[name].value)).name}")
-        else:
-            words.append(shlex.quote(flags.FLAGS[name].serialize()))
-    return " ".join(words)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ on this machine.
 """
 
 import os
-import shlex
 import sys
 import time
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from pathlib import Path
 
 from absl import flags
 from machine import processor
-from reproduction import details, records, running
+from reproduction import command, details, records, running
 from reproduction.places import places_of
 from reproduction.running import Run
 from reproduction.scales import SEEDS, scaled
@@ -203,27 +202,15 @@ def _write(laid: _Table) -> records.Record:
         "table": _TABLE.value,
         "recipe": laid.recipe,
         "scale": _SCALE.value,
-        "commands": list(dict.fromkeys([*laid.before["commands"], _command()])),
+        "commands": list(
+            dict.fromkeys([*laid.before["commands"], command.as_given("reproduce.py")])
+        ),
         **note,
         "defaults": records.defaults(),
         "cells": cells,
     }
     records.write(record, laid.folder.with_suffix(".json"))
     return record
-
-
-def _command() -> str:
-    """This command as a reader would give it: DIR for places, nothing of how it was spread out."""
-    words = [".venv/bin/python", "scripts/reproduce.py"]
-    for name in flags.FLAGS:
-        if not flags.FLAGS[name].present or name in ("out", "jobs", "backend"):
-            continue
-        words.append(
-            f"--{name}=DIR"
-            if name in ("data_dir", "target_data_dir")
-            else shlex.quote(flags.FLAGS[name].serialize())
-        )
-    return " ".join(words)
 
 
 if __name__ == "__main__":

@@ -19,14 +19,11 @@ from semisup.errors import InputError
 # Of `freeze_steps`: in all steps.
 ALWAYS = -1
 
-# No loss on unlabelled images: what `Recipe.associates` asks for.
-LABELS_ONLY: dict[str, Any] = {
-    "walker_weight": 0.0,
-    "visit_weight": 0.0,
-    "pseudo_label_weight": 0.0,
-    "vat_weight": 0.0,
-    "cluster_share": 0.0,
-}
+# The weights of the losses on unlabelled images.
+_UNLABELED_LOSSES = ("walker_weight", "visit_weight", "pseudo_label_weight", "vat_weight")
+
+# What leaves unlabelled images unused.
+LABELS_ONLY: dict[str, Any] = {**dict.fromkeys(_UNLABELED_LOSSES, 0.0), "cluster_share": 0.0}
 
 # The groups that `Recipe`'s fields stand in, each with the first of its fields.
 GROUPS = {
@@ -406,5 +403,4 @@ class Recipe:
     @property
     def associates(self) -> bool:
         """Whether unlabelled images take part: not if no loss on them counts."""
-        walks = max(self.walker_weight, self.visit_weight, self.pseudo_label_weight) > 0
-        return walks or self.vat_weight > 0
+        return any(getattr(self, name) > 0 for name in _UNLABELED_LOSSES)

@@ -1,0 +1,31 @@
+"""The command line of a script, for its record."""
+
+import shlex
+from collections.abc import Collection
+from pathlib import Path
+
+from absl import flags
+
+# How the work was spread out and where it was written to changes no result.
+_UNSAID = ("out", "jobs", "backend")
+
+
+def as_given(script: str, unsaid: Collection[str] = ()) -> str:
+    """This process's command as a reader would give it: DIR for places of data.
+
+    Args:
+        script: the script's name.
+        unsaid: more flags to leave out.
+    """
+    words = [".venv/bin/python", f"scripts/{script}"]
+    for name in flags.FLAGS:
+        flag = flags.FLAGS[name]
+        if not flag.present or name in (*_UNSAID, *unsaid):
+            continue
+        if name in ("data_dir", "target_data_dir"):
+            words.append(f"--{name}=DIR")
+        elif name in ("architecture", "weights"):
+            words.append(f"--{name}={Path(str(flag.value)).name}")
+        else:
+            words.append(shlex.quote(flag.serialize()))
+    return " ".join(words)
