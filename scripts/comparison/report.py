@@ -16,8 +16,8 @@ from semisup.runs import files
 
 READING = (
     "Error in percent on the test images after the last step: median over the seeds, in "
-    "parentheses the lowest and the highest. *In the same time*: each method takes as many steps, "
-    "with a learning rate laid out for these, as it can in the time of association's."
+    "parentheses the lowest and the highest. *In the same time*: each method takes as many steps "
+    "as it can in the time of association's, and its schedule is stretched to these."
 )
 
 
