@@ -143,7 +143,7 @@ def _check_names(source: Dataset, target: Dataset) -> None:
         raise InputError(
             f"{source.name} and {target.name} have the same classes in another order "
             f"({', '.join(source.class_names[:3])}, ... and {', '.join(target.class_names[:3])}, "
-            "...); name them alike, capitals included"
+            "...); rename those of one so that both come in one order"
         )
     first = next(
         i for i, (name, other) in enumerate(zip(names, others, strict=True)) if name != other
