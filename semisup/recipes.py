@@ -130,8 +130,8 @@ RECIPES: dict[str, Recipe] = {
     ),
     # Photographs of your own where there is no pretrained network: from random weights.
     # Command:  semisup-train --recipe=photos_from_scratch --data_dir=photos
-    # Expected: on CIFAR-10 with 100 labels a class 44.9, 45.9, 46.6 after 400 steps (labels only
-    # 44.4, 44.6, 45.5: [comparison.md](comparison.md)); minutes.
+    # Expected: on CIFAR-10 with 100 labels a class 39.1, 37.3, 37.6 (labels only by Adam 41.8,
+    # 40.0, 41.6: [comparison.md](comparison.md)); 8 minutes.
     "photos_from_scratch": Recipe(
         dataset="folder",
         new_size=32,
