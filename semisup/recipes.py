@@ -130,7 +130,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     # Photographs of your own where there is no pretrained network: from random weights.
     # Command:  semisup-train --recipe=photos_from_scratch --data_dir=photos
-    # Expected: on CIFAR-10 with 100 labels a class 39.1, 37.3, 37.6 (labels only by Adam 41.8,
+    # Expected: on CIFAR-10 with 100 labels a class 39.0, 37.3, 37.6 (labels only by Adam 41.8,
     # 40.0, 41.6: [comparison.md](comparison.md)); 8 minutes.
     "photos_from_scratch": Recipe(
         dataset="folder",

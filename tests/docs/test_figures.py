@@ -38,7 +38,7 @@ def comparisons():
 @pytest.mark.parametrize(("record", "head", "rows"), list(comparisons()))
 def test_errors_of_a_comparison_are_those_of_its_record(record, head, rows):
     [place] = [i for i, name in enumerate(head) if name.startswith("test error")]
-    assert len(rows) >= 2
+    assert rows
     for row in rows:
         name = re.sub(r" \(.*\)$", "", row[0].strip("*"))
         errors = last_errors(record, METHODS.get(name, re.sub(r"[ -]", "_", name.lower())))
