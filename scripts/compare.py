@@ -97,9 +97,8 @@ def main() -> None:
     record = Record(
         out.with_name(f"{out.name}.json"), flags.FLAGS.recipe, settings, recipe.max_steps
     )
-    record.content["commands"] = list(
-        dict.fromkeys([*record.content["commands"], command.as_given("compare.py", ["time"])])
-    )
+    earlier = record.content["commands"]
+    record.content["commands"] = command.added(earlier, "compare.py", ["time"])
     chosen: dict[str, dict[str, float]] = {}
     if _SEARCH.value:
         _run_all(record, list(_search_jobs(recipe, parts)))
@@ -165,7 +164,7 @@ def _recipe() -> tuple[Recipe, dict[str, Any]]:
     # Of people's own data the folder's name, so that another folder is not taken for the same.
     for name, place in (("dataset", "data_dir"), ("target_dataset", "target_data_dir")):
         info = DATASETS.get(getattr(recipe, name))
-        if info and info.own:
+        if info and info.own and getattr(recipe, place):
             settings[place] = Path(getattr(recipe, place)).name
     return recipe, settings
 
@@ -187,7 +186,7 @@ def _best(record: "Record", recipe: Recipe, part: str) -> dict[str, float]:
 
     medians = []
     for parameters in ({}, *methods.METHODS[part].search):
-        made = methods.parameters_of(methods.make(part, {part: parameters}), part)
+        made = methods.parameters_of(part, {part: parameters})
         runs = list(
             record.matching(method=part, parameters=made, validation=True, steps=recipe.max_steps)
         )

@@ -202,9 +202,7 @@ def _write(laid: _Table) -> records.Record:
         "table": _TABLE.value,
         "recipe": laid.recipe,
         "scale": _SCALE.value,
-        "commands": list(
-            dict.fromkeys([*laid.before["commands"], command.as_given("reproduce.py")])
-        ),
+        "commands": command.added(laid.before["commands"], "reproduce.py"),
         **note,
         "defaults": records.defaults(),
         "cells": cells,

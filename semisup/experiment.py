@@ -316,23 +316,24 @@ def _build_model(
     model.compile(factory.make_optimizer(recipe.optimizer, rate, model, late, **options))
     model.optimizer.build(model.trainable_variables)
     if recipe.init_from:
-        _load_weights(model, RunDirectory(recipe.init_from), recipe.architecture, backbone)
+        _load_weights(recipe, RunDirectory(recipe.init_from), model, backbone)
     return model
 
 
 def _load_weights(
-    model: AssociativeModel,
+    recipe: Recipe,
     run: RunDirectory,
-    architecture: str,
+    model: AssociativeModel,
     backbone: backbones.Backbone | None,
 ) -> None:
+    """Give the model the weights of a run; an error names the run's network if it is another."""
     try:
         weights.load(model, run.model, backbone)
     except InputError as error:
-        theirs = run.read_recipe().architecture if run.recipe.is_file() else architecture
-        if theirs == architecture:
+        theirs = run.read_recipe() if run.recipe.is_file() else recipe
+        if theirs.architecture == recipe.architecture:
             raise
-        raise InputError(f"{error} (`architecture={theirs}`)") from None
+        raise InputError(f"{error} (`architecture={theirs.architecture}`)") from None
 
 
 def _make_model(recipe: Recipe, network: keras.Model, num_classes: int) -> AssociativeModel:

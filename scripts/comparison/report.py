@@ -25,19 +25,19 @@ def by_name(parameters: Mapping[str, Any]) -> str:
     """Parameters that are not the published ones, as words."""
     words = []
     for method, values in parameters.items():
-        default = known.parameters_of([known.METHODS[method]()], method)[method]
+        default = known.parameters_of(method, {})[method]
         words += [f"{name} {value:g}" for name, value in values.items() if value != default[name]]
     return ", ".join(words) or "published"
 
 
 def seeds_of(
-    record: Record, method: str, chosen: Mapping[str, Mapping[str, float]], steps: int | None
+    record: Record, method: str, chosen: known.Parameters, steps: int | None
 ) -> list[dict[str, Any]]:
     """The runs of a method with so many steps and these parameters, by seed.
 
     The record may have others, of another search.
     """
-    parameters = known.parameters_of(known.make(method, chosen), method)
+    parameters = known.parameters_of(method, chosen)
     runs = record.matching(method=method, parameters=parameters, steps=steps, validation=False)
     return sorted(runs, key=lambda run: run["seed"])
 
@@ -45,7 +45,7 @@ def seeds_of(
 def table(
     record: Record,
     names: Sequence[str],
-    chosen: Mapping[str, Mapping[str, float]],
+    chosen: known.Parameters,
     steps_in_time: Mapping[str, int],
 ) -> str:
     """The table as Markdown.
@@ -104,7 +104,7 @@ def spread(errors: Sequence[float]) -> str:
 def page(
     record: Record,
     names: Sequence[str],
-    chosen: Mapping[str, Mapping[str, float]],
+    chosen: known.Parameters,
     steps_in_time: Mapping[str, int],
 ) -> str:
     """All of it as Markdown; the arguments are those of `table`."""
@@ -131,9 +131,7 @@ def page(
 
 
 @matplotlib.rc_context(CURVES)
-def figure(
-    record: Record, names: Sequence[str], chosen: Mapping[str, Mapping[str, float]], path: Path
-) -> None:
+def figure(record: Record, names: Sequence[str], chosen: known.Parameters, path: Path) -> None:
     """Error over seconds as a PNG file: the median over the seeds, and lowest to highest.
 
     Over steps, if the time of a step was not measured for each method.

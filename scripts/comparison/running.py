@@ -45,17 +45,16 @@ class Job(NamedTuple):
     """
 
     method: str
-    parameters: Mapping[str, Mapping[str, float]]
+    parameters: known.Parameters
     recipe: Recipe
     validation: bool = False
 
     @property
     def key(self) -> dict[str, Any]:
         """What names the run in the record."""
-        made = known.make(self.method, self.parameters)
         return {
             "method": self.method,
-            "parameters": known.parameters_of(made, self.method),
+            "parameters": known.parameters_of(self.method, self.parameters),
             "seed": self.recipe.seed,
             "steps": self.recipe.max_steps,
             "validation": self.validation,

@@ -1,7 +1,7 @@
-"""The command line of a script, for its record."""
+"""The command lines of a script, for its record."""
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from absl import flags
@@ -10,10 +10,11 @@ from absl import flags
 _UNSAID = ("out", "jobs", "backend")
 
 
-def as_given(script: str, unsaid: Collection[str] = ()) -> str:
-    """This process's command as a reader would give it: DIR for places of data.
+def added(earlier: Iterable[str], script: str, unsaid: Collection[str] = ()) -> list[str]:
+    """Earlier commands and this process's, each once, as a reader would give it: DIR for data.
 
     Args:
+        earlier: those on record.
         script: the script's name.
         unsaid: more flags to leave out.
     """
@@ -28,4 +29,4 @@ def as_given(script: str, unsaid: Collection[str] = ()) -> str:
             words.append(f"--{name}={Path(str(flag.value)).name}")
         else:
             words.append(shlex.quote(flag.serialize()))
-    return " ".join(words)
+    return list(dict.fromkeys([*earlier, " ".join(words)]))

@@ -27,9 +27,16 @@ def as_rgb(dataset: Dataset) -> Dataset:
     def to_rgb(images: Images) -> Images:
         if isinstance(images, LazyImages):
             return dataclasses.replace(images, image_shape=(*images.image_shape[:2], 3))
-        return np.repeat(images, 3 // images.shape[3], axis=3)
+        return _with_channels(images, 3)
 
     return _changed(dataset, to_rgb)
+
+
+def _with_channels(images: np.ndarray, channels: int) -> np.ndarray:
+    """Images in memory, grey ones with their channel repeated."""
+    if images.shape[3] == channels:
+        return images
+    return np.repeat(images, channels, axis=3)
 
 
 @dataclass(frozen=True)
@@ -47,8 +54,7 @@ class ResizedImages(LazyImages):
 
     def __array__(self, dtype: type | None = None, copy: bool | None = None) -> np.ndarray:
         pixels = resize(self.images[self.places], self.new_size)
-        if pixels.shape[3] != self.image_shape[2]:  # see `as_rgb`
-            pixels = np.repeat(pixels, self.image_shape[2], axis=3)
+        pixels = _with_channels(pixels, self.image_shape[2])  # see `as_rgb`
         return pixels if dtype is None else pixels.astype(dtype)
 
     def identity(self, index: int) -> bytes:

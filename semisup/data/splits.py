@@ -85,8 +85,7 @@ def read_split(path: str | Path, dataset: Dataset) -> Split:
             or not 0 <= indices.min() <= indices.max() < len(images)
         ):
             raise InputError(f"{path} names images that {dataset.name} does not have")
-    here = recorded(split, dataset)
-    if split.classes and split.hash != here.hash:
+    if split.classes and name != recorded(split, dataset).hash:
         raise InputError(
             f"{path} is of other data than {dataset.name}, or its classes have other names or "
             "another order now"

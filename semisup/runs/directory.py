@@ -39,7 +39,7 @@ CLASSES_ENDING = ".classes.txt"
 
 FIGURE_ENDINGS = ("png", "pdf", "svg")
 
-_SHOWN = 5  # settings, at most, in an error
+_SHOWN = 5  # of a list in an error, at most
 
 EVENTS_ENDING = ".semisup"  # ends the names of the event files
 
@@ -174,9 +174,8 @@ class RunDirectory:
                 else f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
                 for name in names
             ]
-            more = [f"and {len(said) - _SHOWN} more"] if len(said) > _SHOWN else []
             raise InputError(
-                f"{self} holds another run ({'; '.join(said[:_SHOWN] + more)}); "
+                f"{self} holds another run ({_listed(said, '; ')}); "
                 "choose another `logdir`, or start again in this one with `overwrite`"
             )
 
@@ -328,7 +327,7 @@ class RunDirectory:
         if differing:
             raise InputError(
                 f"{self.recipe} is of another version of semisup, which has other settings "
-                f"({', '.join(differing[:3])}{', ...' if differing[3:] else ''}): use that version "
+                f"({_listed(differing, ', ')}): use that version "
                 "for this run, or train in a new folder"
             )
         for name, value in settings.items():
@@ -446,6 +445,12 @@ def _present(*paths: Path) -> Iterator[Path]:
         for name in (path.with_name(f"{files.TEMPORARY}{path.name}"), path):
             if name.is_symlink() or name.is_file():
                 yield name
+
+
+def _listed(words: Sequence[str], separator: str) -> str:
+    """The first few, and how many more."""
+    more = [f"and {len(words) - _SHOWN} more"] if len(words) > _SHOWN else []
+    return separator.join([*words[:_SHOWN], *more])
 
 
 def _fits(value: Any, kind: Any) -> bool:

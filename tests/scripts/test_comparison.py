@@ -274,7 +274,7 @@ def test_parts_of_names_what_is_unknown():
 
 
 def a_run(method, seed, error, steps=10, **values):
-    parameters = methods.parameters_of(methods.make(method, {}), method)
+    parameters = methods.parameters_of(method, {})
     evaluations = [[5, 2 * error, 1.0], [steps, error, 0.5]]
     run = {"method": method, "parameters": parameters, "seed": seed, "steps": steps}
     return {**run, "validation": False, "evaluations": evaluations, **values}
@@ -317,10 +317,11 @@ def test_table_has_medians_at_equal_steps_and_in_equal_time(tmp_path):
         ("--recipe=photos --augmentation=photos", "the whole network would be trained; leave out"),
         ("--walker_weight=0 --visit_weight=0", "has no loss on unlabelled images"),
         ("--seed=3", "--seed can't be given here"),
+        ("--recipe=photos --methods=association --seeds=1", "folder needs --data_dir"),
     ],
 )
 def test_what_can_not_be_compared_is_refused(words, message, tmp_path):
-    command = [sys.executable, SCRIPT, f"--data_dir={tmp_path}", f"--out={tmp_path / 'out'}"]
+    command = [sys.executable, SCRIPT, f"--out={tmp_path / 'out'}"]
     result = subprocess.run([*command, *words.split()], capture_output=True, text=True)
     assert result.returncode == 1
     assert message in result.stderr and result.stderr.count("\n") == 1

@@ -28,6 +28,10 @@ METHODS: dict[str, type[Method]] = {
 }
 
 
+# Of methods, by their names: parameters by theirs.
+Parameters = Mapping[str, Mapping[str, Any]]
+
+
 def parts_of(name: str) -> list[str]:
     """The methods that a name such as "association+fixmatch" combines; none in "labels_only".
 
@@ -44,11 +48,12 @@ def parts_of(name: str) -> list[str]:
     return parts
 
 
-def make(name: str, parameters: Mapping[str, Mapping[str, float]]) -> list[Method]:
+def make(name: str, parameters: Parameters) -> list[Method]:
     """The methods that a name combines, each with its parameters where they are given."""
     return [METHODS[part](**parameters.get(part, {})) for part in parts_of(name)]
 
 
-def parameters_of(methods: list[Method], name: str) -> dict[str, dict[str, Any]]:
-    """The parameters of each method in a name, for the record."""
-    return dict(zip(parts_of(name), map(dataclasses.asdict, methods), strict=True))
+def parameters_of(name: str, parameters: Parameters) -> dict[str, dict[str, Any]]:
+    """All parameters of the methods that `make` makes, for the record."""
+    made = make(name, parameters)
+    return dict(zip(parts_of(name), map(dataclasses.asdict, made), strict=True))
