@@ -170,7 +170,7 @@ RECIPES: dict[str, Recipe] = {
         max_steps=20_000,
         eval_interval=500,
     ),
-    # 100 labels of MNIST by what is not the paper's: Muon, pseudo-labels of the walk, smoothed
+    # 100 labels of MNIST with additions to the paper: Muon, pseudo-labels of the walk, smoothed
     # labels, a moving average of the weights, augmentation.
     # Command:  semisup-train --recipe=mnist_fast --data_dir=MNIST
     # Expected: 0.98, 1.12, 0.97; 3.7 minutes (AVX2).
@@ -295,8 +295,8 @@ RECIPES: dict[str, Recipe] = {
     # Command:  semisup-train --recipe=svhn --sup_per_class=-1 --data_dir=SVHN --logdir=SOURCE
     #           semisup-train --recipe=svhn_to_mnist --init_from=SOURCE --data_dir=SVHN
     #               --target_data_dir=MNIST
-    # Expected: 0.51 (paper; the authors' own log has 2.41, users of their code got 4.3 and 2.4);
-    # not run here; 4.7 hours, then 25 minutes (est.).
+    # Expected: 0.51 (paper; what their code gives: [results.md](results.md)); not run here; 4.7
+    # hours, then 25 minutes (est.).
     "svhn_to_mnist": Recipe(
         dataset="svhn",
         similarity="dot",

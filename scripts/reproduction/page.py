@@ -232,10 +232,15 @@ def _render_ranks(ranks: Sequence[Mapping[str, Any]]) -> str:
         "## The label-free score",
         "",
         "Spearman's rank correlation of each statistic of `semisup/evaluation/label_free.py` with "
-        "the accuracy on the test images, of the last evaluations of runs, and within a run over "
-        "its checkpoints (the median over the runs). 1 is a perfect order, 0 none. *agreement*: "
-        "the share of unlabelled images to which classifier and walk give one class; *score*: the "
-        "geometric mean of the three. By `scripts/label_free_ranks.py`.",
+        "the accuracy on the test images, of the last evaluations of runs"
+        + (
+            ", and within a run over its checkpoints (the median over the runs)"
+            if any(head.startswith("within") for head in heads)
+            else ""
+        )
+        + ". 1 is a perfect order, 0 none. *agreement*: the share of unlabelled images to which "
+        "classifier and walk give one class; *score*: the geometric mean of the three. By "
+        "`scripts/label_free_ranks.py`.",
         "",
         line(heads),
         line(["---"] * len(heads)),
@@ -253,7 +258,7 @@ def _render_ranks(ranks: Sequence[Mapping[str, Any]]) -> str:
         "Median test error of the last checkpoint, of the one that the score chooses "
         f"(`--select=label_free`), of the best: {'; '.join(errors)}.",
         "",
-        "No statistic orders runs well in every group, so nothing here recommends choosing a run "
-        "or a setting by one: label a few validation images instead.",
+        "No statistic ranks runs well in every group, so do not choose a run or a setting by one; "
+        "label a few validation images instead.",
     ]
     return "\n".join(lines) + "\n"

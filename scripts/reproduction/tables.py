@@ -281,11 +281,15 @@ TABLES: dict[str, Table] = {
         ("svhn_to_mnist",),
         ("synth_digits_to_mnist5k", {}),
         _table_5,
-        "*Gap covered*: (source only - adapted) / (source only - target only). Follow-up: "
+        "Seeds are those of *adapted*; a figure without a deviation has one. *Gap covered*: "
+        "(source only - adapted) / (source only - target only). Follow-up: "
         "[Associative Domain Adaptation](https://arxiv.org/abs/1708.00938); SHOT: [arXiv "
         "2002.08546](https://arxiv.org/abs/2002.08546). The authors' own code does not reproduce "
-        "the paper's 0.51 from SVHN to MNIST: users of it report 4.3 and 2.4, the authors' own log "
-        "has 2.41.",
+        "the paper's 0.51 from SVHN to MNIST: by its `train.py`, which trains on both domains from "
+        "the start, users report 4.3 "
+        "([#15](https://github.com/haeusser/learning_by_association/issues/15)) and, with other "
+        "settings, 2.4 ([#14](https://github.com/haeusser/learning_by_association/issues/14)); the "
+        "authors' own log has 2.41.",
     ),
     "stl10": Table(
         "STL-10: 100 labels a class",
