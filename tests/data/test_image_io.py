@@ -13,6 +13,7 @@ from PIL import Image, ImageFile
 from semisup.data import lazy_images
 from semisup.data.image_io import (
     Reading,
+    ValueRange,
     describe_skipped,
     find_images,
     formats,
@@ -67,6 +68,46 @@ def test_read_image_undoes_each_orientation(tmp_path, ending, orientation):
     assert read_header(path) == (*wanted.shape, False)
     left_half = read_image(path, box=(0, 0, 10, wanted.shape[0]))
     np.testing.assert_array_equal(left_half, wanted[:, :10])
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "I;16"])
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 8])
+def test_read_image_undoes_each_orientation_of_uncompressed_tiff(tmp_path, mode, orientation):
+    """Pillow maps those modes into memory when it opens a file by its name."""
+    grey = np.random.default_rng(0).integers(0, 256, (20, 30), dtype=np.uint8)
+    image = Image.fromarray(grey.astype(np.uint16) * 257 if mode == "I;16" else grey)
+    image = image if mode == "I;16" else image.convert(mode)
+    path = tmp_path / "scan.tif"
+    image.save(path, tiffinfo={ORIENTATION: orientation})
+    wanted = UPRIGHT[orientation](grey[..., None])
+    read = read_image(path)
+    assert read_header(path)[:3] == read.shape
+    np.testing.assert_array_equal(read, np.broadcast_to(wanted, read.shape))
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_read_image_keeps_all_bits_of_a_turned_colour_tiff(tmp_path, orientation):
+    values = np.random.default_rng(0).integers(0, 4096, (6, 9, 3)).astype(np.uint16)
+    path = tmp_path / "camera.tif"
+    extra = [(ORIENTATION, "H", 1, orientation, True)]
+    tifffile.imwrite(path, values, photometric="rgb", extratags=extra)
+    read = read_image(path, how=Reading(ValueRange(0, 4095)))
+    np.testing.assert_array_equal(read, UPRIGHT[orientation](values // 16))
+
+
+def test_read_image_refuses_to_lose_the_bits_of_a_dark_compressed_tiff(tmp_path, monkeypatch):
+    values = np.random.default_rng(0).integers(0, 4096, (6, 9, 3)).astype(np.uint16)
+    path = tmp_path / "camera.tif"
+    tifffile.imwrite(path, values, photometric="rgb", compression="zlib")
+
+    def cannot(file):
+        raise ValueError("requires the 'imagecodecs' package")
+
+    monkeypatch.setattr(tifffile, "imread", cannot)
+    with pytest.raises(InputError, match=r"camera\.tif .*only the upper 8 of 16 bits.*imagecodecs"):
+        read_image(path)
+    tifffile.imwrite(path, values * 16, photometric="rgb", compression="zlib")
+    np.testing.assert_array_equal(read_image(path), values // 16)
 
 
 def test_image_io_gives_all_readers_the_same_upright_photograph(tmp_path, monkeypatch):

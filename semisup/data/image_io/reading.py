@@ -242,7 +242,12 @@ def _opened(path: Path, how: Reading, to_decode: bool = True) -> Iterator[ImageF
     if Image.MAX_IMAGE_PIXELS is not None and limit > 2 * Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = limit // 2 + 1  # asked for: Pillow refuses twice as many
     try:
-        with Image.open(path, formats=formats.candidates(path.suffix)) as image:
+        # Not by its name: Pillow would map a TIFF file into memory, with the wrong stride where
+        # its orientation exchanges height and width.
+        with (
+            path.open("rb") as content,
+            Image.open(content, formats=formats.candidates(path.suffix)) as image,
+        ):
             pixels = image.width * image.height
             if pixels > limit:
                 raise _too_large(path, f"{image.width}x{image.height} pixels", how)
@@ -251,7 +256,8 @@ def _opened(path: Path, how: Reading, to_decode: bool = True) -> Iterator[ImageF
                     yield image
                     return
                 image.verify()  # the checksums, which decoding passes over; then opened anew
-                with Image.open(path, formats=["PNG"]) as again:
+                content.seek(0)
+                with Image.open(content, formats=["PNG"]) as again:
                     yield again
     except InputError:
         raise

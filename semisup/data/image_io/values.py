@@ -6,7 +6,7 @@ all that are predicted later are read alike.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO, NamedTuple
 
@@ -44,6 +44,20 @@ class Statistics(NamedTuple):
 
 
 FULL = ValueRange(0, _SIXTEEN_BITS)
+
+# Values of at most 14 bits have fewer levels than this in the upper 8 of 16 bits.
+_UPPER_BITS_NEEDED = 64
+
+# What turns an array [H, W, C] of each EXIF orientation the right way up.
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: np.fliplr,
+    3: lambda stored: stored[::-1, ::-1],
+    4: np.flipud,
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
+    8: np.rot90,
+}
 
 
 def has_many_bits(image: ImageFile.ImageFile) -> bool:
@@ -84,7 +98,13 @@ def read_many_bits(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray |
     colours = _read_colour_ppm(image) if image.format == "PPM" else _read_colour_tiff(image)
     if colours is None:  # Pillow gives the upper 8 bits
         image.load()
-        colours = np.asarray(image.convert("RGB")).astype(np.uint16) * 257
+        upper = np.asarray(image.convert("RGB"))
+        if upper.max() < _UPPER_BITS_NEEDED:
+            raise ValueError(
+                "of its values only the upper 8 of 16 bits can be read, and these are nearly all "
+                "dark; `pip install tifffile imagecodecs` reads all bits"
+            )
+        colours = upper.astype(np.uint16) * 257
     return colours, None
 
 
@@ -170,14 +190,14 @@ def _read_colour_tiff(image: ImageFile.ImageFile) -> np.ndarray | None:
     """None where the file is compressed in a way that the package tifffile can't read."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return None
-    if image.tag_v2.get(ExifTags.Base.Orientation, 1) != 1:
-        return None
+    upright = _UPRIGHT.get(image.tag_v2.get(ExifTags.Base.Orientation, 1), np.asarray)
     with suppress(Exception):
         import tifffile  # comes with scikit-image
 
         values = tifffile.imread(_content(image))
         if values.ndim == 3 and values.shape[0] == 3 and values.shape[2] != 3:
             values = np.moveaxis(values, 0, 2)
+        values = upright(values)
         if values.shape == (image.height, image.width, 3):
             return values
     return None
