@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,15 @@ from semisup.runtime.paths import expanded
 
 ALL = -1
 
+# What a split on record knows of its data set, and how an error names it.
+_OF_DATA = {
+    "classes": "the names or the order of the classes",
+    "labels": "the classes of the labelled images",
+    "pool": "the images that may be unlabelled (`train_in_pool`, `target_dataset`)",
+    "files": "the names of the files",
+    "values_in": "the range of values of images with more than 8 bits",
+}
+
 
 @dataclass(frozen=True)
 class Split:
@@ -25,15 +36,13 @@ class Split:
         labeled: indices into the training images, int64, ascending.
         unlabeled: indices into the data set's unlabelled pool, int64, ascending.
             They may name labelled images too, as in the paper (section 4.4).
-        classes, labels: of a split on record, the names of all classes and the class of each
-            labelled image, int64; by these, other data with images at the same places is not
-            taken for the same. Else empty.
+        data: of a split on record, what is known of the data set, so that other data with images
+            at the same places is not taken for the same; see `recorded`. Else empty.
     """
 
     labeled: np.ndarray
     unlabeled: np.ndarray
-    classes: tuple[str, ...] = ()
-    labels: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def hash(self) -> str:
@@ -42,16 +51,14 @@ class Split:
         for indices in (self.labeled, self.unlabeled):
             digest.update(np.int64(len(indices)).tobytes())
             digest.update(np.ascontiguousarray(indices, "<i8").tobytes())
-        if self.classes:
-            digest.update(json.dumps(self.classes).encode())
-            digest.update(np.ascontiguousarray(self.labels, "<i8").tobytes())
+        if self.data:
+            digest.update(json.dumps(self.data, sort_keys=True).encode())
         return digest.hexdigest()[:16]
 
     def as_json(self) -> dict[str, Any]:
         """What `read_split` reads back."""
         indices = {"labeled": self.labeled.tolist(), "unlabeled": self.unlabeled.tolist()}
-        of_labels = {"classes": list(self.classes), "labels": self.labels.tolist()}
-        return {"hash": self.hash, **indices, **(of_labels if self.classes else {})}
+        return {"hash": self.hash, **indices, **({"data": self.data} if self.data else {})}
 
 
 def read_split(path: str | Path, dataset: Dataset) -> Split:
@@ -65,8 +72,7 @@ def read_split(path: str | Path, dataset: Dataset) -> Split:
         split = Split(
             np.array(content["labeled"], np.int64),
             np.array(content["unlabeled"], np.int64),
-            tuple(content.get("classes", ())),
-            np.array(content.get("labels", ()), np.int64),
+            dict(content.get("data", {})),
         )
         name = split.hash
     except FileNotFoundError:
@@ -85,18 +91,39 @@ def read_split(path: str | Path, dataset: Dataset) -> Split:
             or not 0 <= indices.min() <= indices.max() < len(images)
         ):
             raise InputError(f"{path} names images that {dataset.name} does not have")
-    if split.classes and name != recorded(split, dataset).hash:
+    now = recorded(split, dataset).data
+    differing = [what for key, what in _OF_DATA.items() if split.data.get(key) != now[key]]
+    if split.data and differing:
         raise InputError(
-            f"{path} is of other data than {dataset.name}, or its classes have other names or "
-            "another order now"
+            f"{path} is of other data than {dataset.name} as it is now: these have changed: "
+            f"{', '.join(differing)}"
         )
     return Split(split.labeled, split.unlabeled)
 
 
 def recorded(split: Split, dataset: Dataset) -> Split:
-    """The split as it is put on record, with the classes and labels that it has in a data set."""
-    labels = dataset.train_labels[split.labeled]
-    return dataclasses.replace(split, classes=dataset.class_names, labels=labels)
+    """The split as it is put on record, with what is known of the data set."""
+    pool = len(dataset.unlabeled_pool)
+    others = 0 if dataset.unlabeled_images is None else len(dataset.unlabeled_images)
+    files = [_digest(files) for files in (dataset.train_files, dataset.unlabeled_files)]
+    data = {
+        "classes": list(dataset.class_names),
+        "labels": dataset.train_labels[split.labeled].tolist(),
+        "pool": [pool - others, others],
+        "files": files,
+        "values_in": dataset.values_in and list(dataset.values_in),
+    }
+    return dataclasses.replace(split, data=data)
+
+
+def _digest(files: np.ndarray | None) -> str | None:
+    """Of the names of files in their order, apart from the folder that all lie in."""
+    if files is None or len(files) == 0:
+        return None
+    names = [str(file) for file in files]
+    start = len(os.path.commonpath([min(names), max(names)]))
+    joined = "\0".join(name[start:] for name in names)
+    return hashlib.sha256(joined.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def choose_split(

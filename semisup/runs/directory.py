@@ -169,7 +169,7 @@ class RunDirectory:
             self._refuse_other_length(before["max_steps"], now["max_steps"])
         if names:
             said = [
-                "its labelled or unlabelled images, or its classes, have changed"
+                "its images or classes have changed"
                 if name == "split_hash"
                 else f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
                 for name in names
@@ -364,9 +364,9 @@ class RunDirectory:
         """
         if files.read_json(self.recipe).get("split_hash") != split_hash:
             raise InputError(
-                f"the data has changed since {self} was trained: other images would be labelled, "
-                "or the classes have other names or another order; set `data_dir` to a folder with "
-                "the original files"
+                f"the data has changed since {self} was trained: its files, classes or range of "
+                "values are others, so that test images may have been trained on; set `data_dir` "
+                "to a folder with the original files"
             )
 
     # What the run records.

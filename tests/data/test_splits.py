@@ -1,10 +1,12 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from semisup.data.dataset import Dataset
+from semisup.data.image_io import ValueRange
 from semisup.data.splits import choose_split, read_split, recorded
 from semisup.errors import InputError
 
@@ -15,6 +17,10 @@ def dataset(labels, unlabeled=None):
     names = tuple(f"class{c}" for c in range(labels.max() + 1))
     pool = None if unlabeled is None else np.zeros((unlabeled, 2, 2, 1), np.uint8)
     return Dataset("toy", images, labels, images, labels, names, pool)
+
+
+def changed(**fields):
+    return dataclasses.replace(dataset(LABELS), **fields)
 
 
 LABELS = np.random.default_rng(0).permutation([0] * 50 + [1] * 20 + [2] * 30)
@@ -156,14 +162,39 @@ def test_a_split_on_record_knows_its_classes(tmp_path):
     again = read_split(path, dataset(LABELS))
     assert again.hash == split.hash != kept.hash
     # The same places, but other images or other names at them.
-    others = (
-        dataset(np.roll(LABELS, 1)),
-        dataclasses.replace(dataset(LABELS), class_names=("cat", "dog", "ant")),
-    )
-    for other in others:
+    others = {
+        "the classes of the labelled images": dataset(np.roll(LABELS, 1)),
+        "the order of the classes": changed(class_names=("cat", "dog", "ant")),
+        "the images that may be unlabelled": dataset(LABELS, unlabeled=100),
+        "the range of values": changed(values_in=ValueRange(0, 4095)),
+    }
+    for message, other in others.items():
         assert recorded(split, other).hash != kept.hash
-        with pytest.raises(InputError, match="is of other data than toy, or its classes have"):
+        with pytest.raises(InputError, match=f"is of other data than toy.*: .*{message}"):
             read_split(path, other)
+
+
+def test_a_split_on_record_knows_the_pool(tmp_path):
+    data = dataset(LABELS, unlabeled=40)
+    split, path = choose_split(data, 7), tmp_path / "split.json"
+    path.write_text(json.dumps(recorded(split, data).as_json()))
+    assert read_split(path, data).hash == split.hash
+    with pytest.raises(InputError, match="train_in_pool"):
+        read_split(path, dataclasses.replace(data, train_in_pool=True))
+
+
+def test_a_split_on_record_knows_the_names_of_its_files(tmp_path):
+    def of(folder, names):
+        files = np.array([Path(folder, "train", "ant", name) for name in names], object)
+        return changed(train_files=files)
+
+    names = [f"{i:02d}.png" for i in range(len(LABELS))]
+    split, path = choose_split(of("/a", names), 7), tmp_path / "split.json"
+    kept = recorded(split, of("/a", names))
+    path.write_text(json.dumps(kept.as_json()))
+    assert read_split(path, of("/moved/elsewhere", names)).hash == split.hash
+    with pytest.raises(InputError, match="the names of the files"):
+        read_split(path, of("/a", [*names[1:], "zz.png"]))
 
 
 def test_read_split_refuses_files_of_another_data_set(tmp_path):
