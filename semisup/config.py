@@ -213,7 +213,8 @@ class Recipe:
     l2_weight: float | None = _setting(
         None,
         "L2 weight of the network's layers; by default the architecture's (mnist_model 1e-3 as in "
-        "the authors' code; the paper says 1e-4)",
+        "the authors' code; the paper says 1e-4). Of keras:NAME and PATH.keras it is that of the "
+        "dense layer on top",
         minimum=0,
     )
     batch_norm_decay: float | None = _setting(
@@ -364,7 +365,7 @@ class Recipe:
     eval_interval: int = _setting(100, "steps between evaluations on the test images", minimum=1)
     eval_images: int = _setting(
         0,
-        "evaluate during training on this many test images, drawn evenly from all classes, to save "
+        "evaluate during training on this many test images, of each class in proportion, to save "
         "time; 0 for all. semisup-eval always evaluates on all",
         minimum=0,
     )
@@ -383,6 +384,10 @@ class Recipe:
             object.__setattr__(self, field.name, value)  # of a frozen class
             if value is not None:
                 _check(field.name, value, field.metadata)
+        if self.target_data_dir is not None and self.target_dataset is None:
+            raise InputError(
+                "`target_data_dir` is given without a target; add `target_dataset=NAME`"
+            )
         envelopes = {
             "walker": self.walker_weight_envelope,
             "visit": self.visit_weight_envelope or self.walker_weight_envelope,

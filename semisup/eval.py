@@ -77,7 +77,7 @@ def main() -> None:
     if not _LOGDIR.value:
         raise InputError("--logdir is missing; it names the folder of the run")
     run = RunDirectory(_LOGDIR.value)
-    for line in authors.notes_on_evaluation():
+    for line in (*_without_effect(), *authors.notes_on_evaluation()):
         print(app.with_flags(line))
     if _WATCH.value:
         run.wait_for_start(_TIMEOUT.value)
@@ -147,6 +147,13 @@ def _suggest(setup: "Experiment", out: RunDirectory, count: int) -> None:
     print(f"{len(chosen)} images to label next: {table}, {picture}")
     if len(chosen) < count:
         print(f"fewer than requested: {active_learning.why_fewer(setup.data, len(chosen))}")
+
+
+def _without_effect() -> Iterator[str]:
+    """A line for each flag that was given and that needs another one."""
+    for name, other in (("figure_format", "figures"), ("timeout", "watch")):
+        if flags.FLAGS[name].present and not flags.FLAGS[other].value:
+            yield f"`{name}` has no effect without `{other}`"
 
 
 def _weights_to_evaluate(run: RunDirectory, setup: "Experiment") -> Iterator[int]:

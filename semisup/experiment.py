@@ -154,7 +154,7 @@ def build(recipe: Recipe, dataset: Dataset | None = None) -> Experiment:
 
 
 def _to_evaluate_on(dataset: Dataset, count: int) -> Dataset:
-    """The data set with `count` of its test images, evenly drawn of each class; 0 for all."""
+    """The data set with `count` of its test images, of each class in proportion; 0 for all."""
     labels = dataset.test_labels
     if count == 0 or count >= len(labels):
         return dataset
@@ -225,15 +225,26 @@ def rebuild(recipe: Recipe, run: RunDirectory, first_weights: bool = False) -> E
     Raises:
         InputError: as `build`, or the frozen backbone is not the one that the run had.
     """
+    setup = build(from_run(recipe, run, first_weights))
+    run.check_backbone(setup.backbone_hash)
+    return setup
+
+
+def from_run(recipe: Recipe, run: RunDirectory, first_weights: bool = False) -> Recipe:
+    """The recipe of an earlier run, which takes what it can from the run's folder.
+
+    Its split, and with a checkpoint its weights: what they came from may be gone.
+
+    Args:
+        recipe, run, first_weights: as of `rebuild`.
+    """
     if recipe.split_file:
         recipe = dataclasses.replace(recipe, split_file=str(run.split))
     if not first_weights:
         recipe = dataclasses.replace(recipe, init_from=None)
         if not uses_features(recipe):
             recipe = dataclasses.replace(recipe, weights=backbones.NO_WEIGHTS)
-    setup = build(recipe)
-    run.check_backbone(setup.backbone_hash)
-    return setup
+    return recipe
 
 
 def load_data(recipe: Recipe) -> Dataset:
@@ -305,6 +316,11 @@ def _build_model(
                 recipe.dropout,
                 recipe.batch_norm_decay,
             )
+    if recipe.l2_weight and not network.losses:
+        raise InputError(
+            f"`l2_weight` reaches no layer of {recipe.architecture}; leave it out, or add a dense "
+            "layer on top, which it reaches, by `emb_size=N`"
+        )
     model = _make_model(recipe, network, dataset.num_classes)
     options: dict[str, Any] = {}
     if recipe.ema:
@@ -393,16 +409,17 @@ def _learning_rate(recipe: Recipe) -> keras.optimizers.schedules.LearningRateSch
     rate = recipe.learning_rate
     if rate is None:
         rate = _LEARNING_RATES.get(recipe.architecture, _LEARNING_RATE)
+    minimum = min(recipe.minimum_learning_rate, rate)
     if recipe.learning_rate_schedule == "cosine":
         return schedules.cosine_with_warmup(
             rate,
             recipe.max_steps,
             int(recipe.warmup_share * recipe.max_steps),
-            recipe.minimum_learning_rate,
+            minimum,
         )
     return schedules.StepDecay(
         rate,
         recipe.decay_steps,
         recipe.decay_factor,
-        recipe.minimum_learning_rate,
+        minimum,
     )

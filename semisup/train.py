@@ -22,6 +22,7 @@ from semisup.cli import authors
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.cli.flags import define_recipe_flags, name_of_run, recipe_from_flags
 from semisup.config import Recipe
+from semisup.errors import InputError
 from semisup.runtime import signals
 from semisup.runtime.paths import expanded
 
@@ -65,6 +66,8 @@ _FIRST_FLAGS = (
 
 def main() -> None:
     signals.treat_alike()
+    if flags.FLAGS["seeds"].present and not _COMPARE.value:
+        raise InputError("--seeds is for --compare; one run has --seed")
     recipe = recipe_from_flags(
         None if _OVERWRITE.value else _LOGDIR.value,
         one_run=not _COMPARE.value and _STRATEGY.value != "multi_worker",
@@ -80,10 +83,8 @@ def main() -> None:
         )
         raise
     except KeyboardInterrupt:
-        print(
-            "\nStopped before training; nothing was changed. The same command starts or resumes "
-            "the run."
-        )
+        where = f" with --logdir={shlex.quote(str(logdir))}" if logdir.exists() else ""
+        print(f"\nStopped before training. The same command{where} starts or resumes the run.")
         raise
     if result is None:
         return  # a comparison has printed its own
@@ -135,7 +136,8 @@ def _train(recipe: Recipe, logdir: Path) -> dict[str, Any] | None:
 
     errors = comparison.compare(recipe, logdir, _SEEDS.value, sys.argv, **options)
     some = f" on at most {recipe.eval_images:,} test images" if recipe.eval_images else ""
-    print(f"\nTest errors{some} after {recipe.max_steps} steps:")
+    chosen = " at the most" if recipe.select != "last" else ""
+    print(f"\nTest errors{some} after {recipe.max_steps} steps{chosen}:")
     print(comparison.table(errors, recipe.seed))
     return None
 

@@ -101,6 +101,8 @@ def test_settings_reach_the_model_and_its_optimizer(mnist_dir):
     rate = cosine.model.optimizer._learning_rate
     assert float(rate(5)) == pytest.approx(1e-3)
     assert float(rate(20)) == pytest.approx(1e-6)
+    slow = build(mnist_dir, learning_rate=1e-7).model.optimizer
+    assert float(slow.learning_rate) == pytest.approx(1e-7)  # below the lowest rate
 
 
 def test_l2_weight_is_the_authors_or_the_papers(mnist_dir):
@@ -203,7 +205,22 @@ def test_split_file_and_initial_weights(mnist_dir, tmp_path):
         build(mnist_dir, init_from=str(mnist_dir))
 
 
-def test_eval_images_are_drawn_evenly_of_all_classes(mnist_dir):
+def test_l2_weight_that_reaches_no_layer_is_refused(mnist_dir, tmp_path):
+    inputs = keras.Input((28, 28, 1))
+    outputs = keras.layers.Flatten()(keras.layers.AveragePooling2D(7)(inputs))
+    keras.Model(inputs, outputs).save(tmp_path / "own.keras")
+    own = {"architecture": str(tmp_path / "own.keras"), "l2_weight": 1e-3}
+    with pytest.raises(InputError, match=r"`l2_weight` reaches no layer of .*own\.keras"):
+        build(mnist_dir, **own)
+    assert len(build(mnist_dir, emb_size=8, **own).model.network.losses) == 1
+
+
+def test_target_data_dir_needs_a_target():
+    with pytest.raises(InputError, match="`target_data_dir` is given without a target"):
+        recipes.get("mnist", target_data_dir="elsewhere")
+
+
+def test_eval_images_are_drawn_in_proportion_to_the_classes(mnist_dir):
     recipe = recipes.get("mnist", data_dir=str(mnist_dir), eval_images=20)
     setup = experiment.build(recipe)
     dataset = setup.data.dataset

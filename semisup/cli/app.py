@@ -75,6 +75,10 @@ def run_main(
             sys.exit(f"error: {with_flags(' '.join(str(error).split())) or 'out of memory'}")
         except KeyboardInterrupt:
             sys.exit(130)
+        except Exception as error:
+            if type(error).__name__ != "ResourceExhaustedError":  # of TensorFlow, if it is loaded
+                raise
+            sys.exit("error: out of memory; free some, or use a machine with more")
 
     _open_streams()
     app.run(guarded, flags_parser=parse)

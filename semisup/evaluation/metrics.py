@@ -16,7 +16,9 @@ from semisup.models.associative_model import AssociativeModel
 from semisup.runtime.arguments import class_numbers
 from semisup.runtime.progress import tracked
 
-_BATCH_SIZE = 500  # images, which bounds the memory
+# Images in a batch, and pixels of all of them, which bound the memory.
+_BATCH_SIZE = 500
+_PIXELS = _BATCH_SIZE * 64 * 64
 
 # Columns: of a whole table, of the errors in it, and of names, to which long ones are cut.
 _TABLE_WIDTH, _ERROR_WIDTH = 100, 8
@@ -228,14 +230,17 @@ def predict(model: AssociativeModel, images: Images) -> Predictions:
             `lazy_images.FeaturedImages`. There may be none.
     """
     if len(images) == 0:
-        size = model.network.output_shape[-1]
-        return Predictions(*(np.empty((0, n), np.float32) for n in (size, model.num_classes)))
+        widths = (model.network.output_shape[-1], model.num_classes)
+        return Predictions(*(np.empty((0, n), np.float32) for n in widths))
     takes_features = len(getattr(model.network, "input_shape", ())) == 2
     inputs = network_inputs if takes_features else np.asarray
-    starts = tracked(range(0, len(images), _BATCH_SIZE), len(images), _BATCH_SIZE, "embedding")
+    size = _BATCH_SIZE
+    if not takes_features:
+        size = min(size, max(1, _PIXELS // math.prod(images.shape[1:3])))
+    starts = tracked(range(0, len(images), size), len(images), size, "embedding")
     if model.predict_function is None and not model.run_eagerly:
         _trace(model, inputs(images[:1]))
-    parts = [model.predict_on_batch(inputs(images[i : i + _BATCH_SIZE])) for i in starts]
+    parts = [model.predict_on_batch(inputs(images[i : i + size])) for i in starts]
     return Predictions(
         *(np.concatenate([part[name] for part in parts]) for name in ("embedding", "logits"))
     )

@@ -300,6 +300,11 @@ class RunDirectory:
                 found.setdefault(int(match[1]), []).append(path)
         return found
 
+    def has_checkpoint(self) -> bool:
+        """Return whether there is a checkpoint that was whole once, so that a run goes on by it."""
+        files_of_all = self.checkpoints_by_step().values()
+        return any(path.suffix == ".json" for paths in files_of_all for path in paths)
+
     def unfinished_checkpoints(self) -> list[Path]:
         """Return the files and folders that a write that was cut short leaves."""
         found = self.checkpoints.glob(f"step-[0-9]*{_UNFINISHED}")

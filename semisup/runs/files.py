@@ -54,14 +54,15 @@ def write_text(path: Path, text: str) -> None:
         # Names of files may be no UTF-8.
         temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
-        write_through(file, text)
+        file.write(text)
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Yield another name to write a file under; at the end it is renamed, if all went well.
 
-    If not, it is deleted. Neither name is followed if it is a link, which may lead out of the
+    It is then on the disk itself, so that a machine that goes down does not lose it. If not all
+    went well, it is deleted. Neither name is followed if it is a link, which may lead out of the
     run's folder.
 
     Raises:
@@ -73,9 +74,20 @@ def whole(path: Path) -> Iterator[Path]:
     temporary.unlink(missing_ok=True)
     try:
         yield temporary
+        _flush(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Have the disk itself write what a file or a folder holds."""
+    for part in (path, *path.rglob("*")) if path.is_dir() else (path,):
+        descriptor = os.open(part, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_through(file: TextIO, text: str) -> None:

@@ -31,7 +31,7 @@ def deferred() -> Iterator[Callable[[], bool]]:
     """A context in which SIGINT and SIGTERM are only recorded.
 
     An exception in the middle of a TensorFlow call can abort the whole process, with
-    nothing saved.
+    nothing saved. A signal that nobody has asked about is given at the end.
 
     Yields:
         A function that returns whether a signal was received.
@@ -39,6 +39,8 @@ def deferred() -> Iterator[Callable[[], bool]]:
     received: list[int] = []
     with _handled_by(lambda number, _: received.append(number)):
         yield lambda: bool(received)
+    if received:  # it came when nothing asked any more, and what follows must not begin
+        signal.raise_signal(received[0])
 
 
 @contextmanager

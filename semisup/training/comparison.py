@@ -33,14 +33,20 @@ def compare(
         options: as those of `loop.train`.
 
     Returns:
-        The last test errors in percent, by seed, of "labels only" and "association".
+        The test errors in percent, by seed, of "labels only" and "association": the last ones, or
+        those of the evaluation that the recipe's `select` chose.
 
     Raises:
-        InputError: the recipe has no loss on unlabelled images, or as `loop.train`.
+        InputError: the recipe has no loss on unlabelled images, or a teacher, or as `loop.train`.
     """
     logdir = expanded(logdir)
     if not recipe.associates:
         raise InputError("`compare` needs a recipe with association: `walker_weight` is 0")
+    if recipe.teacher:
+        raise InputError(
+            "`compare` trains with labels only, too, so without the pseudo-labels of a teacher; "
+            "leave out `teacher`"
+        )
     dataset = experiment.load_data(recipe)
     if len(dataset.test_labels) == 0:
         raise InputError(

@@ -71,7 +71,10 @@ def train(
     # A run keeps to the precision that it was begun in.
     begun_in = None if overwrite else run.read_precision()
     resolved = begun_in or precision.resolve(recipe.precision)
-    setup = experiment.build(dataclasses.replace(recipe, precision=resolved), dataset)
+    begun = dataclasses.replace(recipe, precision=resolved)
+    if run.recipe.exists() and not overwrite:
+        begun = experiment.from_run(begun, run, first_weights=not run.has_checkpoint())
+    setup = experiment.build(begun, dataset)
     model = _model_on_devices(setup, strategy)
     with (
         workers.losses_named(strategy),

@@ -303,6 +303,12 @@ class CollapseWarning(keras.callbacks.Callback):
     def _look(self, logs: Mapping[str, float]) -> None:
         if self._warned or "walker_loss" not in logs:
             return
+        weights = self.model.loss_weights_now()
+        final = getattr(self.model.loss_schedules["walker_weight"], "final_weight", 0.0)
+        if min(weights["walker_weight"], weights["visit_weight"]) == 0:
+            return
+        if weights["walker_weight"] < 0.99 * final:
+            return  # it is still growing
         step = int(self.model.optimizer.iterations.numpy())
         walk = Walk(self._labeled, self._unlabeled, self.model.num_classes)
         if found := collapse(logs, walk, begun=step >= 4 * self._every):

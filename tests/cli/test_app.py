@@ -29,6 +29,20 @@ def test_with_flags_gives_no_advice_on_another_programs_flags(monkeypatch):
     assert app.with_flags("`new_size=8` is small") == "semisup-train's --new_size=8 is small"
 
 
+@pytest.mark.parametrize("kind", ["ResourceExhaustedError", "OtherError"])
+def test_run_main_says_that_memory_ran_out(monkeypatch, kind):
+    error = type(kind, (Exception,), {})("OOM when allocating tensor")
+
+    def main():
+        raise error
+
+    monkeypatch.setattr(app.app, "run", lambda guarded, flags_parser: guarded(["program"]))
+    monkeypatch.setattr(app, "_open_streams", lambda: None)
+    wanted, message = (SystemExit, "error: out of memory") if kind[0] == "R" else (type(error), "")
+    with pytest.raises(wanted, match=message):
+        app.run_main(main, "")
+
+
 def test_streams_go_nowhere_once_nobody_reads_them():
     read, write = os.pipe()
     stream = app._UntilClosed(write, "w")

@@ -26,6 +26,20 @@ def test_report_has_no_error_of_a_class_without_images():
     assert "-" in report.table().splitlines()[2].split()
 
 
+def test_predict_takes_fewer_images_at_once_if_they_are_large(monkeypatch):
+    network = keras.Sequential([keras.Input((None, None, 1)), keras.layers.GlobalMaxPooling2D()])
+    model, sizes = AssociativeModel(network, 2, similarity="dot"), []
+    on_batch = model.predict_on_batch
+    monkeypatch.setattr(model, "predict_on_batch", lambda x: sizes.append(len(x)) or on_batch(x))
+    for side, wanted in ((28, [30]), (640, [5] * 6)):
+        images = np.random.default_rng(0).integers(0, 256, (30, side, side, 1), dtype=np.uint8)
+        model.predict_function = None
+        embeddings = predict(model, images).embeddings
+        np.testing.assert_array_equal(embeddings[:, 0], images.max(axis=(1, 2, 3)))
+        assert sizes == wanted
+        sizes.clear()
+
+
 @pytest.mark.filterwarnings("ignore:y_pred contains classes")  # scikit-learn's, of class 5
 @pytest.mark.parametrize("missing", [[], [2], [2, 5]])
 def test_report_agrees_with_scikit_learn(missing):

@@ -161,12 +161,12 @@ def test_sigterm_before_training_says_so(mnist_dir, tmp_path):
         time.sleep(0.1)
         with contextlib.suppress(OSError):  # the trainer has not opened it yet
             writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    time.sleep(1)  # until it reads: a signal between opening and reading waits for the end of both
     trainer.terminate()
     output, errors = trainer.communicate(timeout=600)
     assert trainer.returncode == 130
     assert output.endswith(
-        "\nStopped before training; nothing was changed. The same command starts or resumes "
-        "the run.\n"
+        "\nStopped before training. The same command starts or resumes the run.\n"
     )
     assert errors == ""
     os.close(writer)
@@ -255,6 +255,10 @@ def test_damaged_data_is_one_line(mnist_dir, tmp_path):
     damage(folder, "train-images-idx3-ubyte.gz", lambda content: content[:-5000])
     assert_one_line_error(run_it(), "train-images-idx3-ubyte.gz is damaged", "313616 bytes")
     assert not (tmp_path / "r").exists()
+
+
+def test_seeds_without_compare_is_one_line(tmp_path):
+    assert_one_line_error(run("train", "--seeds=3", f"--logdir={tmp_path}"), "--seeds", "--compare")
 
 
 def test_evaluator_names_what_is_missing(tmp_path):

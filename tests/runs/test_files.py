@@ -50,6 +50,16 @@ def _hold(logdir, held, stay):
         stay.wait()
 
 
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    names = []
+    monkeypatch.setattr(os, "fsync", lambda _: names.extend(p.name for p in tmp_path.iterdir()))
+    with files.whole(tmp_path / "model") as temporary:
+        temporary.mkdir()
+        (temporary / "weights").write_text("1")
+    assert names == [".tmp.model"] * 2
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 def test_no_file_is_begun_where_there_is_no_folder(tmp_path):
     path = tmp_path / "nowhere" / "classes.csv"
     with (

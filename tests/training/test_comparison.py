@@ -52,6 +52,12 @@ def test_compare_needs_a_recipe_with_association(tiny, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_compare_needs_a_recipe_without_a_teacher(tiny, tmp_path):
+    student = dataclasses.replace(tiny, teacher=str(tmp_path))
+    with pytest.raises(InputError, match="without the pseudo-labels of a teacher; leave out"):
+        comparison.compare(student, tmp_path / "run", seeds=1)
+
+
 def test_table_has_a_line_for_each_seed_the_median_and_the_range():
     errors = {"labels only": [10.0, 12.0, 30.5], "association": [3.25, 2.0, 2.5]}
     assert comparison.table(errors, first_seed=4).splitlines() == [

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 
 import keras
@@ -86,7 +87,7 @@ def test_other_run_in_the_folder_is_refused(finished, mnist_dir, monkeypatch):
     # The same images at the same places, but their classes are called otherwise.
     digits = experiment.load_data(recipe(mnist_dir))
     renamed = dataclasses.replace(digits, class_names=digits.class_names[::-1])
-    with pytest.raises(InputError, match=r"holds another run .*or its classes, have changed"):
+    with pytest.raises(InputError, match=r"holds another run .*its images or classes have changed"):
         loop.train(recipe(mnist_dir), finished[0], dataset=renamed)
 
 
@@ -155,6 +156,29 @@ def test_signal_before_the_first_step_saves_too(tiny, tmp_path, monkeypatch, num
     with pytest.raises(signals.Stopped):
         loop.train(tiny, tmp_path)
     assert checkpoints.newest(RunDirectory(tmp_path)).endswith("step-1")
+
+
+def test_a_run_goes_on_when_what_it_began_from_is_gone(tiny, tmp_path):
+    source = tmp_path / "source"
+    loop.train(tiny, source)
+    began = dataclasses.replace(
+        tiny, init_from=str(source), split_file=str(source / "split.json"), max_steps=40
+    )
+    result = loop.train(began, tmp_path / "run")
+    run = RunDirectory(tmp_path / "run")
+    shutil.rmtree(source)
+    assert loop.train(began, run.path) == result
+    run.result.unlink()
+    for paths in [run.checkpoints_by_step()[40]]:
+        for path in paths:
+            path.unlink()
+    assert loop.train(began, run.path)["steps"] == 40
+    # Without a checkpoint it would begin with other weights.
+    run.result.unlink()
+    for path in run.checkpoints.glob("*.json"):
+        path.unlink()
+    with pytest.raises(InputError, match=r"there is no .*source/model\.keras"):
+        loop.train(began, run.path)
 
 
 def test_bad_save_interval_is_refused(tiny, tmp_path):

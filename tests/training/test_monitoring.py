@@ -120,6 +120,19 @@ def test_collapse_warning_in_fit(caplog):
     assert caplog.messages[0].startswith("the walk has collapsed at step 8: all its steps")
 
 
+def test_collapse_warning_waits_until_the_walk_has_its_weight(caplog):
+    images, labels = np.ones((40, 4), "float32"), np.r_[np.arange(20) % 2, np.full(20, -1)]
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    grows = semisup.Envelope(1.0, kind="linear", steps=4, delay=10)
+    model = semisup.AssociativeModel(network, 2, walker_weight=grows, visit_weight=1.0)
+    model.compile("sgd")
+    warning = semisup.CollapseWarning(labeled=20, unlabeled=20, every=2)
+    model.fit(images, labels, batch_size=40, epochs=12, verbose=0, callbacks=[warning])
+    assert caplog.messages == []
+    model.fit(images, labels, batch_size=40, epochs=4, verbose=0, callbacks=[warning])
+    assert caplog.messages[0].startswith("the walk has collapsed at step 14: all its steps")
+
+
 def test_fit_warns_of_batch_norm_that_has_not_settled(caplog):
     images, labels = np.random.default_rng(0).random((40, 4)), np.r_[np.arange(20) % 2, [-1] * 20]
     layers = [keras.Input((4,)), keras.layers.Dense(3), keras.layers.BatchNormalization()]
