@@ -63,8 +63,9 @@ def table(
     for name in names:
         equal, timed = (seeds_of(record, name, chosen, n) for n in (steps, steps_in_time.get(name)))
         milliseconds = record.milliseconds.get(name)
-        words = [name.replace("_", " "), by_name(equal[-1]["parameters"]) if equal else ""]
-        words += [spread(record.errors(equal)), str(len(equal) or "")]
+        runs = equal or timed
+        words = [name.replace("_", " "), by_name(runs[-1]["parameters"]) if runs else ""]
+        words += [spread(record.errors(equal)), str(len(runs) or "")]
         time = ["", ""]
         if milliseconds:
             time = [f"{milliseconds:.1f}", f"{milliseconds * steps / 1000:.0f}"]
