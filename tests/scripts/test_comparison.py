@@ -258,6 +258,16 @@ def test_batches_have_a_strong_view_of_the_same_images(small):
         running._batches(setup, [FixMatch(), PiModel()])
 
 
+def test_run_is_alone_in_its_process(tiny, monkeypatch):
+    def build(job, methods):
+        raise InputError("alone" if running._alone.locked() else "with others")
+
+    monkeypatch.setattr(running, "_build", build)
+    with pytest.raises(InputError, match="alone"):
+        running.run(running.Job("labels_only", {}, tiny))
+    assert not running._alone.locked()
+
+
 def test_validation_images_are_training_images(tiny):
     whole, held_out = (running._dataset(running._of_data(tiny), v) for v in (False, True))
     assert (len(held_out.train_labels), len(held_out.test_labels)) == (48, 12)
