@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 from reproduction import command
 from reproduction.places import places_of
-from reproduction.running import BACKENDS, engine
+from reproduction.running import engine
+from reproduction.scales import stretched
 from tqdm import tqdm
 
 from semisup import recipes
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.cli.flags import define_recipe_flags, given_settings
 from semisup.config import Recipe
-from semisup.data.registry import DATASETS
 from semisup.errors import InputError
 from semisup.runtime.paths import expanded
 
@@ -60,13 +60,19 @@ _SEARCH = flags.DEFINE_integer(
     lower_bound=0,
 )
 _TIME = flags.DEFINE_bool(
-    "time", False, "only measure the time of a step of each method; nothing else should be running"
+    "time",
+    False,
+    "only measure the time of a step of each method that was not timed yet; nothing else should "
+    "be running",
 )
 _OUT = flags.DEFINE_string(
     "out", None, "files to write, without an ending; by default runs/comparison/RECIPE"
 )
 _JOBS = flags.DEFINE_integer("jobs", 1, "number of runs at a time", lower_bound=1)
-_BACKEND = flags.DEFINE_enum("backend", "loky", BACKENDS, "joblib's backend for several runs")
+# No threads: the runs of a process would share seeds.
+_BACKEND = flags.DEFINE_enum(
+    "backend", "loky", ("loky", "dask"), "joblib's backend for several runs"
+)
 
 # The first seed of the search, far from those of the results.
 _SEARCH_SEED = 100
@@ -76,52 +82,61 @@ _NOT_YOURS = ("seed", "sup_seed", "split_file", "teacher", "compat", "select")
 
 
 def main() -> None:
-    recipe, settings = _recipe()
-    out = expanded(_OUT.value or f"runs/comparison/{flags.FLAGS.recipe}")
+    recipe = _recipe()
+    names = list(dict.fromkeys(_METHODS.value))
+    if not names:
+        raise InputError("--methods is empty; leave it out for all of them")
     load_tensorflow()
-    from comparison import methods, report, running
+    from comparison import checks, methods, record
+
+    from semisup.runtime import precision
+
+    parts = list(dict.fromkeys(part for name in names for part in methods.parts_of(name)))
+    checks.refuse_ignored(recipe, search=_SEARCH.value > 0)
+    alike = [part for part in parts if methods.METHODS[part].view == "weak"]
+    if alike and not checks.views_differ(recipe):
+        print(
+            f"--augmentation={recipe.augmentation} leaves unlabelled images as they are, so both "
+            "views of one are the same, and these methods learn little or nothing from them: "
+            f"{', '.join(alike)}"
+        )
+    # What it stands for here, so that all runs have the same, wherever they are made.
+    recipe = dataclasses.replace(recipe, precision=precision.resolve(recipe.precision))
+    out = expanded(_OUT.value or f"runs/comparison/{flags.FLAGS.recipe}")
+    with record.held(out):
+        _compare(recipe, names, parts, out)
+
+
+def _compare(recipe: Recipe, names: Sequence[str], parts: Sequence[str], out: Path) -> None:
+    from comparison import report, running
     from comparison.record import Record
 
     from semisup.runs import files
 
-    names = list(dict.fromkeys(_METHODS.value))
-    if not names:
-        raise InputError("--methods is empty; leave it out for all of them")
-    parts = list(dict.fromkeys(part for name in names for part in methods.parts_of(name)))
-    alike = [part for part in parts if methods.METHODS[part].view == "weak"]
-    if alike and recipe.augmentation == "none" and recipe.dropout == 0:
-        print(
-            "Without --augmentation both views of an image are the same, so these methods learn "
-            f"little or nothing from unlabelled images: {', '.join(alike)}"
-        )
-    record = Record(
-        out.with_name(f"{out.name}.json"), flags.FLAGS.recipe, settings, recipe.max_steps
-    )
+    record = Record(out.with_name(f"{out.name}.json"), flags.FLAGS.recipe, recipe)
     earlier = record.content["commands"]
     record.content["commands"] = command.added(earlier, "compare.py", ["time"])
     chosen: dict[str, dict[str, float]] = {}
     if _SEARCH.value:
         _run_all(record, list(_search_jobs(recipe, parts)))
         chosen = {part: _best(record, recipe, part) for part in parts}
-    if _TIME.value or (_BUDGET.value == "seconds" and _untimed(record, names)):
-        jobs = [running.Job(name, chosen, recipe) for name in names]
-        record.content["milliseconds"] |= running.milliseconds_per_step(jobs)
-        record.write()
+    if _TIME.value or _BUDGET.value == "seconds":
+        running.measure_times(record, names, chosen, recipe)
     if _TIME.value:
         for name in names:
-            print(f"{name}: {record.content['milliseconds'][name]:.1f} ms a step")
+            print(f"{name}: {record.milliseconds[name]:.1f} ms a step")
         return
-    in_time = _steps_in_time(record, names) if _BUDGET.value == "seconds" else {}
-    _run_all(record, list(_jobs(recipe, names, chosen, in_time)))
-    in_time = {} if _untimed(record, names) else _steps_in_time(record, names)
+    in_time = {} if record.untimed(names) else record.steps_in_time(names)
+    steps_of = in_time if _BUDGET.value == "seconds" else {}
+    _run_all(record, list(_jobs(recipe, names, chosen, steps_of)))
     page = report.page(record, names, chosen, in_time)
     files.write_text(out.with_name(f"{out.name}.md"), page)
-    report.figure(record, names, chosen, out.with_name(f"{out.name}.png"))
+    report.figure(record, names, chosen, steps_of, out.with_name(f"{out.name}.png"))
     print(f"\n{page}\nwritten to {out}.json, .md and .png")
 
 
-def _recipe() -> tuple[Recipe, dict[str, Any]]:
-    """The recipe, and the settings that were given beside it, without places.
+def _recipe() -> Recipe:
+    """The recipe with the settings that were given beside it.
 
     Raises:
         InputError: a setting is not for comparisons.
@@ -140,11 +155,6 @@ def _recipe() -> tuple[Recipe, dict[str, Any]]:
             f"the recipe {flags.FLAGS.recipe} trains in two stages, which this script does not "
             "support"
         )
-    if recipe.freeze_steps and recipe.augmentation != "none":
-        raise InputError(
-            "a frozen network's features cannot be augmented here, and the whole network would be "
-            "trained; leave out --augmentation"
-        )
     if not recipe.associates:
         raise InputError(
             "the recipe has no loss on unlabelled images, so there is nothing to compare: its "
@@ -156,17 +166,7 @@ def _recipe() -> tuple[Recipe, dict[str, Any]]:
             "all methods, also labels_only, are trained on these pseudo-labels"
         )
         recipe = dataclasses.replace(recipe, cluster_share=0.0)
-    settings = {
-        name: Path(value).name if name in ("architecture", "weights") else value
-        for name, value in given.items()
-        if name not in ("data_dir", "target_data_dir")
-    }
-    # Of people's own data the folder's name, so that another folder is not taken for the same.
-    for name, place in (("dataset", "data_dir"), ("target_dataset", "target_data_dir")):
-        info = DATASETS.get(getattr(recipe, name))
-        if info and info.own and getattr(recipe, place):
-            settings[place] = Path(getattr(recipe, place)).name
-    return recipe, settings
+    return recipe
 
 
 def _search_jobs(recipe: Recipe, parts: Sequence[str]) -> Iterator["Job"]:
@@ -198,29 +198,14 @@ def _jobs(
     recipe: Recipe,
     names: Sequence[str],
     chosen: dict[str, dict[str, float]],
-    steps_in_time: dict[str, int],
+    steps_of: dict[str, int],
 ) -> Iterator["Job"]:
     from comparison.running import Job
 
     for seed in range(_SEEDS.value):
         for name in names:
-            steps = steps_in_time.get(name, recipe.max_steps)
-            yield Job(
-                name,
-                chosen,
-                dataclasses.replace(recipe, seed=seed, sup_seed=seed, max_steps=steps),
-            )
-
-
-def _untimed(record: "Record", names: Sequence[str]) -> list[str]:
-    return [name for name in ("association", *names) if name not in record.content["milliseconds"]]
-
-
-def _steps_in_time(record: "Record", names: Sequence[str]) -> dict[str, int]:
-    """Of each method, the steps that it can take in the time of association's."""
-    milliseconds = record.content["milliseconds"]
-    time = record.content["steps"] * milliseconds["association"]
-    return {name: max(int(time / milliseconds[name]), 1) for name in names}
+            changed = stretched(recipe, steps_of.get(name, recipe.max_steps))
+            yield Job(name, chosen, dataclasses.replace(changed, seed=seed, sup_seed=seed))
 
 
 def _run_all(record: "Record", jobs: Sequence["Job"]) -> None:

@@ -1,7 +1,11 @@
 """What measurements and results say of the machine that they were made on."""
 
+import os
 import platform
+from datetime import datetime, timezone
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from semisup.runtime.processor import CPUINFO, cpuinfo
 
@@ -12,6 +16,24 @@ _INSTRUCTIONS = {
     "avx512f": "AVX-512",
     "avx2": "AVX2 only",
 }
+
+
+def here_and_now() -> dict[str, Any]:
+    """What the record says of anything made by this process: `hardware`, `versions`, `date`."""
+    packages = ("semisup", "tensorflow", "keras")
+    return {
+        "hardware": hardware(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in packages},
+        },
+        "date": datetime.now(timezone.utc).date().isoformat(),
+    }
+
+
+def hardware() -> str:
+    """The number of cores and the processor."""
+    return f"{os.cpu_count()} cores of {processor()}"
 
 
 def processor(path: Path = CPUINFO) -> str:

@@ -16,14 +16,12 @@ machine, will do. --backend=dask uses the cluster that DASK_SCHEDULER_ADDRESS na
 on this machine.
 """
 
-import os
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from absl import flags
-from machine import processor
 from reproduction import command, details, records, running
 from reproduction.places import places_of
 from reproduction.running import Run
@@ -188,13 +186,12 @@ def _make(missing: list[Run], out: Path, tables: list[_Table]) -> list[str]:
 
 def _write(laid: _Table) -> records.Record:
     """Write the record of a table: what was on it, and the runs that have ended in its folder."""
-    hardware = f"{os.cpu_count()} cores of {processor()}"
     cells = []
     for cell in laid.cells:
         # The folder of a run on record may be gone, or of an earlier version.
         runs = records.runs_on_record(laid.before, cell)
         for run in running.runs_there(cell, laid.folder, besides=runs):
-            runs[run.recipe.seed] = records.read_run(run, cell.start, hardware)
+            runs[run.recipe.seed] = records.read_run(run, cell.start)
         ordered = [runs[seed] for seed in sorted(runs)]
         cells.append(records.cell_record(cell, laid.cells, ordered))
     note = {"note": laid.before["note"]} if "note" in laid.before else {}

@@ -32,6 +32,7 @@ def main() -> None:
     from semisup import experiment
     from semisup.data.splits import Split
     from semisup.inference import active_learning
+    from semisup.optimizers.ema import averaged_weights
     from semisup.runs import checkpoints, files
     from semisup.runs.directory import RunDirectory
     from semisup.training.loop import train
@@ -50,8 +51,10 @@ def main() -> None:
         split = setup.data.split
         candidates = np.setdiff1d(split.unlabeled, split.labeled)
         random, count = np.random.default_rng(seeded.seed), _COUNT.value
+        with averaged_weights(setup.model):
+            suggested = active_learning.write(before, setup.data, setup.model, count)
         chosen = {
-            "suggested": active_learning.write(before, setup.data, setup.model, count),
+            "suggested": suggested,
             "random": random.choice(candidates, count, replace=False),
         }
         for kind, indices in chosen.items():

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from machine import here_and_now
 
 # Rendered digits with a quarter of MNIST's pixels, so that large batches fit into the memory. The
 # time depends on no value, so this many different ones are repeated.
@@ -67,14 +68,14 @@ def measure(kept: Path, picture: Path) -> dict[str, Any]:
     Returns:
         For each kind, and each size as text, the seconds of a start (from the file of the images
         to the end of the first step), of a step (median) and of an evaluation, and the megabytes
-        by which the process grew at its peak.
+        by which the process grew at its peak; and where and when it was `measured`.
     """
     figures: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
     for kind, sizes in SIZES.items():
         for size in sizes:
             known = figures.setdefault(kind, {})
             if str(size) not in known:
-                known[str(size)] = _measured(kind, size)
+                known[str(size)] = {**_measured(kind, size), "measured": here_and_now()}
                 kept.write_text(json.dumps(figures, indent=1))
             said = [f"{name} {known[str(size)][name]:g} {unit}" for name, unit in MEASURED.items()]
             print(f"{kind:17s}{size:>10,}: {', '.join(said)}", flush=True)

@@ -1,17 +1,31 @@
 """The record of a comparison: one JSON file, to which each run is added as it ends."""
 
 import json
-import os
-import platform
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from machine import processor
+from reproduction import records
 
+from semisup.config import Recipe
 from semisup.errors import InputError
 from semisup.runs import files
+
+
+@contextmanager
+def held(out: Path) -> Iterator[None]:
+    """Lock what a command writes to, by the folder OUT.lock, since another's runs would be lost.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(files.locked(out.with_name(f"{out.name}.lock")))
+        except InputError as error:
+            raise InputError(str(error).replace("`logdir`", "--out")) from None
+        yield
 
 
 class Record:
@@ -19,41 +33,65 @@ class Record:
 
     Args:
         path: of the JSON file, which may be there already.
-        recipe: the name of the recipe.
-        settings: those that were given beside it, without places.
-        steps: training steps of the budget.
+        name: of the recipe.
+        recipe: its settings, with what was given beside it.
 
     Attributes:
-        content: what the file holds: recipe, settings, steps, commands, hardware, versions,
-            `milliseconds` (of a training step, by method) and `runs`.
+        content: what the file holds: recipe, settings (those that are not at their defaults),
+            defaults, steps, commands, `times` (the milliseconds of a training step, by method)
+            and `runs`. Each time and run has its hardware, versions and date.
 
     Raises:
         InputError: the file is damaged, or of another comparison.
     """
 
-    def __init__(self, path: Path, recipe: str, settings: Mapping[str, Any], steps: int) -> None:
+    def __init__(self, path: Path, name: str, recipe: Recipe) -> None:
         self.path = path
-        asked = {"recipe": recipe, "settings": dict(settings), "steps": steps}
         self.content: dict[str, Any] = {
-            **asked,
+            "recipe": name,
+            "settings": records.settings_of(recipe),
+            "defaults": records.defaults(),
+            "steps": recipe.max_steps,
             "commands": [],
-            "hardware": f"{os.cpu_count()} cores of {processor()}",
-            "versions": {
-                "python": platform.python_version(),
-                **{name: version(name) for name in ("semisup", "tensorflow", "keras")},
-            },
-            "milliseconds": {},
+            "times": {},
             "runs": [],
         }
+        if recipe.init_from:
+            self.content["settings"]["init_from"] = recipe.init_from
         if path.exists():
             there = files.read_json(path)
-            for name, value in asked.items():
-                if there.get(name) != value:
-                    raise InputError(
-                        f"{path} is of another comparison ({name} was {there.get(name)!r}, is "
-                        f"{value!r}); choose another --out"
-                    )
+            self._check(there)
             self.content |= there
+
+    def _check(self, there: Mapping[str, Any]) -> None:
+        """Raise InputError if the file's content is of another comparison than `self.content`."""
+        if "defaults" not in there:
+            raise InputError(
+                f"{self.path} was made by an earlier version, which did not record all settings; "
+                "choose another --out"
+            )
+        name, now = self.content["recipe"], self.content["settings"]
+        was = there.get("recipe")
+        differences = [] if was == name else [f"recipe was {was!r}, is {name!r}"]
+        before = {**there["defaults"], **there.get("settings", {})}
+        records.refuse(self.path, [*differences, *records.differing(before, now)])
+
+    @property
+    def milliseconds(self) -> dict[str, float]:
+        """The time of a training step of each method that was timed."""
+        return {name: time["milliseconds"] for name, time in self.content["times"].items()}
+
+    def untimed(self, names: Sequence[str]) -> list[str]:
+        """Association, whose time is the budget, and the methods: those that were not timed."""
+        every = dict.fromkeys(("association", *names))
+        return [name for name in every if name not in self.content["times"]]
+
+    def steps_in_time(self, names: Sequence[str]) -> dict[str, int]:
+        """Of each method, the steps that it can take in the time of association's."""
+        steps, milliseconds = self.content["steps"], self.milliseconds
+        # The quotient first: association's is 1, so that it has its steps to the last.
+        shares = {name: milliseconds["association"] / milliseconds[name] for name in names}
+        return {name: max(int(steps * share), 1) for name, share in shares.items()}
 
     def find(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
         """The run that a key names, if it has been made."""

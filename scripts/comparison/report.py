@@ -62,9 +62,10 @@ def table(
     lines = [line(heads), line(["---"] * len(heads))]
     for name in names:
         equal, timed = (seeds_of(record, name, chosen, n) for n in (steps, steps_in_time.get(name)))
-        milliseconds = record.content["milliseconds"].get(name)
-        words = [name.replace("_", " "), by_name(equal[-1]["parameters"]) if equal else ""]
-        words += [spread(record.errors(equal)), str(len(equal) or "")]
+        milliseconds = record.milliseconds.get(name)
+        runs = equal or timed
+        words = [name.replace("_", " "), by_name(runs[-1]["parameters"]) if runs else ""]
+        words += [spread(record.errors(equal)), str(len(runs) or "")]
         time = ["", ""]
         if milliseconds:
             time = [f"{milliseconds:.1f}", f"{milliseconds * steps / 1000:.0f}"]
@@ -109,13 +110,12 @@ def page(
 ) -> str:
     """All of it as Markdown; the arguments are those of `table`."""
     content = record.content
-    versions = ", ".join(f"{name} {number}" for name, number in content["versions"].items())
     search = search_table(record, names)
     return "\n".join(
         [
             f"### Recipe `{content['recipe']}`",
             "",
-            f"{content['hardware']}; {versions}.",
+            how_made([*content["runs"], *content["times"].values()]),
             "",
             table(record, names, chosen, steps_in_time),
             "",
@@ -130,18 +130,38 @@ def page(
     )
 
 
+def how_made(made: Sequence[Mapping[str, Any]]) -> str:
+    """Hardware, versions and days of runs and times, in a sentence."""
+    machines = sorted({each["hardware"] for each in made})
+    versions = sorted({", ".join(" ".join(v) for v in each["versions"].items()) for each in made})
+    dates = sorted({each["date"] for each in made})
+    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    return f"{'; '.join([*machines, *versions, when])}."
+
+
 @matplotlib.rc_context(CURVES)
-def figure(record: Record, names: Sequence[str], chosen: known.Parameters, path: Path) -> None:
+def figure(
+    record: Record,
+    names: Sequence[str],
+    chosen: known.Parameters,
+    steps_of: Mapping[str, int],
+    path: Path,
+) -> None:
     """Error over seconds as a PNG file: the median over the seeds, and lowest to highest.
 
     Over steps, if the time of a step was not measured for each method.
+
+    Args:
+        record, names, chosen: see `table`.
+        steps_of: of each method, the steps of the runs to draw, where they are not the record's.
+        path: the file.
     """
-    milliseconds, steps = record.content["milliseconds"], record.content["steps"]
+    milliseconds, steps = record.milliseconds, record.content["steps"]
     timed = all(name in milliseconds for name in names)
     drawing = Figure(figsize=(7.0, 4.2), layout="constrained")
     axes = drawing.add_subplot()
     for name in names:
-        runs = seeds_of(record, name, chosen, steps)
+        runs = seeds_of(record, name, chosen, steps_of.get(name, steps))
         if not runs:
             continue
         columns = list(zip(*(run["evaluations"] for run in runs), strict=False))

@@ -4,17 +4,19 @@ import dataclasses
 import functools
 import math
 import statistics
+import threading
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
+from machine import hardware, here_and_now
 
 from comparison import methods as known
 from comparison.method import Method
 from comparison.model import ComparedModel, compared
+from comparison.record import Record
 from semisup import experiment
 from semisup.config import LABELS_ONLY, Recipe
 from semisup.data import adaptation, pipeline
@@ -32,6 +34,9 @@ _DROPPED = 0.5
 
 # Steps of each method that are not timed, that are timed in one go, and how often.
 _WARM_UP, _TIMED, _ROUNDS = 3, 10, 3
+
+# Seeds and policies are a process's: the threads of a cluster's worker must take turns.
+_alone = threading.Lock()
 
 
 class Job(NamedTuple):
@@ -65,26 +70,26 @@ def run(job: Job) -> dict[str, Any]:
     """Train and evaluate.
 
     Returns:
-        The run's record: its key, the `date`, and its `evaluations`: [step, error in percent,
-        mean training loss so far], the loss None if it is not finite.
+        The run's record: its key, `hardware`, `versions` and `date`, and its `evaluations`: [step,
+        error in percent, mean training loss so far], the loss None if it is not finite.
     """
     methods = known.make(job.method, job.parameters)
-    setup, model = _build(job, methods)
-    record = _Record(job, setup.data.dataset)
     steps = job.recipe.max_steps
-    batches = _batches(setup, methods)
-    model.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=[record])
-    today = datetime.now(timezone.utc).date().isoformat()
-    return {**job.key, "date": today, "evaluations": record.evaluations}
+    with _alone:
+        setup, model = _build(job, methods)
+        evaluated = _Evaluations(job, setup.data.dataset)
+        batches = _batches(setup, methods)
+        model.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=[evaluated])
+    return {**job.key, **here_and_now(), "evaluations": evaluated.made}
 
 
-class _Record(keras.callbacks.Callback):
+class _Evaluations(keras.callbacks.Callback):
     """Evaluate after every `eval_interval` steps and the last, and say so."""
 
     def __init__(self, job: Job, dataset: Dataset) -> None:
         super().__init__()
         self._job, self._dataset = job, dataset
-        self.evaluations: list[list[float | None]] = []
+        self.made: list[list[float | None]] = []
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         step, recipe = batch + 1, self._job.recipe
@@ -95,12 +100,35 @@ class _Record(keras.callbacks.Callback):
             images, labels = dataset.test_images, dataset.test_labels
             report = evaluate(self.model, images, labels, dataset.class_names).report
         loss = float((logs or {})["loss"])
-        self.evaluations.append([step, report.error, loss if math.isfinite(loss) else None])
+        self.made.append([step, report.error, loss if math.isfinite(loss) else None])
         on = "validation" if self._job.validation else "test"
         write_line(
             f"{self._job.method}, seed {recipe.seed}, step {step} of {recipe.max_steps}: "
             f"{on} error {report.error:.2f} %"
         )
+
+
+def measure_times(
+    record: Record, names: Sequence[str], parameters: known.Parameters, recipe: Recipe
+) -> None:
+    """Add to a record the time of a step of association and these methods, where it has none.
+
+    Raises:
+        InputError: it has times of other hardware.
+    """
+    missing = record.untimed(names)
+    if not missing:
+        return
+    others = {each["hardware"] for each in record.content["times"].values()} - {hardware()}
+    if others:
+        raise InputError(
+            f"{record.path} has times of other hardware ({'; '.join(sorted(others))}), which can't "
+            f"be compared with those of {hardware()}; choose another --out"
+        )
+    times = milliseconds_per_step([Job(name, parameters, recipe) for name in missing])
+    for name, milliseconds in times.items():
+        record.content["times"][name] = {"milliseconds": milliseconds, **here_and_now()}
+    record.write()
 
 
 def milliseconds_per_step(jobs: Sequence[Job]) -> dict[str, float]:
@@ -169,11 +197,12 @@ def _dataset(recipe: Recipe, validation: bool) -> Dataset:
         return experiment.load_data(recipe)
     if recipe.target_dataset is None:
         return _held_out(experiment.load_data(recipe))
-    source = dataclasses.replace(recipe, target_dataset=None, target_data_dir=None)
+    alone = dataclasses.replace(recipe, target_dataset=None, target_data_dir=None)
     target = dataclasses.replace(
-        source, dataset=recipe.target_dataset, data_dir=recipe.target_data_dir
+        alone, dataset=recipe.target_dataset, data_dir=recipe.target_data_dir
     )
     held_out = _held_out(experiment.load_data(target))
+    source = dataclasses.replace(alone, train_in_pool=False)  # the pool is the target's
     return adaptation.adapted(experiment.load_data(source), held_out)
 
 

@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from reproduction.running import DISTINCT, Run, command_of
+from reproduction.running import DISTINCT, Run, command_of, own_places
 from reproduction.tables import Cell
 from semisup.config import Recipe
 from semisup.errors import InputError
@@ -83,18 +83,30 @@ def begun(path: Path, table: str, recipe: str, scale: str, cells: Sequence[Cell]
         if place not in by_place:
             differences.append(f"it has a row {found['row']!r}")
             continue
-        # A setting that there was not yet was at what is its default now.
-        before = {**defaults(), **record["defaults"], **found["settings"]}
-        now = {**defaults(), **settings_of(by_place[place].recipe)}
-        differences += [
-            f"{name} was {was!r}, is {now.get(name)!r}"
-            for name, was in before.items()
-            if was != now.get(name)
-        ]
+        before = {**record["defaults"], **found["settings"]}
+        differences += differing(before, settings_of(by_place[place].recipe))
+    refuse(path, differences)
+    return record
+
+
+def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """In words, the settings that differ between those on record and the result of `settings_of`.
+
+    One that there was not yet was at what is its default now.
+    """
+    before, now = {**defaults(), **before}, {**defaults(), **now}
+    return [
+        f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
+        for name in before | now
+        if before.get(name) != now.get(name)
+    ]
+
+
+def refuse(path: Path, differences: Sequence[str]) -> None:
+    """Raise InputError if there are differences between the record at `path` and what is asked."""
     if differences:
         said = "; ".join(dict.fromkeys(differences))
         raise InputError(f"{path} has runs with other settings ({said}); choose another --out")
-    return record
 
 
 def runs_on_record(record: Mapping[str, Any], cell: Cell) -> dict[int, Record]:
@@ -114,23 +126,27 @@ def defaults() -> dict[str, Any]:
 
 
 def settings_of(recipe: Recipe) -> dict[str, Any]:
-    """What a recipe sets otherwise than by default, but for seeds and for where files lie."""
+    """What a recipe sets otherwise than by default, but for seeds and for where files lie.
+
+    People's own images are told apart by where they lie.
+    """
     pairs = dataclasses.asdict(recipe)
-    return {name: pairs[name] for name, value in defaults().items() if pairs[name] != value}
+    changed = {name: pairs[name] for name, value in defaults().items() if pairs[name] != value}
+    return changed | own_places(recipe)
 
 
-def read_run(run: Run, start: bool, hardware: str) -> Record:
+def read_run(run: Run, start: bool) -> Record:
     """The line of a run that has ended.
 
     Args:
         run: the run.
         start: take the error before the first step for each of the three.
-        hardware: what it was made on.
 
     Returns:
         Errors in percent by the names in `FIGURES`, `curve`, the error at each step of an
         evaluation, and `seed`, `steps`, `selected_step`, `evaluations` (after the first step),
-        `train_seconds`, `precision`, `hardware` and the `date` on which it ended.
+        `train_seconds`, `precision`, the `hardware` that it was made on and the `date` on which
+        it ended.
     """
     result = files.read_json(run.folder.result)
     errors = {name: result[key] for name, key in FIGURES.items()}
@@ -146,7 +162,9 @@ def read_run(run: Run, start: bool, hardware: str) -> Record:
         "evaluations": sum(record["step"] > 0 for record in evaluations),
         "train_seconds": round(result["train_seconds"], 1),
         "precision": run.folder.read_precision(),
-        "hardware": hardware,
+        "hardware": run.hardware.read_text(encoding="utf-8")
+        if run.hardware.exists()
+        else "hardware not recorded",
         "date": ended.date().isoformat(),
         "curve": [[e["step"], round(e["test_error"], 4)] for e in evaluations],
     }

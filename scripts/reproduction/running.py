@@ -12,15 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from machine import hardware
+
 from reproduction.tables import Cell
 from semisup import recipes
 from semisup.config import Recipe
+from semisup.data.registry import DATASETS
 from semisup.errors import InputError
 from semisup.runs.directory import RunDirectory
 
 BACKENDS = ("threading", "loky", "dask")
 
-# Where files lie is no setting of an experiment: a table may move, and so may its data.
+# Where files lie is no setting of an experiment: a table may move, and so may its data, but for
+# people's own.
 _PLACES = ("data_dir", "target_data_dir", "init_from", "teacher")
 
 # What tells the runs of one cell apart.
@@ -36,6 +40,18 @@ class Run:
 
     recipe: Recipe
     folder: RunDirectory
+
+    @property
+    def hardware(self) -> Path:
+        """A file beside the folder: what the run was made on."""
+        return self.folder.path.with_suffix(".hardware")
+
+
+def own_places(recipe: Recipe) -> dict[str, str | None]:
+    """The settings that say where people's own images lie: only the place tells these apart."""
+    sets = {"data_dir": recipe.dataset, "target_data_dir": recipe.target_dataset}
+    own = [place for place, name in sets.items() if name in DATASETS and DATASETS[name].own]
+    return {place: getattr(recipe, place) for place in own}
 
 
 def runs_of(cell: Cell, seeds: int, out: Path) -> list[Run]:
@@ -85,10 +101,11 @@ def _differences(run: Run) -> list[str]:
     if not run.folder.recipe.exists():
         return []
     there, wanted = (dataclasses.asdict(r) for r in (run.folder.read_recipe(), run.recipe))
+    ignored = set(_PLACES) - own_places(run.recipe).keys()
     return [
         f"{name} was {there[name]!r}, is {wanted[name]!r}"
         for name in wanted
-        if name not in _PLACES and there[name] != wanted[name]
+        if name not in ignored and there[name] != wanted[name]
     ]
 
 
@@ -178,6 +195,7 @@ def command_of(cell: Cell, cells: Sequence[Cell]) -> str:
 def _run(run: Run, threads: int | None) -> tuple[Run, str]:
     """Make one run in a process of its own; what it prints goes to a file beside its folder."""
     run.folder.path.parent.mkdir(parents=True, exist_ok=True)
+    run.hardware.write_text(hardware(), encoding="utf-8")  # here, which may be a cluster's machine
     command = [sys.executable, "-m", "semisup.train", *words(run.recipe), f"--logdir={run.folder}"]
     environment = dict(os.environ)
     if threads:

@@ -1,6 +1,7 @@
 """How long the runs of a table are: as the recipe says, a tenth of it, or a trial."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from semisup.config import Recipe
@@ -9,9 +10,9 @@ from semisup.errors import InputError
 # Seeds of each cell where --seeds does not say: the paper's ten.
 SEEDS = {"full": 10, "short": 3, "smoke": 1}
 
+# The counts of steps that make a schedule; --eval_interval is none of them.
 _COUNTS_OF_STEPS = (
     "max_steps",
-    "eval_interval",
     "decay_steps",
     "walker_weight_envelope_steps",
     "walker_weight_envelope_delay",
@@ -46,9 +47,19 @@ def scaled(recipe: Recipe, scale: str) -> Recipe:
     if scale == "full":
         return recipe
     if scale == "short":
-        counts = {name: getattr(recipe, name) for name in _COUNTS_OF_STEPS}
-        changes: dict[str, Any] = {name: max(n // 10, 1) for name, n in counts.items() if n > 0}
-        return dataclasses.replace(recipe, **changes)
+        return _multiplied(recipe, (*_COUNTS_OF_STEPS, "eval_interval"), 1, 10)
     if scale == "smoke":
         return dataclasses.replace(recipe, **_SMOKE)
     raise InputError(f"unknown scale {scale!r}; known: {', '.join(SEEDS)}")
+
+
+def stretched(recipe: Recipe, steps: int) -> Recipe:
+    """The recipe with so many steps, and all of its schedule stretched to these."""
+    return _multiplied(recipe, _COUNTS_OF_STEPS, steps, recipe.max_steps)
+
+
+def _multiplied(recipe: Recipe, names: Sequence[str], by: int, over: int) -> Recipe:
+    """With these counts times `by / over`, at least 1; those that stand for something else stay."""
+    counts = {name: getattr(recipe, name) for name in names}
+    changes = {name: max(n * by // over, 1) for name, n in counts.items() if n > 0}
+    return dataclasses.replace(recipe, **changes)

@@ -13,6 +13,14 @@ from semisup.errors import InputError
 
 ALL = -1  # of sup_per_class and unsup_samples
 
+# The data sets that are known to have ten classes before they are loaded.
+_TEN_CLASSES = frozenset(
+    (
+        *("mnist5k", "mnist", "mnist3", "mnistm", "mnistm_bsds500", "mnistm_local"),
+        *("svhn", "svhn_extra", "stl10", "usps", "synth", "synth_digits"),
+    )
+)
+
 # Error and standard deviation in percent, as printed; no deviation is printed in table 5.
 Published = tuple[float, float | None]
 
@@ -72,7 +80,17 @@ def _count(number: int) -> str:
 
 
 def _labelled(recipe: Recipe, count: int) -> Recipe:
-    """With `count` labelled images in total, of ten classes."""
+    """With `count` labelled images in total, of ten classes.
+
+    Raises:
+        InputError: they may be of more or of fewer classes.
+    """
+    if recipe.dataset not in _TEN_CLASSES or recipe.remove_classes:
+        why = "--remove_classes" if recipe.remove_classes else f"the data set {recipe.dataset}"
+        raise InputError(
+            f"the rows of this table are labels of ten classes, which {why} may not leave; "
+            "--table=gtsrb fits any data set"
+        )
     per_class = count if count == ALL else count // 10
     return dataclasses.replace(recipe, sup_per_class=per_class)
 

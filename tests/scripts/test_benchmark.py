@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from benchmarks import accuracy, growth, naive, steps
-from machine import processor
+from machine import here_and_now, processor
 
 from semisup import experiment, recipes
 from semisup.models import architectures
@@ -67,9 +67,13 @@ def test_growth_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     found = {"start": 1.0, "step": 0.1, "evaluation": 0.2, "memory": 30.0}
     kept = tmp_path / "growth.json"
     known = {kind: {str(size): found for size in sizes} for kind, sizes in growth.SIZES.items()}
+    last = known["embedding"].pop("8192")
     kept.write_text(json.dumps(known))
-    monkeypatch.setattr(subprocess, "run", None)  # nothing is measured again
-    assert growth.measure(kept, tmp_path / "growth.png") == known
+    monkeypatch.setattr(growth, "_measured", lambda kind, size: dict(last))
+    measured = growth.measure(kept, tmp_path / "growth.png")
+    # Each says where and when, for the others may be of another machine.
+    assert measured["embedding"].pop("8192") == {**last, "measured": here_and_now()}
+    assert measured == known  # nothing is measured again
     assert "1,000,000: start 1 s, step 0.1 s, evaluation 0.2 s, memory 30 MB" in (
         capsys.readouterr().out
     )

@@ -10,16 +10,18 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from comparison import methods, report, running
+from comparison import checks, methods, report, running
 from comparison.method import Batch, Rows, ramp_up
 from comparison.methods.adaptation import Coral, coral, mmd, reverse_gradient
 from comparison.methods.adversarial import VirtualAdversarial
 from comparison.methods.consistency import MeanTeacher, PiModel, Transformations, one_class
 from comparison.methods.pseudo_labels import FixMatch, PseudoLabels
-from comparison.record import Record
+from comparison.record import Record, held
+from machine import here_and_now
 
-from semisup import experiment
-from semisup.config import LABELS_ONLY
+from semisup import experiment, recipes
+from semisup.config import ALWAYS, LABELS_ONLY, Recipe
+from semisup.data.augmentation import AUGMENTATIONS
 from semisup.errors import InputError
 from semisup.models.associative_model import AssociativeModel
 
@@ -256,6 +258,16 @@ def test_batches_have_a_strong_view_of_the_same_images(small):
         running._batches(setup, [FixMatch(), PiModel()])
 
 
+def test_run_is_alone_in_its_process(tiny, monkeypatch):
+    def build(job, methods):
+        raise InputError("alone" if running._alone.locked() else "with others")
+
+    monkeypatch.setattr(running, "_build", build)
+    with pytest.raises(InputError, match="alone"):
+        running.run(running.Job("labels_only", {}, tiny))
+    assert not running._alone.locked()
+
+
 def test_validation_images_are_training_images(tiny):
     whole, held_out = (running._dataset(running._of_data(tiny), v) for v in (False, True))
     assert (len(held_out.train_labels), len(held_out.test_labels)) == (48, 12)
@@ -264,6 +276,44 @@ def test_validation_images_are_training_images(tiny):
     found = [{image.tobytes() for image in part} for part in parts]
     assert found[0] | found[1] == every
     assert not found[0] & found[1]
+
+
+def test_source_is_not_in_the_pool_of_the_search(tiny):
+    """A target with unlabelled images of its own, whose training images are in the pool."""
+    place = Path(tiny.data_dir).with_name("target.npz")
+    arrays = dict(np.load(tiny.data_dir))
+    np.savez(place, **arrays, unlabeled_images=arrays["test_images"])
+    target = {"target_dataset": "npz", "target_data_dir": str(place), "train_in_pool": True}
+    recipe = running._of_data(dataclasses.replace(tiny, **target))
+    assert len(running._dataset(recipe, False).unlabeled_pool) == 60 + 9
+    assert len(running._dataset(recipe, True).unlabeled_pool) == 48 + 9
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"freeze_steps": ALWAYS}, "--freeze_steps is here for a pretrained network"),
+        ({"cluster_share": 0.1}, "--cluster_share needs a pretrained network that stays frozen"),
+        ({"fold": 0}, "--fold can't be given with --search"),
+    ],
+)
+def test_refuse_ignored_names_what_would_be_ignored(settings, message):
+    with pytest.raises(InputError, match=message):
+        checks.refuse_ignored(Recipe(**settings), search=True)
+    checks.refuse_ignored(Recipe(fold=0), search=False)
+    photos = recipes.get("photos")
+    checks.refuse_ignored(photos, search=True)
+    with pytest.raises(InputError, match="the whole network would be trained"):
+        checks.refuse_ignored(dataclasses.replace(photos, augmentation="photos"), search=False)
+
+
+def test_views_differ_where_unlabelled_images_are_augmented(small):
+    setup, _ = small
+    for name in AUGMENTATIONS:
+        recipe = dataclasses.replace(setup.recipe, augmentation=name)
+        changes = dataclasses.replace(setup, recipe=recipe).augment_unlabeled() is not None
+        assert checks.views_differ(recipe) == changes, name
+    assert checks.views_differ(Recipe(augmentation="none", dropout=0.1))
 
 
 def test_parts_of_names_what_is_unknown():
@@ -277,44 +327,119 @@ def a_run(method, seed, error, steps=10, **values):
     parameters = methods.parameters_of(method, {})
     evaluations = [[5, 2 * error, 1.0], [steps, error, 0.5]]
     run = {"method": method, "parameters": parameters, "seed": seed, "steps": steps}
-    return {**run, "validation": False, "evaluations": evaluations, **values}
+    run |= {"validation": False, **here_and_now(), "evaluations": evaluations}
+    return {**run, **values}
 
 
 def test_record_goes_on_and_refuses_another_comparison(tmp_path):
     path = tmp_path / "of" / "digits.json"
-    Record(path, "mnist5k", {"ema": 0.5}, 10).add(a_run("vat", 0, 3.0))
-    again = Record(path, "mnist5k", {"ema": 0.5}, 10)
+    recipe = Recipe(dataset="folder", data_dir="/cats", max_steps=10)
+    Record(path, "photos", recipe).add(a_run("vat", 0, 3.0))
+    again = Record(path, "photos", dataclasses.replace(recipe, seed=7))
     assert len(list(again.matching(method="vat"))) == 1
     key = {**a_run("vat", 0, 3.0)}
     del key["evaluations"]
     assert again.find(key) and not again.find({**key, "seed": 1})
-    with pytest.raises(InputError, match="is of another comparison"):
-        Record(path, "mnist5k", {"ema": 0.9}, 10)
+    for name, value in {
+        "ema": 0.9,
+        "max_steps": 11,
+        "data_dir": "/other/cats",
+        "architecture": "/other/network.keras",
+        "precision": "float32",
+        "init_from": "/run",
+    }.items():
+        now = dataclasses.replace(recipe, **{name: value})
+        with pytest.raises(InputError, match=rf"\({name} was .*, is {value!r}\); choose another"):
+            Record(path, "photos", now)
+    with pytest.raises(InputError, match="recipe was 'photos', is 'mnist'"):
+        Record(path, "mnist", recipe)
 
 
-def test_table_has_medians_at_equal_steps_and_in_equal_time(tmp_path):
-    record = Record(tmp_path / "r.json", "mnist5k", {}, 10)
+def test_record_of_an_earlier_version_does_not_go_on():
+    earlier = SCRIPT.parents[1] / "docs" / "studies" / "comparison_mnist5k.json"
+    with pytest.raises(InputError, match="an earlier version, which did not record all settings"):
+        Record(earlier, "mnist5k", recipes.get("mnist5k"))
+
+
+def test_held_lets_one_command_write(tmp_path):
+    with held(tmp_path / "of" / "digits"):
+        with pytest.raises(InputError, match=r"in use by process .* choose another --out"):
+            held(tmp_path / "of" / "digits").__enter__()
+        with held(tmp_path / "of" / "signs"):
+            pass
+
+
+def test_measure_times_measures_what_is_missing(tmp_path, monkeypatch):
+    def measured(jobs):
+        return {job.method: 70.0 for job in jobs}
+
+    monkeypatch.setattr(running, "milliseconds_per_step", measured)
+    recipe = Recipe(max_steps=400)
+    record = Record(tmp_path / "r.json", "mnist5k", recipe)
+    running.measure_times(record, ["vat"], {}, recipe)
+    assert record.milliseconds == {"association": 70.0, "vat": 70.0}
+    assert record.content["times"]["vat"] == {"milliseconds": 70.0, **here_and_now()}
+    record.content["times"]["association"]["milliseconds"] = 72.3
+    running.measure_times(record, ["vat", "dann"], {}, recipe)
+    assert record.milliseconds == {"association": 72.3, "vat": 70.0, "dann": 70.0}
+    monkeypatch.setattr(running, "hardware", lambda: "an abacus")
+    running.measure_times(record, ["vat"], {}, recipe)
+    with pytest.raises(InputError, match="times of other hardware"):
+        running.measure_times(record, ["coral"], {}, recipe)
+
+
+def test_steps_in_time_are_all_of_associations(tmp_path):
+    record = Record(tmp_path / "r.json", "mnist5k", Recipe(max_steps=400))
+    time = 187.41885401922283
+    assert int(400 * time / time) == 399
+    of = {"association": time, "pi_model": 2 * time, "vat": 1000 * time}
+    record.content["times"] = {name: {"milliseconds": each} for name, each in of.items()}
+    assert record.steps_in_time(list(of)) == {"association": 400, "pi_model": 200, "vat": 1}
+
+
+def test_table_has_medians_at_equal_steps_and_in_equal_time(tmp_path, monkeypatch):
+    record = Record(tmp_path / "r.json", "mnist5k", Recipe(max_steps=10))
     for seed, error in enumerate((3.0, 9.0, 4.0)):
         record.add(a_run("association", seed, error))
         record.add(a_run("pi_model", seed, error - 1))
         record.add(a_run("pi_model", seed, error + 1, steps=6))
     other = {"association": {"visit": 3.0, "walker": 1.0}}  # of a search that chose otherwise
     record.add(a_run("association", 0, 20.0, parameters=other))
-    record.content["milliseconds"] = {"association": 100.0, "pi_model": 160.0}
+    times = {"association": 100.0, "pi_model": 160.0}
+    record.content["times"] = {name: {"milliseconds": time} for name, time in times.items()}
     names = ["association", "pi_model"]
     text = report.table(record, names, {}, {"association": 10, "pi_model": 6})
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.split("\n")[2:]]
     first = "association|published|4.00 (3.00 to 9.00)|3|100.0|1|4.00 (3.00 to 9.00)|10"
     second = "pi model|published|3.00 (2.00 to 8.00)|3|160.0|2|5.00 (4.00 to 10.00)|6"
     assert rows == [first.split("|"), second.split("|")]
-    report.figure(record, names, {}, tmp_path / "r.png")
+    drawn = []
+    plot = report.Figure.add_subplot
+
+    def kept(figure):
+        drawn.append(plot(figure))
+        return drawn[-1]
+
+    monkeypatch.setattr(report.Figure, "add_subplot", kept)
+    for steps_of, errors in (({}, [6.0, 3.0]), ({"association": 10, "pi_model": 6}, [10.0, 5.0])):
+        report.figure(record, names, {}, steps_of, tmp_path / "r.png")
+        association, pi_model = drawn[-1].lines
+        assert list(association.get_ydata()) == [8.0, 4.0]
+        assert list(pi_model.get_ydata()) == errors
     assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_how_made_names_every_machine_and_day():
+    first = {"hardware": "an abacus", "versions": {"python": "3", "keras": "3.1"}, "date": "1"}
+    second = {**first, "hardware": "fingers", "date": "2"}
+    assert report.how_made([first]) == "an abacus; python 3, keras 3.1; 1."
+    assert report.how_made([second, first]) == "an abacus; fingers; python 3, keras 3.1; 1 to 2."
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--recipe=photos --augmentation=photos", "the whole network would be trained; leave out"),
+        ("--backend=threading", "should be one of <loky|dask>"),
         ("--walker_weight=0 --visit_weight=0", "has no loss on unlabelled images"),
         ("--seed=3", "--seed can't be given here"),
         ("--recipe=photos --methods=association --seeds=1", "folder needs --data_dir"),

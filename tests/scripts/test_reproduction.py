@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from reproduction import curves, details, page, records, running
 from reproduction.running import Run
-from reproduction.scales import scaled
+from reproduction.scales import scaled, stretched
 from reproduction.tables import TABLES
 
 from semisup import recipes
@@ -142,12 +142,31 @@ def test_table_1_of_students_makes_their_teachers_first(tmp_path):
     assert [" --teacher=100_LABELS_TEACHER " in command for command in said] == [False, True, False]
 
 
+@pytest.mark.parametrize(
+    ("recipe", "changes"),
+    [("gtsrb", {}), ("photos_from_scratch", {}), ("mnist", {"remove_classes": 2})],
+)
+def test_rows_of_labels_are_refused_where_there_may_not_be_ten_classes(recipe, changes):
+    for table in ("1", "2", "3", "4"):
+        with pytest.raises(InputError, match="are labels of ten classes"):
+            cells(table, recipe, lambda name: recipes.get(name, **changes))
+
+
 def test_short_keeps_the_course_of_the_learning_rate():
     whole, short = recipes.get("mnist"), scaled(recipes.get("mnist"), "short")
     assert short.max_steps / short.decay_steps == whole.max_steps / whole.decay_steps
     assert (short.max_steps, short.eval_interval) == (2000, 50)
     assert short.visit_weight_envelope_delay == -1  # "as the walker's", which is no count
     assert scaled(whole, "full") == whole
+
+
+def test_stretched_is_the_whole_schedule_in_other_steps():
+    whole = recipes.get("svhn_to_mnist_joint", eval_interval=100, freeze_steps=-1)
+    before, now = map(dataclasses.asdict, (whole, stretched(whole, 2 * whole.max_steps)))
+    changed = {name: value for name, value in now.items() if value != before[name]}
+    assert changed == {name: 2 * before[name] for name in changed}
+    assert {"max_steps", "decay_steps", "walker_weight_envelope_delay"} < changed.keys()
+    assert stretched(whole, whole.max_steps) == whole
 
 
 def test_words_say_the_recipe_again():
@@ -180,15 +199,14 @@ def finish(run, last, median, minimum, start=90.0):
     errors = {"test_error": last, "test_error_median": median, "test_error_min": minimum}
     result = {**errors, "selected_step": 9, "steps": 9, "train_seconds": 1800.0}
     files.write_json(run.folder.result, result)
+    run.hardware.write_text("an abacus")
 
 
 def table_record(table, recipe, made, out):
     """The record of the runs there are under `out`."""
     content = []
     for cell in made:
-        ended = [
-            records.read_run(run, cell.start, "an abacus") for run in running.runs_there(cell, out)
-        ]
+        ended = [records.read_run(run, cell.start) for run in running.runs_there(cell, out)]
         content.append(records.cell_record(cell, made, ended))
     commands = ["python scripts/reproduce.py"]
     shape = {"table": table, "recipe": recipe, "scale": "full", "commands": commands}
@@ -396,6 +414,36 @@ def test_runs_are_known_again_where_table_and_data_have_moved(tmp_path):
     [moved] = running.runs_of(dataclasses.replace(adapted, recipe=elsewhere), 1, tmp_path / "there")
     assert moved.recipe.init_from != run.recipe.init_from
     assert running.is_done(moved)
+
+
+def test_own_images_in_another_place_are_others(tmp_path):
+    def of(place):
+        return cells("gtsrb", "photos", lambda name: recipes.get(name, data_dir=place))
+
+    path = tmp_path / "table.json"
+    for run in running.runs_of(of("/cats")[1], 1, tmp_path):
+        finish(run, 1.0, 1.0, 1.0)
+    record = table_record("gtsrb", "photos", of("/cats"), tmp_path)
+    records.write(record, path)
+    assert records.begun(path, "gtsrb", "photos", "full", of("/cats")) == record
+    with pytest.raises(InputError, match=r"\(data_dir was '/cats', is '/dogs'\)"):
+        records.begun(path, "gtsrb", "photos", "full", of("/dogs"))
+    assert running.runs_there(of("/dogs")[1], tmp_path) == []
+    with pytest.raises(InputError, match="data_dir was '/cats', is '/dogs'"):
+        running.is_done(running.runs_of(of("/dogs")[1], 1, tmp_path)[0])
+
+
+def test_a_runs_hardware_is_that_of_the_machine_that_made_it(tmp_path, monkeypatch):
+    cell = cells("1", "mnist")[0]
+    [run] = running.runs_of(cell, 1, tmp_path)
+    monkeypatch.setattr(running, "hardware", lambda: "a worker of the cluster")
+    monkeypatch.setattr(sys, "executable", "true")  # what it starts is not the point
+    running._run(run, None)
+    assert run.hardware.read_text() == "a worker of the cluster"
+    finish(run, 1.0, 1.0, 1.0)
+    assert records.read_run(run, cell.start)["hardware"] == "an abacus"
+    run.hardware.unlink()  # as in folders of an earlier version
+    assert records.read_run(run, cell.start)["hardware"] == "hardware not recorded"
 
 
 def test_a_table_counts_every_seed_that_was_run_with_these_settings(tmp_path):
