@@ -72,3 +72,44 @@ def test_errors_of_the_recipes_are_those_of_the_records():
             assert words in shown, f"{name}: {triple}"
             checked += 1
     assert checked > 8
+
+
+def sequences(text):
+    """The errors of three or more seeds that stand in a row: "1.3, 1.7 and 1.4"."""
+    number = r"\d+\.\d+"
+    rows = re.findall(rf"{number}(?:(?:, | and |, and ){number}){{2,}}", " ".join(text.split()))
+    return [tuple(re.findall(number, row)) for row in rows]
+
+
+def on_record():
+    """Rows of errors in the records: of the runs of a cell, of a method, or a list of errors."""
+    for path in (DOCS / "results").glob("*.json"):
+        for cell in json.loads(path.read_text(encoding="utf-8")).get("cells", ()):
+            yield from ([run[name] for run in cell["runs"]] for name in ("last", "median", "best"))
+    for path in (DOCS / "studies").glob("comparison_*.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        yield from (last_errors(record, run["method"]) for run in record["runs"])
+    for name in ("photos_stl10_1", "photos_stl10_4", "photos_stl10_10", "cifar10", "suggestions"):
+        yield from lists(json.loads((DOCS / f"studies/{name}.json").read_text(encoding="utf-8")))
+
+
+def lists(content):
+    """The lists of numbers in what a JSON file holds."""
+    parts = content.values() if isinstance(content, dict) else content
+    if isinstance(content, list) and all(isinstance(part, int | float) for part in content):
+        yield content
+    elif isinstance(content, dict | list):
+        for part in parts:
+            yield from lists(part)
+
+
+@pytest.mark.parametrize("page", ["recipes.md", "own_images.md", "tensorboard.md", "method.md"])
+def test_errors_on_a_page_are_on_record(page):
+    """In a JSON file, or in a page that records measurements and has their commands."""
+    known = {tuple(f"{x:.{d}f}" for x in row) for row in on_record() for d in (1, 2)}
+    for place in ("../BUILD_NOTES.md", "performance.md", "studies/README.md"):
+        known |= set(sequences((DOCS / place).read_text(encoding="utf-8")))
+    shown = sequences((DOCS / page).read_text(encoding="utf-8"))
+    first = {row[:count] for row in known for count in range(3, len(row) + 1)}  # of more seeds
+    assert [row for row in shown if row not in first] == []
+    assert shown or page not in ("recipes.md", "own_images.md")
