@@ -384,10 +384,6 @@ class Recipe:
             object.__setattr__(self, field.name, value)  # of a frozen class
             if value is not None:
                 _check(field.name, value, field.metadata)
-        if self.target_data_dir is not None and self.target_dataset is None:
-            raise InputError(
-                "`target_data_dir` is given without a target; add `target_dataset=NAME`"
-            )
         envelopes = {
             "walker": self.walker_weight_envelope,
             "visit": self.visit_weight_envelope or self.walker_weight_envelope,

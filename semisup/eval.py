@@ -24,7 +24,7 @@ from semisup.runs import files
 from semisup.runs.directory import FIGURE_ENDINGS, RunDirectory
 
 if TYPE_CHECKING:
-    from semisup.evaluation.metrics import Report
+    from semisup.evaluation.metrics import Evaluation, Report
     from semisup.experiment import Experiment
 
 _LOGDIR = flags.DEFINE_string("logdir", None, "the folder of the run, as semisup-train wrote it")
@@ -83,17 +83,20 @@ def main() -> None:
         run.wait_for_start(_TIMEOUT.value)
     recipe = run.read_begun_recipe()
     authors.check_evaluation(_said_of_the_run(), recipe)
+    if _TARGET_DATA_DIR.value and recipe.target_dataset is None:
+        raise InputError("this run has no target; leave out --target_data_dir")
+    target_data_dir = _TARGET_DATA_DIR.value or recipe.target_data_dir
     recipe = dataclasses.replace(
         recipe,
         data_dir=_DATA_DIR.value or recipe.data_dir,
-        target_data_dir=_TARGET_DATA_DIR.value or recipe.target_data_dir,
+        # Without a target, earlier versions took it and ignored it.
+        target_data_dir=recipe.target_dataset and target_data_dir,
         eval_images=0,
     )
     app.load_tensorflow()  # which --help and bad flags do not need
     from semisup import experiment
     from semisup.evaluation import metrics, names
     from semisup.optimizers.ema import averaged_weights
-    from semisup.visualization import paper_figures
 
     # Figure 2 begins with the initial weights.
     setup = experiment.rebuild(recipe, run, first_weights=_FIGURES.value)
@@ -118,17 +121,7 @@ def main() -> None:
         raise InputError(f"{run} holds no checkpoint that could be evaluated")
     with averaged_weights(model):
         if _FIGURES.value:
-            print("drawing figures 2, 3 and 4", flush=True)
-            for path in paper_figures.write_figures(
-                out.path,
-                setup.data,
-                model,
-                evaluation,
-                untrained=setup.untrained_model(),
-                step=step,
-                ending=_FIGURE_FORMAT.value,
-            ):
-                print(f"wrote {path}")
+            _draw(setup, evaluation, out, step)
         if _SUGGEST.value:
             _suggest(setup, out, _SUGGEST.value)
 
@@ -147,6 +140,23 @@ def _suggest(setup: "Experiment", out: RunDirectory, count: int) -> None:
     print(f"{len(chosen)} images to label next: {table}, {picture}")
     if len(chosen) < count:
         print(f"fewer than requested: {active_learning.why_fewer(setup.data, len(chosen))}")
+
+
+def _draw(setup: "Experiment", evaluation: "Evaluation", out: RunDirectory, step: int) -> None:
+    """Draw the paper's figures."""
+    from semisup.visualization import paper_figures
+
+    print("drawing figures 2, 3 and 4", flush=True)
+    for path in paper_figures.write_figures(
+        out.path,
+        setup.data,
+        setup.model,
+        evaluation,
+        untrained=setup.untrained_model(),
+        step=step,
+        ending=_FIGURE_FORMAT.value,
+    ):
+        print(f"wrote {path}")
 
 
 def _without_effect() -> Iterator[str]:

@@ -258,6 +258,10 @@ def load_data(recipe: Recipe) -> Dataset:
     }
     source = _loaded(recipe, recipe.dataset, recipe.data_dir, options)
     if recipe.target_dataset is None:
+        if recipe.target_data_dir is not None:
+            raise InputError(
+                "`target_data_dir` is given without a target; add `target_dataset=NAME`"
+            )
         return dataclasses.replace(source, train_in_pool=recipe.train_in_pool)
     target = _loaded(recipe, recipe.target_dataset, recipe.target_data_dir, options)
     target = dataclasses.replace(target, train_in_pool=recipe.train_in_pool)
@@ -318,8 +322,8 @@ def _build_model(
             )
     if recipe.l2_weight and not network.losses:
         raise InputError(
-            f"`l2_weight` reaches no layer of {recipe.architecture}; leave it out, or add a dense "
-            "layer on top, which it reaches, by `emb_size=N`"
+            f"`l2_weight={recipe.l2_weight}` reaches no layer of {recipe.architecture}; "
+            "`l2_weight=0` leaves it out, `emb_size=N` adds a dense layer on top, which it reaches"
         )
     model = _make_model(recipe, network, dataset.num_classes)
     options: dict[str, Any] = {}

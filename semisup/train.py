@@ -13,6 +13,7 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,10 @@ def main() -> None:
     logdir = expanded(_LOGDIR.value or f"runs/{name_of_run()}-{time.strftime('%Y%m%d-%H%M%S')}")
     try:
         result = _train(recipe, logdir)
-    except signals.Stopped:
+    except signals.Stopped as stopped:
+        if stopped.result and not _COMPARE.value:
+            _say(recipe, stopped.result)
+            raise
         without = ", without --overwrite" if _OVERWRITE.value else ""
         print(
             "\nStopped and saved. To resume, give the same command with "
@@ -86,8 +90,12 @@ def main() -> None:
         where = f" with --logdir={shlex.quote(str(logdir))}" if logdir.exists() else ""
         print(f"\nStopped before training. The same command{where} starts or resumes the run.")
         raise
-    if result is None:
-        return  # a comparison has printed its own
+    if result is not None:  # a comparison has printed its own
+        _say(recipe, result)
+
+
+def _say(recipe: Recipe, result: Mapping[str, Any]) -> None:
+    """Print what a run ended with."""
     chosen = ""
     if recipe.select == "label_free":
         chosen = f", chosen from {result['steps']} by the label-free score"

@@ -92,13 +92,15 @@ def begun(path: Path, table: str, recipe: str, scale: str, cells: Sequence[Cell]
 def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """In words, the settings that differ between those on record and the result of `settings_of`.
 
-    One that there was not yet was at what is its default now.
+    One that there was not yet was at what is its default now. Where people's own images lie,
+    earlier records do not say.
     """
+    unknown = {"data_dir", "target_data_dir"} - before.keys()
     before, now = {**defaults(), **before}, {**defaults(), **now}
     return [
         f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
         for name in before | now
-        if before.get(name) != now.get(name)
+        if before.get(name) != now.get(name) and name not in unknown
     ]
 
 

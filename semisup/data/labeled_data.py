@@ -44,7 +44,7 @@ class LabeledData:
 
     @property
     def split_on_record(self) -> Split:
-        """The split with the classes and labels that it has here, for a run's record."""
+        """The split with what is known of the data set, for a run's record."""
         return recorded(self.split, self.dataset)
 
     @property

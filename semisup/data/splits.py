@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,8 +66,48 @@ def read_split(path: str | Path, dataset: Dataset) -> Split:
     """The split that a run has written to its split.json.
 
     Raises:
-        InputError: the file is missing or damaged, or is of another data set.
+        InputError: the file is missing or damaged, or is of another data set or version.
     """
+    split = _read(path)
+    for indices, images in (
+        (split.labeled, dataset.train_images),
+        (split.unlabeled, dataset.unlabeled_pool),
+    ):
+        if (
+            indices.ndim != 1
+            or len(indices) == 0
+            or not 0 <= indices.min() <= indices.max() < len(images)
+        ):
+            raise InputError(f"{path} names images that {dataset.name} does not have")
+    if differing := _differing(split, dataset):
+        raise InputError(
+            f"{path} is of other data than {dataset.name} as it is now: these have changed: "
+            f"{', '.join(_OF_DATA[name] for name in differing)}"
+        )
+    return Split(split.labeled, split.unlabeled)
+
+
+def read_labeled(path: str | Path, dataset: Dataset) -> np.ndarray:
+    """Which training images the split in a file labels, int64, whatever its unlabelled ones.
+
+    Raises:
+        InputError: as `read_split`, but that the pool may be another.
+    """
+    split = _read(path)
+    if set(_differing(split, dataset)) - {"pool"}:
+        raise InputError(f"{path} is of other data than {dataset.name} as it is now")
+    return split.labeled
+
+
+def _differing(split: Split, dataset: Dataset) -> list[str]:
+    """In what a split on record differs from a data set, of the names in `_OF_DATA`."""
+    if not split.data or split.labeled.max(initial=0) >= len(dataset.train_labels):
+        return ["labels"] if split.data else []
+    now = recorded(split, dataset).data
+    return [name for name in _OF_DATA if split.data.get(name) != now[name]]
+
+
+def _read(path: str | Path) -> Split:
     try:
         content = json.loads(expanded(path).read_text(encoding="utf-8"))
         split = Split(
@@ -79,26 +120,14 @@ def read_split(path: str | Path, dataset: Dataset) -> Split:
         raise InputError(f"there is no split file {path}") from None
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{path} is not a split file, or is damaged: {error!r}") from None
+    if "classes" in content:
+        raise InputError(
+            f"{path} was written by another version of semisup; draw the images again with the "
+            "same `sup_per_class` and `sup_seed`"
+        )
     if content.get("hash") != name:
         raise InputError(f"{path} is damaged: its hash is not that of its content")
-    for indices, images in (
-        (split.labeled, dataset.train_images),
-        (split.unlabeled, dataset.unlabeled_pool),
-    ):
-        if (
-            indices.ndim != 1
-            or len(indices) == 0
-            or not 0 <= indices.min() <= indices.max() < len(images)
-        ):
-            raise InputError(f"{path} names images that {dataset.name} does not have")
-    now = recorded(split, dataset).data
-    differing = [what for key, what in _OF_DATA.items() if split.data.get(key) != now[key]]
-    if split.data and differing:
-        raise InputError(
-            f"{path} is of other data than {dataset.name} as it is now: these have changed: "
-            f"{', '.join(differing)}"
-        )
-    return Split(split.labeled, split.unlabeled)
+    return split
 
 
 def recorded(split: Split, dataset: Dataset) -> Split:
@@ -120,7 +149,8 @@ def _digest(files: np.ndarray | None) -> str | None:
     """Of the names of files in their order, apart from the folder that all lie in."""
     if files is None or len(files) == 0:
         return None
-    names = [str(file) for file in files]
+    # As a Mac writes names, é is two characters.
+    names = [unicodedata.normalize("NFC", str(file)) for file in files]
     start = len(os.path.commonpath([min(names), max(names)]))
     joined = "\0".join(name[start:] for name in names)
     return hashlib.sha256(joined.encode("utf-8", "surrogateescape")).hexdigest()[:16]

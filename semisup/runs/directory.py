@@ -165,6 +165,8 @@ class RunDirectory:
         names = [
             name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)
         ]
+        if "split_hash" in names:
+            self._refuse_other_version()
         if names == ["max_steps"]:
             self._refuse_other_length(before["max_steps"], now["max_steps"])
         if names:
@@ -178,6 +180,19 @@ class RunDirectory:
                 f"{self} holds another run ({_listed(said, '; ')}); "
                 "choose another `logdir`, or start again in this one with `overwrite`"
             )
+
+    def _refuse_other_version(self) -> None:
+        """Raise InputError if the run's split is on record as another version has it."""
+        if "data" not in files.read_json(self.split):
+            raise InputError(
+                f"{self} is of another version of semisup, which records a run's data otherwise: "
+                "use that version for this run, or train in a new folder"
+            )
+
+    def holds(self, recipe: Recipe) -> bool:
+        """Return whether the folder is of a run with these settings."""
+        settings = dataclasses.asdict(recipe)
+        return self.recipe.exists() and files.read_json(self.recipe).get("recipe") == settings
 
     def check_backbone(self, digest: str | None) -> None:
         """Check that the frozen backbone has the weights that the run began with.
@@ -365,9 +380,10 @@ class RunDirectory:
             split_hash: of the labelled and unlabelled images, as the data gives them now.
 
         Raises:
-            InputError: other images would be labelled, so test images may have been trained on.
+            InputError: it is not, so that test images may have been trained on.
         """
         if files.read_json(self.recipe).get("split_hash") != split_hash:
+            self._refuse_other_version()
             raise InputError(
                 f"the data has changed since {self} was trained: its files, classes or range of "
                 "values are others, so that test images may have been trained on; set `data_dir` "

@@ -2,13 +2,21 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal stopped a run in training; its last step is saved."""
+    """A signal stopped a run in training; its last step is saved.
+
+    Args:
+        result: what the run ended with, if the signal came after its last step.
+    """
+
+    def __init__(self, result: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self.result = result
 
 
 def treat_alike() -> None:
@@ -31,7 +39,7 @@ def deferred() -> Iterator[Callable[[], bool]]:
     """A context in which SIGINT and SIGTERM are only recorded.
 
     An exception in the middle of a TensorFlow call can abort the whole process, with
-    nothing saved. A signal that nobody has asked about is given at the end.
+    nothing saved.
 
     Yields:
         A function that returns whether a signal was received.
@@ -39,8 +47,6 @@ def deferred() -> Iterator[Callable[[], bool]]:
     received: list[int] = []
     with _handled_by(lambda number, _: received.append(number)):
         yield lambda: bool(received)
-    if received:  # it came when nothing asked any more, and what follows must not begin
-        signal.raise_signal(received[0])
 
 
 @contextmanager

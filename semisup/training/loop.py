@@ -60,7 +60,8 @@ def train(
         InputError: the recipe or its data is bad, its batches can't be shared out, the
             folder holds another run, is in use or has links in it, its checkpoints are damaged,
             a loss is not finite, or another worker is gone or began otherwise.
-        signals.Stopped: SIGINT or SIGTERM came; the last step is saved.
+        signals.Stopped: SIGINT or SIGTERM came; the last step is saved. After the last one it has
+            the result.
     """
     if save_interval is not None and save_interval < 1:
         raise InputError(f"`save_interval` is {save_interval}; it must be at least 1")
@@ -72,7 +73,7 @@ def train(
     begun_in = None if overwrite else run.read_precision()
     resolved = begun_in or precision.resolve(recipe.precision)
     begun = dataclasses.replace(recipe, precision=resolved)
-    if run.recipe.exists() and not overwrite:
+    if not overwrite and run.holds(recipe):
         begun = experiment.from_run(begun, run, first_weights=not run.has_checkpoint())
     setup = experiment.build(begun, dataset)
     model = _model_on_devices(setup, strategy)
@@ -91,13 +92,16 @@ def train(
             return result
         try:
             trainer = Trainer(setup, model, run, save_interval or recipe.eval_interval)
-            return trainer.train(interrupted)
+            result = trainer.train(interrupted)
         except tf.errors.ResourceExhaustedError as error:
             raise InputError(
                 f"out of memory or disk space: {reason(error)}; the last checkpoint is intact; "
                 "free some space and give the same command again, or, to save memory, use a "
                 "smaller batch in another `logdir`"
             ) from None
+        if interrupted():
+            raise signals.Stopped(result)
+        return result
 
 
 def _model_on_devices(

@@ -260,7 +260,8 @@ class CollapseMonitor:
 class CollapseWarning(keras.callbacks.Callback):
     """Warn in `fit` when the walk collapses: once, within an epoch or so many steps.
 
-    It also warns at the end if batch norm's moving statistics are still near their first values.
+    Not while the walker loss has no weight or is still growing. It also warns at the end if batch
+    norm's moving statistics are still near their first values.
 
     Args:
         labeled: labelled images in a batch.
@@ -305,10 +306,8 @@ class CollapseWarning(keras.callbacks.Callback):
             return
         weights = self.model.loss_weights_now()
         final = getattr(self.model.loss_schedules["walker_weight"], "final_weight", 0.0)
-        if min(weights["walker_weight"], weights["visit_weight"]) == 0:
-            return
-        if weights["walker_weight"] < 0.99 * final:
-            return  # it is still growing
+        if weights["walker_weight"] == 0 or weights["walker_weight"] < 0.99 * final:
+            return  # or it is still growing
         step = int(self.model.optimizer.iterations.numpy())
         walk = Walk(self._labeled, self._unlabeled, self.model.num_classes)
         if found := collapse(logs, walk, begun=step >= 4 * self._every):

@@ -56,12 +56,12 @@ def labels_beyond(recipe: Recipe, data: LabeledData) -> int:
     teacher = RunDirectory(recipe.teacher or "")
     try:
         before = teacher.read_recipe()
-        known = splits.read_split(teacher.split, data.dataset)
+        known = splits.read_labeled(teacher.split, data.dataset)
     except InputError:
         return 0
     if (before.dataset, before.data_dir) != (recipe.dataset, recipe.data_dir):
         return 0
-    return len(np.setdiff1d(known.labeled, data.split.labeled))
+    return len(np.setdiff1d(known, data.split.labeled))
 
 
 def _log_odds(logits: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 
 from semisup.data.dataset import Dataset
 from semisup.data.image_io import ValueRange
-from semisup.data.splits import choose_split, read_split, recorded
+from semisup.data.splits import choose_split, read_labeled, read_split, recorded
 from semisup.errors import InputError
 
 
@@ -179,8 +179,20 @@ def test_a_split_on_record_knows_the_pool(tmp_path):
     split, path = choose_split(data, 7), tmp_path / "split.json"
     path.write_text(json.dumps(recorded(split, data).as_json()))
     assert read_split(path, data).hash == split.hash
+    other = dataclasses.replace(data, train_in_pool=True)
     with pytest.raises(InputError, match="train_in_pool"):
-        read_split(path, dataclasses.replace(data, train_in_pool=True))
+        read_split(path, other)
+    np.testing.assert_array_equal(read_labeled(path, other), split.labeled)
+    with pytest.raises(InputError, match="is of other data than toy"):
+        read_labeled(path, dataset(np.roll(LABELS, 1), unlabeled=40))
+
+
+def test_a_split_of_another_version_is_named(tmp_path):
+    path = tmp_path / "split.json"
+    split = choose_split(dataset(LABELS), 7).as_json()
+    path.write_text(json.dumps({**split, "classes": ["a", "b", "c"], "labels": [0] * 21}))
+    with pytest.raises(InputError, match="was written by another version of semisup"):
+        read_split(path, dataset(LABELS))
 
 
 def test_a_split_on_record_knows_the_names_of_its_files(tmp_path):
@@ -193,6 +205,9 @@ def test_a_split_on_record_knows_the_names_of_its_files(tmp_path):
     kept = recorded(split, of("/a", names))
     path.write_text(json.dumps(kept.as_json()))
     assert read_split(path, of("/moved/elsewhere", names)).hash == split.hash
+    kept = recorded(split, of("/a", ["caf\u00e9.png", *names[1:]]))
+    same = recorded(split, of("/a", ["cafe\u0301.png", *names[1:]]))  # as a Mac writes it
+    assert kept.hash == same.hash
     with pytest.raises(InputError, match="the names of the files"):
         read_split(path, of("/a", [*names[1:], "zz.png"]))
 

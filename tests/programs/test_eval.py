@@ -62,7 +62,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_data_that_would_give_other_labelled_images_is_refused(tiny, tmp_path):
-    RunDirectory(tmp_path).claim(tiny, {"hash": "one"}, [])
+    RunDirectory(tmp_path).claim(tiny, {"hash": "one", "data": {}}, [])
     RunDirectory(tmp_path).check_split("one")
     with pytest.raises(InputError, match=r"the data has changed since .* was trained"):
+        RunDirectory(tmp_path).check_split("another")
+    (tmp_path / "split.json").write_text('{"hash": "one"}')
+    with pytest.raises(InputError, match="is of another version of semisup, which records"):
         RunDirectory(tmp_path).check_split("another")

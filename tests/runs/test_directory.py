@@ -23,7 +23,7 @@ def test_a_claimed_folder_tells_all(tmp_path):
 
 
 def test_the_same_run_may_claim_again_another_may_not(tmp_path):
-    RunDirectory(tmp_path).claim(RECIPE, {"hash": "abcd"}, [])
+    RunDirectory(tmp_path).claim(RECIPE, {"hash": "abcd", "data": {}}, [])
     before = (tmp_path / "recipe.json").read_bytes()
     RunDirectory(tmp_path).claim(RECIPE, {"hash": "abcd"}, ["again"])
     other = recipes.get("mnist5k", max_steps=9, visit_weight=0.5)

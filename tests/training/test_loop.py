@@ -17,7 +17,7 @@ from semisup.evaluation import label_free
 from semisup.runs import checkpoints, files
 from semisup.runs.directory import RunDirectory
 from semisup.runtime import signals
-from semisup.training import loop, pseudo_labels
+from semisup.training import evaluator, loop, pseudo_labels
 from tests import processes
 
 SMALL = {
@@ -156,6 +156,19 @@ def test_signal_before_the_first_step_saves_too(tiny, tmp_path, monkeypatch, num
     with pytest.raises(signals.Stopped):
         loop.train(tiny, tmp_path)
     assert checkpoints.newest(RunDirectory(tmp_path)).endswith("step-1")
+
+
+def test_a_signal_after_the_last_step_brings_the_result(tiny, tmp_path, monkeypatch):
+    finish = evaluator.Evaluator.finish
+
+    def signalled(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+        finish(*arguments)
+
+    monkeypatch.setattr(evaluator.Evaluator, "finish", signalled)
+    with pytest.raises(signals.Stopped) as stopped:
+        loop.train(tiny, tmp_path)
+    assert stopped.value.result == RunDirectory(tmp_path).read_result()
 
 
 def test_a_run_goes_on_when_what_it_began_from_is_gone(tiny, tmp_path):

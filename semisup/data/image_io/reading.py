@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from absl import logging
-from PIL import ExifTags, Image, ImageFile
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from semisup.data.image_io import formats, values
 from semisup.data.image_io.values import ValueRange
@@ -265,14 +265,20 @@ def _opened(path: Path, how: Reading, to_decode: bool = True) -> Iterator[ImageF
         raise InputError(f"there is no image {path}") from None
     except Image.DecompressionBombError:
         raise _too_large(path, "more pixels than Pillow allows", how) from None
+    except UnidentifiedImageError:
+        raise _unreadable(path, "it is no image of a known format") from None
     except Exception as error:  # a decoder each, and each fails in ways of its own
-        size_on_disk = f"{path.stat().st_size} bytes" if path.is_file() else "no file"
-        plugin = formats.missing_plugin(path.suffix)
-        hint = f"`pip install {plugin}` lets such files be read" if plugin else "mend or remove it"
-        raise InputError(
-            f"cannot read the image {path} ({size_on_disk}): {error}; {hint} "
-            "(`skip_unreadable` leaves such files out of a data set)"
-        ) from None
+        raise _unreadable(path, str(error)) from None
+
+
+def _unreadable(path: Path, why: str) -> InputError:
+    size_on_disk = f"{path.stat().st_size} bytes" if path.is_file() else "no file"
+    plugin = formats.missing_plugin(path.suffix)
+    hint = f"`pip install {plugin}` lets such files be read" if plugin else "mend or remove it"
+    return InputError(
+        f"cannot read the image {path} ({size_on_disk}): {why}; {hint} "
+        "(`skip_unreadable` leaves such files out of a data set)"
+    )
 
 
 def _too_large(path: Path, claimed: str, how: Reading) -> InputError:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import IO, NamedTuple
 
 import numpy as np
+from absl import logging
 from PIL import ExifTags, ImageFile, TiffImagePlugin
 
 # Of a set that says nothing else.
@@ -100,9 +101,11 @@ def read_many_bits(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray |
         image.load()
         upper = np.asarray(image.convert("RGB"))
         if upper.max() < _UPPER_BITS_NEEDED:
-            raise ValueError(
-                "of its values only the upper 8 of 16 bits can be read, and these are nearly all "
-                "dark; `pip install tifffile imagecodecs` reads all bits"
+            logging.log_first_n(
+                logging.WARNING,
+                "only the upper 8 of 16 bits of %s can be read, and they have %d levels; "
+                "`pip install tifffile imagecodecs` lets all bits be read",
+                *(3, image.fp.name if image.fp else "an image", len(np.unique(upper))),
             )
         colours = upper.astype(np.uint16) * 257
     return colours, None
@@ -198,8 +201,8 @@ def _read_colour_tiff(image: ImageFile.ImageFile) -> np.ndarray | None:
         if values.ndim == 3 and values.shape[0] == 3 and values.shape[2] != 3:
             values = np.moveaxis(values, 0, 2)
         values = upright(values)
-        if values.shape == (image.height, image.width, 3):
-            return values
+        if values.shape[:2] == (image.height, image.width) and values.shape[2] in (3, 4):
+            return values[..., :3]  # as Pillow does, without the opacity
     return None
 
 
