@@ -145,8 +145,8 @@ RECIPES: dict[str, Recipe] = {
     ),
     # Table 1: 100 labels of MNIST by the settings of the authors' code; --sup_per_class=100 or -1.
     # Command:  semisup-train --recipe=mnist --data_dir=MNIST
-    # Expected: 0.89 (paper); 1.23, 1.19 and 1.20 after 5,000 of the 20,000 steps; 24 to 39
-    # minutes (est.).
+    # Expected: 0.89 (paper); 1.14 (seed 0); 1.23, 1.19 and 1.20 after 5,000 of the 20,000 steps;
+    # 24 to 39 minutes (est.).
     "mnist": Recipe(
         dataset="mnist",
         similarity="dot",
