@@ -249,6 +249,8 @@ def from_run(recipe: Recipe, run: RunDirectory, first_weights: bool = False) -> 
 
 def load_data(recipe: Recipe) -> Dataset:
     """The recipe's data set; with a target, its unlabelled and test images instead."""
+    if recipe.target_data_dir is not None and recipe.target_dataset is None:
+        raise InputError("`target_data_dir` is given without a target; add `target_dataset=NAME`")
     options: dict[str, Any] = {
         "new_size": recipe.new_size,
         "skip_unreadable": recipe.skip_unreadable,
@@ -258,10 +260,6 @@ def load_data(recipe: Recipe) -> Dataset:
     }
     source = _loaded(recipe, recipe.dataset, recipe.data_dir, options)
     if recipe.target_dataset is None:
-        if recipe.target_data_dir is not None:
-            raise InputError(
-                "`target_data_dir` is given without a target; add `target_dataset=NAME`"
-            )
         return dataclasses.replace(source, train_in_pool=recipe.train_in_pool)
     target = _loaded(recipe, recipe.target_dataset, recipe.target_data_dir, options)
     target = dataclasses.replace(target, train_in_pool=recipe.train_in_pool)

@@ -101,8 +101,10 @@ def read_labeled(path: str | Path, dataset: Dataset) -> np.ndarray:
 
 def _differing(split: Split, dataset: Dataset) -> list[str]:
     """In what a split on record differs from a data set, of the names in `_OF_DATA`."""
-    if not split.data or split.labeled.max(initial=0) >= len(dataset.train_labels):
-        return ["labels"] if split.data else []
+    if not split.data:
+        return []
+    if split.labeled.max(initial=0) >= len(dataset.train_labels):
+        return ["labels"]
     now = recorded(split, dataset).data
     return [name for name in _OF_DATA if split.data.get(name) != now[name]]
 

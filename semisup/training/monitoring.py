@@ -245,7 +245,7 @@ class CollapseMonitor:
         weights, recipe = self._model.loss_weights_now(), self._recipe
         if min(weights["walker_weight"], weights["visit_weight"]) == 0:
             return
-        grown = float(weights["walker_weight"]) > 0.99 * recipe.walker_weight
+        grown = _walker_has_grown(self._model)
         found = collapse(logs, self._walk, step >= 0.25 * recipe.max_steps) if grown else None
         self.collapsed = found is not None
         if found and "collapse" not in self._warned:
@@ -255,6 +255,12 @@ class CollapseMonitor:
         if visits and not found and "visits" not in self._warned:
             self._warned.add("visits")
             yield visits
+
+
+def _walker_has_grown(model: AssociativeModel) -> bool:
+    """Whether the walker loss has a weight, and all of it where an envelope lets it grow."""
+    final = getattr(model.loss_schedules["walker_weight"], "final_weight", 0.0)
+    return float(model.loss_weights_now()["walker_weight"]) > 0.99 * final
 
 
 class CollapseWarning(keras.callbacks.Callback):
@@ -304,10 +310,8 @@ class CollapseWarning(keras.callbacks.Callback):
     def _look(self, logs: Mapping[str, float]) -> None:
         if self._warned or "walker_loss" not in logs:
             return
-        weights = self.model.loss_weights_now()
-        final = getattr(self.model.loss_schedules["walker_weight"], "final_weight", 0.0)
-        if weights["walker_weight"] == 0 or weights["walker_weight"] < 0.99 * final:
-            return  # or it is still growing
+        if not _walker_has_grown(self.model):
+            return
         step = int(self.model.optimizer.iterations.numpy())
         walk = Walk(self._labeled, self._unlabeled, self.model.num_classes)
         if found := collapse(logs, walk, begun=step >= 4 * self._every):

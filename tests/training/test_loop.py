@@ -182,9 +182,8 @@ def test_a_run_goes_on_when_what_it_began_from_is_gone(tiny, tmp_path):
     shutil.rmtree(source)
     assert loop.train(began, run.path) == result
     run.result.unlink()
-    for paths in [run.checkpoints_by_step()[40]]:
-        for path in paths:
-            path.unlink()
+    for path in run.checkpoints_by_step()[40]:
+        path.unlink()
     assert loop.train(began, run.path)["steps"] == 40
     # Without a checkpoint it would begin with other weights.
     run.result.unlink()
