@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from absl import flags
-from machine import here_and_now
 
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
+from semisup.runtime.machine import here_and_now
 
 PARTS = (
     "steps",

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from machine import here_and_now
+
+from semisup.runtime.machine import here_and_now
 
 # Rendered digits with a quarter of MNIST's pixels, so that large batches fit into the memory. The
 # time depends on no value, so this many different ones are repeated.

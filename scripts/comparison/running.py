@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
-from machine import hardware, here_and_now
 
 from comparison import methods as known
 from comparison.method import Method
@@ -26,6 +25,7 @@ from semisup.data.dataset import Dataset
 from semisup.data.sources.hold_out import hold_out_test_images
 from semisup.errors import InputError
 from semisup.evaluation.metrics import evaluate
+from semisup.runtime.machine import hardware, here_and_now
 from semisup.runtime.progress import write_line
 from semisup.training.cluster_labels import predict_cluster_labels
 

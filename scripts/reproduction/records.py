@@ -12,7 +12,6 @@ import dataclasses
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -147,15 +146,14 @@ def read_run(run: Run, start: bool) -> Record:
     Returns:
         Errors in percent by the names in `FIGURES`, `curve`, the error at each step of an
         evaluation, and `seed`, `steps`, `selected_step`, `evaluations` (after the first step),
-        `train_seconds`, `precision`, the `hardware` that it was made on and the `date` on which
-        it ended.
+        `train_seconds`, `precision`, and the `hardware`, the `versions` and the `date` of its
+        end.
     """
     result = files.read_json(run.folder.result)
     errors = {name: result[key] for name, key in FIGURES.items()}
     evaluations = run.folder.read_evaluations()
     if start:
         errors = dict.fromkeys(FIGURES, evaluations[0]["test_error"])
-    ended = datetime.fromtimestamp(run.folder.result.stat().st_mtime, timezone.utc)
     return {
         "seed": run.recipe.seed,
         **errors,
@@ -164,10 +162,7 @@ def read_run(run: Run, start: bool) -> Record:
         "evaluations": sum(record["step"] > 0 for record in evaluations),
         "train_seconds": round(result["train_seconds"], 1),
         "precision": run.folder.read_precision(),
-        "hardware": run.hardware.read_text(encoding="utf-8")
-        if run.hardware.exists()
-        else "hardware not recorded",
-        "date": ended.date().isoformat(),
+        **{name: result.get(name, "not recorded") for name in ("hardware", "versions", "date")},
         "curve": [[e["step"], round(e["test_error"], 4)] for e in evaluations],
     }
 

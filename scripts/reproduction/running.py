@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from machine import hardware
-
 from reproduction.tables import Cell
 from semisup import recipes
 from semisup.config import Recipe
@@ -40,11 +38,6 @@ class Run:
 
     recipe: Recipe
     folder: RunDirectory
-
-    @property
-    def hardware(self) -> Path:
-        """A file beside the folder: what the run was made on."""
-        return self.folder.path.with_suffix(".hardware")
 
 
 def own_places(recipe: Recipe) -> dict[str, str | None]:
@@ -195,7 +188,6 @@ def command_of(cell: Cell, cells: Sequence[Cell]) -> str:
 def _run(run: Run, threads: int | None) -> tuple[Run, str]:
     """Make one run in a process of its own; what it prints goes to a file beside its folder."""
     run.folder.path.parent.mkdir(parents=True, exist_ok=True)
-    run.hardware.write_text(hardware(), encoding="utf-8")  # here, which may be a cluster's machine
     command = [sys.executable, "-m", "semisup.train", *words(run.recipe), f"--logdir={run.folder}"]
     environment = dict(os.environ)
     if threads:

@@ -2,10 +2,10 @@
 
     split.json         which images are labelled and unlabelled; `split_file` takes it
     pseudo_labels.npz  of a run with a teacher: its pseudo-labels
-    recipe.json        the settings, the split's hash, the versions, the command
+    recipe.json        the settings, the split's hash, the command, where and when it began
     checkpoints/       the newest weights and optimizer states
     metrics.jsonl      a line for each evaluation
-    result.json        at the end: errors in percent, seconds, steps
+    result.json        at the end: errors in percent, seconds, steps, where and when it ended
     model.keras        at the end: the trained model (with `select=label_free` the best so far)
     labeled.npz        at the end: the embeddings of the labelled images, the class names
     events.out.*       for TensorBoard; so are projector/ and projector_config.pbtxt, at the end
@@ -16,7 +16,6 @@ Files are written whole or not at all; see `semisup.runs.files`.
 
 import dataclasses
 import json
-import platform
 import re
 import shlex
 import shutil
@@ -24,13 +23,13 @@ import time
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from semisup.config import Recipe
 from semisup.errors import InputError
 from semisup.runs import files
+from semisup.runtime import machine
 from semisup.runtime.paths import expanded
 
 # What `semisup-export` writes unless told otherwise: a file or folder, and its class names.
@@ -148,10 +147,7 @@ class RunDirectory:
             "split_hash": split["hash"],
             "backbone_hash": backbone_hash,
             "precision": precision,
-            "versions": {
-                "python": platform.python_version(),
-                **{name: metadata.version(name) for name in ("semisup", "tensorflow", "keras")},
-            },
+            **machine.here_and_now(),
             "command": shlex.join(command),
         }
         files.write_json(self.split, split)

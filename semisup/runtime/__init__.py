@@ -3,7 +3,7 @@
 distribution          replicas that share a batch
 workers               replicas in several processes
 precision             float32 or mixed bfloat16
-processor             what Linux says of the processor
+machine               processor, GPUs and versions, for the record
 signals               Ctrl-C and SIGTERM
 keras_registration    our classes in Keras's registry
 """

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from semisup.errors import InputError
-from semisup.runtime import processor
+from semisup.runtime import machine
 
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 
@@ -63,10 +63,10 @@ def _gpu_has_bfloat16(gpu: tf.config.PhysicalDevice) -> bool:
     return details.get("compute_capability", (0, 0)) >= _COMPUTE_CAPABILITY
 
 
-def _processor_has_fast_bfloat16(cpuinfo: Path = processor.CPUINFO) -> bool:
+def _processor_has_fast_bfloat16(cpuinfo: Path = machine.CPUINFO) -> bool:
     if platform.system() != "Linux":
         return False  # no other system has it in a file; there it takes precision="mixed_bfloat16"
-    properties = processor.cpuinfo(cpuinfo)
+    properties = machine.cpuinfo(cpuinfo)
     # x86's, and Arm's.
     flags = {*properties.get("flags", "").split(), *properties.get("Features", "").split()}
     vectors = properties.get("vendor_id") == _AMD and _IN_VECTORS in flags

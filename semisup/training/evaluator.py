@@ -17,7 +17,7 @@ from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers.ema import averaged_weights, take_averages
 from semisup.runs import files, labeled_embeddings
 from semisup.runs.directory import RunDirectory
-from semisup.runtime import distribution, progress
+from semisup.runtime import distribution, machine, progress
 from semisup.visualization import paper_figures, projector, tensorboard
 
 # `test_error_median` is the median of this many evaluations at the end of a run.
@@ -135,6 +135,7 @@ class Evaluator:
             "steps": step,
             "collapsed": collapsed,
             "test_images": len(setup.data.dataset.test_labels),
+            **machine.here_and_now(),
         }
         files.write_json(run.result, result)  # the last: with it, the run has ended
 

@@ -54,7 +54,8 @@ def train(
         so quote it as such), all in percent, None without test images; `train_seconds`
         (the training steps alone, without loading, tracing, evaluating and saving); `steps`;
         `collapsed`, whether the walk had collapsed at the end, so that the result does not
-        benefit from association.
+        benefit from association; `test_images`, how many; `hardware`, `versions` and `date` of
+        the end.
 
     Raises:
         InputError: the recipe or its data is bad, its batches can't be shared out, the

@@ -10,11 +10,11 @@ import keras
 import numpy as np
 import pytest
 from benchmarks import accuracy, growth, naive, steps
-from machine import here_and_now, processor
 
 from semisup import experiment, recipes
 from semisup.models import architectures
 from semisup.models.associative_model import AssociativeModel
+from semisup.runtime.machine import here_and_now
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark.py"
 
@@ -78,14 +78,6 @@ def test_growth_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
         capsys.readouterr().out
     )
     assert (tmp_path / "growth.png").stat().st_size > 10_000
-
-
-@pytest.mark.parametrize(
-    ("flags", "widest"), [("avx2 avx512f", " (AVX-512)"), ("fpu avx2", " (AVX2 only)"), ("fpu", "")]
-)
-def test_machine_says_its_widest_instructions(tmp_path, flags, widest):
-    (tmp_path / "cpuinfo").write_text(f"model name\t: An Abacus\nflags\t\t: {flags}\n")
-    assert processor(tmp_path / "cpuinfo") == f"An Abacus{widest}"
 
 
 def test_unknown_part_is_one_line():

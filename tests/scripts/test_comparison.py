@@ -17,13 +17,13 @@ from comparison.methods.adversarial import VirtualAdversarial
 from comparison.methods.consistency import MeanTeacher, PiModel, Transformations, one_class
 from comparison.methods.pseudo_labels import FixMatch, PseudoLabels
 from comparison.record import Record, held
-from machine import here_and_now
 
 from semisup import experiment, recipes
 from semisup.config import ALWAYS, LABELS_ONLY, Recipe
 from semisup.data.augmentation import AUGMENTATIONS
 from semisup.errors import InputError
 from semisup.models.associative_model import AssociativeModel
+from semisup.runtime.machine import here_and_now
 
 RANDOM = np.random.default_rng(0)
 W = RANDOM.normal(size=(6, 3)).astype("float32")

@@ -197,9 +197,9 @@ def finish(run, last, median, minimum, start=90.0):
     run.folder.append_evaluation({"step": 0, "test_error": start})
     run.folder.append_evaluation({"step": 9, "test_error": last})
     errors = {"test_error": last, "test_error_median": median, "test_error_min": minimum}
-    result = {**errors, "selected_step": 9, "steps": 9, "train_seconds": 1800.0}
+    made = {"hardware": "an abacus", "versions": {"keras": "3.1"}, "date": "2026-01-02"}
+    result = {**errors, "selected_step": 9, "steps": 9, "train_seconds": 1800.0, **made}
     files.write_json(run.folder.result, result)
-    run.hardware.write_text("an abacus")
 
 
 def table_record(table, recipe, made, out):
@@ -433,17 +433,17 @@ def test_own_images_in_another_place_are_others(tmp_path):
         running.is_done(running.runs_of(of("/dogs")[1], 1, tmp_path)[0])
 
 
-def test_a_runs_hardware_is_that_of_the_machine_that_made_it(tmp_path, monkeypatch):
+def test_a_runs_hardware_versions_and_date_are_those_of_its_result(tmp_path):
     cell = cells("1", "mnist")[0]
     [run] = running.runs_of(cell, 1, tmp_path)
-    monkeypatch.setattr(running, "hardware", lambda: "a worker of the cluster")
-    monkeypatch.setattr(sys, "executable", "true")  # what it starts is not the point
-    running._run(run, None)
-    assert run.hardware.read_text() == "a worker of the cluster"
     finish(run, 1.0, 1.0, 1.0)
-    assert records.read_run(run, cell.start)["hardware"] == "an abacus"
-    run.hardware.unlink()  # as in folders of an earlier version
-    assert records.read_run(run, cell.start)["hardware"] == "hardware not recorded"
+    line = records.read_run(run, cell.start)
+    assert (line["hardware"], line["date"]) == ("an abacus", "2026-01-02")
+    assert line["versions"] == {"keras": "3.1"}
+    result = files.read_json(run.folder.result)
+    del result["hardware"]  # as in folders of an earlier version
+    files.write_json(run.folder.result, result)
+    assert records.read_run(run, cell.start)["hardware"] == "not recorded"
 
 
 def test_a_table_counts_every_seed_that_was_run_with_these_settings(tmp_path):

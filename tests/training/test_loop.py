@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
 
@@ -16,7 +17,7 @@ from semisup.errors import InputError
 from semisup.evaluation import label_free
 from semisup.runs import checkpoints, files
 from semisup.runs.directory import RunDirectory
-from semisup.runtime import signals
+from semisup.runtime import machine, signals
 from semisup.training import evaluator, loop, pseudo_labels
 from tests import processes
 
@@ -57,6 +58,9 @@ def test_training_learns_and_reports(finished):
     assert seconds == sorted(seconds)
     assert result["train_seconds"] == seconds[-1] > 0
     assert result == json.loads((logdir / "result.json").read_text())
+    assert result["hardware"] == machine.hardware()
+    assert set(result["versions"]) == {"python", "semisup", "tensorflow", "keras"}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", result["date"])
     assert records[-1]["walker_loss"] > 0
     # Of the steps since the last entry only, 6 to 10; the first step is wrong for sure.
     assert records[1]["error"] == 0
