@@ -51,7 +51,7 @@ _QUICK_JOINT: dict[str, Any] = {
     "eval_interval": 250,
 }
 
-# Digits of USPS and MNIST at USPS's size, which a third of the arithmetic does. USPS's fill their
+# Digits of USPS and MNIST at USPS's size, which needs a third of the arithmetic. USPS's fill their
 # images, MNIST's do not: "framing". Embeddings of length 1 need no smoothed labels.
 _SMALL_DIGITS: dict[str, Any] = {
     **_QUICK_JOINT,
@@ -73,8 +73,8 @@ _QUICK_SYNTHETIC: dict[str, Any] = {
     "visit_weight": 0.5,
 }
 
-# Then labels that the model gives the target itself, once it is confident of some: of all that was
-# tried they bring most.
+# Adds pseudo-labels on the target late in training: of all that was tried, they lower the error
+# most.
 _SMALL_DIGITS_JOINT: dict[str, Any] = {
     **_SMALL_DIGITS,
     "visit_weight": 0.5,
@@ -91,7 +91,7 @@ _SMALL_SEQUENTIAL: dict[str, Any] = {
     "visit_weight": 0.5,
 }
 
-# 100 labels of MNIST with what is not the paper's, whichever optimizer learns it.
+# Additions to the paper, shared by `mnist_fast`, `mnist_long` (Muon) and `mnist_teacher` (Adam).
 _MNIST_PSEUDO_LABELS: dict[str, Any] = {
     "similarity": "dot",
     "dataset": "mnist",
@@ -145,8 +145,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     # Table 1: 100 labels of MNIST by the settings of the authors' code; --sup_per_class=100 or -1.
     # Command:  semisup-train --recipe=mnist --data_dir=MNIST
-    # Expected: 0.89 (paper); 1.14 (seed 0); 1.23, 1.19 and 1.20 after 5,000 of the 20,000 steps;
-    # 24 to 39 minutes (est.).
+    # Expected: 0.89 (paper); 1.14 (seed 0); 24 to 39 minutes (est.).
     "mnist": Recipe(
         dataset="mnist",
         similarity="dot",
@@ -157,9 +156,8 @@ RECIPES: dict[str, Recipe] = {
     ),
     # Table 1 as the paper words it, where that differs: L2 of 1e-4, Adam's default rate throughout.
     # Command:  semisup-train --recipe=mnist_paper --data_dir=MNIST
-    # Expected: 0.89 (paper); 1.11 after 16,500 of the steps, collapsed at 17,000 (seed 0); 2.26,
-    # 2.02, 2.14 after 800, where `mnist` has 2.45, 2.11, 2.35; 82 minutes (beside
-    # other work).
+    # Expected: 0.89 (paper); collapsed late in the run (seed 0: [results.md](results.md)); 24 to 39
+    # minutes (est.).
     "mnist_paper": Recipe(
         dataset="mnist",
         similarity="dot",
@@ -173,7 +171,7 @@ RECIPES: dict[str, Recipe] = {
     # 100 labels of MNIST with additions to the paper: Muon, pseudo-labels of the walk, smoothed
     # labels, a moving average of the weights, augmentation.
     # Command:  semisup-train --recipe=mnist_fast --data_dir=MNIST
-    # Expected: 0.98, 1.12, 0.97; 3.7 minutes (AVX2).
+    # Expected: 0.98, 1.12, 0.97; 3.7 minutes (est., AVX2).
     "mnist_fast": Recipe(
         **_MNIST_PSEUDO_LABELS,
         pseudo_label_weight_delay=150,
@@ -185,8 +183,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     # The same in three times the steps, with more augmentation.
     # Command:  semisup-train --recipe=mnist_long --data_dir=MNIST
-    # Expected: 0.84, 0.78, 0.83 (0.92 on validation images, by which it was chosen); 4.3
-    # minutes.
+    # Expected: 0.84, 0.78, 0.83; 6 minutes (beside other work).
     "mnist_long": Recipe(
         **{**_MNIST_PSEUDO_LABELS, "augmentation": "digits"},
         pseudo_label_weight_delay=300,
@@ -198,7 +195,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     # `mnist_fast` by Adam, in twice the steps: the teacher of `mnist_student`.
     # Command:  semisup-train --recipe=mnist_teacher --data_dir=MNIST --logdir=TEACHER
-    # Expected: 1.10, 1.25, 1.14; 7.5 minutes (AVX2).
+    # Expected: 1.10, 1.25, 1.14; 8 minutes (AVX2).
     "mnist_teacher": Recipe(
         **_MNIST_PSEUDO_LABELS,
         pseudo_label_weight_delay=300,
@@ -209,7 +206,7 @@ RECIPES: dict[str, Recipe] = {
     # Self-training: the labels that a run of `mnist_teacher` gives to most images, without a walk.
     # Command:  semisup-train --recipe=mnist_student --teacher=TEACHER --data_dir=MNIST
     # Expected: 0.90, 0.84, 0.80; with 1,000 labels (--sup_per_class=100 in both) 0.83, 0.64, 0.56;
-    # 7.5 minutes (AVX2) after the teacher's.
+    # 9 minutes (AVX2) after the teacher's.
     "mnist_student": Recipe(
         dataset="mnist",
         similarity="dot",
@@ -403,20 +400,20 @@ RECIPES: dict[str, Recipe] = {
     ),
     # Ours: USPS to MNIST at 16x16 pixels, both from the start, with pseudo-labels of the walk.
     # Command:  semisup-train --recipe=usps_to_mnist --data_dir=USPS --target_data_dir=MNIST
-    # Expected: 1.46, 1.26, 1.42; source only 5.45, 4.89, 5.56; 150 s of CPU.
+    # Expected: 1.46, 1.26, 1.42; source only 5.45, 4.89, 5.56; 1 to 3 minutes.
     "usps_to_mnist": Recipe(dataset="usps", target_dataset="mnist", **_SMALL_DIGITS_JOINT),
     # The source of the next recipe: USPS alone.
     # Command:  semisup-train --recipe=usps_source --data_dir=USPS --logdir=USPS_SOURCE
-    # Expected: 1.89, 2.04, 2.14; 2 minutes (est.).
+    # Expected: 1.89, 2.04, 2.14; 2 minutes.
     "usps_source": Recipe(dataset="usps", **_SMALL_SEQUENTIAL),
     # USPS to MNIST in the paper's way: first the source, then the target.
     # Command:  semisup-train --recipe=usps_to_mnist_sequential --init_from=USPS_SOURCE
     #               --data_dir=USPS --target_data_dir=MNIST
-    # Expected: 1.21, 1.22, 1.30; source only 5.67, 5.48, 4.69; 2 minutes (est.).
+    # Expected: 1.21, 1.22, 1.30; source only 5.67, 5.48, 4.69; 2 minutes.
     "usps_to_mnist_sequential": Recipe(dataset="usps", target_dataset="mnist", **_SMALL_SEQUENTIAL),
     # Ours: MNIST to USPS in the same way as `usps_to_mnist`.
     # Command:  semisup-train --recipe=mnist_to_usps --data_dir=MNIST --target_data_dir=USPS
-    # Expected: 1.99, 1.94, 1.89; source only 2.5, 2.6, 2.6; 150 s of CPU.
+    # Expected: 1.99, 1.94, 1.89; source only 2.5, 2.6, 2.6; 1 to 3 minutes.
     "mnist_to_usps": Recipe(dataset="mnist", target_dataset="usps", **_SMALL_DIGITS_JOINT),
     # Ours: digits rendered from fonts to MNIST.
     # Command:  semisup-train --recipe=synth_digits_to_mnist --target_data_dir=MNIST

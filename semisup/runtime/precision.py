@@ -17,7 +17,7 @@ PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 _INSTRUCTIONS = frozenset(("amx_bf16", "bf16"))
 
 # AMD's processors multiply it fast in vectors too. Intel's that have these instructions but not
-# AMX (or whose virtual machine hides AMX) took twice as long as in float32: docs/performance.md.
+# AMX (or whose virtual machine hides AMX) took twice as long as in float32: BUILD_NOTES.md.
 _AMD, _IN_VECTORS = "AuthenticAMD", "avx512_bf16"
 
 # NVIDIA's GPUs multiply bfloat16 from this compute capability on.

@@ -2,6 +2,7 @@
 
 import json
 import re
+import statistics
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,20 @@ def test_errors_of_a_comparison_are_those_of_its_record(record, head, rows):
         errors = last_errors(record, METHODS.get(name, re.sub(r"[ -]", "_", name.lower())))
         shown = row[place].split(", ")
         assert shown == [shown_like(shown[0], error) for error in errors], name
+
+
+def test_errors_of_the_comparisons_summary_are_medians_of_its_tables():
+    text = (DOCS / "comparison.md").read_text(encoding="utf-8")
+    _, summary, *others = re.split(r"^## ", text, flags=re.M)
+    medians = {
+        f"{statistics.median(map(float, errors)):.1f}"
+        for row in "".join(others).splitlines()
+        for errors in sequences(row)
+        if row.startswith("| ")
+    }
+    shown = re.findall(r"\d+\.\d", summary)
+    assert len(shown) > 15
+    assert set(shown) <= medians
 
 
 def shown_like(text, number):
