@@ -196,9 +196,9 @@ class Recipe:
     freeze_steps: int = _setting(
         0,
         "first steps, in which the backbone is frozen and only the layers on top of it are trained "
-        "(keras:NAME, PATH.keras) or only the classifier (other networks); -1 for all steps: then, "
-        "without augmentation, each image passes through the backbone once, and its features are "
-        "cached for later runs",
+        "(keras:NAME, PATH.keras, inception_model) or only the classifier (others); -1 for all "
+        "steps: then, without augmentation, each image passes through the backbone once, and its "
+        "features are cached for later runs",
         minimum=ALWAYS,
     )
     emb_size: int | None = _setting(

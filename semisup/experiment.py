@@ -242,8 +242,8 @@ def from_run(recipe: Recipe, run: RunDirectory, first_weights: bool = False) -> 
         recipe = dataclasses.replace(recipe, split_file=str(run.split))
     if not first_weights:
         recipe = dataclasses.replace(recipe, init_from=None)
-        if not uses_features(recipe):
-            recipe = dataclasses.replace(recipe, weights=backbones.NO_WEIGHTS)
+        if not uses_features(recipe) and _first_weights(recipe) != backbones.NO_WEIGHTS:
+            recipe = dataclasses.replace(recipe, weights=backbones.RESTORED)
     return recipe
 
 

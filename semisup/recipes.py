@@ -36,7 +36,6 @@ _JOINT: dict[str, Any] = {
 
 # The same idea for two cores and a few minutes: small batches, short, a cosine.
 _QUICK_JOINT: dict[str, Any] = {
-    "similarity": "dot",
     **_JOINT,
     "architecture": "mnist_model",
     "new_size": 28,

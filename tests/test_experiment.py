@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from semisup import experiment, recipes
+from semisup.config import Recipe
 from semisup.errors import InputError
+from semisup.models import backbones
 from semisup.optimizers import schedules
 from semisup.runs import files
 from semisup.runs.directory import RunDirectory
@@ -248,3 +250,10 @@ def test_unknown_names_are_refused(mnist_dir):
         build(mnist_dir, walker_weight_envelope="cubic")
     with pytest.raises(InputError, match="unknown `similarity` 'l1'; known: dot, cosine"):
         build(mnist_dir, similarity="l1")
+
+
+@pytest.mark.parametrize(("given", "wanted"), [("imagenet", backbones.RESTORED), ("none", "none")])
+def test_a_resumed_run_loads_no_initial_weights_but_keeps_what_depends_on_them(given, wanted):
+    """Random weights have another momentum of batch norm than pretrained ones."""
+    recipe = Recipe(architecture="keras:MobileNetV3Small", weights=given)
+    assert experiment.from_run(recipe, RunDirectory("run")).weights == wanted

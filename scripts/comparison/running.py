@@ -141,11 +141,12 @@ def milliseconds_per_step(jobs: Sequence[Job]) -> dict[str, float]:
     for job in jobs:
         methods = known.make(job.method, job.parameters)
         setup, model = _build(job, methods)
-        iterator = iter(_batches(setup, methods))
-        train = model.make_train_function() or model.train_function  # what `fit` calls
-        steps[job.method] = functools.partial(train, iterator)
-        for _ in range(_WARM_UP):
-            steps[job.method]()
+        batches = _batches(setup, methods)
+        with model.expecting(batches):  # as in `fit`, which calls the same function
+            train = model.make_train_function() or model.train_function
+            steps[job.method] = functools.partial(train, iter(batches))
+            for _ in range(_WARM_UP):
+                steps[job.method]()
         write_line(f"{job.method}: ready to be timed")
     seconds: dict[str, list[float]] = {method: [] for method in steps}
     for _ in range(_ROUNDS):

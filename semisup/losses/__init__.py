@@ -10,6 +10,7 @@ are its parts, one for each equation of the paper. Modules:
     association      equations (1)-(10), classification loss, total loss
     blockwise        the same walk without its [N, M] matrices, for large batches
     pseudo_labels    cross-entropy with the classes that the walk assigns to unlabelled samples
+    virtual_adversarial  sensitivity of the predictions to small changes of the images
 """
 
 from semisup.losses.association import (

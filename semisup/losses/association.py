@@ -45,6 +45,9 @@ METRICS = ("dot", "cosine", "euclidean")
 # What a model divides similarities by unless told otherwise: docs/results has the comparison.
 DEFAULT_TEMPERATURE = {"dot": 1.0, "cosine": 0.16, "euclidean": 1.0}
 
+# Rows shorter than this have no direction.
+_SHORTEST = 1e-7
+
 
 class Walk(NamedTuple):
     """The matrices of one walk A -> B -> A, float32."""
@@ -125,7 +128,7 @@ def as_dot(
     check_temperature(temperature)
     A, B = _float32(A), _float32(B)
     if metric == "cosine":
-        A, B = ops.normalize(A, axis=1), ops.normalize(B, axis=1)
+        A, B = unit_length(A), unit_length(B)
     elif metric == "euclidean":
         # -|a - b|^2 = 2 a.b - |a|^2 - |b|^2 needs no [N, M, D] tensor, and loses no digits
         # if the cloud of embeddings is first moved to the origin.
@@ -138,6 +141,18 @@ def as_dot(
     if _is_number(temperature) and temperature == 1:
         return A, B
     return A / _float32(temperature), B  # M / temperature, without an [N, M] division
+
+
+def unit_length(X: Tensor) -> Tensor:
+    """The rows of X [N, D] divided by their lengths, float32.
+
+    A row of zeros, such as the embedding of a black image before the biases have been trained, has
+    no direction: it stays as it is, and has no gradient.
+    """
+    X = _float32(X)
+    squares = ops.sum(ops.square(X), axis=1, keepdims=True)
+    some = squares > _SHORTEST**2
+    return ops.where(some, X * ops.rsqrt(ops.where(some, squares, 1.0)), 0.0)
 
 
 def check_metric(metric: str) -> None:

@@ -194,7 +194,7 @@ def build(
     sizes = {"emb_size": emb_size, "l2_weight": l2_weight, "batch_norm_decay": batch_norm_decay}
     given = {size: value for size, value in sizes.items() if value is not None}
     network = ARCHITECTURES[name](image_shape, **given)
-    if weights != backbones.NO_WEIGHTS:
+    if weights not in (backbones.NO_WEIGHTS, backbones.RESTORED):
         imagenet_networks.load_convolutions(network, weights)
     return network
 

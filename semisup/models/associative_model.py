@@ -186,8 +186,12 @@ class AssociativeModel(CheckedModel):
             self.build(network.input_shape)  # a subclassed model has none: the first batch builds
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
-        if isinstance(input_shape[0], tuple):
-            input_shape = input_shape[0]  # of (images, labels), with separate_batches
+        if self.separate_batches and len(input_shape) == 2 and isinstance(input_shape[0], tuple):
+            input_shape = input_shape[0]  # of (images, labels)
+        if isinstance(input_shape, dict) or not isinstance(input_shape[0], int | None):
+            raise InputError(
+                f"the network must take one tensor of images [batch, ...], but takes {input_shape}"
+            )
         # A symbolic call also builds the layers of a network that has not been called yet.
         embedding = self.network(keras.KerasTensor(input_shape, dtype="float32"))
         embedding_shape = getattr(embedding, "shape", None)
@@ -214,7 +218,7 @@ class AssociativeModel(CheckedModel):
         embedding = ops.cast(embedding, "float32")
         if self.similarity != "cosine":
             return {"embedding": embedding, "logits": self.classifier(embedding)}
-        embedding = ops.normalize(embedding, axis=1)
+        embedding = association.unit_length(embedding)
         return {
             "embedding": embedding,
             "logits": self.classifier(embedding * self.temperature**-0.5),
@@ -231,8 +235,15 @@ class AssociativeModel(CheckedModel):
     def test_step(self, data: Any) -> dict[str, Tensor]:
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         rows = batch_rows.find(checked(labels, self.num_classes))
-        results = super().test_step((images, rows, sample_weight))
-        return {name: value for name, value in results.items() if name not in _OF_TRAINING}
+        return _of_evaluation(super().test_step((images, rows, sample_weight)))
+
+    def get_metrics_result(self) -> dict[str, Tensor]:
+        """The metrics by name; in `evaluate` those of `test_step`.
+
+        Only of equal names does Keras take these, which are over all replicas, for the result.
+        """
+        results = super().get_metrics_result()
+        return _of_evaluation(results) if self._evaluating else results
 
     def compute_loss(
         self,
@@ -258,6 +269,9 @@ class AssociativeModel(CheckedModel):
                 labels are one-hot.
         """
         rows = self._rows(y, sample_weight)
+        if self.separate_batches and training:
+            self._check_added_losses(rows)
+        added = list(self.losses)  # of this batch: passing others through the network changes them
         vat = self._virtual_adversarial(x, rows, y_pred) if training and self.uses_vat else 0.0
         if training and self.association_scope == "global":
             rows, y_pred = rows.gathered(), distribution.gathered(y_pred)
@@ -265,7 +279,7 @@ class AssociativeModel(CheckedModel):
             labels, logits = rows.labels_of_A(), rows.of_A(y_pred["logits"])
         classification = association.classification_loss(logits, labels, self.label_smoothing)
         with keras.name_scope("l2_loss"):
-            l2_losses = (ops.cast(loss, "float32") for loss in self.losses)
+            l2_losses = (ops.sum(ops.cast(loss, "float32")) for loss in added)
             l2_loss = sum(l2_losses, start=ops.zeros([], "float32"))
         with keras.name_scope("metrics"):
             count = ops.cast(ops.shape(labels)[0], "float32")
@@ -289,8 +303,9 @@ class AssociativeModel(CheckedModel):
         y_pred: dict[str, Tensor],
         sample_weight: Tensor = None,
     ) -> dict[str, Tensor]:
+        rows = self._rows(y, sample_weight)
         with keras.name_scope("metrics"):
-            labels, logits = y.labels_of_A(), y.of_A(y_pred["logits"])
+            labels, logits = rows.labels_of_A(), rows.of_A(y_pred["logits"])
             wrong = ops.not_equal(ops.argmax(logits, axis=1), ops.cast(labels, "int32"))
             self.means["error"].update_state(100.0 * ops.cast(wrong, "float32"))
             return super().compute_metrics(x, labels, logits, sample_weight)
@@ -426,8 +441,24 @@ class AssociativeModel(CheckedModel):
             )
             return rows.in_order(A, B)
 
+        if rows.are_known():
+            return apart()
         # Batch norm over no images would be NaN for good.
         return ops.cond(rows.has_both() > 0, apart, lambda: self.network(images, training=training))
+
+    def _check_added_losses(self, rows: BatchRows) -> None:
+        """Raise InputError if losses of the batch can't leave the branch of `_embed_apart`."""
+        of_weights = [w for w in self.network.trainable_weights if w.regularizer is not None]
+        if not rows.are_known() and len(self.network.losses) > len(of_weights):
+            raise InputError(
+                "`separate_batches` with a network that adds losses of the batch "
+                "(`activity_regularizer`, `add_loss`) needs batches that begin with the "
+                "labelled images, as those of `association_batches` do"
+            )
+
+
+def _of_evaluation(results: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in results.items() if name not in _OF_TRAINING}
 
 
 def _means(with_pseudo_labels: bool, with_vat: bool) -> dict[str, keras.metrics.Mean]:

@@ -27,6 +27,9 @@ PREFIX, ENDING = "keras:", ".keras"
 
 NO_WEIGHTS, IMAGENET = "none", "imagenet"
 
+# Of a network whose trained weights a checkpoint is about to bring: nothing is loaded.
+RESTORED = "from a checkpoint"
+
 # Size of the embedding on top of an application, as in the paper: FC(128).
 EMB_SIZE = 128
 
@@ -71,7 +74,7 @@ def build(
         emb_size: size of a dense layer on top, without activation. By default 128 on an
             application, and none on a saved model, whose output is the embedding.
         weights: the initial weights of an application: "none" (random), "imagenet"
-            (downloaded by Keras), or its .weights.h5 file, without the classifier.
+            (downloaded by Keras), or its .weights.h5 file, without the classifier; `RESTORED`.
         regularizer: of the dense layer's weights.
         dropout: share of the features that is dropped in training, in [0, 1).
 
@@ -181,7 +184,7 @@ def _application(name: str, images: keras.KerasTensor, weights: str) -> keras.Ke
 
 def _of_keras(weights: str) -> str | None:
     """The weights as keras.applications wants them named."""
-    if weights == NO_WEIGHTS:
+    if weights in (NO_WEIGHTS, RESTORED):
         return None
     return weights if weights == IMAGENET else str(expanded(weights))
 

@@ -57,6 +57,10 @@ class BatchRows(NamedTuple):
                 B = ops.nonzero(ops.logical_or(of_B, ops.logical_not(ops.any(of_B))))[0]
             return B, ops.cast(ops.take(row, B) < 0, "float32")
 
+    def are_known(self) -> bool:
+        """Whether it is known when the graph is made that, and where, there are A and B."""
+        return isinstance(self.labeled, slice) and min(self.sizes) > 0
+
     def labels_of_A(self) -> Tensor:
         """The classes of A, [N]."""
         return self.of_A(ops.reshape(self.labels, [-1]))

@@ -29,6 +29,7 @@ class CheckedModel(keras.Model):
     means: dict[str, keras.metrics.Mean]
     labeled_first: int | None = None
     _traced_for: int | None = None  # the `labeled_first` of Keras's `train_function`
+    _evaluating: bool = False
 
     @contextmanager
     def expecting(self, batches: Any, shares: int = 1) -> Iterator[None]:
@@ -85,9 +86,13 @@ class CheckedModel(keras.Model):
             InputError: as `fit`.
         """
         call = _evaluate_arguments(super().evaluate, self.num_classes, *args, **kwargs)
-        with self._bad_labels_named():
-            results = super().evaluate(*call.args, **call.kwargs)
-        if float(self.means["error"].count) > 0:
+        self._evaluating = True
+        try:
+            with self._bad_labels_named():
+                results = super().evaluate(*call.args, **call.kwargs)
+        finally:
+            self._evaluating = False
+        if float(self.means["error"].count.numpy()) > 0:
             return results
         logging.warning("there was no labelled image to evaluate on, so all results are NaN")
         return keras.tree.map_structure(lambda _: float("nan"), results)

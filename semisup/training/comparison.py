@@ -10,6 +10,7 @@ from semisup import experiment
 from semisup.config import BASELINE, Recipe
 from semisup.errors import InputError
 from semisup.runs import files
+from semisup.runtime import workers
 from semisup.runtime.paths import expanded
 from semisup.training import loop, progress
 
@@ -64,7 +65,8 @@ def compare(
             print(f"\n{kind}, seed {seeded.seed} ({number + 1} of {seeds})", flush=True)
             result = loop.train(seeded, folder, command, dataset=dataset, **options)
             errors[kind].append(result["test_error"])
-    files.write_json(logdir / "comparison.json", {"test_error": errors})
+    if workers.is_chief(options.get("strategy")):
+        files.write_json(logdir / "comparison.json", {"test_error": errors})
     # Each run said so when it began, far above the table that the caller prints.
     for line in progress.describe_test_size(dataset):
         print(f"\n{line}")

@@ -313,7 +313,8 @@ class CollapseWarning(keras.callbacks.Callback):
         if not _walker_has_grown(self.model):
             return
         step = int(self.model.optimizer.iterations.numpy())
-        walk = Walk(self._labeled, self._unlabeled, self.model.num_classes)
+        virtual = self.model.virtual_embeddings
+        walk = Walk(self._labeled + virtual, self._unlabeled, self.model.num_classes + virtual)
         if found := collapse(logs, walk, begun=step >= 4 * self._every):
             self._warned = True
             logging.warning(

@@ -216,6 +216,29 @@ def test_association_losses_of_extreme_embeddings_are_finite(metric):
         assert np.all(np.isfinite(part))
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_row_of_zeros_has_no_direction_and_no_gradient(jit_compile):
+    """As the embedding of a black image has before the first step; a plain division has 1e7."""
+    A, B = tf.constant([[0.0, 0.0], [1.0, 2.0]]), tf.constant([[0.0, 0.0], [3.0, 1.0]])
+
+    @tf.function(jit_compile=jit_compile)
+    def gradients():
+        with tf.GradientTape() as tape:
+            tape.watch([A, B])
+            losses = association.association_losses(A, B, [0, 1], "cosine")
+            loss = losses.walker + losses.visit
+        return loss, tape.gradient(loss, [A, B])
+
+    loss, of_rows = gradients()
+    assert np.isfinite(loss)
+    for gradient in of_rows:
+        np.testing.assert_array_equal(gradient[0], [0, 0])
+        assert 1e-3 < np.abs(gradient[1]).max() < 1
+    np.testing.assert_allclose(
+        association.unit_length(B), [[0, 0], np.divide([3, 1], 10**0.5)], rtol=1e-6
+    )
+
+
 def test_walker_loss_of_perfect_walks_is_its_minimum():
     """Two classes far apart: no walk leaves its class, and all are uniform inside it."""
     labels = np.array([0, 0, 0, 1])

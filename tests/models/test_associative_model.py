@@ -463,6 +463,66 @@ def test_virtual_adversarial_training_of_a_batch_without_unlabeled_images_is_zer
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
+def test_virtual_adversarial_training_leaves_the_losses_that_layers_add_for_the_batch():
+    logs = []
+    for vat_weight in (0.0, 0.5):
+        keras.utils.set_random_seed(0)
+        inner = network(activity_regularizer=keras.regularizers.L2(0.1))
+        model = AssociativeModel(inner, 4, vat_weight=vat_weight)
+        model.compile("sgd")
+        logs.append(model.train_on_batch(*batch(), return_dict=True))
+    assert logs[0]["l2_loss"] > 0.1
+    assert logs[1]["l2_loss"] == pytest.approx(logs[0]["l2_loss"], rel=1e-5)
+
+
+def test_losses_that_a_layer_adds_for_each_row_are_summed():
+    class Ones(keras.layers.Layer):
+        def call(self, inputs):
+            self.add_loss(keras.ops.ones(keras.ops.shape(inputs)[0]))
+            return inputs
+
+    images, labels = batch()
+    plain = compiled().train_on_batch(images, labels, return_dict=True)
+    keras.utils.set_random_seed(0)
+    model = AssociativeModel(keras.Sequential([network(), Ones()]), 4, similarity="dot")
+    model.compile("sgd")
+    logs = model.train_on_batch(images, labels, return_dict=True)
+    assert logs["loss"] == pytest.approx(plain["loss"] + len(labels), rel=1e-5)
+
+
+def test_separate_batches_take_losses_of_the_batch_where_the_rows_are_known():
+    images, labels = batch()
+    inner = network(activity_regularizer=keras.regularizers.L2(0.1))
+    model = AssociativeModel(inner, 4, separate_batches=True)
+    model.compile("sgd")
+    of_activities = 0.1 * np.mean(np.sum(np.square(inner(images)), axis=1)) * 2  # of A and of B
+    with pytest.raises(InputError, match="needs batches that begin with the labelled images"):
+        model.train_on_batch(images, labels)
+    known = association_batches(
+        images[labels >= 0], labels[labels >= 0], images, sup_per_batch=2, unsup_batch_size=10
+    )
+    history = model.fit(known, steps_per_epoch=1, verbose=0).history
+    assert history["l2_loss"][0] == pytest.approx(of_activities, rel=0.3)
+
+
+def test_network_must_take_one_tensor():
+    a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
+    embedding = keras.layers.Dense(3)(keras.layers.Concatenate()([a, b]))
+    for inputs in ([a, b], {"a": a, "b": b}):
+        with pytest.raises(InputError, match="the network must take one tensor of images"):
+            AssociativeModel(keras.Model(inputs, embedding), 4)
+
+    class Sum(keras.Model):
+        def call(self, inputs):
+            return inputs[0] + inputs[1]
+
+    model = AssociativeModel(Sum(), 4)
+    model.compile("sgd")
+    images, labels = np.ones((8, 4), np.float32), np.arange(8) % 4
+    with pytest.raises(InputError, match=r"but takes \(\(8, 4\), \(8, 4\)\)"):
+        model.fit(tf.data.Dataset.from_tensors(((images, images), labels)), verbose=0)
+
+
 def test_vat_epsilon_must_be_above_0():
     with pytest.raises(InputError, match="`vat_epsilon` is 0; it must be above 0"):
         AssociativeModel(network(), 4, vat_epsilon=0)

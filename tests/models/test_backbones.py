@@ -70,6 +70,16 @@ def test_grey_images_are_rgb_to_an_application_and_statistics_follow_quickly():
     assert {layer.momentum for layer in norms} == {0.9}
 
 
+def test_a_network_whose_weights_a_checkpoint_brings_has_its_own_momentum():
+    network = architectures.build("keras:MobileNetV3Small", (32, 32, 3), weights=backbones.RESTORED)
+    norms = [
+        layer
+        for layer in network._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    assert {layer.momentum for layer in norms} == {0.999}
+
+
 def test_weights_of_a_file_are_loaded(tmp_path):
     network = architectures.build("keras:MobileNetV3Small", (32, 32, 3))
     backbone = backbone_of(network)

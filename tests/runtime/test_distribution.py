@@ -119,6 +119,30 @@ def write_steps(folder):
             write_step(folder, case, place, strategy)
     for case in CASES_OF_FIT:
         write_step(folder, case, "fit", two, by_fit=True)
+    for place, strategy in (("one", None), ("two", two)):
+        (folder / f"evaluation-{place}.json").write_text(json.dumps(evaluation(strategy)))
+
+
+def evaluation(strategy):
+    """What `evaluate` and `fit` find on images of which some have no label."""
+    random = np.random.default_rng(0)
+    images = random.normal(size=(8, 6, 6, 1)).astype(np.float32)
+    # Of four rows for each device one and two are labelled, then two and none.
+    labels = np.array([0, -1, -1, -1, 1, 2, -1, -1])
+    others = np.array([0, 1, -1, -1, -1, -1, -1, -1])
+    keras.utils.set_random_seed(0)
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        network = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Flatten()])
+        model = AssociativeModel(network, 4, similarity="dot")
+        model.compile(keras.optimizers.SGD(0.0), metrics=["accuracy"])
+    found = [
+        model.evaluate(images, y, batch_size=8, verbose=0, return_dict=True)
+        for y in (labels, others)
+    ]
+    validated = model.fit(
+        images, labels, batch_size=8, verbose=0, validation_data=(images, labels)
+    ).history
+    return [*found, {name: value for name, [value] in validated.items()}]
 
 
 def write_step(folder, case, place, strategy, by_fit=False):
@@ -160,6 +184,8 @@ def steps_in(folder):
     def read(case, place):
         if case == "refusal":
             return (folder / f"{case}-{place}").read_text()
+        if case == "evaluation":
+            return json.loads((folder / f"{case}-{place}.json").read_text())
         with np.load(folder / f"{case}-{place}.npz") as file:
             return json.loads((folder / f"{case}-{place}.json").read_text()), list(file.values())
 
@@ -176,6 +202,14 @@ def largest_difference(one, two):
 @pytest.mark.parametrize("case", [case for case in CASES if case != "replica"])
 def test_two_devices_find_the_losses_and_gradients_of_one(steps, case):
     assert_alike(steps(case, "one"), steps(case, "two"))
+
+
+def test_evaluate_on_two_devices_finds_the_results_of_one(steps):
+    for one, two in zip(steps("evaluation", "one"), steps("evaluation", "two"), strict=True):
+        assert one.keys() == two.keys()
+        for name in ("error", "accuracy", "classification_loss", "l2_loss"):
+            assert two[name] == pytest.approx(one[name], rel=1e-5), name
+    assert "val_error" in one
 
 
 @pytest.mark.parametrize("case", CASES_OF_FIT)

@@ -20,6 +20,7 @@ from comparison.record import Record, held
 
 from semisup import experiment, recipes
 from semisup.config import ALWAYS, LABELS_ONLY, Recipe
+from semisup.data import pipeline
 from semisup.data.augmentation import AUGMENTATIONS
 from semisup.errors import InputError
 from semisup.models.associative_model import AssociativeModel
@@ -367,6 +368,32 @@ def test_held_lets_one_command_write(tmp_path):
             held(tmp_path / "of" / "digits").__enter__()
         with held(tmp_path / "of" / "signs"):
             pass
+
+
+def test_milliseconds_per_step_are_of_the_graph_that_fit_trains(monkeypatch):
+    digits = np.zeros((4, 8, 8, 1), np.uint8)
+    batches = pipeline.association_batches(
+        digits, np.arange(4) % 2, digits, sup_per_batch=2, unsup_batch_size=3
+    )
+    model = AssociativeModel(keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()]), 2)
+    model.compile("sgd")
+    monkeypatch.setattr(running, "_build", lambda job, methods: (None, model))
+    monkeypatch.setattr(running, "_batches", lambda setup, methods: batches)
+    rows = []
+    monkeypatch.setattr(model, "compute_loss", noting(rows, model.compute_loss))
+    times = running.milliseconds_per_step([running.Job("association", {}, Recipe())])
+    assert times["association"] > 0
+    assert rows[0].are_known()
+
+
+def noting(rows, compute_loss):
+    """`compute_loss`, which notes the rows that it is given."""
+
+    def noted(x, y, *others, **named):
+        rows.append(y)
+        return compute_loss(x, y, *others, **named)
+
+    return noted
 
 
 def test_measure_times_measures_what_is_missing(tmp_path, monkeypatch):

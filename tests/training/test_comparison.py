@@ -45,6 +45,16 @@ def test_compare_runs_both_on_the_same_splits_and_goes_on(tiny, tmp_path, capsys
     assert capsys.readouterr().out.count("holds this run, which is already finished") == 4
 
 
+def test_compare_is_recorded_by_the_chief_alone(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison.loop, "train", lambda *a, **k: {"test_error": 1.0})
+    monkeypatch.setattr(comparison.workers, "is_chief", lambda strategy: strategy is None)
+    comparison.compare(tiny, tmp_path / "worker", seeds=1, strategy="of a worker")
+    assert not (tmp_path / "worker" / "comparison.json").exists()
+    (tmp_path / "chief").mkdir()
+    comparison.compare(tiny, tmp_path / "chief", seeds=1)
+    assert (tmp_path / "chief" / "comparison.json").exists()
+
+
 def test_compare_needs_a_recipe_with_association(tiny, tmp_path):
     labels_only = dataclasses.replace(tiny, **LABELS_ONLY)
     with pytest.raises(InputError, match="`compare` needs a recipe with association"):

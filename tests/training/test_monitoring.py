@@ -120,6 +120,18 @@ def test_collapse_warning_in_fit(caplog):
     assert caplog.messages[0].startswith("the walk has collapsed at step 8: all its steps")
 
 
+def test_collapse_warning_counts_virtual_embeddings(monkeypatch):
+    images, labels = np.ones((40, 4), "float32"), np.r_[np.arange(20) % 2, np.full(20, -1)]
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    model = semisup.AssociativeModel(network, 2, virtual_embeddings=16)
+    model.compile(keras.optimizers.SGD(0.0))
+    warning = semisup.CollapseWarning(labeled=20, unlabeled=20, every=2)
+    walks = []
+    monkeypatch.setattr(monitoring, "collapse", lambda logs, walk, begun: walks.append(walk))
+    model.fit(images, labels, batch_size=40, epochs=2, verbose=0, callbacks=[warning])
+    assert walks[0] == monitoring.Walk(36, 20, 18)
+
+
 def test_collapse_warning_waits_until_the_walk_has_its_weight(caplog):
     images, labels = np.ones((40, 4), "float32"), np.r_[np.arange(20) % 2, np.full(20, -1)]
     network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])

@@ -23,7 +23,8 @@ class AdversarialDomains(Method):
     """DANN: a classifier of the domain learns, and the embedding learns against it.
 
     Cross-entropy of the domain, its gradient reversed on the way to the embedding and times
-    lambda(t) = weight (2 / (1 + exp(-gamma t)) - 1).
+    lambda(t) = weight (2 / (1 + exp(-gamma t)) - 1). It is the mean over source and target, half
+    of the sum that the paper's equation has.
 
     Args:
         weight: lambda at the end.
