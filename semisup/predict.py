@@ -18,7 +18,7 @@ import dataclasses
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TextIO
 
@@ -60,7 +60,12 @@ def main(*words: str) -> int:
     from semisup.inference import saved_run
     from semisup.inference.predictor import COLUMNS, predict_images
 
-    run = saved_run.load(RunDirectory(_LOGDIR.value))
+    out = None if _OUT.value is None else expanded(_OUT.value)
+    if out is not None and (not out.name or out.is_dir()):
+        raise InputError(f"{out} is a folder; `out` names the file to write")
+    # The progress display; standard output may be the CSV.
+    with redirect_stdout(sys.stderr):
+        run = saved_run.load(RunDirectory(_LOGDIR.value))
     # How many images a .npz holds shows when it is read; on a terminal only.
     count = None if any(file.suffix == inputs.NPZ for file in files) else len(files)
     bar = tqdm(total=count, unit=" images", disable=None)
@@ -72,7 +77,7 @@ def main(*words: str) -> int:
         bar.update()
         tqdm.write(f"skipped: {with_flags(str(error))}", file=sys.stderr)
 
-    with bar, _csv_file(_OUT.value) as file:
+    with bar, _csv_file(out) as file, redirect_stdout(sys.stderr):
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         shape, how = run.labeled.image_shape, run.how
@@ -94,14 +99,14 @@ def main(*words: str) -> int:
 
 
 @contextmanager
-def _csv_file(out: str | None) -> Iterator[TextIO]:
+def _csv_file(out: Path | None) -> Iterator[TextIO]:
     """Standard output, or a file that appears under its name once it is whole."""
     if out is None:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
         yield sys.stdout
         return
     with (
-        whole(expanded(out)) as temporary,
+        whole(out) as temporary,
         # Names of files may be no UTF-8.
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):

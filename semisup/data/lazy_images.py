@@ -62,12 +62,20 @@ class LazyImages(ABC):
         return as_rgb(image) if self.image_shape[2] == 3 else image
 
     def __array__(self, dtype: type | None = None, copy: bool | None = None) -> np.ndarray:
+        pixels = self._pixels()
+        return pixels if dtype is None else pixels.astype(dtype)
+
+    def read_all(self) -> np.ndarray:
+        """Read all images, uint8 [N, H, W, C], with a progress display."""
+        return self._pixels("reading images")
+
+    def _pixels(self, doing: str = "") -> np.ndarray:
         pixels = np.empty(self.shape, np.uint8)
         reader = dataclasses.replace(self, places=self.places[:0])
-        places, doing = list(self.places), "reading images"
+        places = list(self.places)
         for i, image in enumerate(on_all_cores(reader._read, places, self._picklable, doing)):
             pixels[i] = image  # a grey one gets its channel three times
-        return pixels if dtype is None else pixels.astype(dtype)
+        return pixels
 
     def identity(self, index: int) -> bytes:
         """Return bytes that are the same for the same image, and for that only."""

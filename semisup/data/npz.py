@@ -121,7 +121,10 @@ def _open_large(
         key: _in_file(path, archive, key, member, new_size) for key, member in images.items()
     }
     if sum(each.nbytes for each in opened.values()) <= lazy_images.memory_for_images():
-        opened = {key: np.asarray(each) for key, each in opened.items()}
+        opened = {
+            key: each.read_all() if isinstance(each, NpzImages) else each
+            for key, each in opened.items()
+        }
     with np.load(path, allow_pickle=False) as file:
         others = {key: file[key] for key in file.files if key not in images}
     return {key: a for key, a in others.items() if isinstance(a, np.ndarray)} | opened

@@ -77,7 +77,8 @@ def association_batches(
     Returns:
         An endless dataset (so tell `fit` its steps_per_epoch) of (images [B, ...],
         int64 labels [B]), where B is the number of classes times `sup_per_batch`, plus
-        `unsup_batch_size` for each view.
+        `unsup_batch_size` for each view. Of images that are read from their files, delete an
+        iterator that you made yourself (`del`) before your script ends, or it may not end.
 
     Raises:
         InputError: the arrays do not fit each other, labels are no classes, a number is out of

@@ -98,6 +98,8 @@ def check_name(kind: str, out: Path) -> None:
     Raises:
         InputError: it ends otherwise, or TensorFlow could not open it.
     """
+    if not out.name:
+        raise InputError(f"{out} is a folder; `out` names the file or folder to write")
     ending = ENDINGS[kind]
     of_another = out.suffix.lower() in _OF_FILES
     if ending and out.suffix != ending:

@@ -22,6 +22,7 @@ from semisup.data.image_io import (
     read_image_as,
     reading,
 )
+from semisup.data.image_io.values import FULL
 from semisup.data.sources.folder import load_folder
 from semisup.errors import InputError
 from semisup.inference import inputs
@@ -96,13 +97,55 @@ def test_read_image_keeps_all_bits_of_a_turned_colour_tiff(tmp_path, orientation
 
 
 @pytest.mark.parametrize("channels", [3, 4])
-def test_read_image_reads_all_bits_of_colours_with_an_opacity(tmp_path, channels):
+def test_read_image_reads_all_bits_of_colours(tmp_path, channels):
+    """Of 12 bits, also with an opacity, whose largest value is then opaque."""
     values = np.random.default_rng(0).integers(0, 4096, (6, 9, channels)).astype(np.uint16)
+    values[..., 3:] = 4095
     path = tmp_path / "camera.tif"
     extra = ["unassalpha"] * (channels - 3)
     tifffile.imwrite(path, values, photometric="rgb", extrasamples=extra)
     read = read_image(path, how=Reading(ValueRange(0, 4095)))
     np.testing.assert_array_equal(read, values[..., :3] // 16)
+
+
+def test_read_image_reads_all_bits_of_the_first_page(tmp_path):
+    pages = np.random.default_rng(0).integers(0, 4096, (3, 6, 9, 3)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "pages.tif", pages, photometric="rgb")
+    read = read_image(tmp_path / "pages.tif", how=Reading(ValueRange(0, 4095)))
+    np.testing.assert_array_equal(read, pages[0] // 16)
+
+
+@pytest.mark.parametrize("alpha", ["unassalpha", "assocalpha"])
+def test_read_image_puts_16_bits_on_white_as_it_puts_8(tmp_path, alpha):
+    """Half-transparent red, also premultiplied, beside transparent black."""
+    red = 32768 if alpha == "assocalpha" else 65535
+    values = np.array([[[red, 0, 0, 32768], [0, 0, 0, 0]]] * 8, np.uint16)
+    for name, content in (("16.tif", values), ("8.tif", (values // 257).astype(np.uint8))):
+        tifffile.imwrite(tmp_path / name, content, photometric="rgb", extrasamples=[alpha])
+    read, wanted = (read_image(tmp_path / name).astype(int) for name in ("16.tif", "8.tif"))
+    assert wanted[0].tolist() == [[255, 128, 128], [255, 255, 255]]
+    assert np.abs(read - wanted).max() <= 1
+
+
+def test_read_image_reads_16_bits_of_cmyk_as_8(tmp_path):
+    inks = np.random.default_rng(0).integers(0, 2**16, (6, 9, 4)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "16.tif", inks, photometric="separated")
+    upper = Image.fromarray((inks >> 8).astype(np.uint8), mode="CMYK")
+    upper.save(tmp_path / "8.tif")
+    np.testing.assert_array_equal(read_image(tmp_path / "16.tif"), read_image(tmp_path / "8.tif"))
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "become"), [(FULL, "at most 15"), (ValueRange(0, 255), "255")]
+)
+def test_read_image_as_warns_of_another_range_of_values(tmp_path, caplog, trained_on, become):
+    values = np.random.default_rng(0).integers(1000, 4096, (6, 9)).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "camera.png")
+    read_image_as(tmp_path / "camera.png", (6, 9, 1), Reading(ValueRange(0, 4095)))
+    assert caplog.text == ""
+    read_image_as(tmp_path / "camera.png", (6, 9, 1), Reading(trained_on))
+    words = "camera.png has values with more than 8 bits, and nearly all of them become"
+    assert f"{words} {become} of 255" in caplog.text
 
 
 def test_read_image_warns_of_lost_bits(tmp_path, monkeypatch, caplog):
@@ -413,13 +456,6 @@ def test_load_folder_warns_of_one_bright_pixel_among_dark_ones(tmp_path, caplog)
         many_bits(path, values)
     load_folder(tmp_path)
     assert "nearly all values of these images are below 90" in caplog.text
-
-
-def test_read_image_as_warns_of_values_outside_the_range(tmp_path, caplog):
-    path = tmp_path / "a.png"
-    many_bits(path, np.arange(20, dtype=np.uint16).reshape(4, 5))
-    read_image_as(path, (4, 5, 1))
-    assert "a.png has values with more than 8 bits, and all of them become 0" in caplog.text
 
 
 @pytest.mark.parametrize(("mode", "wanted"), [("1", [0, 255]), ("CMYK", [0, 255]), ("P", [0, 255])])

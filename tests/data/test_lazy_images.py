@@ -25,6 +25,7 @@ from semisup.data.lazy_images import (
 from semisup.data.registry import load_dataset
 from semisup.errors import InputError
 from semisup.evaluation.metrics import predict
+from semisup.runtime import progress
 from semisup.training import loop
 from semisup.visualization.walks import choose_walk_sample
 from tests.conftest import assert_stored_alike
@@ -272,3 +273,16 @@ def test_concatenate_joins_images_and_their_features(featured):
     without = concatenate(joined, images)  # one part has no features
     assert not isinstance(without, FeaturedImages)
     np.testing.assert_array_equal(without, np.concatenate([images, images]))
+
+
+def test_image_files_show_progress_only_where_all_are_read(tmp_path, monkeypatch, capsys):
+    """A batch that is read beside training must not take the place of the steps' lines."""
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", -1)
+    for i in range(3):
+        Image.fromarray(np.full((6, 5, 3), i, np.uint8)).save(tmp_path / f"{i}.png")
+    paths = np.array(find_images(tmp_path).images, dtype=object)
+    files = ImageFiles(paths, (6, 5, 3))
+    np.testing.assert_array_equal(files.gather(tf.constant([2, 0]))[:, 0, 0, 0], [2, 0])
+    assert capsys.readouterr().out == ""
+    np.testing.assert_array_equal(files.read_all()[:, 0, 0, 0], [0, 1, 2])
+    assert "reading images: 2 of 3 images" in capsys.readouterr().out

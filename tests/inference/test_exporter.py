@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -71,6 +72,11 @@ def test_check_name_wants_the_ending_of_the_format(tmp_path, kind, name, better)
     with pytest.raises(InputError, match=rf"`out={re.escape(str(tmp_path / better))}`"):
         exporter.check_name(kind, tmp_path / name)
     exporter.check_name(kind, tmp_path / better)
+
+
+def test_check_name_wants_a_name():
+    with pytest.raises(InputError, match=r"^\. is a folder; `out` names the file or folder"):
+        exporter.check_name("tflite", Path())
 
 
 def test_check_name_refuses_a_saved_model_that_tensorflow_cannot_open(tmp_path):

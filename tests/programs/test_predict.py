@@ -1,6 +1,7 @@
 """A finished run classifies images of people's own, from its folder alone."""
 
 import csv
+import os
 import shutil
 
 import numpy as np
@@ -12,6 +13,8 @@ from semisup.evaluation.metrics import predict
 from semisup.inference import saved_run
 from semisup.inference.predictor import COLUMNS, predict_images
 from semisup.runs.directory import RunDirectory
+from semisup.runtime import progress
+from tests import processes
 from tests.conftest import easy_digits
 from tests.processes import run as run_program
 
@@ -68,11 +71,35 @@ def test_csv_is_whole_and_unreadable_files_are_counted(finished_run, digits_fold
     assert sorted(path.name for path in tmp_path.iterdir()) == ["classes.csv", "copied", "photos"]
 
 
-def test_bad_requests_are_one_line(finished_run, tmp_path):
+def test_progress_is_not_written_into_the_csv(finished_run, digits_folder, tmp_path):
+    """With a line at every image; a run without its model reads its images again."""
+    run, out, errors = tmp_path / "run", tmp_path / "out", tmp_path / "errors"
+    shutil.copytree(finished_run, run)
+    (run / "labeled.npz").unlink()
+    words = [str(digits_folder / "train" / "digit_3"), f"--logdir={run}"]
+    process = processes.start(predict_with_much_progress, words, out, errors)
+    process.join()
+    assert process.exitcode == 0
+    with out.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 20
+    assert all(row["class"].startswith("digit_") for row in rows)
+    assert "reading images: " in errors.read_text()
+
+
+def predict_with_much_progress(words, out, errors):
+    progress._SECONDS_BETWEEN_LINES = -1
+    processes._run("predict", words, str(out.parent), dict(os.environ), out, errors)
+
+
+def test_bad_requests_are_one_line(finished_run, digits_folder, tmp_path):
+    a_label = digits_folder / "train" / "digit_3"
     for arguments, words in (
         ([tmp_path], "--logdir is missing"),
         ([f"--logdir={finished_run}"], "no images are given"),
         ([f"--logdir={finished_run}", "nowhere/*.png"], "there is no image nowhere"),
+        ([f"--logdir={finished_run}", a_label, f"--out={tmp_path}"], "is a folder; --out names"),
+        ([f"--logdir={finished_run}", a_label, "--out="], ". is a folder; --out names the file"),
     ):
         result = run_program("predict", *arguments)
         assert result.returncode == 1

@@ -40,6 +40,9 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Where nearly all pixels are below this, little is seen.
+_DARK = 16
+
 # Of a picture that lies on its side: height and width change places.
 _ON_ITS_SIDE = (5, 6, 7, 8)
 
@@ -141,14 +144,22 @@ def read_image_as(
         many = values.has_many_bits(image)
         grey = values.is_grey(image) or image_shape[2] == 1
         pixels = _shaped(_decoded(image, grey, how), image_shape)
-    if many and pixels.min() == pixels.max():
+    if many:
+        _warn_of_other_range(path, pixels)
+    return pixels
+
+
+def _warn_of_other_range(path: Path, pixels: np.ndarray) -> None:
+    """Warn if a file's values seem not to be those of the range of the training images."""
+    low, high = np.quantile(pixels, (0.1, 0.999))
+    if high < _DARK or low == 255:
+        become = f"at most {high:.0f}" if high < _DARK else "255"
         logging.log_first_n(
             logging.WARNING,
-            "%s has values with more than 8 bits, and all of them become %d: they lie outside the "
-            "range of values of the training images",
-            *(3, path, pixels.max()),
+            "%s has values with more than 8 bits, and nearly all of them become %s of 255: they "
+            "seem not to have the range of values of the training images",
+            *(3, path, become),
         )
-    return pixels
 
 
 def read_values(path: Path, how: Reading) -> values.Statistics:

@@ -65,12 +65,18 @@ def has_many_bits(image: ImageFile.ImageFile) -> bool:
     """Whether the values of an opened file have more than 8 bits each."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return True
+    if image.format == "PPM":
+        arguments = image.tile[0].args if image.tile else None
+        return isinstance(arguments, tuple) and image.mode == "RGB" and arguments[-1] > 255
+    # Of other modes, such as CMYK, Pillow gives 8 bits, which it converts to RGB.
+    return image.mode in ("RGB", "RGBA") and ";16" in _layout(image)
+
+
+def _layout(image: ImageFile.ImageFile) -> str:
+    """What Pillow calls the order and the bits of a file's values, such as "RGBa;16L"."""
     tiles = getattr(image, "tile", None)
     arguments = tiles[0].args if tiles else None
-    if image.format == "PPM":
-        return isinstance(arguments, tuple) and image.mode == "RGB" and arguments[-1] > 255
-    layout = arguments[0] if isinstance(arguments, tuple) else arguments
-    return isinstance(layout, str) and ";16" in layout
+    return str(arguments[0] if isinstance(arguments, tuple) else arguments)
 
 
 def is_grey(image: ImageFile.ImageFile) -> bool:
@@ -96,8 +102,12 @@ def read_many_bits(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray |
         return values, (values != transparent).astype(np.float32) if opaque else None
     if image.format == "PNG":
         return _read_colour_png(image)
-    colours = _read_colour_ppm(image) if image.format == "PPM" else _read_colour_tiff(image)
+    if image.format == "PPM":
+        colours, opacity = _read_colour_ppm(image), None
+    else:
+        colours, opacity = _read_colour_tiff(image)
     if colours is None:  # Pillow gives the upper 8 bits
+        name = image.fp.name if image.fp else "an image"
         image.load()
         upper = np.asarray(image.convert("RGB"))
         if upper.max() < _UPPER_BITS_NEEDED:
@@ -105,10 +115,10 @@ def read_many_bits(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray |
                 logging.WARNING,
                 "only the upper 8 of 16 bits of %s can be read, and they have %d levels; "
                 "`pip install tifffile imagecodecs` lets all bits be read",
-                *(3, image.fp.name if image.fp else "an image", len(np.unique(upper))),
+                *(3, name, len(np.unique(upper))),
             )
         colours = upper.astype(np.uint16) * 257
-    return colours, None
+    return colours, opacity
 
 
 def statistics(values: np.ndarray) -> Statistics:
@@ -189,21 +199,35 @@ def _read_colour_ppm(image: ImageFile.ImageFile) -> np.ndarray | None:
     return np.minimum(scaled, _SIXTEEN_BITS).astype(np.uint16).reshape(image.height, -1, 3)
 
 
-def _read_colour_tiff(image: ImageFile.ImageFile) -> np.ndarray | None:
-    """None where the file is compressed in a way that the package tifffile can't read."""
+def _read_colour_tiff(
+    image: ImageFile.ImageFile,
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Of the first page; None where its compression is none that the package tifffile can read."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
-        return None
+        return None, None
+    layout = _layout(image)
     upright = _UPRIGHT.get(image.tag_v2.get(ExifTags.Base.Orientation, 1), np.asarray)
     with suppress(Exception):
         import tifffile  # comes with scikit-image
 
-        values = tifffile.imread(_content(image))
+        values = tifffile.imread(_content(image), key=0)
         if values.ndim == 3 and values.shape[0] == 3 and values.shape[2] != 3:
             values = np.moveaxis(values, 0, 2)
         values = upright(values)
         if values.shape[:2] == (image.height, image.width) and values.shape[2] in (3, 4):
-            return values[..., :3]  # as Pillow does, without the opacity
-    return None
+            opacity = _opacity(values[..., 3]) if image.mode == "RGBA" else None
+            colours = values[..., :3]
+            if opacity is not None and layout.startswith("RGBa"):  # they were multiplied by it
+                full = np.maximum(opacity, 1 / _SIXTEEN_BITS)[..., None]
+                colours = np.minimum(np.round(colours / full), _SIXTEEN_BITS).astype(np.uint16)
+            return colours, opacity
+    return None, None
+
+
+def _opacity(values: np.ndarray) -> np.ndarray:
+    """In [0, 1], float32; the most that the bits of the largest value can hold is opaque."""
+    opaque = next(2**bits - 1 for bits in (10, 12, 14, 16) if values.max() < 2**bits)
+    return values.astype(np.float32) / opaque
 
 
 def _content(image: ImageFile.ImageFile, offset: int = 0) -> IO[bytes]:

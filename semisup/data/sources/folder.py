@@ -249,11 +249,11 @@ def _images(
     if fit and not many_bits:
         # Others have another shape, or more bits, or can't be read: the headers tell.
         with suppress(InputError):
-            return [np.asarray(part) for part in files], None
+            return [part.read_all() for part in files], None
     shape, many_bits = look_at_headers(paths, new_size, what, how)
     values_in = _range_of_values(many_bits, how) if many_bits else None
     files, fit = files_of(shape, values_in)
-    return [np.asarray(part) for part in files] if fit else list(files), values_in
+    return [part.read_all() for part in files] if fit else list(files), values_in
 
 
 def _range_of_values(paths: Sequence[Path], how: Reading) -> ValueRange:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from absl import logging
 
 from semisup.data.dataset import Dataset, Images
 from semisup.data.npz import open_npz
@@ -11,6 +12,7 @@ from semisup.data.sources.hold_out import hold_out_test_images
 from semisup.errors import InputError
 
 _REQUIRED = ("train_images", "train_labels")
+_KNOWN = (*_REQUIRED, "test_images", "test_labels", "unlabeled_images", "class_names")
 
 
 def load_npz(path: Path, new_size: int = 0) -> Dataset:
@@ -22,7 +24,8 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
     Args:
         path: the file. Its keys: train_images and train_labels; test_images and
             test_labels, else a fifth of each class is held out; unlabeled_images, else
-            the training images serve; class_names, else the numbers of the classes.
+            the training images serve; class_names, else the numbers of the classes. Of others
+            it warns.
             Images are uint8 [N, H, W] or [N, H, W, C], labels integers [N] from 0 on.
         new_size: if above 0, images that stay in the file are resized to this height and
             width as they are read. Others are left as they are.
@@ -30,8 +33,15 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
     Raises:
         InputError: the file is missing or damaged, or an array is missing or unfit.
     """
-    arrays = open_npz(path, new_size)
+    arrays = {
+        key.replace("unlabelled", "unlabeled"): array
+        for key, array in open_npz(path, new_size).items()
+    }
     _check(path, arrays)
+    if others := sorted(arrays.keys() - set(_KNOWN)):
+        logging.warning(
+            "%s: not used: %s; only %s are read", path, ", ".join(others), ", ".join(_KNOWN)
+        )
     images: dict[str, Images] = {
         key: array if array.ndim == 4 else np.asarray(array)[..., None]
         for key, array in arrays.items()
@@ -116,4 +126,9 @@ def _class_names(
         names = np.arange(labels["train_labels"].max() + 1)
     if names.ndim != 1:
         raise InputError(f"{path}: class_names has shape {names.shape}, wanted [classes]")
-    return tuple(map(str, np.asarray(names)))
+    if names.dtype.kind == "S":
+        names = np.char.decode(np.asarray(names), "utf-8")
+    found = tuple(map(str, np.asarray(names)))
+    if twice := [name for name in found if found.count(name) > 1]:
+        raise InputError(f"{path}: class_names has {twice[0]!r} twice; give each class its own")
+    return found

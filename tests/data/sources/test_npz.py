@@ -42,9 +42,22 @@ def test_load_npz_holds_out_test_images(tmp_path):
     assert dataset.class_names == ("0", "1", "2", "3")
 
 
+def test_load_npz_reads_either_spelling_and_names_what_it_does_not_read(tmp_path, caplog):
+    content = arrays(
+        unlabeled_images=None, class_names=np.array([b"a", b"b", "\u00e9".encode(), b"d"])
+    )
+    unlabelled = arrays()["unlabeled_images"]
+    np.savez(tmp_path / "mine.npz", unlabelled_images=unlabelled, val_images=unlabelled, **content)
+    dataset = load_dataset("npz", tmp_path / "mine.npz")
+    np.testing.assert_array_equal(dataset.unlabeled_images, unlabelled)
+    assert dataset.class_names == ("a", "b", "\u00e9", "d")
+    assert "mine.npz: not used: val_images; only train_images" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"class_names": np.array(list("abca"))}, "class_names has 'a' twice"),
         ({"train_images": None}, "has no train_images; it has test_images"),
         ({"train_labels": np.arange(19)}, "train images have shape"),
         ({"train_labels": np.arange(20.0)}, r"train_labels is float64 \(20,\), wanted integers"),
