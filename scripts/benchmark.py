@@ -76,9 +76,11 @@ def main() -> None:
     figures: dict[str, Any] = read_json(path) if path.exists() else {}
     for part in _PARTS.value:
         print(f"\n{part}", flush=True)
-        # Parts may be of other days and machines; of growth the points may, and each says it.
-        measured = {} if part == "growth" else {"measured": here_and_now()}
-        figures[part] = {**measured, **_RUN[part](out)}
+        # Parts may be of other days and machines, and so may cases and points, of which each says
+        # when it was measured.
+        measured = {} if part in ("steps", "growth") else {"measured": here_and_now()}
+        before = figures.get(part, {}) if part == "steps" else {}
+        figures[part] = {**before, **measured, **_RUN[part](out)}
         write_json(path, figures)
     print(f"\nall figures: {path}")
 
@@ -91,7 +93,7 @@ def _steps(out: Path) -> dict[str, Any]:
     figures = {}
     for case in _CASES.value:
         found = steps.measure(case, _ROUNDS.value, with_torch=find_spec("torch") is not None)
-        figures[case] = found
+        figures[case] = {**found, "measured": here_and_now()}
         print(f"\n{case}: a step is {found['gflop']} GFLOP")
         for kind, value in found.items():
             if kind == "gflop":

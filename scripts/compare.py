@@ -187,9 +187,11 @@ def _best(record: "Record", recipe: Recipe, part: str) -> dict[str, float]:
     medians = []
     for parameters in ({}, *methods.METHODS[part].search):
         made = methods.parameters_of(part, {part: parameters})
-        runs = list(
-            record.matching(method=part, parameters=made, validation=True, steps=recipe.max_steps)
+        every = record.matching(
+            method=part, parameters=made, validation=True, steps=recipe.max_steps
         )
+        # The record may have more seeds of some, of another search.
+        runs = [run for run in every if run["seed"] < _SEARCH_SEED + _SEARCH.value]
         medians.append((statistics.median(record.errors(runs)), dict(parameters)))
     return min(medians, key=lambda pair: pair[0])[1]
 

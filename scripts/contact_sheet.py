@@ -15,8 +15,10 @@ _AUGMENTATION = flags.DEFINE_string(
 _DATASET = flags.DEFINE_string("dataset", "mnist5k", "data set to take images from")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "folder with the data set's files")
 _OUT = flags.DEFINE_string("out", "contact_sheet.png", "file to write")
-_ROWS = flags.DEFINE_integer("rows", 5, "number of images, each of another class")
-_COLUMNS = flags.DEFINE_integer("columns", 10, "number of augmented copies of each image")
+_ROWS = flags.DEFINE_integer("rows", 5, "number of images, each of another class", lower_bound=1)
+_COLUMNS = flags.DEFINE_integer(
+    "columns", 10, "number of augmented copies of each image", lower_bound=1
+)
 
 
 def main() -> None:
@@ -32,9 +34,8 @@ def main() -> None:
     if augment is None:
         raise InputError("--augmentation=none changes nothing; there is nothing to draw")
     dataset = load_dataset(_DATASET.value, _DATA_DIR.value)
-    images = np.stack(
-        [dataset.train_images[dataset.train_labels == c][0] for c in range(_ROWS.value)]
-    )
+    classes = range(min(_ROWS.value, dataset.num_classes))
+    images = np.stack([dataset.train_images[dataset.train_labels == c][0] for c in classes])
     changed = [images] + [augment(images, [0, i]).numpy() for i in range(_COLUMNS.value)]
     rows = np.stack(changed, axis=1)
     sheet = montage(rows.reshape(-1, *rows.shape[2:]), columns=rows.shape[1], gap=2)

@@ -36,7 +36,14 @@ def main() -> None:
     from semisup.evaluation.label_free import NAMES, SCORE
 
     folders = sorted(p.parent for root in _RUNS.value for p in Path(root).rglob("result.json"))
-    all_runs = [[e for e in RunDirectory(f).read_evaluations() if e["step"] > 0] for f in folders]
+    all_runs = [
+        [
+            evaluation
+            for evaluation in RunDirectory(folder).read_evaluations()
+            if evaluation["step"] > 0 and evaluation["test_error"] is not None
+        ]
+        for folder in folders
+    ]
     all_runs = [evaluations for evaluations in all_runs if evaluations and SCORE in evaluations[0]]
     if not all_runs:
         raise InputError(f"no finished run with label-free scores under {', '.join(_RUNS.value)}")

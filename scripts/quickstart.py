@@ -53,7 +53,12 @@ def main() -> None:
     for number, (name, settings) in enumerate(recipes_of_runs.items(), start=1):
         print(f"\nRun {number} of 2, {name}: {settings.max_steps} steps", flush=True)
         folder = logdir / name.replace(" ", "_")
-        results[name] = train(settings, folder, dataset=dataset)
+        try:
+            results[name] = train(settings, folder, dataset=dataset)
+        except KeyboardInterrupt:
+            again = f"scripts/quickstart --logdir={shlex.quote(str(logdir))}"
+            print(f"\nStopped. To resume: {again}", flush=True)
+            raise
 
     print("\nDrawing the associations", flush=True)
     # The initial weights are a function of the recipe, so the untrained model can be had again.

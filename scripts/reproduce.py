@@ -86,10 +86,7 @@ def main() -> None:
     tables = []
     for name in names:
         folder = out / records.file_name(_TABLE.value, name, scale)
-        cells = table.cells(name, prepare)
-        path = folder.with_suffix(".json")
-        before = records.begun(path, _TABLE.value, name, scale, cells)
-        tables.append(_Table(name, cells, folder, before))
+        tables.append(_Table(_TABLE.value, name, table.cells(name, prepare), folder))
     every, missing = _wanted(tables, seeds)
     print(
         f"{len(every)} runs, {len(every) - len(missing)} of them made before; to watch one: "
@@ -115,12 +112,21 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class _Table:
-    """A table laid on a recipe: its cells, the folder of its runs, and what is on record."""
+    """A table laid on a recipe: its cells, and the folder of its runs."""
 
+    table: str
     recipe: str
     cells: list[Cell]
     folder: Path
-    before: records.Record
+
+    @property
+    def path(self) -> Path:
+        """The file of its record."""
+        return self.folder.with_suffix(".json")
+
+    def on_record(self) -> records.Record:
+        """What the record has by now: other commands may add to it, too."""
+        return records.begun(self.path, self.table, self.recipe, _SCALE.value, self.cells)
 
 
 def _wanted(tables: list[_Table], seeds: int) -> tuple[dict[Path, Run], list[Run]]:
@@ -131,8 +137,9 @@ def _wanted(tables: list[_Table], seeds: int) -> tuple[dict[Path, Run], list[Run
     """
     every, missing = {}, {}
     for laid in tables:
+        before = laid.on_record()
         for cell in _chosen_rows(laid.cells):
-            known = records.runs_on_record(laid.before, cell)
+            known = records.runs_on_record(before, cell)
             for run in running.runs_of(cell, seeds, laid.folder):
                 every[run.folder.path] = run
                 if run.recipe.seed not in known and not running.is_done(run):
@@ -168,11 +175,13 @@ def _make(missing: list[Run], out: Path, tables: list[_Table]) -> list[str]:
         for done, (run, complaint) in enumerate(
             running.run_all(missing, _JOBS.value, _BACKEND.value), start=1
         ):
+            result = None if complaint else run.folder.read_result()
+            if result and result["test_error"] is None:
+                complaint = "it has no test images, so no test error; label more images of a class"
             if complaint:
                 failed.append(f"{run.folder}: {complaint}")
                 news = f"failed: {complaint}"
-            else:
-                result = run.folder.read_result() or {}
+            elif result:
                 news = f"test error {result['test_error']:.2f} %"
             left = (time.monotonic() - started) / done * (len(missing) - done) / 60
             place = run.folder.path.relative_to(out)
@@ -186,26 +195,31 @@ def _make(missing: list[Run], out: Path, tables: list[_Table]) -> list[str]:
 
 def _write(laid: _Table) -> records.Record:
     """Write the record of a table: what was on it, and the runs that have ended in its folder."""
+    with records.alone(laid.path):
+        record = _with_ended_runs(laid, laid.on_record())
+        records.write(record, laid.path)
+    return record
+
+
+def _with_ended_runs(laid: _Table, before: records.Record) -> records.Record:
     cells = []
     for cell in laid.cells:
         # The folder of a run on record may be gone, or of an earlier version.
-        runs = records.runs_on_record(laid.before, cell)
+        runs = records.runs_on_record(before, cell)
         for run in running.runs_there(cell, laid.folder, besides=runs):
             runs[run.recipe.seed] = records.read_run(run, cell.start)
         ordered = [runs[seed] for seed in sorted(runs)]
         cells.append(records.cell_record(cell, laid.cells, ordered))
-    note = {"note": laid.before["note"]} if "note" in laid.before else {}
-    record = {
-        "table": _TABLE.value,
+    note = {"note": before["note"]} if "note" in before else {}
+    return {
+        "table": laid.table,
         "recipe": laid.recipe,
         "scale": _SCALE.value,
-        "commands": command.added(laid.before["commands"], "reproduce.py"),
+        "commands": command.added(before["commands"], "reproduce.py"),
         **note,
         "defaults": records.defaults(),
         "cells": cells,
     }
-    records.write(record, laid.folder.with_suffix(".json"))
-    return record
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from absl import flags
 
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.cli.flags import define_recipe_flags, recipe_from_flags
+from semisup.errors import InputError
 
 _COUNT = flags.DEFINE_integer("count", 20, "number of images to label", lower_bound=1)
 _SEEDS = flags.DEFINE_integer("seeds", 5, "number of seeds", lower_bound=1)
@@ -25,7 +26,7 @@ _OUT = flags.DEFINE_string("out", None, "also write the errors to this JSON file
 
 
 def main() -> None:
-    recipe = recipe_from_flags()
+    recipe = recipe_from_flags(one_run=False)
     load_tensorflow()
     import numpy as np
 
@@ -38,6 +39,8 @@ def main() -> None:
     from semisup.training.loop import train
 
     dataset = dataclasses.replace(experiment.load_data(recipe), unlabeled_images=None)
+    if len(dataset.test_labels) == 0:
+        raise InputError(f"{dataset.name} has no test images to compare the choices on")
     errors: dict[str, list[float]] = {"before": [], "suggested": [], "random": []}
     for seed in range(_SEEDS.value):  # counted up from the recipe's
         seeded = dataclasses.replace(

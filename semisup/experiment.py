@@ -128,6 +128,12 @@ def build(recipe: Recipe, dataset: Dataset | None = None) -> Experiment:
         InputError: the recipe names something unknown, or its data can't be read.
     """
     augmentation.get_augmentation(recipe.augmentation)  # refuses an unknown one before any loading
+    of_source = recipe.augmentation in augmentation.LABELED_ONLY
+    if recipe.teacher and recipe.target_dataset and of_source:
+        raise InputError(
+            f"`augmentation={recipe.augmentation}` is for images of the source alone, but with a "
+            "`teacher` images of the target are labelled, too; give another `augmentation`"
+        )
     dataset = dataset or load_data(recipe)
     augmentation.check_images(recipe.augmentation, dataset.image_shape[2])
     if recipe.split_file:

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from semisup import recipes
 from semisup.errors import InputError
+from semisup.runs import files
 from semisup.runs.directory import RunDirectory
 
 # Percent, on MNIST's 10,000 test digits.
@@ -133,9 +134,10 @@ def _draw(curves: dict[str, list[Curve]], path: Path) -> None:
         seconds = [second for second, _ in of_seeds[0]]
         errors = [[error for _, error in of_seed] for of_seed in of_seeds]
         for of_seed in errors:
-            axes.plot(seconds, of_seed, color=f"C{i}", lw=0.8, alpha=0.4, marker="")
+            axes.plot(seconds, of_seed, color=f"C{i}", ls="-", lw=0.8, alpha=0.4, marker="")
         middle = [statistics.median(column) for column in zip(*errors, strict=True)]
-        axes.plot(seconds, middle, color=f"C{i}", lw=2.2, label=_SHOWN[name])
+        look: Any = {"color": f"C{i}", "ls": "-", "marker": "os"[i], "lw": 2.2}
+        axes.plot(seconds, middle, **look, label=_SHOWN[name])
     for target in TARGETS:
         axes.axhline(target, color="grey", lw=0.8, ls=":")
     axes.set_yscale("log")
@@ -146,4 +148,5 @@ def _draw(curves: dict[str, list[Curve]], path: Path) -> None:
     axes.set(xlabel="seconds of training", ylabel="test error, %")
     axes.set_title("MNIST, 100 labels: thin lines are seeds, bold ones their median")
     axes.legend()
-    figure.savefig(path)
+    with files.whole(path) as temporary:
+        figure.savefig(temporary, format="png")

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from semisup.runs import files
 from semisup.runtime.machine import here_and_now
 
 # Rendered digits with a quarter of MNIST's pixels, so that large batches fit into the memory. The
@@ -71,13 +72,13 @@ def measure(kept: Path, picture: Path) -> dict[str, Any]:
         to the end of the first step), of a step (median) and of an evaluation, and the megabytes
         by which the process grew at its peak; and where and when it was `measured`.
     """
-    figures: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    figures: dict[str, Any] = files.read_json(kept) if kept.exists() else {}
     for kind, sizes in SIZES.items():
         for size in sizes:
             known = figures.setdefault(kind, {})
             if str(size) not in known:
                 known[str(size)] = {**_measured(kind, size), "measured": here_and_now()}
-                kept.write_text(json.dumps(figures, indent=1))
+                files.write_json(kept, figures)
             said = [f"{name} {known[str(size)][name]:g} {unit}" for name, unit in MEASURED.items()]
             print(f"{kind:17s}{size:>10,}: {', '.join(said)}", flush=True)
     _draw(figures, picture)
@@ -188,7 +189,8 @@ def _draw(figures: dict[str, Any], path: Path) -> None:
         axes.minorticks_off()
     panels[0].set_ylabel("seconds; gigabytes")
     panels[0].legend(fontsize=7)
-    figure.savefig(path, dpi=130)
+    with files.whole(path) as temporary:
+        figure.savefig(temporary, dpi=130, format="png")
 
 
 if __name__ == "__main__":

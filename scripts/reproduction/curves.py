@@ -1,6 +1,6 @@
 """Figures of the records: error over the number of unlabelled images, and over training steps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,30 +46,32 @@ def draw_grid(record: Mapping[str, Any], paper_data: str, path: Path) -> None:
 
 
 @matplotlib.rc_context(CURVES)
-def draw_steps(found: Sequence[Mapping[str, Any]], path: Path) -> None:
+def draw_steps(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """Draw the test error of every run over its training steps, a panel for each row.
 
     Args:
-        found: records whose runs have a curve, of one table.
+        found: records whose runs have a curve, of one table, by their files: the legend has the
+            names without that of the table.
         path: the PNG file to write.
     """
     lines = [
-        (cell["row"], record["recipe"], run)
-        for record in found
+        (cell["row"], name, run)
+        for name, record in found.items()
         for cell in record["cells"]
         for run in cell["runs"]
         if run.get("curve")
     ]
     rows = list(dict.fromkeys(row for row, _, _ in lines))
-    names = list(dict.fromkeys(recipe for _, recipe, _ in lines))
+    names = list(found)
     drawing = Figure(figsize=(4.5 * len(rows), 4), layout="constrained")
     for axes, row in zip(drawing.subplots(1, len(rows), squeeze=False)[0], rows, strict=True):
-        for recipe in names:
-            runs = [run for place, name, run in lines if (place, name) == (row, recipe)]
+        for number, name in enumerate(names):
+            runs = [run for place, of, run in lines if (place, of) == (row, name)]
+            shown = name.partition("_")[2]
             for i, run in enumerate(runs):
                 steps, errors = zip(*run["curve"][1:], strict=True)
-                colour = f"C{names.index(recipe)}"
-                axes.plot(steps, errors, color=colour, marker="", lw=1, label=None if i else recipe)
+                look: Any = {"color": f"C{number}", "ls": "-", "marker": "", "lw": 1}
+                axes.plot(steps, errors, **look, label=None if i else shown)
         axes.set(xlabel="step", ylabel="test error in %", title=f"{row} labels")
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.xaxis.set_major_formatter("{x:,.0f}")

@@ -91,13 +91,13 @@ def render_page(found: Mapping[str, Record], ranks: Sequence[Mapping[str, Any]] 
     return "\n".join(parts)
 
 
-def with_curves(found: Mapping[str, Record]) -> dict[str, list[Record]]:
-    """The records to draw over training steps, by their tables: the runs have their curves."""
-    drawn: dict[str, list[Record]] = {}
-    for record in found.values():
+def with_curves(found: Mapping[str, Record]) -> dict[str, dict[str, Record]]:
+    """The records to draw over training steps, by their tables and files: runs have curves."""
+    drawn: dict[str, dict[str, Record]] = {}
+    for file, record in found.items():
         has_curve = any(run.get("curve") for cell in record["cells"] for run in cell["runs"])
         if record["table"] in _OVER_STEPS and has_curve:
-            drawn.setdefault(record["table"], []).append(record)
+            drawn.setdefault(record["table"], {})[file] = record
     return drawn
 
 
@@ -164,10 +164,11 @@ def _grid(file: str, record: Mapping[str, Any], table: Table) -> Iterator[str]:
             words.append((f"{ours['error']:.2f}" if ours else "-") + bracketed)
         yield line([row, *words])
     runs = [run for cell in record["cells"] for run in cell["runs"]]
+    seeds = [len(cell["runs"]) for cell in record["cells"] if cell["runs"]]
     yield (
         f"\nLast error of {_link(file, record)} after {numbers(runs, 'steps')} steps, median of "
-        f"{len({run['seed'] for run in runs})} seeds; in brackets the paper's on "
-        f"{table.paper_data}.\n"
+        f"{' to '.join(dict.fromkeys((str(min(seeds)), str(max(seeds)))))} seeds; in brackets the "
+        f"paper's on {table.paper_data}.\n"
     )
     yield f"![Error over the number of unlabelled images](results/{file}.png)\n"
 

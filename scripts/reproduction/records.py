@@ -9,9 +9,12 @@ need not be there any more.
 """
 
 import dataclasses
+import fcntl
 import json
+import os
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +190,18 @@ def cell_record(cell: Cell, cells: Sequence[Cell], runs: Sequence[Record]) -> Re
         "settings": settings_of(cell.recipe),
         "runs": list(runs),
     }
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Inside, no other process adds to the record at `path`, or to others of its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def write(record: Mapping[str, Any], path: Path) -> None:

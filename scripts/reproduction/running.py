@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -62,17 +63,19 @@ def runs_of(cell: Cell, seeds: int, out: Path) -> list[Run]:
 
 
 def runs_there(cell: Cell, out: Path, besides: Collection[int] = ()) -> list[Run]:
-    """The cell's runs with the same settings that have ended and whose folders are here.
+    """The cell's runs with the same settings that have ended, with an error, and are here.
 
     Args:
         cell: the cell.
         out: the folder of its table.
         besides: seeds whose folders are left alone.
     """
-    found = [int(path.name[4:]) for path in (out / cell.folder).glob("seed*[0-9]")]
+    names = (re.fullmatch(r"seed(\d+)", path.name) for path in (out / cell.folder).glob("seed*"))
+    found = [int(name[1]) for name in names if name]
     every = runs_of(cell, max([0, *(seed + 1 for seed in found)]), out)
     others = [run for run in every if run.recipe.seed not in besides]
-    return [run for run in others if not _differences(run) and run.folder.read_result()]
+    results = ((run, run.folder.read_result()) for run in others if not _differences(run))
+    return [run for run, result in results if result and result["test_error"] is not None]
 
 
 def is_done(run: Run) -> bool:

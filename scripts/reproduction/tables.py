@@ -245,14 +245,14 @@ def _stl10(name: str, prepare: Prepare) -> list[Cell]:
 
 def _gtsrb(name: str, prepare: Prepare) -> list[Cell]:
     recipe = prepare(name)
-    cell = Cell(f"{recipe.sup_per_class} of each class", "", recipe, None, "association")
+    cell = Cell(f"{_count(recipe.sup_per_class)} of each class", "", recipe, None, "association")
     return [_labels_only(cell), cell]
 
 
 def _labels_only(cell: Cell) -> Cell:
     """The same labels, without the unlabelled images."""
     recipe = dataclasses.replace(cell.recipe, **LABELS_ONLY)
-    row, folder = f"{cell.row}, no unlabelled images", f"{cell.folder}_labels_only"
+    row, folder = f"{cell.row} (labels only)", f"{cell.folder}_labels_only"
     return dataclasses.replace(cell, row=row, recipe=recipe, paper=None, folder=folder)
 
 

@@ -99,8 +99,13 @@ def _base(given: dict[str, Any]) -> Recipe:
 
 def name_of_run() -> str:
     """What the folder of a run without --logdir is named after."""
-    meant = authors.is_meant(given_settings())
-    return authors.COMPAT if meant else str(flags.FLAGS.recipe)
+    given = given_settings()
+    if authors.is_meant(given):
+        return authors.COMPAT
+    base = _base(given)
+    if base == Recipe():  # of no recipe
+        return str(given.get("dataset", base.dataset)).replace(":", "_").replace("/", "_")
+    return str(flags.FLAGS.recipe)
 
 
 def _without_idle_delays(base: Recipe, settings: dict[str, Any]) -> list[str]:
@@ -167,10 +172,10 @@ def given_settings() -> dict[str, Any]:
         for field in dataclasses.fields(Recipe)
         if flags.FLAGS[field.name].present
     }
-    for name in ("data_dir", "target_data_dir", "split_file", "init_from", "teacher"):
+    for name in ("data_dir", "target_data_dir", "split_file", "init_from", "teacher", "weights"):
         if given.get(name) == "":  # of a variable that was not set, say
             raise InputError(f"`{name}` is empty; give a path, or leave it out")
-        if given.get(name):
+        if given.get(name) and name != "weights":
             # The evaluator may run in another folder.
             given[name] = str(expanded(given[name]).resolve())
     if given.get("architecture", "").endswith(".keras"):

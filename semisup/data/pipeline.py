@@ -212,14 +212,18 @@ def _draw(
         int64 [streams, count], in [0, size of the stream).
     """
     small = sizes < _SMALL
-    parts = [
-        draw(step, count, sizes[chosen], stream[chosen], seed)
-        for draw, chosen in ((_draw_by_sorting, small), (_draw_by_index, ~small))
-        if chosen.any()
-    ]
+    # Apart, since one stream that a batch runs through often has all others sorted as often.
+    often = sizes < count
+    groups = (
+        (_draw_by_sorting, small & often),
+        (_draw_by_sorting, small & ~often),
+        (_draw_by_index, ~small),
+    )
+    used = [(draw, np.flatnonzero(chosen)) for draw, chosen in groups if chosen.any()]
+    parts = [draw(step, count, sizes[chosen], stream[chosen], seed) for draw, chosen in used]
     if len(parts) == 1:
         return parts[0]
-    order = np.argsort(np.concatenate([np.flatnonzero(small), np.flatnonzero(~small)]))
+    order = np.argsort(np.concatenate([chosen for _, chosen in used]))
     return tf.gather(tf.concat(parts, axis=0), order)
 
 

@@ -15,6 +15,7 @@ from semisup.errors import InputError
 from semisup.models import backbones
 from semisup.models.backbones import ImageShape
 from semisup.models.building_blocks import embedding, l2, pooling, standardise_by_variance
+from semisup.runtime import keras_settings
 from semisup.runtime.arguments import whole_number
 
 # Smallest height and width: smaller ones have no pixel left before the last layer.
@@ -33,6 +34,9 @@ OF_KERAS = {
     "vgg16_model": "VGG16",
     "vgg16_model_small": "VGG16",
 }
+
+# Those that take blue, green and red, in this order.
+_OF_BGR = ("VGG16",)
 
 # The module of Inception v3 that the embedding is made of, as Keras calls it.
 _LAST = {"inception_model": "mixed10", "inception_model_small": "mixed2"}
@@ -56,9 +60,10 @@ def inception_model(
     """
     images = keras.Input(image_shape)
     x = standardise_by_variance(layers.Rescaling(1.0 / 255.0)(images))
-    base = keras.applications.InceptionV3(
-        include_top=False, weights=None, input_shape=(None, None, image_shape[2])
-    )
+    with keras_settings.channels_last():
+        base = keras.applications.InceptionV3(
+            include_top=False, weights=None, input_shape=(None, None, image_shape[2])
+        )
     body = keras.Model(base.input, base.get_layer(_LAST[name]).output)
     body = keras.models.clone_model(
         body,
@@ -160,12 +165,16 @@ def load_convolutions(network: keras.Model, weights: str) -> None:
     """
     if network.input_shape[3] != 3:
         raise InputError(f"`weights={weights}` is for RGB images, but these have one channel")
-    source = backbones.application(OF_KERAS[network.name], weights)
+    with keras_settings.channels_last():
+        source = backbones.application(OF_KERAS[network.name], weights)
     if network.name in _LAST:
         source = keras.Model(source.input, source.get_layer(_LAST[network.name]).output)
     pairs = zip(_convolutions(network), _convolutions(source), strict=True)
-    for ours, theirs in pairs:
-        ours.set_weights(_kernel_and_bias(theirs))
+    for number, (ours, theirs) in enumerate(pairs):
+        kernel, bias = _kernel_and_bias(theirs)
+        if number == 0 and OF_KERAS[network.name] in _OF_BGR:
+            kernel = kernel[:, :, ::-1]
+        ours.set_weights([kernel, bias])
 
 
 def _convolutions(network: keras.Model) -> list[layers.Conv2D]:

@@ -23,6 +23,7 @@ _GAP = 0.08  # between images, as a share of an image's width
 
 _NUMBERED = 20  # classes: of more, the confusion matrix is drawn without its counts
 _POINT = 1 / 72  # inches
+_TITLE = 5.0  # inches, in which a title fits
 _CHARACTER = 0.62  # the width of one, as a share of the font's size
 
 
@@ -152,7 +153,7 @@ def confusion_figure(report: Report, title: str = "") -> Figure:
     """
     matrix = min(0.45 * len(report.class_names), 9.0)
     side = 1.8 + matrix
-    figure = Figure(figsize=(side, side), layout="constrained")
+    figure = Figure(figsize=(max(side, _TITLE), side), layout="constrained")
     axes = figure.add_subplot()
     draw_confusion(axes, report, matrix)
     axes.set_title(title or f"test error {report.error_in_words}", **plain())
@@ -171,7 +172,8 @@ def contact_sheet(images: np.ndarray, captions: Sequence[str], title: str = "") 
     rows = -(-len(images) // columns)
     lines = max((caption.count("\n") + 1 for caption in captions), default=1)
     figure = Figure(
-        figsize=(1.3 * columns, (1.3 + 0.18 * lines) * rows + 0.5), layout="constrained"
+        figsize=(max(1.3 * columns, _TITLE), (1.3 + 0.18 * lines) * rows + 0.5),
+        layout="constrained",
     )
     figure.suptitle(title, fontsize=11, **plain())
     draw_images(figure.add_subplot(), list(images), columns, captions=captions, line=0.13)

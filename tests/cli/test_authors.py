@@ -81,6 +81,21 @@ def test_published_lines_are_our_recipes(name, capsys):
     assert name_of_run() == "authors"
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("", "mnist5k"),
+        ("--visit_weight=0.5", "mnist5k"),
+        ("--recipe=photos --data_dir=photos", "photos"),
+        ("--dataset=folder --data_dir=photos", "folder"),
+        ("--dataset=tfds:cars196/a", "tfds_cars196_a"),
+    ],
+)
+def test_name_of_run_is_that_of_the_recipe_or_else_of_the_data_set(training_flags, words, name):
+    read(words)
+    assert name_of_run() == name
+
+
 def test_compat_has_the_defaults_of_their_trainer():
     recipe = read("--compat=authors --sup_seed=3")
     wanted = {

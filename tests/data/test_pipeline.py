@@ -58,6 +58,15 @@ def test_draw_takes_classes_of_any_sizes_round_by_round():
             assert sorted(row[round_begins : round_begins + size]) == list(range(size))
 
 
+def test_draw_of_a_class_does_not_depend_on_the_others():
+    sizes = np.array([255, 1, 300, 3, 40])
+    for step in (0, 7):
+        together = _draw(tf.constant(step, tf.int64), 20, sizes, np.arange(5), seed=0)
+        for i in range(5):
+            [alone] = _draw(tf.constant(step, tf.int64), 20, sizes[[i]], np.array([i]), seed=0)
+            np.testing.assert_array_equal(together[i], alone)
+
+
 def test_draw_brings_few_images_in_every_order_alike():
     draw = tf.function(lambda step: _draw(step, 3, np.array([3, 3]), np.array([0, 5]), seed=1))
     orders = np.array([draw(tf.constant(step, tf.int64)) for step in range(300)])

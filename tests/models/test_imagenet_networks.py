@@ -107,6 +107,22 @@ def test_load_convolutions_takes_batch_norm_into_them(built, monkeypatch):
     np.testing.assert_allclose(body(pixels), wanted, rtol=1e-3, atol=1e-4)
 
 
+def test_load_convolutions_of_vgg16_takes_red_for_red(built, monkeypatch):
+    """Keras's takes blue, green and red, ours red, green and blue."""
+    network = built["vgg16_model_small"]
+    source = keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3))
+    monkeypatch.setattr(backbones, "application", lambda *words: source)
+    imagenet_networks.load_convolutions(network, "imagenet")
+    (first, second, *_), (their_first, their_second, *_) = (
+        [layer for layer in each.layers if isinstance(layer, layers.Conv2D)]
+        for each in (network, source)
+    )
+    pixels = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype(np.float32)
+    wanted = their_first(pixels[..., ::-1])
+    np.testing.assert_allclose(first(pixels), wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(second.kernel, their_second.kernel)
+
+
 def test_load_convolutions_wants_a_network_with_such_weights():
     with pytest.raises(InputError, match=r"not for alexnet_model"):
         architectures.build("alexnet_model", (67, 67, 3), weights="imagenet")

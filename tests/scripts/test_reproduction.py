@@ -254,7 +254,7 @@ def test_grid_is_laid_out_as_the_papers(tmp_path):
     assert read_header(tmp_path / "grid.png")[2] == 3
 
 
-def test_page_has_what_was_run_in_rows_and_the_rest_in_a_sentence(tmp_path):
+def test_page_has_what_was_run_in_rows_and_the_rest_in_a_sentence(tmp_path, monkeypatch):
     made = cells("1", "mnist")
     [run] = running.runs_of(made[2], 1, tmp_path / "runs")
     finish(run, 0.5, 0.5, 0.5)
@@ -270,8 +270,15 @@ def test_page_has_what_was_run_in_rows_and_the_rest_in_a_sentence(tmp_path):
     assert "\nNot run: `mnist`; `svhn` (there are no images of SVHN" in text  # of table 4
     assert "reproduce.py --table=2 --data_dir=DIR" in text
     assert list(page.with_curves(found)) == ["1"]
-    curves.draw_steps(page.with_curves(found)["1"], tmp_path / "steps.png")
-    assert read_header(tmp_path / "steps.png")[2] == 3
+    of_table = {**page.with_curves(found)["1"], "table1_mnist_800_steps": content}
+    drawn = []
+    monkeypatch.setattr(curves, "_save", lambda figure, path: drawn.append(figure))
+    curves.draw_steps(of_table, tmp_path / "steps.png")
+    [axes] = drawn[0].axes
+    legend = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert legend == ["mnist", "mnist_800_steps"]
+    assert {each.get_linestyle() for each in axes.lines} == {"-"}
+    assert len({each.get_color() for each in axes.lines}) == 2
     for damaged in ('{"table": "1"}', "{", "[]", json.dumps({**content, "table": "9"})):
         (tmp_path / "results" / "table9.json").write_text(damaged)
         with pytest.raises(InputError, match=r"table9\.json is (damaged|of an unknown table)"):
@@ -391,6 +398,15 @@ def test_begun_knows_defaults_that_have_changed_and_new_settings(tmp_path):
     records.write(record, path)
     with pytest.raises(InputError, match="it has a row '7'"):
         records.begun(path, "1", "mnist", "full", made)
+
+
+def test_runs_there_are_those_with_an_error_in_folders_of_seeds(tmp_path):
+    cell = cells("gtsrb", "mnist5k")[1]
+    known, without = running.runs_of(cell, 2, tmp_path)
+    finish(known, 1.0, 1.0, 1.0)
+    finish(without, None, None, None)  # no test images
+    shutil.copytree(known.folder.path, known.folder.path.with_name("seed0-old2"))
+    assert [run.recipe.seed for run in running.runs_there(cell, tmp_path)] == [0]
 
 
 def test_runs_are_skipped_only_where_they_are_the_same(tmp_path):

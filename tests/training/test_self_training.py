@@ -253,3 +253,11 @@ def test_says_what_else_its_teacher_knew(student, tmp_path, capsys):
 def test_unused_images_are_said_to_be_so(student, tmp_path, capsys):
     train(dataclasses.replace(student, teacher=None), tmp_path / "labels_only")
     assert "The unlabelled images are not used" in capsys.readouterr().out
+
+
+def test_a_teacher_of_the_target_wants_an_augmentation_for_both_domains(tiny):
+    recipe = dataclasses.replace(
+        tiny, teacher="run", target_dataset="mnist5k", augmentation="framing"
+    )
+    with pytest.raises(InputError, match="`augmentation=framing` is for images of the source"):
+        experiment.build(recipe)

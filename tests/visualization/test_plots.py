@@ -1,7 +1,9 @@
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from semisup.evaluation.metrics import Report
 from semisup.visualization import plots
@@ -128,3 +130,20 @@ def test_to_pixels_makes_an_image_of_a_figure():
     assert pixels.ndim == 4
     assert pixels.shape[3] == 3
     assert pixels.min() < 100 < 250 < pixels.max()
+
+
+def test_titles_fit_above_figures_of_few_classes_and_images():
+    report = Report(np.array([[900, 12], [10, 0]]), ("cats", "dogs"))
+    title = "the most useful image to label next, of 4,000 unlabelled"
+    for figure, words in (
+        (plots.confusion_figure(report, "step 1000: test error 2.39 % of 922 images"), "step"),
+        (plots.contact_sheet(IMAGES[:1], ["a"], title), "the most"),
+    ):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        [box] = [
+            text.get_window_extent(canvas.get_renderer())
+            for text in figure.findobj(Text)
+            if text.get_text().startswith(words)
+        ]
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.width

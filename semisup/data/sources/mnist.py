@@ -106,6 +106,8 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
             f"{path} is not an IDX file of {dimensions} dimensions: its magic number is "
             f"{magic}, wanted {magic_wanted}"
         )
+    if 0 in shape:
+        raise InputError(f"{path} is damaged or empty: its header states the shape {tuple(shape)}")
     size = header_size + math.prod(shape)
     content = read_bytes(path, size + 1)
     if len(content) != size:

@@ -37,11 +37,12 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
         key.replace("unlabelled", "unlabeled"): array
         for key, array in open_npz(path, new_size).items()
     }
-    _check(path, arrays)
     if others := sorted(arrays.keys() - set(_KNOWN)):
         logging.warning(
             "%s: not used: %s; only %s are read", path, ", ".join(others), ", ".join(_KNOWN)
         )
+        arrays = {key: array for key, array in arrays.items() if key in _KNOWN}
+    _check(path, arrays)
     images: dict[str, Images] = {
         key: array if array.ndim == 4 else np.asarray(array)[..., None]
         for key, array in arrays.items()
@@ -127,7 +128,10 @@ def _class_names(
     if names.ndim != 1:
         raise InputError(f"{path}: class_names has shape {names.shape}, wanted [classes]")
     if names.dtype.kind == "S":
-        names = np.char.decode(np.asarray(names), "utf-8")
+        try:
+            names = np.char.decode(np.asarray(names), "utf-8")
+        except UnicodeDecodeError:
+            raise InputError(f"{path}: class_names are not UTF-8") from None
     found = tuple(map(str, np.asarray(names)))
     if twice := [name for name in found if found.count(name) > 1]:
         raise InputError(f"{path}: class_names has {twice[0]!r} twice; give each class its own")

@@ -46,7 +46,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
 
 def images_in(content: dict[str, Any], key: str, path: Path) -> np.ndarray:
     """The images under a key, uint8 [N, H, W, C]; InputError if they are something else."""
-    images = np.asarray(content[key])
+    images = _as_array(content, key, path)
     if images.dtype != np.uint8 or images.ndim != 4:
         raise InputError(
             f"{path}: {key} is {images.dtype} {images.shape}, wanted bytes [N, H, W, C]"
@@ -56,13 +56,13 @@ def images_in(content: dict[str, Any], key: str, path: Path) -> np.ndarray:
 
 def labels_in(content: dict[str, Any], key: str, path: Path) -> np.ndarray:
     """The labels under a key, int64 [N], whether numbers, their texts, or rows with a single 1."""
-    labels = np.asarray(content[key])
+    labels = _as_array(content, key, path)
     if labels.ndim == 2 and labels.dtype.kind in "buif" and np.all(labels.sum(axis=1) == 1):
         return labels.argmax(axis=1).astype(np.int64)
     try:
         if labels.ndim == 1:
             numbers = labels.astype(np.int64)
-            if labels.dtype.kind != "f" or np.all(numbers == labels):
+            if labels.dtype.kind not in "fc" or np.all(numbers == labels):
                 return numbers
     except (ValueError, TypeError, OverflowError):
         pass
@@ -163,3 +163,10 @@ class _ArraysOnly(pickle.Unpickler):
                 f"asks for {module}.{name}, which is not an array and is refused, since a pickle "
                 "can run any program; store the arrays with numpy.savez instead"
             ) from None
+
+
+def _as_array(content: dict[str, Any], key: str, path: Path) -> np.ndarray:
+    try:
+        return np.asarray(content[key])
+    except ValueError:
+        raise InputError(f"{path}: {key} is a list of parts of different sizes") from None

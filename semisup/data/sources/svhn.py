@@ -64,9 +64,16 @@ def read_mat_digits(path: Path, zero_may_be_0: bool = False) -> tuple[np.ndarray
             f"({type(error).__name__}: {error}); download it again"
         ) from None
     X, y = content.get("X"), content.get("y")
-    if X is None or y is None or X.dtype != np.uint8 or X.ndim != 4 or y.size != X.shape[3]:
-        found = {name: array.shape for name, array in (("X", X), ("y", y)) if array is not None}
-        raise InputError(f"{path} holds {found}; wanted X [H, W, C, N] of bytes and y [N, 1]")
+    whole = isinstance(y, np.ndarray) and y.dtype.kind in "iuf" and np.all(y == np.floor(y))
+    if X is None or not whole or X.dtype != np.uint8 or X.ndim != 4 or y.size != X.shape[3]:
+        found = {
+            name: f"{array.dtype} {array.shape}"
+            for name, array in (("X", X), ("y", y))
+            if array is not None
+        }
+        raise InputError(
+            f"{path} holds {found}; wanted X [H, W, C, N] of bytes and y [N, 1] of whole numbers"
+        )
     labels = y.reshape(-1).astype(np.int64)
     lowest, highest = labels.min(initial=1), labels.max(initial=1)
     if lowest < (0 if zero_may_be_0 else 1) or highest > (9 if lowest == 0 else 10):

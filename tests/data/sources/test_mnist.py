@@ -149,3 +149,6 @@ def test_read_idx_needs_no_memory_for_an_absurd_header(tmp_path):
     path.write_bytes(struct.pack(">IIII", 2051, *[2**32 - 1] * 3) + b"\x00" * 100)
     with pytest.raises(InputError, match="but it holds 116"):
         read_idx(path, 3)
+    path.write_bytes(struct.pack(">IIII", 2051, 0, *[2**32 - 1] * 2))
+    with pytest.raises(InputError, match="damaged or empty: its header states the shape"):
+        read_idx(path, 3)

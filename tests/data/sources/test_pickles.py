@@ -182,6 +182,7 @@ def test_read_pickle_names_every_cut_off_file(tmp_path):
         ([1.0, 2.0], [1, 2]),
         ([1.5], None),
         (["one"], None),
+        ([1 + 2j], None),
         (np.ones((2, 3)), None),
         (np.zeros((2, 3, 4)), None),
     ],
@@ -255,3 +256,8 @@ def test_load_mnistm_names_pickles_of_something_else(tmp_path):
         path.write_bytes(pickle.dumps(content))
         with pytest.raises(InputError, match=message):
             load_dataset("mnistm", tmp_path)
+
+
+def test_labels_in_names_lists_of_different_sizes():
+    with pytest.raises(InputError, match=r"x\.p: labels is a list of parts of different sizes"):
+        labels_in({"labels": [[0], [1, 2]]}, "labels", Path("x.p"))

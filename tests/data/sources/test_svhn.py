@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.io import savemat
+from scipy.sparse import csc_array
 
 from semisup.data.registry import load_dataset
 from semisup.errors import InputError
@@ -70,6 +71,10 @@ def test_read_mat_digits_names_damaged_files(tmp_path):
     savemat(path, {"X": np.zeros((32, 32, 3, 4)), "y": np.ones((4, 1))})
     with pytest.raises(InputError, match=r"wanted X \[H, W, C, N\] of bytes"):
         load_dataset("svhn", tmp_path)
+    for y in (["1", "2", "3", "4"], {"a": 1}, np.array([[1.5]] * 4), csc_array(np.eye(4)[:, :1])):
+        savemat(path, {"X": np.zeros((32, 32, 3, 4), np.uint8), "y": y})
+        with pytest.raises(InputError, match=r"wanted X .* and y \[N, 1\] of whole numbers"):
+            load_dataset("svhn", tmp_path)
     savemat(path, {"other": np.zeros(3)})
     with pytest.raises(InputError, match=r"holds \{\}; wanted X"):
         load_dataset("svhn", tmp_path)
