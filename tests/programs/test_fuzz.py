@@ -376,7 +376,7 @@ def fuzz(name: str, folder: Path, examples: int) -> None:
     original = form.files[form.name]
 
     @settings(
-        max_examples=examples, deadline=10_000, database=None, derandomize=True,
+        max_examples=examples, deadline=None, database=None, derandomize=True,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(st.data())

@@ -161,15 +161,14 @@ def test_sigterm_before_training_says_so(mnist_dir, tmp_path):
         time.sleep(0.1)
         with contextlib.suppress(OSError):  # the trainer has not opened it yet
             writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-    time.sleep(1)  # until it reads: a signal between opening and reading waits for the end of both
     trainer.terminate()
+    os.close(writer)  # a signal between opening and reading waits for the end of both
     output, errors = trainer.communicate(timeout=600)
     assert trainer.returncode == 130
     assert output.endswith(
         "\nStopped before training. The same command starts or resumes the run.\n"
     )
     assert errors == ""
-    os.close(writer)
 
 
 @pytest.mark.parametrize(
