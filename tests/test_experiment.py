@@ -3,6 +3,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from semisup import experiment, recipes
 from semisup.errors import InputError
@@ -27,6 +28,15 @@ def test_the_same_recipe_gives_the_same_experiment(mnist_dir):
     )
     np.testing.assert_array_equal(first, same_first)
     assert not np.array_equal(first, other_first)
+
+
+def test_build_says_in_a_line_that_the_memory_is_too_small(tiny, monkeypatch):
+    def exhausted(*arguments):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nmore")
+
+    monkeypatch.setattr(experiment.architectures, "build", exhausted)
+    with pytest.raises(InputError, match=r"fit into the memory: OOM when allocating; try a small"):
+        experiment.build(tiny)
 
 
 def test_batches_come_from_the_split(mnist_dir):
