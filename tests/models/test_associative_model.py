@@ -204,6 +204,7 @@ def test_fit_stops_at_a_label_that_is_no_class():
         lambda: model.fit(batches, verbose=0),  # known in the graph only
         lambda: model.evaluate(batches, verbose=0),
         lambda: model.train_on_batch(images, labels),
+        lambda: model.test_on_batch(images, labels),
         lambda: model.fit(images, labels, verbose=0),
     ]
     for call in calls:
