@@ -3,6 +3,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from semisup import experiment, recipes
 from semisup.config import Recipe
@@ -29,6 +30,15 @@ def test_the_same_recipe_gives_the_same_experiment(mnist_dir):
     )
     np.testing.assert_array_equal(first, same_first)
     assert not np.array_equal(first, other_first)
+
+
+def test_build_says_in_a_line_that_the_memory_is_too_small(tiny, monkeypatch):
+    def exhausted(*arguments):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nmore")
+
+    monkeypatch.setattr(experiment.architectures, "build", exhausted)
+    with pytest.raises(InputError, match=r"fit into the memory: OOM when allocating; try a small"):
+        experiment.build(tiny)
 
 
 def test_batches_come_from_the_split(mnist_dir):
@@ -87,6 +97,15 @@ def test_settings_reach_the_model_and_its_optimizer(mnist_dir):
         similarity="cosine",
         label_smoothing=0.1,
         virtual_embeddings=2,
+        logit_weight=0.7,
+        pseudo_label_weight=0.4,
+        pseudo_label_weight_steps=11,
+        pseudo_label_weight_delay=3,
+        vat_weight=0.6,
+        vat_epsilon=0.3,
+        temperature=0.2,
+        separate_batches=True,
+        association_scope="replica",
         decay_steps=7,
         decay_factor=0.5,
         minimum_learning_rate=1e-5,
@@ -94,7 +113,16 @@ def test_settings_reach_the_model_and_its_optimizer(mnist_dir):
     model = setup.model
     assert model.network.name == "svhn_model"
     assert model.network.output_shape == (None, 24)
-    assert (model.similarity, model.label_smoothing, model.virtual_embeddings) == ("cosine", 0.1, 2)
+    config = model.get_config()
+    wanted = {"similarity": "cosine", "label_smoothing": 0.1, "virtual_embeddings": 2}
+    wanted |= {"vat_epsilon": 0.3, "temperature": 0.2, "separate_batches": True}
+    wanted |= {"association_scope": "replica"}
+    assert {name: config[name] for name in wanted} == wanted
+    weights = {name: each.get_config() for name, each in model.loss_schedules.items()}
+    assert weights["logit_weight"]["final_weight"] == 0.7
+    assert weights["vat_weight"]["final_weight"] == 0.6
+    ramp = {"final_weight": 0.4, "kind": "linear", "steps": 11, "delay": 3}
+    assert weights["pseudo_label_weight"] == ramp
     assert isinstance(model.optimizer, keras.optimizers.Adam)
     schedule = model.optimizer._learning_rate
     assert isinstance(schedule, schedules.StepDecay)

@@ -7,13 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 
 from semisup.data.image_io import AS_USUAL, Reading, as_rgb, on_all_cores, read_header, read_image
 from semisup.errors import InputError
+
+if TYPE_CHECKING:
+    import tensorflow as tf  # else where it is used: processes that read images need not load it
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,10 @@ class LazyImages(ABC):
         """Return bytes that are the same for the same image, and for that only."""
         return np.asarray(self[index]).tobytes()
 
-    def gather(self, indices: tf.Tensor) -> tf.Tensor:
+    def gather(self, indices: "tf.Tensor") -> "tf.Tensor":
         """Read the images at `indices` [n], as uint8 [n, H, W, C], in a graph or out of it."""
+        import tensorflow as tf
+
         # Outside TensorFlow here too, so that an image has the same pixels wherever it is read.
         pixels = tf.numpy_function(lambda chosen: np.asarray(self[chosen]), [indices], tf.uint8)
         return tf.ensure_shape(pixels, [None, *self.image_shape])
@@ -231,5 +235,7 @@ def memory_for_images() -> int:
 
 def resize(images: np.ndarray, size: int) -> np.ndarray:
     """Resize images [N, H, W, C] to `size` x `size` pixels: bilinear, smoothed when smaller."""
+    import tensorflow as tf
+
     floats = tf.image.resize(images, (size, size), antialias=True)
     return tf.saturate_cast(tf.round(floats), tf.uint8).numpy()

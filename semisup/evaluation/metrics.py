@@ -190,9 +190,14 @@ def evaluate(
         InputError: as `count_mistakes`.
 
     Examples:
-        >>> found = evaluate(model, digits.test_images, digits.test_labels, digits.class_names)
-        >>> found.report.error, found.report.balanced_error, found.report.macro_f1
-        >>> print(found.report.table())
+        >>> digits = semisup.load_dataset("mnist5k")
+        >>> images, labels = digits.test_images[:50], digits.test_labels[:50]
+        >>> model = semisup.AssociativeModel(semisup.mnist_model(), num_classes=10)
+        >>> found = semisup.evaluation.evaluate(model, images, labels, digits.class_names)
+        >>> found.embeddings.shape, found.logits.shape
+        ((50, 128), (50, 10))
+        >>> int(found.report.confusion.sum()), 0 <= found.report.error <= 100  # in percent
+        (50, True)
     """
     embeddings, logits = predict(model, images)
     report = count_mistakes(labels, logits.argmax(axis=1), class_names)

@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from scipy import ndimage
 
 from semisup.data import augmentation
-from semisup.data.augmentation import colour, geometry, rand_augment
+from semisup.data.augmentation import by_name, colour, geometry, rand_augment
 from semisup.data.augmentation.draw import Draw
 from semisup.errors import InputError
 
@@ -263,17 +263,77 @@ def test_augmentations_are_small_on_average_and_differ_by_image(name):
     assert 1 < np.mean(np.abs(got.astype(float) - smooth)) < 60
 
 
-def test_augment_digits_mild_changes_half_as_much():
-    """The centre of mass of one bright pixel moves by half the shift."""
-    point = np.zeros((3000, 29, 29, 1), np.uint8)
-    point[:, 14, 14] = 255
-    spread = {}
-    for name in ("digits", "digits_mild"):
-        got = augmentation.AUGMENTATIONS[name](point, tf.constant([0, 0], tf.int64)).numpy()[..., 0]
-        centres = [ndimage.center_of_mass(image) for image in got if image.any()]
-        spread[name] = np.std(centres, axis=0)
-    np.testing.assert_allclose(spread["digits"], 1.5, rtol=0.1)
-    np.testing.assert_allclose(spread["digits_mild"], 0.75, rtol=0.1)
+@pytest.fixture
+def arguments(monkeypatch):
+    """Of an augmentation of 4,000 black images: what it called functions with, by their names."""
+
+    def noted(augmentation, *names):
+        given = {}
+
+        def note(name, function):
+            def noting(*arguments):
+                given[name] = [np.asarray(argument) for argument in arguments]
+                return function(*arguments)
+
+            monkeypatch.setattr(by_name, name, noting)
+
+        for name in names:
+            note(name, getattr(by_name, name))
+        images = tf.zeros([4000, 4, 6, 3], tf.uint8)
+        by_name.AUGMENTATIONS[augmentation](images, tf.constant([0, 0], tf.int64))
+        return given
+
+    return noted
+
+
+@pytest.mark.parametrize(
+    ("name", "bend", "shift"),
+    [("digits", 0.1, 1.5), ("digits_mild", 0.05, 0.75), ("svhn", 0.15, 2.0)],
+)
+def test_affine_augmentations_bend_and_shift_by_what_they_say(name, bend, shift, arguments):
+    matrices, shifts, height, width = arguments(name, "about_centre")["about_centre"]
+    assert (height, width) == (4, 6)
+    np.testing.assert_allclose(np.mean(matrices, axis=0), np.eye(2), atol=bend / 15)
+    np.testing.assert_allclose(np.std(matrices, axis=0), np.full((2, 2), bend), rtol=0.05)
+    np.testing.assert_allclose(np.std(shifts, axis=0), [shift, shift], rtol=0.05)
+
+
+def test_augment_svhn_repeats_half_of_the_borders_and_blurs_half_of_the_images(monkeypatch):
+    shares = {}
+
+    def warp(images, transforms, wrap):
+        shares["repeated"] = np.mean(wrap)
+        return tf.cast(images, tf.float32)
+
+    monkeypatch.setattr(by_name, "warp_over_border", warp)
+    monkeypatch.setattr(by_name, "gaussian_blur", lambda images: images + 1)
+    images = np.zeros((4000, 2, 2, 1), np.uint8)
+    got = by_name.augment_svhn(images, tf.constant([0, 0], tf.int64)).numpy()
+    shares["blurred"] = np.mean(got)
+    assert set(np.unique(got)) == {0, 1}
+    assert shares == pytest.approx({"repeated": 0.5, "blurred": 0.5}, abs=0.03)
+
+
+def test_augment_stl10_draws_what_the_authors_drew(arguments):
+    given = arguments("stl10", "rotations", "about_centre", "adjust_colours", "to_grey")
+    sides = np.linalg.det(given["about_centre"][0])  # below 0 where mirrored
+    _, brightness, saturation, hue = given["adjust_colours"]
+    for drawn, low, high in (
+        (given["rotations"][0], -10, 10),
+        (np.sqrt(np.abs(sides)), 0.8, 1),
+        (brightness, -0.25, 0.25),
+        (saturation, 0.5, 1.2),
+        (hue, -0.1, 0.1),
+    ):
+        ends = np.min(drawn), np.max(drawn)
+        np.testing.assert_allclose(ends, (low, high), atol=0.01 * (high - low))
+        np.testing.assert_allclose(np.mean(drawn), (low + high) / 2, atol=0.02 * (high - low))
+    assert [np.mean(sides < 0), np.mean(given["to_grey"][1])] == pytest.approx([0.5] * 2, abs=0.03)
+    # Cropped at any place where the part lies within the image, of 4 x 6 pixels.
+    margins = (1 - np.sqrt(np.abs(sides)))[:, None] * [3, 2]
+    places = given["about_centre"][1] / margins
+    np.testing.assert_allclose(np.min(places, axis=0), [-1, -1], atol=0.02)
+    np.testing.assert_allclose(np.max(places, axis=0), [1, 1], atol=0.02)
 
 
 def test_augment_inversion_hits_every_second_image():

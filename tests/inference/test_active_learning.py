@@ -64,6 +64,15 @@ def test_choice_is_spread_out_and_holds_no_image_twice():
     assert len(active_learning.choose(np.zeros(5), np.zeros((5, 2)), 3)) == 1
 
 
+def test_choice_is_nearest_to_the_centre_of_each_clusters_upper_half():
+    """Two clusters of directions, 0.1 rad apart, whose centre is their third one."""
+    angles = np.concatenate([np.arange(5) * 0.1, 1.5 + np.arange(5) * 0.1])
+    embeddings = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    score = np.array([0.9, 0.8, 0.1, 0.2, 0.3, 0.4, 0.2, 0.3, 0.5, 0.6])
+    # The nearest, 2 and 7, have low scores, or the median; so do their neighbours 3 and 6.
+    np.testing.assert_array_equal(active_learning.choose(score, embeddings, 2), [1, 8])
+
+
 def test_suggestions_are_written_and_have_no_label_yet(tmp_path):
     recipe = Recipe(sup_per_class=2, sup_per_batch=2, unsup_batch_size=10, unsup_samples=300)
     setup = experiment.build(recipe)

@@ -90,8 +90,11 @@ def test_fit_refuses_our_batches_of_other_classes():
         model.fit(batches(), steps_per_epoch=1, verbose=0)
 
 
-def test_jit_compile_is_off_unless_asked_for():
+def test_jit_compile_is_off_unless_asked_for(monkeypatch):
     model = make_model()
+    # With a GPU, Keras itself would take XLA.
+    gpu = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda *_: [gpu])
     model.compile("sgd")
     assert not model.jit_compile
 

@@ -1,12 +1,18 @@
 """The moving average of the weights, against one computed by hand."""
 
 import dataclasses
+import sys
 
 import keras
 import numpy as np
 
+from semisup import experiment
+from semisup.evaluation import label_free
 from semisup.optimizers import ema
+from semisup.runs import checkpoints
+from semisup.runs.directory import RunDirectory
 from semisup.training import loop
+from tests import processes
 
 
 def make(**averages):
@@ -37,20 +43,54 @@ def test_averaged_weights_without_average_or_steps_are_the_weights():
             np.testing.assert_array_equal(model.get_weights()[0], weights)
 
 
-def test_ema_run_is_evaluated_and_saved_with_averages(tiny, tmp_path):
-    plain, averaged = (
-        dataclasses.replace(tiny, ema=ema, max_steps=20, eval_interval=10) for ema in (0.0, 0.9)
-    )
-    for recipe in (plain, averaged):
-        loop.train(recipe, tmp_path / str(recipe.ema))
-    plain, averaged = (
-        keras.models.load_model(tmp_path / name / "model.keras") for name in ("0.0", "0.9")
-    )
-    # The steps are the same, only the saved weights are not.
-    for one, other in zip(plain.optimizer._momentums, averaged.optimizer._momentums, strict=True):
-        np.testing.assert_array_equal(one.numpy(), other.numpy())
-    expected = averaged.optimizer._model_variables_moving_average
-    for variable, average in zip(averaged.trainable_variables, expected, strict=True):
-        np.testing.assert_array_equal(variable.numpy(), average.numpy())
-    pairs = zip(plain.trainable_variables, averaged.trainable_variables, strict=True)
-    assert max(np.abs(a.numpy() - b.numpy()).max() for a, b in pairs) > 1e-4
+def weights_equal(ours, theirs):
+    return all(np.array_equal(one, other) for one, other in zip(ours, theirs, strict=True))
+
+
+def test_ema_run_is_evaluated_and_saved_with_averages(tiny, tmp_path, monkeypatch):
+    evaluated, scores = [], label_free.scores
+
+    def note(model, probe):
+        evaluated.append(model.get_weights())
+        return scores(model, probe)
+
+    monkeypatch.setattr(label_free, "scores", note)
+    recipe = dataclasses.replace(tiny, ema=0.9, max_steps=10, eval_interval=10)
+    loop.train(recipe, tmp_path)
+    saved = keras.models.load_model(tmp_path / "model.keras")
+    averages = saved.optimizer._model_variables_moving_average
+    assert weights_equal(saved.trainable_variables, averages)
+    assert weights_equal(saved.get_weights(), evaluated[-1])
+    # Training itself went on with the weights as they were.
+    run = RunDirectory(tmp_path)
+    model = experiment.rebuild(recipe, run).model
+    checkpoints.restore(model, checkpoints.newest(run))
+    assert not weights_equal(model.get_weights(), evaluated[-1])
+
+    process = processes.start(note_weights_of_evaluation, tmp_path)
+    process.join()
+    assert process.exitcode == 0, processes.said(process)
+    for name in ("evaluated", "drawn from"):
+        with np.load(tmp_path / f"{name}.npz") as weights:
+            assert weights_equal(weights.values(), evaluated[-1]), name
+
+
+def note_weights_of_evaluation(logdir):
+    """Run semisup-eval, and write the weights that the model has when its parts take it."""
+    from semisup import eval as program
+    from semisup.evaluation import metrics
+    from semisup.inference import active_learning
+
+    evaluate = metrics.evaluate
+
+    def note(model, *arguments):
+        np.savez(logdir / "evaluated.npz", *model.get_weights())
+        return evaluate(model, *arguments)
+
+    def note_again(out, data, model, count):
+        np.savez(logdir / "drawn from.npz", *model.get_weights())
+        return []
+
+    metrics.evaluate, active_learning.write = note, note_again
+    sys.argv[1:] = [f"--logdir={logdir}", "--suggest=1"]
+    program.console_main()

@@ -21,6 +21,7 @@ from semisup.errors import InputError
 from semisup.runs import checkpoints, files
 from semisup.runs.directory import RunDirectory
 from semisup.training import loop
+from semisup.visualization import projector, tensorboard
 from tests import processes
 from tests.runs.test_checkpoints import IMAGES, LABELS, model
 
@@ -252,6 +253,19 @@ def test_full_disk_leaves_the_older_checkpoint(tiny, whole, tmp_path, monkeypatc
     assert checkpoints.newest(RunDirectory(tmp_path / "run")).endswith("step-10")
     loop.train(tiny, tmp_path / "run")
     assert state(tmp_path / "run") == state(whole)
+
+
+def test_pictures_that_can_not_be_drawn_do_not_cost_a_run(tiny, tmp_path, monkeypatch, caplog):
+    def draw(*_):
+        raise ValueError("no font")
+
+    monkeypatch.setattr(tensorboard, "write_evaluation", draw)
+    monkeypatch.setattr(tensorboard, "write_end", draw)
+    monkeypatch.setattr(projector, "write", draw)
+    loop.train(dataclasses.replace(tiny, max_steps=1), tmp_path)
+    assert RunDirectory(tmp_path).read_result()["steps"] == 1
+    # Of the evaluations before and after the step, and of the end.
+    assert caplog.messages.count("tests.programs.test_faults.draw failed: no font") == 4
 
 
 @pytest.mark.slow

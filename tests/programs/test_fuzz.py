@@ -376,7 +376,7 @@ def fuzz(name: str, folder: Path, examples: int) -> None:
     original = form.files[form.name]
 
     @settings(
-        max_examples=examples, deadline=10_000, database=None, derandomize=True,
+        max_examples=examples, deadline=None, database=None, derandomize=True,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(st.data())
@@ -498,9 +498,8 @@ def test_numbers_beyond_what_tensorflow_counts_are_refused(name):
         Recipe(**{name: 2**31})
 
 
-@pytest.mark.parametrize(
-    "name", ["emb_size", pytest.param("virtual_embeddings", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["emb_size", "virtual_embeddings"])
 def test_models_larger_than_the_memory_are_refused(tiny, bounded_memory, name):
     with pytest.raises(InputError, match=r"does not fit into the memory: OOM .*; try a smaller"):
         experiment.build(dataclasses.replace(tiny, **{name: 10**8}))

@@ -1,11 +1,13 @@
 """A finished run classifies images of people's own, from its folder alone."""
 
 import csv
+import io
 import os
 import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from semisup import experiment
 from semisup.errors import InputError
@@ -90,6 +92,36 @@ def test_progress_is_not_written_into_the_csv(finished_run, digits_folder, tmp_p
 def predict_with_much_progress(words, out, errors):
     progress._SECONDS_BETWEEN_LINES = -1
     processes._run("predict", words, str(out.parent), dict(os.environ), out, errors)
+
+
+def test_csv_goes_to_standard_output_where_there_is_no_other_place(finished_run, tmp_path):
+    images, labels = easy_digits(3, seed=9)
+    np.savez(tmp_path / "some.npz", images=images)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.fromarray(images[0]).save(photos / "one.png")
+    (photos / "notes.txt").write_text("mine")
+    words = (photos, tmp_path / "some.npz", f"--logdir={finished_run}")
+    result = run_program("predict", *words)
+    assert result.returncode == 0, result.stderr
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    named = [str(photos / "one.png"), *(f"{tmp_path}/some.npz[{i}]" for i in range(3))]
+    assert [row["path"] for row in rows] == named
+    assert rows[0]["class"] == rows[1]["class"]
+    assert [row["class"] for row in rows[1:]] == [f"digit_{label}" for label in labels]
+    why = f"1 .txt files, which are not images (such as {photos}/notes.txt)"
+    assert result.stderr == f"left out: {why}\n"
+
+
+def test_files_that_can_not_be_read_at_all_are_an_error(finished_run, tmp_path):
+    Image.new("L", (1100, 1000)).save(tmp_path / "large.png")
+    out = tmp_path / "classes.csv"
+    words = (tmp_path, f"--logdir={finished_run}", "--max_megapixels=1", f"--out={out}")
+    result = run_program("predict", *words)
+    assert (result.returncode, result.stdout, out.exists()) == (1, "", False)
+    first, last = result.stderr.splitlines()
+    assert first.startswith(f"skipped: {tmp_path}/large.png ")
+    assert last == "error: none of the 1 files could be read"
 
 
 def test_bad_requests_are_one_line(finished_run, digits_folder, tmp_path):

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from semisup.config import Recipe
+from tests import processes
 from tests.processes import run
 
 SMALL = [
@@ -161,15 +163,14 @@ def test_sigterm_before_training_says_so(mnist_dir, tmp_path):
         time.sleep(0.1)
         with contextlib.suppress(OSError):  # the trainer has not opened it yet
             writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-    time.sleep(1)  # until it reads: a signal between opening and reading waits for the end of both
     trainer.terminate()
+    os.close(writer)  # a signal between opening and reading waits for the end of both
     output, errors = trainer.communicate(timeout=600)
     assert trainer.returncode == 130
     assert output.endswith(
         "\nStopped before training. The same command starts or resumes the run.\n"
     )
     assert errors == ""
-    os.close(writer)
 
 
 @pytest.mark.parametrize(
@@ -259,6 +260,86 @@ def test_damaged_data_is_one_line(mnist_dir, tmp_path):
 
 def test_seeds_without_compare_is_one_line(tmp_path):
     assert_one_line_error(run("train", "--seeds=3", f"--logdir={tmp_path}"), "--seeds", "--compare")
+
+
+RESULT = {
+    "test_error": 12.345,
+    "test_error_median": 13.0,
+    "test_error_min": 11.5,
+    "selected_step": 300,
+    "steps": 400,
+    "train_seconds": 61.7,
+    "test_images": 1500,
+}
+
+
+def say_results():
+    """Print what semisup-train says of some results."""
+    from semisup import train as program
+
+    known = Recipe(eval_images=2000, select="label_free")
+    program._say(known, RESULT)
+    unknown = {"test_error": None, "test_error_median": None, "test_error_min": None}
+    program._say(Recipe(select="last"), {**RESULT, **unknown})
+    for select in ("last", "label_free"):
+        program._say(Recipe(select=select), {**RESULT, "collapsed": True})
+
+
+def test_trainer_says_how_a_run_ended():
+    process = processes.start(say_results)
+    process.join()
+    assert process.exitcode == 0, processes.said(process)
+    lines = processes.said(process).splitlines()
+    chosen = "after 300 steps, chosen from 400 by the label-free score (62 s of training"
+    errors = "; median of the last evaluations 13.00 %, lowest 11.50 %)"
+    collapsed = (
+        "warning: the walk had collapsed at the end of training, so this result does not benefit "
+        "from association; the warning above says what to try"
+    )
+    assert lines[-7:] == [
+        f"test error 12.35 % of 1,500 test images {chosen}{errors}",
+        "test error unknown, since there are no test images; ended after 300 steps "
+        "(62 s of training)",
+        f"test error 12.35 % after 300 steps (62 s of training{errors}",
+        collapsed,
+        "--select=label_free would have kept the weights of an earlier evaluation",
+        f"test error 12.35 % {chosen}{errors}",
+        collapsed,
+    ]
+
+
+def compare_nothing(arguments):
+    """Run semisup-train --compare with a comparison that trains nothing."""
+    from semisup import train as program
+    from semisup.training import comparison
+
+    def compare(recipe, logdir, seeds, command, **options):
+        print(recipe.seed, logdir, seeds, options["save_interval"])
+        return {"labels only": [30.0, 20.0], "association": [3.0, 2.0]}
+
+    comparison.compare = compare
+    sys.argv[1:] = arguments
+    program.console_main()
+
+
+def test_trainer_compares_and_prints_the_table(tmp_path):
+    flags = ["--compare", "--seeds=2", "--seed=4", "--eval_images=50", "--select=label_free"]
+    process = processes.start(
+        compare_nothing, [*flags, "--max_steps=9", "--save_interval=3", f"--logdir={tmp_path}"]
+    )
+    process.join()
+    assert process.exitcode == 0, processes.said(process)
+    lines = processes.said(process).splitlines()
+    assert lines[-8:] == [
+        f"4 {tmp_path} 2 3",
+        "",
+        "Test errors on at most 50 test images after 9 steps at the most:",
+        "              labels only    association",
+        "seed 4            30.00 %         3.00 %",
+        "seed 5            20.00 %         2.00 %",
+        "median            25.00 %         2.50 %",
+        "range         20.00-30.00      2.00-3.00",
+    ]
 
 
 def test_evaluator_names_what_is_missing(tmp_path):

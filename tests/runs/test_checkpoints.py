@@ -1,6 +1,3 @@
-import threading
-import time
-
 import keras
 import numpy as np
 import pytest
@@ -128,22 +125,23 @@ def test_worker_lost_while_saving_is_no_fault_of_the_disk(tmp_path, monkeypatch,
         checkpoints.save(RunDirectory(tmp_path), 1, model())
 
 
-def test_watch_yields_each_checkpoint_until_the_run_ends(tmp_path):
-    made = model()
+def test_watch_yields_each_checkpoint_until_the_run_ends(tmp_path, monkeypatch, caplog):
+    """The run goes on while watch sleeps; a damaged checkpoint is passed over."""
+    made, run, slept = model(), RunDirectory(tmp_path), []
 
-    def run():
-        for step in (1, 2):
-            checkpoints.save(RunDirectory(tmp_path), step, made)
-            time.sleep(2.5)
-        checkpoints.save(RunDirectory(tmp_path), 3, made)
-        files.write_json(tmp_path / "result.json", RESULT)
+    def sleep(seconds):
+        slept.append(seconds)
+        checkpoints.save(run, len(slept), made)
+        if len(slept) == 2:
+            (tmp_path / "checkpoints" / "step-2.index").write_bytes(b"rubbish")
+        if len(slept) == 4:
+            files.write_json(tmp_path / "result.json", RESULT)
 
-    trainer = threading.Thread(target=run)
-    trainer.start()
-    watched = checkpoints.watch(RunDirectory(tmp_path), timeout=300)
-    seen = [path.rsplit("-", 1)[1] for path in watched]
-    trainer.join()
-    assert seen == ["1", "2", "3"]
+    monkeypatch.setattr(checkpoints.time, "sleep", sleep)
+    seen = [path.rsplit("-", 1)[1] for path in checkpoints.watch(run, timeout=300)]
+    assert seen == ["1", "3", "4"]
+    [warning] = caplog.messages
+    assert "step-2.index is damaged" in warning and warning.endswith("; skipped")
 
 
 def test_watch_gives_up(tmp_path):

@@ -82,5 +82,7 @@ def test_losses_stay_float32(mnist_dir):
     model = experiment.build(recipe).model
     assert model.network.get_layer("embedding").compute_dtype == "bfloat16"
     assert model.classifier.compute_dtype == "float32"
-    outputs = model(np.zeros((2, 28, 28, 1), np.uint8))
+    outputs = model(np.zeros((4, 28, 28, 1), np.uint8))
     assert {output.dtype.name for output in outputs.values()} == {"float32"}
+    assert model.compute_loss(y=np.array([3, 2, -1, -1]), y_pred=outputs).dtype == "float32"
+    assert {metric.dtype for metric in model.metrics} == {"float32"}

@@ -14,7 +14,6 @@ from benchmarks import accuracy, growth, naive, steps
 from semisup import experiment, recipes
 from semisup.models import architectures
 from semisup.models.associative_model import AssociativeModel
-from semisup.runtime.machine import here_and_now
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark.py"
 
@@ -70,9 +69,10 @@ def test_growth_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     last = known["embedding"].pop("8192")
     kept.write_text(json.dumps(known))
     monkeypatch.setattr(growth, "_measured", lambda kind, size: dict(last))
+    monkeypatch.setattr(growth, "here_and_now", lambda: {"date": "today"})
     measured = growth.measure(kept, tmp_path / "growth.png")
     # Each says where and when, for the others may be of another machine.
-    assert measured["embedding"].pop("8192") == {**last, "measured": here_and_now()}
+    assert measured["embedding"].pop("8192") == {**last, "measured": {"date": "today"}}
     assert measured == known  # nothing is measured again
     assert "1,000,000: start 1 s, step 0.1 s, evaluation 0.2 s, memory 30 MB" in (
         capsys.readouterr().out

@@ -400,12 +400,14 @@ def test_measure_times_measures_what_is_missing(tmp_path, monkeypatch):
     def measured(jobs):
         return {job.method: 70.0 for job in jobs}
 
+    now = here_and_now()  # once, as midnight may come
+    monkeypatch.setattr(running, "here_and_now", lambda: now)
     monkeypatch.setattr(running, "milliseconds_per_step", measured)
     recipe = Recipe(max_steps=400)
     record = Record(tmp_path / "r.json", "mnist5k", recipe)
     running.measure_times(record, ["vat"], {}, recipe)
     assert record.milliseconds == {"association": 70.0, "vat": 70.0}
-    assert record.content["times"]["vat"] == {"milliseconds": 70.0, **here_and_now()}
+    assert record.content["times"]["vat"] == {"milliseconds": 70.0, **now}
     record.content["times"]["association"]["milliseconds"] = 72.3
     running.measure_times(record, ["vat", "dann"], {}, recipe)
     assert record.milliseconds == {"association": 72.3, "vat": 70.0, "dann": 70.0}

@@ -22,7 +22,6 @@ from semisup import recipes
 from semisup.config import LABELS_ONLY
 from semisup.data.image_io import read_header
 from semisup.data.npz import read_npz
-from semisup.data.registry import place_of
 from semisup.errors import InputError
 from semisup.runs import files
 
@@ -179,16 +178,6 @@ def test_words_say_the_recipe_again():
                     key, _, value = word.removeprefix("--").partition("=")
                     said[key] = value if said[key] is None else type(said[key])(value)
                 assert said == dataclasses.asdict(cell.recipe)
-
-
-def test_one_folder_may_hold_a_folder_for_each_data_set(tmp_path):
-    (tmp_path / "mnist").mkdir()
-    (tmp_path / "stl10_binary.tar.gz").touch()
-    assert place_of("mnist3", str(tmp_path)) == str(tmp_path / "mnist")
-    assert place_of("stl10", str(tmp_path)) == str(tmp_path / "stl10_binary.tar.gz")
-    assert place_of("svhn", str(tmp_path)) == str(tmp_path)
-    assert place_of("mnist5k", str(tmp_path)) is None
-    assert place_of("mnist", None) is None
 
 
 def finish(run, last, median, minimum, start=90.0):

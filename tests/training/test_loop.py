@@ -95,37 +95,6 @@ def test_other_run_in_the_folder_is_refused(finished, mnist_dir, monkeypatch):
         loop.train(recipe(mnist_dir), finished[0], dataset=renamed)
 
 
-def test_an_interrupted_run_ends_as_if_it_had_not_been(finished, mnist_dir, tmp_path, monkeypatch):
-    """Stopped in the middle of a step after the second checkpoint, then started again."""
-    make = loop.make_train_step
-
-    def make_interrupted(model, spec):
-        train_step = make(model, spec)
-        steps = iter(range(24))
-
-        class Interrupted:
-            get_concrete_function = train_step.get_concrete_function
-
-            def __call__(self, *batch):
-                if next(steps, None) is None:
-                    raise KeyboardInterrupt
-                return train_step(*batch)
-
-        return Interrupted()
-
-    monkeypatch.setattr(loop, "make_train_step", make_interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        loop.train(recipe(mnist_dir), tmp_path)
-    assert not (tmp_path / "result.json").exists()
-    monkeypatch.undo()
-    loop.train(recipe(mnist_dir), tmp_path)
-    whole, resumed = (keras.models.load_model(d / "model.keras") for d in (finished[0], tmp_path))
-    for weight, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
-        np.testing.assert_array_equal(weight, other)
-    steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").open()]
-    assert steps == [0, 10, 20, 30]
-
-
 def test_a_folder_in_use_is_refused(tiny, tmp_path):
     refusal = rf"is in use by process {os.getpid()} on"
     with files.locked(tmp_path):

@@ -1,12 +1,15 @@
 """The warnings: on walks that are so by construction, in a run, and in `fit`."""
 
 import dataclasses
+import math
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 
 import semisup
+from semisup.config import Recipe
 from semisup.losses import association
 from semisup.runs.directory import RunDirectory
 from semisup.training import loop, monitoring
@@ -28,6 +31,7 @@ def logs(A, B):
 CLUSTERS = 6.0 * np.eye(10)
 HEALTHY = logs(CLUSTERS[LABELS], CLUSTERS[LABELS] + RANDOM.normal(0, 0.05, (100, 10)))
 UNIFORM = logs(np.ones((100, 10)), np.ones((100, 10)) + RANDOM.normal(0, 1e-3, (100, 10)))
+UNREACHABLE = {**HEALTHY, "visit_loss": HEALTHY["visit_loss"] + 0.7}
 
 
 def test_collapse_of_a_healthy_walk_is_none():
@@ -83,10 +87,57 @@ def test_advice_fits_the_settings(options, wanted):
     assert monitoring.advice(model) == wanted
 
 
+def monitor(weight=1.0, replicas=1, **settings):
+    """Of a run of 100 steps whose walker loss has this weight now, and 1 in the end."""
+    model = SimpleNamespace(
+        distribute_strategy=SimpleNamespace(num_replicas_in_sync=replicas),
+        loss_schedules={"walker_weight": semisup.Envelope(1.0, "linear", 10)},
+        loss_weights_now=lambda: {"walker_weight": weight, "visit_weight": 1.0},
+        similarity="dot",
+    )
+    recipe = Recipe(max_steps=100, sup_per_batch=10, unsup_batch_size=100, **settings)
+    return monitoring.CollapseMonitor(SimpleNamespace(recipe=recipe, labeled_in_batch=100), model)
+
+
+def test_collapse_monitor_is_silent_while_the_walker_loss_grows():
+    for weight, signs in ((0.0, 0), (0.5, 0), (1.0, 1)):
+        watch = monitor(weight)
+        assert len([*watch.new_signs(30, UNIFORM)]) == signs
+        assert watch.collapsed == bool(signs)
+    assert [*monitor(0.0).new_signs(60, UNREACHABLE)] == []
+
+
+def test_collapse_monitor_says_once_what_is_there_now():
+    watch = monitor()
+    assert [*watch.new_signs(24, UNIFORM)] == []  # which the initial weights may be
+    [line] = watch.new_signs(25, UNIFORM)
+    assert line.startswith("the walk has collapsed at step 25: all its steps are equally likely")
+    for walk, collapsed in ((UNIFORM, True), (HEALTHY, False), (UNIFORM, True)):
+        assert [*watch.new_signs(30, walk)] == []
+        assert watch.collapsed is collapsed
+
+
+def test_collapse_monitor_says_once_that_visits_are_unreachable():
+    watch = monitor()
+    signs = [[*watch.new_signs(step, UNREACHABLE)] for step in (49, 50, 51)]
+    assert [len(lines) for lines in signs] == [0, 1, 0]
+    assert signs[1][0].startswith("the visit loss stays 0.")
+    assert watch.collapsed is False
+
+
+@pytest.mark.parametrize(("scope", "collapsed"), [("global", False), ("replica", True)])
+def test_collapse_monitor_knows_how_large_a_walk_is(scope, collapsed):
+    """The losses are those of a uniform walk over 50 samples of each, half of a batch."""
+    watch = monitor(replicas=2, association_scope=scope)
+    entropy = {"visit_loss": math.log(50), "visit_entropy": math.log(50)}
+    assert len([*watch.new_signs(40, {"walker_loss": math.log(50), **entropy})]) == collapsed
+    assert watch.collapsed is collapsed
+
+
 @pytest.mark.parametrize("virtual", [0, 6])
 def test_run_warns_once_and_says_so_in_its_result(tiny, tmp_path, caplog, virtual):
     # A learning rate at which nothing can be learned: the initial weights' walks are uniform.
-    tiny = dataclasses.replace(tiny, log_interval=2, virtual_embeddings=virtual)
+    tiny = dataclasses.replace(tiny, log_interval=1, virtual_embeddings=virtual)
     recipe = dataclasses.replace(
         tiny, learning_rate=1e-12, temperature=1e3, remove_classes=1, max_steps=8
     )

@@ -10,7 +10,7 @@ import pytest
 
 from semisup import experiment
 from semisup.data.dataset import Dataset
-from semisup.data.labeled_data import LabeledData, PseudoLabels
+from semisup.data.labeled_data import LabeledData
 from semisup.data.lazy_images import concatenate
 from semisup.data.splits import Split
 from semisup.errors import InputError
@@ -119,16 +119,6 @@ def test_all_images_labelled_leave_none_to_teach(teacher):
     images, labels = LabeledData(make_dataset(), everything, found).training_images_and_labels()
     np.testing.assert_array_equal(images, TRAIN)
     np.testing.assert_array_equal(labels, make_dataset().train_labels)
-
-
-def test_joined_has_the_own_labels_first():
-    found = PseudoLabels(np.array([2, 6]), np.array([1, 1]))
-    images, labels = LabeledData(make_dataset(), SPLIT, found).training_images_and_labels()
-    np.testing.assert_array_equal(images, TRAIN[[0, 5, 2, 6]])
-    assert labels.tolist() == [0, 2, 1, 1]
-    images, labels = LabeledData(make_dataset(), SPLIT, None).training_images_and_labels()
-    np.testing.assert_array_equal(images, TRAIN[[0, 5]])
-    assert labels.tolist() == [0, 2]
 
 
 def test_images_of_disk_and_memory_together(digits_folder):

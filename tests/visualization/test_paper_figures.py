@@ -1,5 +1,6 @@
 """semisup-eval, with its figures, on a run whose result the label-free score selected."""
 
+import dataclasses
 import json
 import warnings
 
@@ -8,7 +9,6 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from semisup import recipes
 from semisup.data.dataset import Dataset
 from semisup.data.labeled_data import LabeledData
 from semisup.data.splits import choose_split
@@ -19,10 +19,8 @@ from semisup.training import loop
 from semisup.visualization.paper_figures import write_figures
 from tests.processes import run
 
-SMALL = {"sup_per_batch": 2, "unsup_batch_size": 20, "max_steps": 20, "eval_interval": 10}
 
-
-def test_write_figures_by_the_evaluator_on_the_selected_weights(mnist_dir, tmp_path, monkeypatch):
+def test_write_figures_by_the_evaluator_on_the_selected_weights(tiny, tmp_path, monkeypatch):
     score = label_free.scores
 
     def first_is_best(model, probe):
@@ -30,8 +28,8 @@ def test_write_figures_by_the_evaluator_on_the_selected_weights(mnist_dir, tmp_p
         return {**score(model, probe), label_free.SCORE: float(best)}
 
     monkeypatch.setattr(label_free, "scores", first_is_best)
-    recipe = recipes.get("mnist", data_dir=str(mnist_dir), select="label_free", **SMALL)
-    result = loop.train(recipe, tmp_path)
+    steps = {"max_steps": 20, "eval_interval": 10}
+    result = loop.train(dataclasses.replace(tiny, select="label_free", **steps), tmp_path)
     assert result["selected_step"] == 10
     done = run("eval", f"--logdir={tmp_path}", "--figures")
     assert done.returncode == 0, done.stderr

@@ -2,14 +2,12 @@
 
 import io
 import json
-import re
-import subprocess
-import sys
 import urllib.parse
 import urllib.request
 
 import matplotlib.image
 import pytest
+from tensorboard import program
 
 from semisup import recipes
 from semisup.training import loop
@@ -22,25 +20,20 @@ def get(mnist_dir, tmp_path_factory):
     small = {"sup_per_batch": 2, "unsup_batch_size": 20, "max_steps": 20, "eval_interval": 10}
     recipe = recipes.get("mnist", data_dir=str(mnist_dir), log_interval=5, **small)
     loop.train(recipe, logdir)
-    command = [sys.executable, "-m", "tensorboard.main", f"--logdir={logdir.parent}"]
-    command += ["--port=0", "--host=127.0.0.1", "--load_fast=false", "--reload_multifile=true"]
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        url = next(found for line in server.stderr if (found := re.search(r"http://\S+", line)))
+    server = program.TensorBoard()
+    # Blocking: the events are read before the server answers for the first time.
+    server.configure(
+        logdir=str(logdir.parent), port=0, host="127.0.0.1", load_fast="false",
+        reload_multifile=True, reload_task="blocking", reload_interval=0,
+    )  # fmt: skip
+    url = server.launch()
 
-        def ask(path, **query):
-            address = f"{url.group()}data/{path}?{urllib.parse.urlencode(query)}"
-            with urllib.request.urlopen(address, timeout=600) as response:
-                return response.read()
+    def ask(path, **query):
+        address = f"{url}data/{path}?{urllib.parse.urlencode(query)}"
+        with urllib.request.urlopen(address, timeout=600) as response:
+            return response.read()
 
-        # The server reads the events before it answers for the first time, but in a thread.
-        for _ in range(60):
-            if json.loads(ask("runs")):
-                break
-        yield ask
-    finally:
-        server.terminate()
-        server.wait()
+    return ask
 
 
 def tags(get, plugin):

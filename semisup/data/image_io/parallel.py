@@ -25,7 +25,8 @@ _CHUNK_OF_PROCESS = 128
 # Opening a file and reading its header, in which Python holds its lock, takes about half of this.
 _SECONDS_OF_SMALL_IMAGE = 0.25e-3
 
-# Of small images: processes take most of a second to start.
+# Of small images: processes take most of a second to start, and several if the module of the
+# function loads TensorFlow.
 _MANY_IMAGES = 8_000
 
 Item = TypeVar("Item")

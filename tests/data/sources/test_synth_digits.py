@@ -1,12 +1,11 @@
 import hashlib
-import subprocess
-import sys
 
 import numpy as np
 from PIL import ImageFont
 
 from semisup.data.registry import load_dataset
 from semisup.data.sources import synth_digits
+from tests import processes
 
 
 def test_render_is_a_function_of_seed_and_number():
@@ -21,13 +20,14 @@ def test_render_is_a_function_of_seed_and_number():
 
 
 def test_render_gives_the_same_bytes_in_another_process():
-    program = (
-        "import hashlib; from semisup.data.sources.synth_digits import render; "
-        "print(hashlib.sha256(render(30, seed=5)[0].tobytes()).hexdigest())"
-    )
-    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    other = processes.start(print_digest)
+    other.join()
     images, _ = synth_digits.render(30, seed=5)
-    assert other.stdout.strip() == hashlib.sha256(images.tobytes()).hexdigest(), other.stderr
+    assert processes.said(other).split()[-1:] == [hashlib.sha256(images.tobytes()).hexdigest()]
+
+
+def print_digest():
+    print(hashlib.sha256(synth_digits.render(30, seed=5)[0].tobytes()).hexdigest())
 
 
 def test_fonts_draw_ten_different_digits():
