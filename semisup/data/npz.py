@@ -3,7 +3,7 @@
 import math
 import struct
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,8 +60,12 @@ class NpzImages(LazyImages):
         return lazy_images.resize(image[None], self.new_size)[0]
 
 
-def read_npz(path: Path) -> dict[str, np.ndarray]:
+def read_npz(path: Path, only: Collection[str] = ()) -> dict[str, np.ndarray]:
     """The arrays in a .npz file, by their names.
+
+    Args:
+        path: the file.
+        only: the names of those to read, as far as there are such; by default all.
 
     Raises:
         InputError: the file is missing or damaged, or too large for the memory.
@@ -73,7 +77,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
             raise InputError(f"{path} unpacks to {size} bytes, too many for this machine's memory")
         with np.load(path, allow_pickle=False) as file:
             # What is no array comes as bytes.
-            return {key: a for key in file.files if isinstance(a := file[key], np.ndarray)}
+            keys = [key for key in file.files if not only or key in only]
+            return {key: a for key in keys if isinstance(a := file[key], np.ndarray)}
 
 
 def open_npz(path: Path, new_size: int = 0) -> dict[str, np.ndarray | NpzImages]:

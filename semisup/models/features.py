@@ -15,7 +15,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -194,13 +194,12 @@ def _read(folder: Path, digests: list[bytes], features: np.ndarray) -> np.ndarra
     wanted, found = set(digests), dict[bytes, np.ndarray]()
     for shard in sorted(folder.glob(f"*{_SHARD}")):
         try:
-            rows, values = _read_shard(shard, features.shape[1])
+            used = _read_shard(shard, features.shape[1], wanted)
         except InputError as error:
             if os.path.lexists(shard):  # else another process removed it
                 logging.warning("%s; its features are computed again", error)
                 _remove(shard)
             continue
-        used = {row: value for row, value in zip(rows, values, strict=True) if row in wanted}
         found |= used
         if used:
             with suppress(OSError):
@@ -211,23 +210,24 @@ def _read(folder: Path, digests: list[bytes], features: np.ndarray) -> np.ndarra
     return np.array([i for i, digest in enumerate(digests) if digest not in found], np.int64)
 
 
-def _read_shard(shard: Path, size: int) -> tuple[list[bytes], np.ndarray]:
-    """The digests in a shard, and the features, float32 [n, size].
+def _read_shard(shard: Path, size: int, wanted: Set[bytes]) -> dict[bytes, np.ndarray]:
+    """Of the wanted digests those in a shard, with their features, float32 [size].
+
+    The features are read only if some are wanted: a large cache has gigabytes of others.
 
     Raises:
         InputError: it is damaged, or no shard.
     """
-    arrays = npz.read_npz(shard)  # which checks the checksums
-    count = len(np.atleast_1d(arrays.get("digests", ())))
-    wanted = {
-        "digests": (np.uint8, (count, _DIGEST_SIZE)),
-        "features": (np.float32, (count, size)),
-    }
-    for name, (dtype, shape) in wanted.items():
-        if name not in arrays or (arrays[name].dtype, arrays[name].shape) != (dtype, shape):
-            raise InputError(f"{shard} is damaged: it holds no {name} {shape}")
-    rows = [row.tobytes() for row in arrays["digests"]]
-    return rows, arrays["features"]
+    digests = npz.read_npz(shard, ["digests"]).get("digests", np.empty(0))  # checks the checksum
+    if digests.dtype != np.uint8 or digests.shape[1:] != (_DIGEST_SIZE,):
+        raise InputError(f"{shard} is damaged: it holds no digests")
+    rows = [row.tobytes() for row in digests]
+    if wanted.isdisjoint(rows):
+        return {}
+    values = npz.read_npz(shard, ["features"]).get("features", np.empty(0))
+    if values.dtype != np.float32 or values.shape != (len(rows), size):
+        raise InputError(f"{shard} is damaged: it holds no features {(len(rows), size)}")
+    return {row: value for row, value in zip(rows, values, strict=True) if row in wanted}
 
 
 def _write(folder: Path, digests: list[bytes], features: np.ndarray) -> None:

@@ -284,6 +284,20 @@ def test_extract_makes_a_damaged_shard_again(damage, counted, tmp_path, caplog):
     assert counted.computes(IMAGES, tmp_path) == 0
 
 
+def test_extract_reads_no_features_of_shards_that_have_none_of_its_images(
+    counted, tmp_path, monkeypatch
+):
+    features.extract(counted.backbone, IMAGES[:5], tmp_path)
+    read, asked = features.npz.read_npz, []
+    monkeypatch.setattr(
+        features.npz, "read_npz", lambda path, only: asked.extend(only) or read(path, only)
+    )
+    features.extract(counted.backbone, IMAGES[5:9], tmp_path)
+    assert asked == ["digests"]
+    features.extract(counted.backbone, IMAGES[3:7], tmp_path)
+    assert asked == ["digests"] + ["digests", "features"] * 2
+
+
 def test_extract_is_right_whatever_byte_of_a_shard_is_flipped(counted, tmp_path):
     images = IMAGES[:2]
     wanted = features.extract(counted.backbone, images, tmp_path)
