@@ -35,9 +35,11 @@ def test_weights_and_optimizer_come_back(tmp_path):
     assert checkpoints.restore(other, checkpoints.newest(RunDirectory(tmp_path))) == 3
     for made in (one, other):
         made.reset_metrics()
-    assert one.train_on_batch(IMAGES, LABELS) == other.train_on_batch(IMAGES, LABELS)
+    # The next step is the same, but for the last bits, which depend on the order of threads.
+    logs = [made.train_on_batch(IMAGES, LABELS) for made in (one, other)]
+    np.testing.assert_allclose(*logs, rtol=1e-5)
     for weight, other_weight in zip(one.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_array_equal(weight, other_weight)
+        np.testing.assert_allclose(weight, other_weight, rtol=1e-4, atol=1e-6)
 
 
 def test_every_variable_comes_back(tmp_path):
