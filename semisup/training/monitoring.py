@@ -236,7 +236,7 @@ class CollapseMonitor:
     def new_signs(self, step: int, logs: Mapping[str, float]) -> Iterator[str]:
         """Yield a line for each sign that was not there before.
 
-        None while a loss of the walk has no weight or is still growing.
+        None while a loss of the walk has no weight, and no collapse while the walker loss grows.
 
         Args:
             step: the training step.
