@@ -79,7 +79,8 @@ def main() -> None:
         # Parts may be of other days and machines, and so may cases and points, of which each says
         # when it was measured.
         measured = {} if part in ("steps", "growth") else {"measured": here_and_now()}
-        before = figures.get(part, {}) if part == "steps" else {}
+        before = dict(figures.get(part, {})) if part == "steps" else {}
+        before.pop("measured", None)  # of all cases, in files of earlier versions
         figures[part] = {**before, **measured, **_RUN[part](out)}
         write_json(path, figures)
     print(f"\nall figures: {path}")

@@ -56,8 +56,8 @@ def main() -> None:
         try:
             results[name] = train(settings, folder, dataset=dataset)
         except KeyboardInterrupt:
-            again = f"scripts/quickstart --logdir={shlex.quote(str(logdir))}"
-            print(f"\nStopped. To resume: {again}", flush=True)
+            again = f"the same command with --logdir={shlex.quote(str(logdir))}"
+            print(f"\nStopped. To resume, give {again}", flush=True)
             raise
 
     print("\nDrawing the associations", flush=True)

@@ -82,14 +82,20 @@ def is_done(run: Run) -> bool:
     """Whether the run has ended already.
 
     Raises:
-        InputError: its folder holds a run with other settings.
+        InputError: its folder holds a run with other settings, or one without a test error.
     """
     if differences := _differences(run):
         raise InputError(
             f"{run.folder} holds a run with other settings ({'; '.join(differences)}); "
             "choose another --out"
         )
-    return run.folder.read_result() is not None
+    result = run.folder.read_result()
+    if result and result["test_error"] is None:
+        raise InputError(
+            f"{run.folder} has no test error, since its data has no test images; label at least "
+            "two images of a class, and choose another --out"
+        )
+    return result is not None
 
 
 def _differences(run: Run) -> list[str]:

@@ -453,7 +453,7 @@ class AssociativeModel(CheckedModel):
             raise InputError(
                 "`separate_batches` with a network that adds losses of the batch "
                 "(`activity_regularizer`, `add_loss`) needs batches that begin with the "
-                "labelled images, as those of `association_batches` do"
+                "labelled images, as those of `association_batches` do on one device"
             )
 
 

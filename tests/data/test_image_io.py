@@ -118,8 +118,9 @@ def test_read_image_reads_all_bits_of_the_first_page(tmp_path):
 @pytest.mark.parametrize("alpha", ["unassalpha", "assocalpha"])
 def test_read_image_puts_16_bits_on_white_as_it_puts_8(tmp_path, alpha):
     """Half-transparent red, also premultiplied, beside transparent black."""
-    red = 32768 if alpha == "assocalpha" else 65535
-    values = np.array([[[red, 0, 0, 32768], [0, 0, 0, 0]]] * 8, np.uint16)
+    red, faint = (32768, 4096) if alpha == "assocalpha" else (65535, 65535)
+    values = [[[red, 0, 0, 32768], [0, 0, 0, 0]]] * 8
+    values = np.array([*values, [[faint, 0, 0, 4096], [65535, 0, 0, 65535]]], np.uint16)
     for name, content in (("16.tif", values), ("8.tif", (values // 257).astype(np.uint8))):
         tifffile.imwrite(tmp_path / name, content, photometric="rgb", extrasamples=[alpha])
     read, wanted = (read_image(tmp_path / name).astype(int) for name in ("16.tif", "8.tif"))
@@ -144,7 +145,7 @@ def test_read_image_as_warns_of_another_range_of_values(tmp_path, caplog, traine
     read_image_as(tmp_path / "camera.png", (6, 9, 1), Reading(ValueRange(0, 4095)))
     assert caplog.text == ""
     read_image_as(tmp_path / "camera.png", (6, 9, 1), Reading(trained_on))
-    words = "camera.png has values with more than 8 bits, and nearly all of them become"
+    words = "camera.png has values with more than 8 bits, and all of them become"
     assert f"{words} {become} of 255" in caplog.text
 
 

@@ -40,7 +40,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Where nearly all pixels are below this, little is seen.
+# Where all pixels are below this, little is seen.
 _DARK = 16
 
 # Of a picture that lies on its side: height and width change places.
@@ -151,13 +151,12 @@ def read_image_as(
 
 def _warn_of_other_range(path: Path, pixels: np.ndarray) -> None:
     """Warn if a file's values seem not to be those of the range of the training images."""
-    low, high = np.quantile(pixels, (0.1, 0.999))
-    if high < _DARK or low == 255:
-        become = f"at most {high:.0f}" if high < _DARK else "255"
+    if pixels.max() < _DARK or pixels.min() == 255:
+        become = f"at most {pixels.max()}" if pixels.max() < _DARK else "255"
         logging.log_first_n(
             logging.WARNING,
-            "%s has values with more than 8 bits, and nearly all of them become %s of 255: they "
-            "seem not to have the range of values of the training images",
+            "%s has values with more than 8 bits, and all of them become %s of 255: they seem not "
+            "to have the range of values of the training images",
             *(3, path, become),
         )
 

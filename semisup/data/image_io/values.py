@@ -215,7 +215,7 @@ def _read_colour_tiff(
             values = np.moveaxis(values, 0, 2)
         values = upright(values)
         if values.shape[:2] == (image.height, image.width) and values.shape[2] in (3, 4):
-            opacity = _opacity(values[..., 3]) if image.mode == "RGBA" else None
+            opacity = _opacity(values) if image.mode == "RGBA" else None
             colours = values[..., :3]
             if opacity is not None and layout.startswith("RGBa"):  # they were multiplied by it
                 full = np.maximum(opacity, 1 / _SIXTEEN_BITS)[..., None]
@@ -225,9 +225,12 @@ def _read_colour_tiff(
 
 
 def _opacity(values: np.ndarray) -> np.ndarray:
-    """In [0, 1], float32; the most that the bits of the largest value can hold is opaque."""
+    """Of values [H, W, 4], in [0, 1], float32; opaque is the most that their bits can hold.
+
+    How many bits these are, of the 16, the largest of all values says, the colours' too.
+    """
     opaque = next(2**bits - 1 for bits in (10, 12, 14, 16) if values.max() < 2**bits)
-    return values.astype(np.float32) / opaque
+    return values[..., 3].astype(np.float32) / opaque
 
 
 def _content(image: ImageFile.ImageFile, offset: int = 0) -> IO[bytes]:

@@ -33,10 +33,9 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
     Raises:
         InputError: the file is missing or damaged, or an array is missing or unfit.
     """
-    arrays = {
-        key.replace("unlabelled", "unlabeled"): array
-        for key, array in open_npz(path, new_size).items()
-    }
+    arrays = dict(open_npz(path, new_size))
+    if "unlabelled_images" in arrays and "unlabeled_images" not in arrays:
+        arrays["unlabeled_images"] = arrays.pop("unlabelled_images")
     if others := sorted(arrays.keys() - set(_KNOWN)):
         logging.warning(
             "%s: not used: %s; only %s are read", path, ", ".join(others), ", ".join(_KNOWN)
