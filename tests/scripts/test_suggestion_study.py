@@ -33,7 +33,7 @@ def a_study(recipe, logdir):
         print("suggested")
         return np.arange(count)
 
-    suggestion_study.recipe_from_flags = lambda: recipe
+    suggestion_study.recipe_from_flags = lambda one_run: recipe
     loop.train, checkpoints.newest, checkpoints.restore = train, print, restore
     active_learning.write = write
     flags.FLAGS(["", "--count=2", "--seeds=1", f"--logdir={logdir}"])
