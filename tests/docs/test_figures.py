@@ -104,7 +104,8 @@ def on_record():
     for path in (DOCS / "studies").glob("comparison_*.json"):
         record = json.loads(path.read_text(encoding="utf-8"))
         yield from (last_errors(record, run["method"]) for run in record["runs"])
-    for name in ("photos_stl10_1", "photos_stl10_4", "photos_stl10_10", "cifar10", "suggestions"):
+    studies = ("photos_stl10_1", "photos_stl10_4", "photos_stl10_10", "cifar10", "suggestions")
+    for name in (*studies, "mnist_fast"):
         yield from lists(json.loads((DOCS / f"studies/{name}.json").read_text(encoding="utf-8")))
 
 
