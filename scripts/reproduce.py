@@ -175,13 +175,11 @@ def _make(missing: list[Run], out: Path, tables: list[_Table]) -> list[str]:
         for done, (run, complaint) in enumerate(
             running.run_all(missing, _JOBS.value, _BACKEND.value), start=1
         ):
-            result = None if complaint else run.folder.read_result()
-            if result and result["test_error"] is None:
-                complaint = "it has no test images, so no test error; label more images of a class"
             if complaint:
                 failed.append(f"{run.folder}: {complaint}")
                 news = f"failed: {complaint}"
-            elif result:
+            else:
+                result = run.folder.read_result() or {}
                 news = f"test error {result['test_error']:.2f} %"
             left = (time.monotonic() - started) / done * (len(missing) - done) / 60
             place = run.folder.path.relative_to(out)

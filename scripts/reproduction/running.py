@@ -89,13 +89,20 @@ def is_done(run: Run) -> bool:
             f"{run.folder} holds a run with other settings ({'; '.join(differences)}); "
             "choose another --out"
         )
+    if complaint := _without_error(run):
+        raise InputError(f"{run.folder}: {complaint}")
+    return run.folder.read_result() is not None
+
+
+def _without_error(run: Run) -> str:
+    """A line about a run that has ended without a test error; empty for any other."""
     result = run.folder.read_result()
     if result and result["test_error"] is None:
-        raise InputError(
-            f"{run.folder} has no test error, since its data has no test images; label at least "
-            "two images of a class, and choose another --out"
+        return (
+            "its data has no test images, so there is no test error; label at least two images of "
+            "a class, and choose another --out"
         )
-    return result is not None
+    return ""
 
 
 def _differences(run: Run) -> list[str]:
@@ -213,7 +220,7 @@ def _run(run: Run, threads: int | None) -> tuple[Run, str]:
             if child.poll() is not None:
                 _children.discard(child)
     if status == 0:
-        return run, ""
+        return run, _without_error(run)
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
     said = next((line for line in reversed(lines) if line.strip()), "nothing printed")
     return run, f"{said.removeprefix('error: ')} (status {status}; {log})"

@@ -172,10 +172,12 @@ def given_settings() -> dict[str, Any]:
         for field in dataclasses.fields(Recipe)
         if flags.FLAGS[field.name].present
     }
-    for name in ("data_dir", "target_data_dir", "split_file", "init_from", "teacher", "weights"):
+    paths = ("data_dir", "target_data_dir", "split_file", "init_from", "teacher")
+    for name in (*paths, "weights"):
         if given.get(name) == "":  # of a variable that was not set, say
             raise InputError(f"`{name}` is empty; give a path, or leave it out")
-        if given.get(name) and name != "weights":
+    for name in paths:
+        if given.get(name):
             # The evaluator may run in another folder.
             given[name] = str(expanded(given[name]).resolve())
     if given.get("architecture", "").endswith(".keras"):

@@ -84,7 +84,7 @@ def is_grey(image: ImageFile.ImageFile) -> bool:
     if image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16"):
         return True
     # Pillow takes grey PNG files with 16 bits and alpha for RGBA.
-    return image.format == "PNG" and bool(image.tile) and image.tile[0].args == "LA;16B"
+    return image.format == "PNG" and _layout(image) == "LA;16B"
 
 
 def read_many_bits(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray | None]:
