@@ -86,7 +86,7 @@ def main() -> None:
 
 @contextmanager
 def _heartbeat(doing: str) -> Iterator[None]:
-    """Inside, a line every few seconds says what goes on without progress of its own."""
+    """Context manager: print a line every five seconds, for work that shows no progress."""
     began, done = time.monotonic(), threading.Event()
     print(f"{doing} ...", flush=True)
 

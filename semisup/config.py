@@ -143,10 +143,12 @@ class Recipe:
     )
     sup_per_class: int = _setting(10, "labelled images per class in total; -1 for all")
     unsup_samples: int = _setting(
-        -1, "unlabelled images in total; -1 for all, 0 for no association"
+        -1, "unlabelled images in total; -1 for all, 0 for none: no loss on unlabelled images"
     )
     fold: int = _setting(
-        -1, "choose the labelled images from this fold, if the data set has folds (stl10: 0 to 9)"
+        -1,
+        "choose the labelled images from this fold, if the data set has folds (stl10: 0 to 9); "
+        "-1 for all training images",
     )
     train_in_pool: bool = _setting(
         False,
@@ -195,10 +197,10 @@ class Recipe:
     )
     freeze_steps: int = _setting(
         0,
-        "first steps, in which the backbone is frozen and only the layers on top of it are trained "
-        "(keras:NAME, PATH.keras, inception_model) or only the classifier (others); -1 for all "
-        "steps: then, without augmentation, each image passes through the backbone once, and its "
-        "features are cached for later runs",
+        "number of first steps in which the backbone is frozen and only the layers on top of it "
+        "are trained (keras:NAME, PATH.keras, inception_model) or only the classifier (others); -1 "
+        "for all steps: then, without augmentation, each image passes through the backbone once, "
+        "and its features are cached for later runs",
         minimum=ALWAYS,
     )
     emb_size: int | None = _setting(
@@ -267,12 +269,16 @@ class Recipe:
         above=0,
     )
     walker_weight: float = _setting(1.0, "weight of the walker loss", minimum=0)
-    walker_weight_envelope: str = _setting("none", "how it is ramped up: none, sigmoid or linear")
+    walker_weight_envelope: str = _setting(
+        "none",
+        "how the weight of the walker loss is ramped up: none (full weight from the first step), "
+        "sigmoid or linear",
+    )
     walker_weight_envelope_steps: int = _setting(100, "steps of the ramp, after the delay")
     walker_weight_envelope_delay: int = _setting(0, "steps before the ramp")
     visit_weight: float = _setting(1.0, "weight of the visit loss", minimum=0)
     visit_weight_envelope: str | None = _setting(
-        None, "how it is ramped up; by default as the walker's"
+        None, "how the weight of the visit loss is ramped up; by default as the walker's"
     )
     visit_weight_envelope_steps: int = _setting(
         -1, "steps of the ramp, after the delay; -1 for as many as the walker's"
@@ -287,7 +293,9 @@ class Recipe:
         "in the paper",
         minimum=0,
     )
-    pseudo_label_weight_delay: int = _setting(0, "steps before the ramp", minimum=0)
+    pseudo_label_weight_delay: int = _setting(
+        0, "steps before the weight of the pseudo-labels is ramped up", minimum=0
+    )
     pseudo_label_weight_steps: int = _setting(1, "steps of the ramp, which is linear", minimum=1)
     vat_weight: float = _setting(
         0.0,

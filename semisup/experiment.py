@@ -36,8 +36,8 @@ class Experiment:
         recipe: the settings.
         data: the data set, which of its images are labelled, and in training its pseudo-labels.
         model: the model, compiled, with its initial weights.
-        backbone: where it stays frozen throughout, the network whose head the model trains on
-            features; the images of `data` bring them. Else None.
+        backbone: the pretrained network, if it stays frozen in all steps; then the images of `data`
+            bring its features, on which `model` is trained. Else None.
         test_images_left_out: how many that the data set has, but `data` has not.
     """
 

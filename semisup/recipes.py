@@ -143,7 +143,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     # Table 1: 100 labels of MNIST by the settings of the authors' code; --sup_per_class=100 or -1.
     # Command:  semisup-train --recipe=mnist --data_dir=MNIST
-    # Expected: 0.89 (paper); 1.14, 0.92 (seeds 0, 1); 24 to 39 minutes (est.).
+    # Expected: 0.89 (paper); 1.14, 0.92 (seeds 0, 1); 95 to 108 minutes (beside other work).
     "mnist": Recipe(
         dataset="mnist",
         similarity="dot",
@@ -154,8 +154,8 @@ RECIPES: dict[str, Recipe] = {
     ),
     # Table 1 as the paper words it, where that differs: L2 of 1e-4, Adam's default rate throughout.
     # Command:  semisup-train --recipe=mnist_paper --data_dir=MNIST
-    # Expected: 0.89 (paper); collapsed late in the run (seed 0: [results.md](results.md)); 24 to 39
-    # minutes (est.).
+    # Expected: 0.89 (paper); collapsed late in the run (seed 0: [results.md](results.md)); 85
+    # minutes (beside other work).
     "mnist_paper": Recipe(
         dataset="mnist",
         similarity="dot",
@@ -428,7 +428,8 @@ RECIPES: dict[str, Recipe] = {
     "synth_digits_to_mnist5k": Recipe(
         dataset="synth_digits", target_dataset="mnist5k", **_QUICK_SYNTHETIC
     ),
-    # Ours: 5,000 digits to the same blended into photographs of scikit-image's; needs no files.
+    # Ours: 5,000 digits to the same blended into photographs of scikit-image's, which
+    # `pip install 'PATH[datasets]'` installs.
     # Command:  semisup-train --recipe=mnist5k_to_mnistm_local
     # Expected: 2.9; source only 23.6; 3 minutes.
     "mnist5k_to_mnistm_local": Recipe(
@@ -464,7 +465,7 @@ def changed(recipe: Recipe, **changes: Any) -> Recipe:
 
     An augmentation of "true" or "false", the values of the authors' flag, becomes the name of
     one: "true" is the recipe's own, or if there is none or the data set is another, the one that
-    suits the data set. No unlabelled images, `unsup_samples=0`, are no loss on them.
+    suits the data set. `unsup_samples=0` sets the weights of all losses on unlabelled images to 0.
 
     Raises:
         InputError: a setting is outside its range, or no augmentation is known to suit the
@@ -487,7 +488,7 @@ def _augmentation_of(dataset: str) -> str:
     suitable = registry.augmentation_of(dataset)
     if suitable is None:
         raise InputError(
-            f"`augmentation=true`: the default for the data set {dataset!r} is not known; give "
-            "one, such as `augmentation=digits`"
+            f"`augmentation=true`: the data set {dataset!r} has no default augmentation; name one, "
+            "such as `augmentation=digits`"
         )
     return suitable

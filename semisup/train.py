@@ -50,7 +50,12 @@ _COMPARE = flags.DEFINE_bool(
     "also train with labels only, on the same split with the same network and seeds, and print "
     "both errors, to see whether association helps",
 )
-_SEEDS = flags.DEFINE_integer("seeds", 1, "with --compare: runs of each kind", lower_bound=1)
+_SEEDS = flags.DEFINE_integer(
+    "seeds",
+    1,
+    "with --compare: number of seeds; each is trained with labels only and with association",
+    lower_bound=1,
+)
 _STRATEGY = flags.DEFINE_string(
     "strategy",
     "none",
@@ -116,7 +121,10 @@ def _say(recipe: Recipe, result: Mapping[str, Any]) -> None:
             "benefit from association; the warning above says what to try"
         )
         if recipe.select == "last":
-            print("--select=label_free would have kept the weights of an earlier evaluation")
+            print(
+                "--select=label_free keeps the evaluation with the best label-free score, "
+                "which may be an earlier one"
+            )
 
 
 def _train(recipe: Recipe, logdir: Path) -> dict[str, Any] | None:

@@ -54,7 +54,7 @@ def test_augmentation_true_and_false_become_names(name, changes, wanted):
     if wanted:
         assert recipes.get(name, augmentation="true", **changes).augmentation == wanted
     else:
-        with pytest.raises(InputError, match=rf"=true`: .* '{changes['dataset']}' is not known"):
+        with pytest.raises(InputError, match=rf"=true`: .* '{changes['dataset']}' has no default"):
             recipes.get(name, augmentation="true", **changes)
 
 

@@ -98,7 +98,7 @@ class ComparedModel(AssociativeModel):
 
     @contextmanager
     def evaluated(self) -> Iterator[None]:
-        """Inside, its weights are those to be evaluated: averages, where there are any."""
+        """Context manager: use the weights to evaluate, averages where there are any."""
         with averaged_weights(self):
             changed = [pair for method in self.methods for pair in method.evaluated()]
             before = [variable.numpy() for variable, _ in changed]

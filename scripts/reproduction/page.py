@@ -217,7 +217,7 @@ def _missing(table: Table, of_table: Mapping[str, Record]) -> Iterator[str]:
         done = {cell["row"] for record in of_recipe for cell in record["cells"] if cell["runs"]}
         rows = dict.fromkeys(cell["row"] for record in of_recipe for cell in record["cells"])
         if left := [row for row in rows if row not in done]:
-            yield f"{', '.join(left)} by `{recipe}`"
+            yield f"`{recipe}` ({', '.join(left)})"
 
 
 def _render_ranks(ranks: Sequence[Mapping[str, Any]]) -> str:

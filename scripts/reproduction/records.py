@@ -194,7 +194,7 @@ def cell_record(cell: Cell, cells: Sequence[Cell], runs: Sequence[Record]) -> Re
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Inside, no other process adds to the record at `path`, or to others of its folder."""
+    """Context manager: lock the records in the folder of `path` for this process."""
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:

@@ -85,7 +85,7 @@ def run_main(
 
 
 class _UntilClosed(io.FileIO):
-    """A stream that goes nowhere once nobody reads it: `| head -1` must not cost a run."""
+    """A stream that drops its output once its reader is gone: `| head -1` ends no run."""
 
     def write(self, data: Any) -> int:
         try:
@@ -98,7 +98,7 @@ class _UntilClosed(io.FileIO):
 
 
 def _open_streams() -> None:
-    """Give the program streams to write to, though they be closed (`2>&-`) or close later on."""
+    """Make standard streams writable even if they are closed now (`2>&-`) or later."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)

@@ -130,7 +130,7 @@ def define_flags(only_theirs: tuple[TheirFlag, ...]) -> None:
 
 
 def given_flags(only_theirs: tuple[TheirFlag, ...]) -> list[TheirFlag]:
-    """Those that the command line has."""
+    """The flags of theirs that the command line has."""
     return [f for f in only_theirs if f.name in flags.FLAGS and flags.FLAGS[f.name].present]
 
 

@@ -132,7 +132,7 @@ class Dataset:
         return np.concatenate([self.train_files, self.unlabeled_files])
 
     def without_labeled(self, pool: np.ndarray, labeled: np.ndarray) -> np.ndarray:
-        """Those of the pool's images that are not among the labelled training images.
+        """Drop the labelled training images from indices into the pool.
 
         Args:
             pool: indices into `unlabeled_pool`, int64 [n].

@@ -170,7 +170,7 @@ def _unpacked(members: Iterable[zipfile.ZipInfo]) -> int:
 
 @contextmanager
 def _refused_in_a_line(path: Path) -> Iterator[None]:
-    """Inside, whatever goes wrong with the file becomes an InputError."""
+    """Context manager: turn any error about the file into an InputError."""
     try:
         yield
     except InputError:

@@ -62,23 +62,23 @@ def association_batches(
         unlabeled_images: [U, ...], of the same dtype and size; None for none at all.
         sup_per_batch: labelled images of each class in a batch.
         unsup_batch_size: unlabelled images in a batch.
-        seed: names the order.
+        seed: seed of the order of the images.
         start_step: the number of the first batch.
         augment: changes the labelled images of a batch, given them and a seed of two
             integers; see `semisup.data.augmentation`. One with a Python `if` or loop over
             tensors must be a `tf.function`.
-        augment_unlabeled: changes the unlabelled ones, likewise. Of several, a batch has the
-            unlabelled images so many times, one view after the other, each changed by its own.
-        part: of the rows of a batch, give number `part`, `part` + `parts`, ... only, for
-            one of several workers. The others are not read from their files, unless they
-            are to be augmented: the random numbers of that are drawn for whole batches.
+        augment_unlabeled: changes the unlabelled images, likewise. Given several functions, a batch
+            has the unlabelled images once for each, one view after the other.
+        part: give only the rows `part`, `part` + `parts`, ... of each batch, for one of several
+            workers. Other rows are read from their files only if there is augmentation, whose
+            random numbers are drawn for whole batches.
         parts: how many such parts a batch has.
 
     Returns:
         An endless dataset (so tell `fit` its steps_per_epoch) of (images [B, ...],
         int64 labels [B]), where B is the number of classes times `sup_per_batch`, plus
-        `unsup_batch_size` for each view. Of images that are read from their files, delete an
-        iterator that you made yourself (`del`) before your script ends, or it may not end.
+        `unsup_batch_size` for each view. If images are read from files and you made the
+        iterator yourself, `del` it at the end; otherwise the script may not end.
 
     Raises:
         InputError: the arrays do not fit each other, labels are no classes, a number is out of

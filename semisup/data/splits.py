@@ -148,7 +148,7 @@ def recorded(split: Split, dataset: Dataset) -> Split:
 
 
 def _digest(files: np.ndarray | None) -> str | None:
-    """Of the names of files in their order, apart from the folder that all lie in."""
+    """Digest of the file names in their order, relative to their common folder."""
     if files is None or len(files) == 0:
         return None
     # As a Mac writes names, é is two characters.
@@ -235,8 +235,10 @@ def _fold(dataset: Dataset, fold: int) -> np.ndarray:
     """The training images that may be labelled, as ascending indices."""
     if fold < 0:
         return np.arange(len(dataset.train_labels))
-    if not dataset.folds or fold >= len(dataset.folds):
-        count = len(dataset.folds or ())
+    if not dataset.folds:
+        raise InputError(f"{dataset.name} has no folds; leave out `fold`")
+    if fold >= len(dataset.folds):
+        count = len(dataset.folds)
         raise InputError(f"{dataset.name} has {count} folds, counted from 0; `fold` is {fold}")
     return np.unique(dataset.folds[fold])
 

@@ -1,4 +1,6 @@
-"""Label-free statistics of a model's quality, for choosing a checkpoint or a loss weight.
+"""Label-free statistics of how consistent a model is.
+
+They do not rank runs reliably by their accuracy (docs/results.md).
 
 A few labelled images (A) and many unlabelled ones (B) are embedded and walked on:
 
@@ -8,8 +10,8 @@ A few labelled images (A) and many unlabelled ones (B) are embedded and walked o
                     gives: the class whose labelled images a step B -> A most likely ends on
     score           the geometric mean of the three: it falls if any one of them does
 
-All are in [0, 1], and higher is better. They say how consistent a model is, not how right:
-two ways to be wrong together, as when a whole class takes another's place, score high.
+All are in [0, 1], and higher is better. They measure consistency, not accuracy: a
+model that exchanges two whole classes scores high.
 """
 
 import math

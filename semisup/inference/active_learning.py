@@ -38,7 +38,7 @@ COLUMNS = ("path", "score", "visit_probability", "uncertainty", "back_to")
 
 
 class Signs(NamedTuple):
-    """Of each unlabelled image, [M].
+    """Statistics of the walk for each unlabelled image, arrays [M].
 
     Attributes:
         visit: visit probability P_visit, equation (9); they sum to 1.

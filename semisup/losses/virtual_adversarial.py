@@ -1,7 +1,7 @@
 """Virtual adversarial training (VAT) with entropy minimisation. Not in the paper.
 
-The classifier learns to keep its prediction where a small change of the image would change it most,
-and to be sure of it (Miyato et al., "Virtual Adversarial Training", 2017).
+The prediction must not change under the small perturbation that changes it most, and must be
+confident (Miyato et al., "Virtual Adversarial Training", 2017).
 """
 
 from collections.abc import Callable

@@ -69,8 +69,8 @@ class AssociativeModel(CheckedModel):
     over in blocks (`association.block_size_for`) if their size is known when the graph is
     made: give `tf.data` a `drop_remainder`.
 
-    `evaluate` takes no walk. Give it labelled images: it ignores rows with -1, but
-    Keras counts them in the mean of "loss". Of no labelled image at all every result is NaN.
+    `evaluate` computes no walk. Give it labelled images: rows with -1 are ignored, although Keras
+    counts them in the mean of "loss". Without any labelled image, every result is NaN.
 
     Labels may be of any type that holds whole numbers. A label that is no class and not -1 stops
     `fit` and `evaluate` with an InputError.
@@ -90,10 +90,10 @@ class AssociativeModel(CheckedModel):
             two more passes through the network count in the statistics of batch norm.
         vat_epsilon: norm of the adversarial perturbation, relative to the norm of the input.
         similarity: "cosine", "dot" or "euclidean"; see `association.similarity`. The paper's is
-            "dot", which grows without bounds: on many networks a walk then has one way to go,
-            mostly a wrong one. With "cosine" embeddings are unit vectors, and the classifier
-            takes them times temperature^-1/2, so that their dot products are the walk's
-            similarities.
+            "dot", which grows without bounds: on many networks nearly all probability then goes
+            to one step, mostly a wrong one. With "cosine" embeddings are unit vectors, and the
+            classifier takes them times temperature^-1/2, so that their dot products are the
+            walk's similarities.
         temperature: by which the similarities are divided, above 0; by default 0.16 for "cosine"
             and 1 for the others.
         label_smoothing: see `association.classification_loss`.

@@ -33,7 +33,7 @@ class CheckedModel(keras.Model):
 
     @contextmanager
     def expecting(self, batches: Any, shares: int = 1) -> Iterator[None]:
-        """Inside, a graph of `train_step` that is traced is for such batches.
+        """Context manager: trace `train_step` for the layout of such batches.
 
         In those of `association_batches` it is known which rows are labelled; in others, each
         step searches the labels. `fit` does this itself; a training loop of your own may.
@@ -118,7 +118,7 @@ class CheckedModel(keras.Model):
 
     @contextmanager
     def _bad_labels_named(self) -> Iterator[None]:
-        """Inside, the error of a graph that stopped at a label is one line."""
+        """Context manager: turn the error of a graph that stopped at a label into one line."""
         try:
             yield
         except tf.errors.InvalidArgumentError as error:

@@ -211,7 +211,7 @@ def _read(folder: Path, digests: list[bytes], features: np.ndarray) -> np.ndarra
 
 
 def _read_shard(shard: Path, size: int, wanted: Set[bytes]) -> dict[bytes, np.ndarray]:
-    """Of the wanted digests those in a shard, with their features, float32 [size].
+    """Look up the wanted digests in a shard; returns the features, float32 [size], of those in it.
 
     The features are read only if some are wanted: a large cache has gigabytes of others.
 

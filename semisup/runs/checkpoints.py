@@ -92,7 +92,7 @@ def newest(run: RunDirectory) -> str:
     """
     checkpoint = _newest_whole(run)
     if checkpoint is None:
-        raise InputError(f"{run} holds no checkpoint yet; `watch` waits for one")
+        raise InputError(f"{run} holds no checkpoint yet; `semisup-eval --watch` waits for one")
     return checkpoint
 
 
@@ -152,7 +152,9 @@ def _newest_whole(run: RunDirectory) -> str | None:
         for line in faults:
             logging.warning("%s; starting at step 0", line)
         return None
-    raise InputError(f"no checkpoint is intact: {'; '.join(faults)}; `overwrite` starts again")
+    raise InputError(
+        f"no checkpoint is intact: {'; '.join(faults)}; semisup-train --overwrite starts again"
+    )
 
 
 def _fault(run: RunDirectory, prefix: Path) -> str | None:

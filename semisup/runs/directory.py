@@ -181,8 +181,8 @@ class RunDirectory:
         """Raise InputError if the run's split is on record as another version has it."""
         if "data" not in files.read_json(self.split):
             raise InputError(
-                f"{self} is of another version of semisup, which records a run's data otherwise: "
-                "use that version for this run, or train in a new folder"
+                f"{self} was made by another version of semisup, which recorded the data "
+                "differently: use that version for this run, or train in a new folder"
             )
 
     def holds(self, recipe: Recipe) -> bool:
@@ -382,7 +382,7 @@ class RunDirectory:
             self._refuse_other_version()
             raise InputError(
                 f"the data has changed since {self} was trained: its files, classes or range of "
-                "values are others, so that test images may have been trained on; set `data_dir` "
+                "values have changed, so that test images may have been trained on; set `data_dir` "
                 "to a folder with the original files"
             )
 

@@ -49,7 +49,7 @@ def use_defaults() -> None:
 
 @contextmanager
 def channels_last() -> Iterator[None]:
-    """Inside, layers take images [batch, H, W, C] unless told otherwise."""
+    """Context manager: layers take images [batch, H, W, C] unless told otherwise."""
     import keras
 
     before = keras.config.image_data_format()

@@ -30,7 +30,7 @@ def is_plain(path: Path) -> bool:
 
 @contextmanager
 def plain(folder: Path) -> Iterator[Path]:
-    """Inside, another path of the folder that TensorFlow takes as it is.
+    """Context manager: yield a path to the folder that TensorFlow can use.
 
     TensorFlow globs the names of checkpoints, and finds nothing in a folder called lr[3e-3].
     """

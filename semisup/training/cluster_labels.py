@@ -31,8 +31,8 @@ def predict_cluster_labels(data: LabeledData, share: float) -> PseudoLabels:
 
     k-means finds as many clusters of the features, scaled to unit length, as there are labelled
     classes. Each is matched to one class so that the mean cosines of the labelled images of the
-    class with the centre sum to the most. In a cluster those images count as typical that are
-    nearer to its centre than to the second nearest by the widest margin.
+    class with the centre sum to the most. The typical images of a cluster are those with the
+    largest margin between the distances to the second nearest centre and to their own.
 
     Args:
         data: images with features, and which of them are labelled and unlabelled.

@@ -42,11 +42,14 @@ def compare(
     """
     logdir = expanded(logdir)
     if not recipe.associates:
-        raise InputError("`compare` needs a recipe with association: `walker_weight` is 0")
+        raise InputError(
+            "`compare` needs a recipe with a loss on unlabelled images, but `walker_weight`, "
+            "`visit_weight`, `pseudo_label_weight` and `vat_weight` are 0"
+        )
     if recipe.teacher:
         raise InputError(
-            "`compare` trains with labels only, too, so without the pseudo-labels of a teacher; "
-            "leave out `teacher`"
+            "`compare` can't be used with `teacher`, since its runs with labels only have no "
+            "pseudo-labels; leave out `teacher`"
         )
     dataset = experiment.load_data(recipe)
     if len(dataset.test_labels) == 0:

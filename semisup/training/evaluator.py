@@ -152,14 +152,14 @@ class Evaluator:
 
     @contextmanager
     def _evaluated(self) -> Iterator[AssociativeModel]:
-        """Inside, the model to evaluate and to save."""
+        """Context manager: yield the model to evaluate and to save, with averaged weights."""
         with averaged_weights(self._learning):
             distribution.take_over(self._learning, self._setup.model)
             yield self._setup.model
 
 
 def _draw(write: Callable[..., Any], *arguments: Any) -> None:
-    """Draw something; a picture that can't be drawn is a warning, for it must not cost a run."""
+    """Call a function that draws; if it fails, warn and go on."""
     try:
         write(*arguments)
     except Exception as error:  # matplotlib and TensorBoard fail in many ways

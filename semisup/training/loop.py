@@ -336,7 +336,7 @@ class Trainer:
 
     @contextmanager
     def _writer(self) -> Iterator[None]:
-        """Inside, TensorBoard's entries are written to the run's folder, by the chief only."""
+        """Context manager: write TensorBoard's entries to the run's folder, in the chief only."""
         if not self.evaluator:
             with tf.summary.create_noop_writer().as_default():
                 yield

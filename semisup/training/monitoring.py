@@ -264,16 +264,16 @@ def _walker_has_grown(model: AssociativeModel) -> bool:
 
 
 class CollapseWarning(keras.callbacks.Callback):
-    """Warn in `fit` when the walk collapses: once, within an epoch or so many steps.
+    """Warn once in `fit` when the walk has collapsed.
 
-    Not while the walker loss has no weight or is still growing. It also warns at the end if batch
-    norm's moving statistics are still near their first values.
+    It checks every `every` steps and at the end of each epoch, but not while the walker loss has
+    no weight or is still ramped up. It also warns at the end if the moving statistics of batch
+    norm are still near their initial values.
 
     Args:
         labeled: labelled images in a batch.
         unlabeled: unlabelled images in a batch.
-        every: steps between two looks. The metrics that it looks at are means since the epoch
-            began.
+        every: steps between two checks, whose metrics are means since the epoch began.
 
     Examples:
         >>> warning = semisup.CollapseWarning(labeled=100, unlabeled=100)

@@ -1,9 +1,9 @@
 """Self-training: a finished run labels unlabelled images for the next one. Ours, not the paper's.
 
-What the walker and the visit loss make is a classifier that errs on few of the unlabelled images,
-and on fewer still of those it is most confident about. A new network learns from these as from
-any labelled image, with a walk or without. (Xie et al., "Self-training with Noisy Student improves
-ImageNet classification", CVPR 2020, is the same idea.) BUILD_NOTES.md has what it brings on MNIST.
+A classifier trained by association is wrong on few unlabelled images, and on fewer still of those
+it is most confident about. A new network learns from these as from any labelled image, with a walk
+or without. (Xie et al., "Self-training with Noisy Student improves ImageNet classification", CVPR
+2020, is the same idea.) BUILD_NOTES.md has what it brings on MNIST.
 """
 
 import numpy as np

@@ -20,6 +20,22 @@ def last_errors(record, method):
     return [run["evaluations"][-1][1] for run in sorted(runs, key=lambda run: run["seed"])]
 
 
+def validation_errors(record, method):
+    """The median over the seeds of each setting that was tried on validation images."""
+    errors = {}
+    for run in record["runs"]:
+        if run["method"] == method and run["validation"]:
+            parameters = json.dumps(run["parameters"], sort_keys=True)
+            errors.setdefault(parameters, []).append(run["evaluations"][-1][1])
+    return [statistics.median(of_seeds) for of_seeds in errors.values()]
+
+
+def method_of(row):
+    """As scripts/compare.py calls the method of a row of docs/comparison.md."""
+    name = re.sub(r" \(.*\)$", "", row[0].strip("*"))
+    return METHODS.get(name, re.sub(r"[ -]", "_", name.lower()))
+
+
 def comparisons():
     """Record, head and rows of each table of errors in docs/comparison.md.
 
@@ -41,24 +57,61 @@ def test_errors_of_a_comparison_are_those_of_its_record(record, head, rows):
     [place] = [i for i, name in enumerate(head) if name.startswith("test error")]
     assert rows
     for row in rows:
-        name = re.sub(r" \(.*\)$", "", row[0].strip("*"))
-        errors = last_errors(record, METHODS.get(name, re.sub(r"[ -]", "_", name.lower())))
+        errors = last_errors(record, method_of(row))
         shown = row[place].split(", ")
-        assert shown == [shown_like(shown[0], error) for error in errors], name
+        assert shown == [shown_like(shown[0], error) for error in errors], row[0]
+
+
+@pytest.mark.parametrize(("record", "head", "rows"), list(comparisons()))
+def test_other_columns_of_a_comparison_are_those_of_its_record(record, head, rows):
+    """Medians, errors on validation images, the time of a step, and that of all steps."""
+    for row in rows:
+        cell = dict(zip(head, (text.strip("*") for text in row), strict=True))
+        name = method_of(row)
+        errors = last_errors(record, name)
+        expected = {"median": statistics.median(errors)}
+        tried = validation_errors(record, name)
+        for column in head:
+            if column.startswith("validation error") and cell[column]:
+                assert any(rounds_to(error, cell[column]) for error in tried), name
+            if column.startswith("best of the search") and cell[column]:
+                expected[column] = min(tried)
+        if "ms a step" in head:
+            milliseconds = record.get("milliseconds", {}).get(name)
+            if milliseconds is None:
+                milliseconds = record["times"][name]["milliseconds"]
+            expected["ms a step"] = milliseconds
+            expected["seconds"] = milliseconds * record["steps"] / 1000
+        for column, number in expected.items():
+            assert rounds_to(number, cell[column]), (name, column, number)
 
 
 def test_errors_of_the_comparisons_summary_are_medians_of_its_tables():
+    """Each is the median of the method named before it, in one table of the page."""
     text = (DOCS / "comparison.md").read_text(encoding="utf-8")
-    _, summary, *others = re.split(r"^## ", text, flags=re.M)
-    medians = {
-        f"{statistics.median(map(float, errors)):.1f}"
-        for row in "".join(others).splitlines()
-        for errors in sequences(row)
-        if row.startswith("| ")
-    }
-    shown = re.findall(r"\d+\.\d", summary)
-    assert len(shown) > 15
-    assert set(shown) <= medians
+    summary = " ".join(re.split(r"^## ", text, flags=re.M)[1].split())
+    tables = [
+        {
+            method_of(row): statistics.median(last_errors(case.values[0], method_of(row)))
+            for row in case.values[2]
+        }
+        for case in comparisons()
+    ]
+    names = {"VAT": "vat", "FixMatch": "fixmatch", "labels only": "labels_only"}
+    names |= {"DANN": "dann", "MMD": "mmd", "CORAL": "coral", "association": "association"}
+    names |= {"the source only": "labels_only", "association and VAT": "association+vat"}
+    words = "|".join(sorted(names, key=len, reverse=True))
+    pairs = re.findall(rf"({words}) (?:together |then |has |\()*(\d+\.\d)\b", summary)
+    assert len(pairs) > 12
+    for name, shown in pairs:
+        medians = [table[names[name]] for table in tables if names[name] in table]
+        assert any(rounds_to(median, shown) for median in medians), (name, shown)
+
+
+def rounds_to(number, text):
+    """Whether the text is the number with as many decimals as it has; a half goes either way."""
+    decimals = len(text.partition(".")[2])
+    return abs(float(text) - number) <= 0.5 * 10**-decimals + 1e-9
 
 
 def shown_like(text, number):

@@ -302,7 +302,8 @@ def test_trainer_says_how_a_run_ended():
         "(62 s of training)",
         f"test error 12.35 % after 300 steps (62 s of training{errors}",
         collapsed,
-        "--select=label_free would have kept the weights of an earlier evaluation",
+        "--select=label_free keeps the evaluation with the best label-free score, which may be an "
+        "earlier one",
         f"test error 12.35 % {chosen}{errors}",
         collapsed,
     ]

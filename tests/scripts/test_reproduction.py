@@ -255,7 +255,7 @@ def test_page_has_what_was_run_in_rows_and_the_rest_in_a_sentence(tmp_path, monk
     assert len(titles) == len(TABLES)
     assert "| all | 0.36 (0.03) | 0.50 | 0.50 | 0.50 | [`mnist`](results/table1_mnist.md) |" in text
     assert "| 1000 |" not in text
-    assert "\nNot run: 100, 1000 by `mnist`.\n" in text
+    assert "\nNot run: `mnist` (100, 1000).\n" in text
     assert "\nNot run: `mnist`; `svhn` (there are no images of SVHN" in text  # of table 4
     assert "reproduce.py --table=2 --data_dir=DIR" in text
     assert list(page.with_curves(found)) == ["1"]

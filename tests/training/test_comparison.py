@@ -57,14 +57,16 @@ def test_compare_is_recorded_by_the_chief_alone(tiny, tmp_path, monkeypatch):
 
 def test_compare_needs_a_recipe_with_association(tiny, tmp_path):
     labels_only = dataclasses.replace(tiny, **LABELS_ONLY)
-    with pytest.raises(InputError, match="`compare` needs a recipe with association"):
+    with pytest.raises(
+        InputError, match="`compare` needs a recipe with a loss on unlabelled images"
+    ):
         comparison.compare(labels_only, tmp_path, seeds=1)
     assert not list(tmp_path.iterdir())
 
 
 def test_compare_needs_a_recipe_without_a_teacher(tiny, tmp_path):
     student = dataclasses.replace(tiny, teacher=str(tmp_path))
-    with pytest.raises(InputError, match="without the pseudo-labels of a teacher; leave out"):
+    with pytest.raises(InputError, match="`compare` can't be used with `teacher`"):
         comparison.compare(student, tmp_path / "run", seeds=1)
 
 

@@ -216,7 +216,7 @@ def _decoded(file: ImageFile.ImageFile, grey: bool, how: Reading) -> Image.Image
 
 def _of_many_bits(image: ImageFile.ImageFile, how: Reading) -> Image.Image:
     if how.values_in is None:
-        raise ValueError("its values have more than 8 bits, but no other image of the set has")
+        raise ValueError("its values have more than 8 bits, unlike those of the other images")
     whole_numbers = image.mode != "F" and (image.mode != "I" or image.format == "PPM")
     if how.values_in == values.FULL and not whole_numbers:
         raise ValueError("its pixels have 32 bits each, of a range that is not known")

@@ -1,8 +1,7 @@
 """Convert 16-bit, 32-bit and float images to 8 bits.
 
-Which value is white no such file says (but for those whose owners used all of the range): a
-12-bit camera's pixels fill a sixteenth of 16 bits. So the whole set says, and all its images and
-all that are predicted later are read alike.
+Most such files do not say which value is white: the pixels of a 12-bit camera fill a sixteenth of
+16 bits. So one range is found for the whole set, and used for prediction, too.
 """
 
 import functools
@@ -29,7 +28,7 @@ class ValueRange(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """Of the values of some images with more than 8 bits.
+    """Statistics of the values of images with more than 8 bits.
 
     Attributes:
         minimum: the smallest.
@@ -122,7 +121,7 @@ def read_many_bits(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray |
 
 
 def statistics(values: np.ndarray) -> Statistics:
-    """Of the values of one image; NaN and infinity do not count."""
+    """Compute the statistics of one image's values, without NaN and infinity."""
     integers = values.dtype.kind in "iu"
     finite = values if integers else values[np.isfinite(values)]
     if finite.size == 0:
@@ -135,9 +134,11 @@ def statistics(values: np.ndarray) -> Statistics:
 def range_of(parts: Sequence[Statistics]) -> ValueRange:
     """The range that the values of a set of images say, given those of each.
 
-    Whole numbers are taken to have as many bits as the largest needs, at least 8, so that an
-    image which is a little brighter fits as well; floats to lie in [0, 1] or [0, 255] where they
-    can. Where that leaves most of the range empty, from the smallest value to the largest.
+    For whole numbers it goes from 0 to the largest number with as many bits as the largest value
+    needs, at least 8, so that an image which is a little brighter fits as well; if the values fill
+    less than a quarter of that, from the smallest value to the largest. For floats it is [0, 1] or
+    [0, 255] if no value is negative and the largest fills more than half of it; otherwise it goes
+    from the smallest value to the largest.
     """
     minimum, maximum = min(part.minimum for part in parts), max(part.maximum for part in parts)
     if all(part.integers for part in parts) and minimum >= 0:
@@ -202,7 +203,7 @@ def _read_colour_ppm(image: ImageFile.ImageFile) -> np.ndarray | None:
 def _read_colour_tiff(
     image: ImageFile.ImageFile,
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Of the first page; None where its compression is none that the package tifffile can read."""
+    """Read the first page; None if the package tifffile can't read its compression."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return None, None
     layout = _layout(image)
@@ -225,7 +226,7 @@ def _read_colour_tiff(
 
 
 def _opacity(values: np.ndarray) -> np.ndarray:
-    """Of values [H, W, 4], in [0, 1], float32; opaque is the most that their bits can hold.
+    """The opacity in values [H, W, 4], in [0, 1], float32; 1 is the most that their bits hold.
 
     How many bits these are, of the 16, the largest of all values says, the colours' too.
     """

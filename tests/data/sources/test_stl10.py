@@ -86,7 +86,7 @@ def test_load_stl10_does_without_folds(tmp_path):
     write_archive(tmp_path / "stl10.tar.gz", files(folds=False))
     dataset = load_dataset("stl10", tmp_path / "stl10.tar.gz")
     assert dataset.folds is None
-    with pytest.raises(InputError, match="stl10 has 0 folds"):
+    with pytest.raises(InputError, match="stl10 has no folds"):
         choose_split(dataset, 1, fold=0)
 
 
