@@ -54,9 +54,18 @@ class Experiment:
         return classes * self.recipe.sup_per_batch
 
     @property
-    def backbone_hash(self) -> str | None:
-        """Digest of the weights of the frozen backbone; None without one."""
-        return weights.digest(self.backbone.features) if self.backbone else None
+    def network_hashes(self) -> dict[str, str | None]:
+        """Digests of what a run is given as a file, and can't take from its checkpoints.
+
+        "backbone_hash" is of the weights of the frozen backbone, "layers_hash" of the layers of a
+        saved network and their settings; None where there is no such network.
+        """
+        network = self.backbone.features if self.backbone else self.model.network
+        saved = self.recipe.architecture.endswith(backbones.ENDING)
+        return {
+            "backbone_hash": weights.digest(network) if self.backbone else None,
+            "layers_hash": weights.digest_of_layers(network) if saved else None,
+        }
 
     def batches(
         self,
@@ -229,10 +238,10 @@ def rebuild(recipe: Recipe, run: RunDirectory, first_weights: bool = False) -> E
             run of `init_from` or a file of weights, must then still be there.
 
     Raises:
-        InputError: as `build`, or the frozen backbone is not the one that the run had.
+        InputError: as `build`, or the network of `architecture` is not the one that the run had.
     """
     setup = build(from_run(recipe, run, first_weights))
-    run.check_backbone(setup.backbone_hash)
+    run.check_network(setup.network_hashes)
     return setup
 
 
@@ -351,6 +360,11 @@ def _load_weights(
     backbone: backbones.Backbone | None,
 ) -> None:
     """Give the model the weights of a run; an error names the run's network if it is another."""
+    # With `select`, an unfinished run has the model of its best evaluation so far.
+    if not run.model.is_file() or (run.has_checkpoint() and run.read_result() is None):
+        raise InputError(
+            f"there is no finished run in {run}; `init_from` must name the folder of one"
+        )
     try:
         weights.load(model, run.model, backbone)
     except InputError as error:

@@ -231,7 +231,7 @@ def test_split_file_and_initial_weights(mnist_dir, tmp_path):
     (tmp_path / "model.keras").write_bytes(b"rubbish")
     with pytest.raises(InputError, match=r"cannot load the model .*model\.keras"):
         build(mnist_dir, init_from=str(tmp_path))
-    with pytest.raises(InputError, match=r"there is no .*model\.keras; `init_from` must name"):
+    with pytest.raises(InputError, match=r"there is no finished run in .*; `init_from` must name"):
         build(mnist_dir, init_from=str(mnist_dir))
 
 

@@ -72,7 +72,7 @@ def run_main(
         try:
             return main(*argv[1:])
         except (InputError, OSError, MemoryError) as error:
-            sys.exit(f"error: {with_flags(' '.join(str(error).split())) or 'out of memory'}")
+            sys.exit(f"error: {with_flags(' '.join(str(error).splitlines())) or 'out of memory'}")
         except KeyboardInterrupt:
             sys.exit(130)
         except Exception as error:

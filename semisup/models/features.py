@@ -9,16 +9,14 @@ made again. The least recently used shards go when the cache grows beyond its li
 """
 
 import hashlib
-import json
 import os
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Set
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -141,37 +139,9 @@ def _digest(*parts: bytes) -> hashlib.blake2b:
 
 def _digest_of_model(backbone: keras.Model) -> str:
     """Names the layers, operations such as scaling, their settings, and the weights."""
-    settings = _without_names(keras.saving.serialize_keras_object(backbone), {})
-    digest = _digest(json.dumps(settings, sort_keys=True, default=repr).encode())
+    digest = _digest(weights.settings(backbone).encode())
     weights.add_to_digest(digest, backbone)
     return digest.hexdigest()
-
-
-def _without_names(config: Any, numbers: Mapping[str, int]) -> Any:
-    """A Keras object's settings with each layer's name replaced by its number in its model.
-
-    Keras numbers names by what the process has made before: dense, dense_1, dense_2.
-
-    Args:
-        config: the settings, or a part of them.
-        numbers: the number of each layer of the model around it.
-    """
-    if isinstance(config, list | tuple):
-        if len(config) == 3 and isinstance(config[0], str) and config[0] in numbers:
-            return [numbers[config[0]], *config[1:]]  # where a tensor is from
-        return [_without_names(each, numbers) for each in config]
-    if not isinstance(config, dict):
-        return config
-    if "DTypePolicy" in str(config.get("class_name")):
-        return config  # its name says the precision
-    if isinstance(layers := config.get("layers"), list):
-        named = (layer.get("name") if isinstance(layer, dict) else None for layer in layers)
-        numbers = {name: i for i, name in enumerate(named) if name}
-    # Where a layer was called is `inbound_nodes`; what it was built with follows from that.
-    left_out = ("name", "build_config", "shared_object_id")
-    return {
-        key: _without_names(value, numbers) for key, value in config.items() if key not in left_out
-    }
 
 
 def _digests_of_images(images: Images) -> list[bytes]:

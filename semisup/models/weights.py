@@ -1,8 +1,10 @@
 """Weights of saved models: load, compare, and compute a digest."""
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,7 +29,7 @@ def load(model: AssociativeModel, path: Path, backbone: Backbone | None = None) 
         InputError: there is no such file, it is damaged, or of another network.
     """
     if not path.is_file():
-        raise InputError(f"there is no {path}; `init_from` must name the folder of a finished run")
+        raise InputError(f"there is no {path}")
     saved = load_model(path)
     below = _below(saved, model)
     if backbone and not _same(below, backbone.features.weights):
@@ -69,9 +71,50 @@ def digest(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
+def digest_of_layers(model: keras.Model) -> str:
+    """Names the layers of a model and their settings, but not its weights; 32 hex digits."""
+    return hashlib.blake2b(settings(model).encode(), digest_size=16).hexdigest()
+
+
+def settings(model: keras.Model) -> str:
+    """The layers of a model, operations such as scaling, and their settings, as JSON.
+
+    The same for the same model, whatever was made before it in the process.
+    """
+    config = _without_names(keras.saving.serialize_keras_object(model), {})
+    return json.dumps(config, sort_keys=True, default=repr)
+
+
 def add_to_digest(digest: hashlib.blake2b, model: keras.Model) -> None:
     """Let a digest depend on the weights of a model, too."""
     for weight in model.weights:
         value = np.ascontiguousarray(weight.numpy())
         digest.update(f"{value.dtype} {value.shape}".encode())
         digest.update(value.tobytes())
+
+
+def _without_names(config: Any, numbers: Mapping[str, int]) -> Any:
+    """A Keras object's settings with each layer's name replaced by its number in its model.
+
+    Keras numbers names by what the process has made before: dense, dense_1, dense_2.
+
+    Args:
+        config: the settings, or a part of them.
+        numbers: the number of each layer of the model around it.
+    """
+    if isinstance(config, list | tuple):
+        if len(config) == 3 and isinstance(config[0], str) and config[0] in numbers:
+            return [numbers[config[0]], *config[1:]]  # where a tensor is from
+        return [_without_names(each, numbers) for each in config]
+    if not isinstance(config, dict):
+        return config
+    if "DTypePolicy" in str(config.get("class_name")):
+        return config  # its name says the precision
+    if isinstance(layers := config.get("layers"), list):
+        named = (layer.get("name") if isinstance(layer, dict) else None for layer in layers)
+        numbers = {name: i for i, name in enumerate(named) if name}
+    # Where a layer was called is `inbound_nodes`; what it was built with follows from that.
+    left_out = ("name", "build_config", "shared_object_id")
+    return {
+        key: _without_names(value, numbers) for key, value in config.items() if key not in left_out
+    }

@@ -81,7 +81,11 @@ def resume(run: RunDirectory, model: AssociativeModel, **state: tf.Variable) -> 
         InputError: there are checkpoints, but none is whole, or they are of another model.
     """
     checkpoint = _newest_whole(run)
-    return 0 if checkpoint is None else restore(model, checkpoint, **state)
+    if checkpoint is not None:
+        return restore(model, checkpoint, **state)
+    if workers.is_chief(model.distribute_strategy):
+        _sweep(run, 0)  # what the first one left, cut short: a second would look like lost records
+    return 0
 
 
 def newest(run: RunDirectory) -> str:
@@ -92,7 +96,7 @@ def newest(run: RunDirectory) -> str:
     """
     checkpoint = _newest_whole(run)
     if checkpoint is None:
-        raise InputError(f"{run} holds no checkpoint yet; `semisup-eval --watch` waits for one")
+        raise InputError(f"{run} holds no checkpoint yet; wait until its training has saved one")
     return checkpoint
 
 
@@ -152,9 +156,7 @@ def _newest_whole(run: RunDirectory) -> str | None:
         for line in faults:
             logging.warning("%s; starting at step 0", line)
         return None
-    raise InputError(
-        f"no checkpoint is intact: {'; '.join(faults)}; semisup-train --overwrite starts again"
-    )
+    raise InputError(f"no checkpoint is intact: {'; '.join(faults)}; train again with `overwrite`")
 
 
 def _fault(run: RunDirectory, prefix: Path) -> str | None:

@@ -113,7 +113,7 @@ class RunDirectory:
         split: Mapping[str, Any],
         command: Sequence[str],
         precision: str = "",
-        backbone_hash: str | None = None,
+        network_hashes: Mapping[str, str | None] | None = None,
     ) -> None:
         """Record this run in the folder, or check that the folder already holds this run.
 
@@ -122,7 +122,8 @@ class RunDirectory:
             split: the labelled and unlabelled images chosen, and their "hash".
             command: the words of the command line, for the record.
             precision: what the recipe's precision stands for on this machine.
-            backbone_hash: digest of a frozen backbone's weights; None without one.
+            network_hashes: digests of the network that the run was given as a file; see
+                `check_network`.
 
         Raises:
             InputError: the folder holds a run with other settings; they are listed. Or its
@@ -131,7 +132,7 @@ class RunDirectory:
         settings = dataclasses.asdict(recipe)
         if self.recipe.exists():
             self._check_settings({**settings, "split_hash": split["hash"]})
-            self.check_backbone(backbone_hash)
+            self.check_network(network_hashes or {})
             return
         # Else a run could go on from the checkpoints of another, or take its result for its own.
         candidates = (self.result, self.metrics, self.model, self.pseudo_labels)
@@ -145,7 +146,7 @@ class RunDirectory:
         record = {
             "recipe": settings,
             "split_hash": split["hash"],
-            "backbone_hash": backbone_hash,
+            **(network_hashes or {}),
             "precision": precision,
             **machine.here_and_now(),
             "command": shlex.join(command),
@@ -161,6 +162,11 @@ class RunDirectory:
         names = [
             name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)
         ]
+        if before.keys() != now.keys():
+            raise InputError(
+                f"{self} was begun by another version of semisup, which has other settings: use "
+                "that version for this run, or choose another `logdir`"
+            )
         if "split_hash" in names:
             self._refuse_other_version()
         if names == ["max_steps"]:
@@ -190,21 +196,27 @@ class RunDirectory:
         settings = dataclasses.asdict(recipe)
         return self.recipe.exists() and files.read_json(self.recipe).get("recipe") == settings
 
-    def check_backbone(self, digest: str | None) -> None:
-        """Check that the frozen backbone has the weights that the run began with.
+    def check_network(self, hashes: Mapping[str, str | None]) -> None:
+        """Check that the network is the one that the run began with.
 
         Args:
-            digest: of its weights; None without one.
+            hashes: "backbone_hash", a digest of a frozen backbone's weights, and "layers_hash", one
+                of the layers of a saved network. That one is compared only where the run has it
+                by the same version of Keras, since another may have other settings for a layer.
 
         Raises:
-            InputError: it has others.
+            InputError: it is another.
         """
         there = files.read_json(self.recipe)
-        if there.get("backbone_hash") != digest:
+        now = dict(hashes)
+        versions = there.get("versions") or {}
+        if "layers_hash" not in there or versions.get("keras") != machine.versions()["keras"]:
+            now.pop("layers_hash", None)
+        if any(there.get(name) != digest for name, digest in now.items()):
             architecture = there.get("recipe", {}).get("architecture")
             raise InputError(
-                f"{architecture} has changed since {self} was trained on its features; restore "
-                "the original file"
+                f"{architecture} has changed since {self} was trained with it; restore the "
+                "original file"
             )
 
     def _refuse_other_length(self, before: Any, now: Any) -> None:

@@ -1,5 +1,6 @@
 """Atomic writes of files, and a lock that allows one process per folder."""
 
+import errno
 import fcntl
 import json
 import math
@@ -66,7 +67,7 @@ def whole(path: Path) -> Iterator[Path]:
     run's folder.
 
     Raises:
-        InputError: there is no such folder.
+        InputError: there is no such folder, or the disk is full.
     """
     if not path.parent.is_dir():
         raise InputError(f"there is no folder {path.parent} to write {path.name} in; make it first")
@@ -76,6 +77,9 @@ def whole(path: Path) -> Iterator[Path]:
         yield temporary
         _flush(temporary)
         temporary.replace(path)
+    except OSError as error:
+        _refuse_full_disk(path, error)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -91,10 +95,27 @@ def _flush(path: Path) -> None:
 
 
 def write_through(file: TextIO, text: str) -> None:
-    """Write to the disk itself, so that a machine that goes down does not lose it."""
-    file.write(text)
-    file.flush()
-    os.fsync(file.fileno())
+    """Write to the disk itself, so that a machine that goes down does not lose it.
+
+    Raises:
+        InputError: the disk is full.
+    """
+    try:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    except OSError as error:
+        _refuse_full_disk(Path(file.name), error)
+        raise
+
+
+def _refuse_full_disk(path: Path, error: OSError) -> None:
+    """Raise InputError if the file could not be written for want of space."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        raise InputError(
+            f"cannot write {path}: {error.strerror}; free some space and give the same command "
+            "again"
+        ) from None
 
 
 @contextmanager

@@ -24,15 +24,14 @@ def here_and_now() -> dict[str, Any]:
 
     The date is that of Greenwich (UTC), as YYYY-MM-DD.
     """
+    date = datetime.now(timezone.utc).date().isoformat()
+    return {"hardware": hardware(), "versions": versions(), "date": date}
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that a result may depend on."""
     packages = ("semisup", "tensorflow", "keras")
-    return {
-        "hardware": hardware(),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in packages},
-        },
-        "date": datetime.now(timezone.utc).date().isoformat(),
-    }
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 def hardware() -> str:

@@ -1,9 +1,10 @@
 """Show the progress of long work: a bar on a terminal, occasional lines in a log file."""
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from tqdm import tqdm
 
@@ -30,6 +31,11 @@ def is_line_due() -> bool:
     return time.monotonic() - _written > _SECONDS_BETWEEN_LINES
 
 
+def shows_bar(stream: TextIO) -> bool:
+    """Whether a bar can be seen: on a terminal, but not on one that claims to have no columns."""
+    return stream.isatty() and os.get_terminal_size(stream.fileno()).columns > 0
+
+
 def tracked(
     batches: Iterable[Item], total: int, batch_size: int, description: str
 ) -> Iterator[Item]:
@@ -41,7 +47,7 @@ def tracked(
         batch_size: images in each but the last.
         description: what is being done, for instance "decoding".
     """
-    terminal = sys.stderr.isatty()
+    terminal = shows_bar(sys.stderr)
     shown = {"unit": " images", "delay": _QUIET_SECONDS, "leave": False}
     with tqdm(total=total, desc=description, disable=not terminal, **shown) as bar:
         done = 0

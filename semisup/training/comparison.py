@@ -10,13 +10,19 @@ from semisup import experiment
 from semisup.config import BASELINE, Recipe
 from semisup.errors import InputError
 from semisup.runs import files
-from semisup.runtime import workers
+from semisup.runs.directory import RunDirectory
+from semisup.runtime import signals, workers
 from semisup.runtime.paths import expanded
 from semisup.training import loop, progress
 
 
 def compare(
-    recipe: Recipe, logdir: str | Path, seeds: int, command: Sequence[str] = (), **options: Any
+    recipe: Recipe,
+    logdir: str | Path,
+    seeds: int,
+    command: Sequence[str] = (),
+    overwrite: bool = False,
+    **options: Any,
 ) -> dict[str, list[float]]:
     """Train with labels only and with association: the same split, network, steps and seeds.
 
@@ -31,7 +37,8 @@ def compare(
         logdir: the folder for all runs.
         seeds: runs of each kind.
         command: the words of the command line, for the record.
-        options: as those of `loop.train`.
+        overwrite: start all runs again.
+        options: others of `loop.train`.
 
     Returns:
         The test errors in percent, by seed, of "labels only" and "association": the last ones, or
@@ -39,6 +46,7 @@ def compare(
 
     Raises:
         InputError: the recipe has no loss on unlabelled images, or a teacher, or as `loop.train`.
+        signals.Stopped: SIGINT or SIGTERM came during a run or between two.
     """
     logdir = expanded(logdir)
     if not recipe.associates:
@@ -59,21 +67,51 @@ def compare(
         )
     kinds = {"labels only": dataclasses.replace(recipe, **BASELINE), "association": recipe}
     errors: dict[str, list[float]] = {kind: [] for kind in kinds}
-    for number in range(seeds):
-        for kind, settings in kinds.items():
-            seeded = dataclasses.replace(
-                settings, seed=recipe.seed + number, sup_seed=recipe.sup_seed + number
-            )
-            folder = logdir / kind.replace(" ", "_") / f"seed{seeded.seed}"
-            print(f"\n{kind}, seed {seeded.seed} ({number + 1} of {seeds})", flush=True)
-            result = loop.train(seeded, folder, command, dataset=dataset, **options)
+    runs = [
+        (
+            kind,
+            _seeded(settings, number),
+            RunDirectory(logdir / _folder(kind, recipe.seed + number)),
+        )
+        for number in range(seeds)
+        for kind, settings in kinds.items()
+    ]
+    if overwrite:  # all at once: a comparison is resumed without it
+        with workers.chief_first(options.get("strategy")):
+            if workers.is_chief(options.get("strategy")):
+                _clear([run for _, _, run in runs], recipe)
+    try:
+        for kind, settings, run in runs:
+            number = settings.seed - recipe.seed + 1
+            print(f"\n{kind}, seed {settings.seed} ({number} of {seeds})", flush=True)
+            result = loop.train(settings, run.path, command, dataset=dataset, **options)
             errors[kind].append(result["test_error"])
+    except KeyboardInterrupt:  # between the steps of two runs, whose results are kept
+        raise signals.Stopped from None
     if workers.is_chief(options.get("strategy")):
         files.write_json(logdir / "comparison.json", {"test_error": errors})
     # Each run said so when it began, far above the table that the caller prints.
     for line in progress.describe_test_size(dataset):
         print(f"\n{line}")
     return errors
+
+
+def _seeded(recipe: Recipe, number: int) -> Recipe:
+    return dataclasses.replace(recipe, seed=recipe.seed + number, sup_seed=recipe.sup_seed + number)
+
+
+def _folder(kind: str, seed: int) -> Path:
+    return Path(kind.replace(" ", "_")) / f"seed{seed}"
+
+
+def _clear(runs: Sequence[RunDirectory], recipe: Recipe) -> None:
+    for run in runs:
+        run.refuse_links()
+        run.refuse_needed(recipe)
+    for run in runs:
+        if run.recipe.exists():
+            with run.hold():
+                run.clear()
 
 
 def table(errors: dict[str, list[float]], first_seed: int) -> str:

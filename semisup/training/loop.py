@@ -5,7 +5,7 @@ import functools
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,8 +75,11 @@ def train(
     resolved = begun_in or precision.resolve(recipe.precision)
     begun = dataclasses.replace(recipe, precision=resolved)
     if not overwrite and run.holds(recipe):
-        begun = experiment.from_run(begun, run, first_weights=not run.has_checkpoint())
+        begun_before = run.has_checkpoint() or run.result.exists()
+        begun = experiment.from_run(begun, run, first_weights=not begun_before)
     setup = experiment.build(begun, dataset)
+    if overwrite or not run.pseudo_labels.exists():
+        pseudo_labels.check_teacher(recipe, setup.data.dataset)  # before anything is removed
     model = _model_on_devices(setup, strategy)
     with (
         workers.losses_named(strategy),
@@ -144,7 +147,7 @@ def _claim(
         setup.data.split_on_record.as_json(),
         command,
         setup.recipe.precision,
-        setup.backbone_hash,
+        setup.network_hashes,
     )
     if run.recipe.exists():
         claim()  # else pseudo-labels would be read that are of other images
@@ -226,7 +229,7 @@ class Trainer:
         """
         batches = self.setup.batches(self.first_step, *workers.place(self.strategy))
         train_step = self._make_train_steps(batches)
-        with self._writer():
+        with closing(self.progress), self._writer():
             self._begin(train_step)
             iterator = iter(batches)
             self.clock.start()
@@ -238,7 +241,7 @@ class Trainer:
                     self.losses.check()  # of a step with a non-finite loss nothing is kept
                 if due.log:
                     logs = self._log(step, logs)
-                else:
+                if not due.evaluate:
                     self.progress.update(step)
                 if due.evaluate or due.save:
                     self.clock.stop()
@@ -265,7 +268,9 @@ class Trainer:
         stop = workers.any_of(self.strategy, interrupted())
         evaluate = self._evaluates(step)
         log = evaluate or step % self.recipe.log_interval == 0
-        save = last or stop or step % self.save_interval == 0
+        # What `select` keeps is replaced at an evaluation: no run may resume before that.
+        selects = evaluate and self.recipe.select != "last"
+        save = last or stop or selects or step % self.save_interval == 0
         return Due(log, evaluate, save, stop)
 
     def _evaluates(self, step: int) -> bool:

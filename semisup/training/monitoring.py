@@ -66,6 +66,11 @@ class LossMonitor:
 def check_finite(values: Mapping[str, Any], step: int, folder: Path) -> None:
     """Raises InputError that names those of the values that are not finite, and the step."""
     if bad := _bad(values):
+        if step == 0:
+            raise InputError(
+                f"{', '.join(bad)} not finite before the first step; give the network other "
+                "initial weights"
+            )
         raise InputError(
             f"{', '.join(bad)} no longer finite at step {step}; the last good checkpoint is in "
             f"{folder}; try a lower `learning_rate` or other loss weights"
@@ -143,11 +148,7 @@ def advice(model: AssociativeModel) -> str:
     """Say what to try against a collapse, given what the model is set to already."""
     if model.similarity != "cosine":
         return "try `similarity=cosine`, which bounds the similarities"
-    rate = float(model.optimizer.learning_rate)
-    return (
-        f"try a lower `learning_rate` (now {rate:.1g}) or a higher `temperature` than "
-        f"{model.temperature:g}"
-    )
+    return f"try a lower `learning_rate`, or a higher `temperature` than {model.temperature:g}"
 
 
 def unreachable_visits(logs: Mapping[str, float], walk: Walk) -> str | None:
@@ -242,10 +243,11 @@ class CollapseMonitor:
             step: the training step.
             logs: the model's metrics, means over some steps.
         """
-        weights, recipe = self._model.loss_weights_now(), self._recipe
+        recipe, model = self._recipe, self._model
+        weights = {name: float(weight(step)) for name, weight in model.loss_schedules.items()}
         if min(weights["walker_weight"], weights["visit_weight"]) == 0:
             return
-        grown = _walker_has_grown(self._model)
+        grown = _has_grown(model, weights["walker_weight"])
         found = collapse(logs, self._walk, step >= 0.25 * recipe.max_steps) if grown else None
         self.collapsed = found is not None
         if found and "collapse" not in self._warned:
@@ -257,10 +259,11 @@ class CollapseMonitor:
             yield visits
 
 
-def _walker_has_grown(model: AssociativeModel) -> bool:
-    """Whether the walker loss has a weight, and all of it where an envelope lets it grow."""
-    final = getattr(model.loss_schedules["walker_weight"], "final_weight", 0.0)
-    return float(model.loss_weights_now()["walker_weight"]) > 0.99 * final
+def _has_grown(model: AssociativeModel, walker_weight: float) -> bool:
+    """Whether this is a weight of the walker loss, and all of it where it is ramped up."""
+    return walker_weight > 0.99 * getattr(
+        model.loss_schedules["walker_weight"], "final_weight", 0.0
+    )
 
 
 class CollapseWarning(keras.callbacks.Callback):
@@ -310,7 +313,8 @@ class CollapseWarning(keras.callbacks.Callback):
     def _look(self, logs: Mapping[str, float]) -> None:
         if self._warned or "walker_loss" not in logs:
             return
-        if not _walker_has_grown(self.model):
+        walker_weight = float(self.model.loss_weights_now()["walker_weight"])
+        if not _has_grown(self.model, walker_weight):
             return
         step = int(self.model.optimizer.iterations.numpy())
         virtual = self.model.virtual_embeddings

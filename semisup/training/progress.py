@@ -32,7 +32,7 @@ class Progress:
         self.end_seconds = 0.0  # of what follows the last step
         self.started = time.monotonic()
         self.bar = None
-        if sys.stdout.isatty():
+        if progress.shows_bar(sys.stdout):
             self.bar = tqdm(total=last_step, initial=first_step, unit="step", file=sys.stdout)
 
     def update(self, step: int, values: Mapping[str, float] | None = None) -> None:

@@ -16,6 +16,12 @@ from semisup.runs.directory import RunDirectory
 from semisup.training import cluster_labels, self_training
 
 
+def check_teacher(recipe: Recipe, dataset: Dataset) -> None:
+    """Raise InputError if the recipe has a teacher that can't label the images of the data set."""
+    if recipe.teacher:
+        self_training.load_teacher(RunDirectory(recipe.teacher), dataset)
+
+
 def of_run(run: RunDirectory, recipe: Recipe, data: LabeledData) -> PseudoLabels | None:
     """Return the pseudo-labels that a run learns, if it has a teacher or takes those of clusters.
 

@@ -34,7 +34,7 @@ def predict_pseudo_labels(teacher: RunDirectory, data: LabeledData, share: float
         InputError: the folder holds no finished run, or one of other classes or images.
     """
     dataset, split = data.dataset, data.split
-    model = _load(teacher, dataset)
+    model = load_teacher(teacher, dataset)
     candidates = split.unlabeled
     candidates = dataset.without_labeled(candidates, split.labeled)
     if len(candidates) == 0:
@@ -51,16 +51,20 @@ def predict_pseudo_labels(teacher: RunDirectory, data: LabeledData, share: float
 def labels_beyond(recipe: Recipe, data: LabeledData) -> int:
     """Count the labels that the teacher learned from and that are not among the run's own.
 
-    0 where they can't be compared: of another data set, or when the teacher is gone.
+    Those of the teacher's teacher count, too. It is 0 where they can't be compared: of another
+    data set, or when the teacher is gone.
     """
-    teacher = RunDirectory(recipe.teacher or "")
-    try:
-        before = teacher.read_recipe()
-        known = splits.read_labeled(teacher.split, data.dataset)
-    except InputError:
-        return 0
-    if (before.dataset, before.data_dir) != (recipe.dataset, recipe.data_dir):
-        return 0
+    known, learner = np.empty(0, np.int64), recipe
+    while learner.teacher:  # which may have had a teacher, too
+        teacher = RunDirectory(learner.teacher)
+        try:
+            before = teacher.read_recipe()
+            labeled = splits.read_labeled(teacher.split, data.dataset)
+        except InputError:
+            break
+        if (before.dataset, before.data_dir) != (recipe.dataset, recipe.data_dir):
+            break
+        known, learner = np.union1d(known, labeled), before
     return len(np.setdiff1d(known, data.split.labeled))
 
 
@@ -73,7 +77,12 @@ def _log_odds(logits: np.ndarray) -> np.ndarray:
     return ascending[:, -1] - np.logaddexp.reduce(ascending[:, :-1], axis=1)
 
 
-def _load(teacher: RunDirectory, dataset: Dataset) -> AssociativeModel:
+def load_teacher(teacher: RunDirectory, dataset: Dataset) -> AssociativeModel:
+    """Load the model of a finished run that can label the images of a data set.
+
+    Raises:
+        InputError: the folder holds no finished run, or one of other classes or images.
+    """
     path = teacher.model
     if not path.is_file() or teacher.read_result() is None:
         raise InputError(

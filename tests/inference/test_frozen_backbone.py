@@ -212,9 +212,25 @@ def test_run_stays_with_its_backbone(recipe, default_run, backbone, tmp_path):
         unfinished.claim(moved, *claimed_by(moved))
 
 
+@pytest.mark.parametrize("freeze_steps", [ALWAYS, 0])
+def test_run_stays_with_the_layers_of_its_network(recipe, backbone, tmp_path, freeze_steps):
+    """The same weights, but the images are scaled in another way."""
+    changed = tmp_path / "changed.keras"
+    network = keras.models.load_model(backbone)
+    network.save(changed)
+    begun = dataclasses.replace(recipe, architecture=str(changed), freeze_steps=freeze_steps)
+    run = RunDirectory(tmp_path / "run")
+    run.claim(begun, *claimed_by(begun))
+    experiment.rebuild(begun, run)
+    layers = [keras.layers.Rescaling(1 / 127.5, -1), *network.layers[1:]]
+    keras.Sequential([keras.Input(network.input_shape[1:]), *layers]).save(changed)
+    with pytest.raises(InputError, match=r"changed\.keras has changed since"):
+        experiment.rebuild(begun, run)
+
+
 def claimed_by(recipe: Recipe) -> tuple:
     setup = experiment.build(recipe)
-    return setup.data.split.as_json(), [], "float32", setup.backbone_hash
+    return setup.data.split.as_json(), [], "float32", setup.network_hashes
 
 
 def test_run_computes_nothing_that_an_earlier_one_did(recipe, default_run, monkeypatch):

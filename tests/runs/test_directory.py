@@ -1,3 +1,4 @@
+import errno
 import json
 
 import pytest
@@ -133,6 +134,10 @@ def test_failed_write_leaves_the_old_file(tmp_path):
     files.write_json(path, RESULT)
     with pytest.raises(TypeError):
         files.write_json(path, {"test_error": object()})
+    full = r"cannot write .*result\.json: No space left on device; free some space"
+    with pytest.raises(InputError, match=full), files.whole(path) as temporary:
+        temporary.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
     assert RunDirectory(tmp_path).read_result() == RESULT
     assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
 
@@ -146,3 +151,28 @@ def test_a_run_keeps_the_precision_that_it_was_begun_in(tmp_path):
     assert RunDirectory(tmp_path).read_recipe() == recipe
     begun = RunDirectory(tmp_path).read_begun_recipe()
     assert begun == recipes.get("mnist5k", precision="mixed_bfloat16")
+
+
+def test_a_run_of_another_version_is_not_another_run(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.claim(RECIPE, {"hash": "abcd", "data": {}}, [])
+    record = files.read_json(run.recipe)
+    del record["recipe"]["vat_weight"]
+    files.write_json(run.recipe, record)
+    with pytest.raises(InputError, match="was begun by another version of semisup"):
+        run.claim(RECIPE, {"hash": "abcd"}, [])
+
+
+def test_layers_are_compared_where_the_run_has_them_by_this_keras(tmp_path):
+    run, hashes = RunDirectory(tmp_path), {"backbone_hash": "weights", "layers_hash": "layers"}
+    run.claim(RECIPE, {"hash": "abcd", "data": {}}, [], "float32", hashes)
+    run.check_network(hashes)
+    for name in hashes:
+        with pytest.raises(InputError, match="has changed since"):
+            run.check_network({**hashes, name: "other"})
+    record = files.read_json(run.recipe)
+    files.write_json(run.recipe, {**record, "versions": {"keras": "3.0.0"}})
+    run.check_network({**hashes, "layers_hash": "as another Keras has them"})
+    del record["layers_hash"]
+    files.write_json(run.recipe, record)
+    run.check_network(hashes)

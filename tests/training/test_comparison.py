@@ -9,6 +9,7 @@ import pytest
 from semisup.config import LABELS_ONLY, Recipe
 from semisup.errors import InputError
 from semisup.runs.directory import RunDirectory
+from semisup.runtime import signals
 from semisup.training import comparison
 
 
@@ -80,3 +81,20 @@ def test_table_has_a_line_for_each_seed_the_median_and_the_range():
         "median            12.00 %         2.50 %",
         "range         10.00-30.50      2.00-3.25",
     ]
+
+
+def test_compare_clears_all_runs_before_the_first(tiny, tmp_path, monkeypatch):
+    """So that it is resumed without `overwrite`, wherever it was stopped."""
+    small = dataclasses.replace(tiny, sup_per_class=2, max_steps=2, eval_interval=2)
+    comparison.compare(small, tmp_path, seeds=1)
+    later = RunDirectory(tmp_path / "association" / f"seed{tiny.seed}")
+    assert later.read_result()
+
+    def stop(*args, **options):
+        assert not later.recipe.exists()
+        assert "overwrite" not in options
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(comparison.loop, "train", stop)
+    with pytest.raises(signals.Stopped):
+        comparison.compare(small, tmp_path, seeds=1, overwrite=True)

@@ -162,7 +162,7 @@ def test_a_run_goes_on_when_what_it_began_from_is_gone(tiny, tmp_path):
     run.result.unlink()
     for path in run.checkpoints.glob("*.json"):
         path.unlink()
-    with pytest.raises(InputError, match=r"there is no .*source/model\.keras"):
+    with pytest.raises(InputError, match=r"there is no finished run in .*source; `init_from`"):
         loop.train(began, run.path)
 
 
@@ -346,3 +346,41 @@ def test_training_without_test_images_knows_no_error(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "there is no test image of 0, 1, 2, so their error is unknown" in printed
     assert "nan" not in printed and "test_error" not in printed
+
+
+def test_a_wrong_teacher_costs_no_run(finished, mnist_dir, tmp_path):
+    logdir, result = finished
+    student = recipe(mnist_dir, teacher=str(tmp_path / "typo"))
+    with pytest.raises(InputError, match=r"there is no finished run in .*typo"):
+        loop.train(student, logdir, overwrite=True)
+    assert RunDirectory(logdir).read_result() == result
+    with pytest.raises(InputError, match=r"there is no finished run in .*typo"):
+        loop.train(student, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_weights_of_an_unfinished_run_are_no_first_weights(finished, mnist_dir, tmp_path):
+    """With `select` it has a model.keras: of its best evaluation so far."""
+    run = RunDirectory(shutil.copytree(finished[0], tmp_path / "run"))
+    experiment.build(recipe(mnist_dir, init_from=str(run)))
+    run.result.unlink()
+    with pytest.raises(InputError, match=r"no finished run in .*run; `init_from` must name"):
+        experiment.build(recipe(mnist_dir, init_from=str(run)))
+
+
+def test_each_evaluation_that_may_be_selected_is_saved(mnist_dir, tmp_path):
+    """Else a resumed run could select one of which model.keras has no weights any more."""
+    settings = recipe(mnist_dir, select="label_free", eval_interval=1, max_steps=4)
+    loop.train(settings, tmp_path, save_interval=4)
+    assert sorted(RunDirectory(tmp_path).checkpoints_by_step()) == [2, 3, 4]
+
+
+def test_log_at_each_step_writes_lines_between_evaluations(
+    mnist_dir, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("semisup.runtime.progress._SECONDS_BETWEEN_LINES", 0.0)
+    loop.train(recipe(mnist_dir, log_interval=1, max_steps=4, eval_interval=4), tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("step ")] == [
+        *("0/4", "1/4", "2/4", "3/4", "4/4")
+    ]

@@ -10,6 +10,7 @@ import pytest
 
 import semisup
 from semisup.config import Recipe
+from semisup.errors import InputError
 from semisup.losses import association
 from semisup.runs.directory import RunDirectory
 from semisup.training import loop, monitoring
@@ -77,7 +78,7 @@ def test_unreachable_visits_are_those_of_classes_without_labels():
     ("options", "wanted"),
     [
         ({"similarity": "dot"}, "try `similarity=cosine`, which bounds the similarities"),
-        ({}, "try a lower `learning_rate` (now 0.01) or a higher `temperature` than 0.16"),
+        ({}, "try a lower `learning_rate`, or a higher `temperature` than 0.16"),
     ],
 )
 def test_advice_fits_the_settings(options, wanted):
@@ -88,11 +89,15 @@ def test_advice_fits_the_settings(options, wanted):
 
 
 def monitor(weight=1.0, replicas=1, **settings):
-    """Of a run of 100 steps whose walker loss has this weight now, and 1 in the end."""
+    """Of a run of 100 steps whose walker loss has this weight, at each step, and 1 in the end."""
+
+    def walker_weight(step):
+        return weight(step) if callable(weight) else weight
+
+    walker_weight.final_weight = 1.0
     model = SimpleNamespace(
         distribute_strategy=SimpleNamespace(num_replicas_in_sync=replicas),
-        loss_schedules={"walker_weight": semisup.Envelope(1.0, "linear", 10)},
-        loss_weights_now=lambda: {"walker_weight": weight, "visit_weight": 1.0},
+        loss_schedules={"walker_weight": walker_weight, "visit_weight": semisup.Envelope(1.0)},
         similarity="dot",
     )
     recipe = Recipe(max_steps=100, sup_per_batch=10, unsup_batch_size=100, **settings)
@@ -218,3 +223,16 @@ def test_unsettled_batch_norm_is_settled_with_steps_or_a_smaller_momentum():
     assert monitoring.unsettled_batch_norm([layer], 500) is None
     assert monitoring.unsettled_batch_norm([fast], 300) is None
     assert monitoring.unsettled_batch_norm([], 1) is None
+
+
+def test_new_signs_go_by_the_weights_at_the_step_of_the_losses():
+    """A resumed run looks at its last evaluation, at which the walker loss may have had none."""
+    watch = monitor(lambda step: float(step > 30))
+    assert [*watch.new_signs(30, UNIFORM)] == []
+    assert not watch.collapsed
+    assert len([*watch.new_signs(31, UNIFORM)]) == 1
+
+
+def test_check_finite_at_step_0_speaks_of_the_initial_weights(tmp_path):
+    with pytest.raises(InputError, match="kernel not finite before the first step; give the"):
+        monitoring.check_finite({"kernel": math.nan}, 0, tmp_path)

@@ -1,11 +1,17 @@
 """What a log file shows of a run's progress."""
 
+import fcntl
+import io
+import os
+import pty
+import struct
+import termios
 import time
 
 import numpy as np
 
 from semisup.data.dataset import Dataset
-from semisup.runtime.progress import tracked
+from semisup.runtime.progress import shows_bar, tracked
 from semisup.training import progress
 
 
@@ -50,6 +56,15 @@ def test_tracked_work_shares_its_clock_with_the_steps(capsys, monkeypatch):
     first, second = capsys.readouterr().out.splitlines()
     assert first == "embedding: 10 of 20 images"
     assert second.startswith("step 1/100")
+
+
+def test_shows_bar_where_it_can_be_seen():
+    main, side = pty.openpty()
+    with os.fdopen(side, "w") as terminal, os.fdopen(main):
+        assert not shows_bar(terminal)  # a new one has no columns
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        assert shows_bar(terminal)
+    assert not shows_bar(io.StringIO())
 
 
 def images_of(train, test, names):

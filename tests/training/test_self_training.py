@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from semisup import experiment
+from semisup.data import splits
 from semisup.data.dataset import Dataset
 from semisup.data.labeled_data import LabeledData
 from semisup.data.lazy_images import concatenate
@@ -18,7 +19,7 @@ from semisup.models.associative_model import AssociativeModel
 from semisup.runs import checkpoints
 from semisup.runs.directory import RunDirectory
 from semisup.training.loop import train
-from semisup.training.self_training import predict_pseudo_labels
+from semisup.training.self_training import labels_beyond, predict_pseudo_labels
 from tests.conftest import assert_stored_alike
 
 
@@ -251,3 +252,19 @@ def test_a_teacher_of_the_target_wants_an_augmentation_for_both_domains(tiny):
     )
     with pytest.raises(InputError, match="`augmentation=framing` is for images of the source"):
         experiment.build(recipe)
+
+
+def test_labels_beyond_are_those_of_all_teachers(tiny, tmp_path):
+    """b learned from a, which had more labels than b and c."""
+    learned, teacher = {"a": 4, "b": 2, "c": 1}, None
+    for name, count in learned.items():
+        recipe = dataclasses.replace(tiny, sup_per_class=count, teacher=teacher)
+        data = experiment.build(recipe).data
+        run = RunDirectory(tmp_path / name)
+        run.claim(recipe, data.split_on_record.as_json(), [])
+        teacher = str(run)
+    labeled = [
+        set(splits.read_labeled(RunDirectory(tmp_path / name).split, data.dataset))
+        for name in learned
+    ]
+    assert labels_beyond(recipe, data) == len((labeled[0] | labeled[1]) - labeled[2]) >= 9
