@@ -1,6 +1,7 @@
 """Association beside other methods, on the same split, network, batches and learning rates.
 
-    .venv/bin/python scripts/compare.py --methods=labels_only,association,fixmatch --recipe=mnist5k
+    .venv/bin/python scripts/compare.py --recipe=mnist5k --optimizer=adam \\
+        --methods=labels_only,association,fixmatch
     .venv/bin/python scripts/compare.py --recipe=usps_to_mnist --data_dir=DIR \\
         --methods=labels_only,association,dann,mmd,coral --search=1
     .venv/bin/python scripts/compare.py --recipe=mnist5k --time        then --budget=seconds
@@ -78,7 +79,7 @@ _BACKEND = flags.DEFINE_enum(
 _SEARCH_SEED = 100
 
 # What the comparison sets itself, or what its runs would leave out.
-_NOT_YOURS = ("seed", "sup_seed", "split_file", "teacher", "compat", "select")
+_NOT_YOURS = ("seed", "sup_seed", "split_file", "teacher", "compat", "select", "eval_images")
 
 
 def main() -> None:
@@ -145,6 +146,8 @@ def _recipe() -> Recipe:
     for name in _NOT_YOURS:
         if name in given:
             raise InputError(f"--{name} can't be given here")
+    if not flags.FLAGS["recipe"].present and {"dataset", "architecture"} & given.keys():
+        raise InputError("--dataset and --architecture change a recipe; name one with --recipe")
     recipe = recipes.get(flags.FLAGS.recipe)
     places = places_of(
         recipes.changed(recipe, **given), given.get("data_dir"), given.get("target_data_dir")
@@ -160,6 +163,14 @@ def _recipe() -> Recipe:
             "the recipe has no loss on unlabelled images, so there is nothing to compare: its "
             "--walker_weight is 0"
         )
+    for name in ("pseudo_label_weight", "vat_weight"):
+        if getattr(recipe, name) > 0 and name not in given:
+            print(
+                f"The recipe's --{name}={getattr(recipe, name):g} is ignored; if it is given, only "
+                "association is trained with it"
+            )
+            without: dict[str, Any] = {name: 0.0}
+            recipe = dataclasses.replace(recipe, **without)
     if recipe.cluster_share > 0 and "cluster_share" not in given:
         print(
             f"The recipe's --cluster_share={recipe.cluster_share:g} is ignored; if it is given, "

@@ -137,7 +137,7 @@ def _suggest(setup: "Experiment", out: RunDirectory, count: int) -> None:
 
     chosen = active_learning.write(out, setup.data, setup.model, count)
     table, picture = out.suggestions
-    print(f"{len(chosen)} images to label next: {table}, {picture}")
+    print(f"{len(chosen)} image{'s' * (len(chosen) != 1)} to label next: {table}, {picture}")
     if len(chosen) < count:
         print(f"fewer than requested: {active_learning.why_fewer(setup.data, len(chosen))}")
 

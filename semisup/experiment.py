@@ -431,7 +431,9 @@ def _learning_rate(recipe: Recipe) -> keras.optimizers.schedules.LearningRateSch
     rate = recipe.learning_rate
     if rate is None:
         rate = _LEARNING_RATES.get(recipe.architecture, _LEARNING_RATE)
-    minimum = min(recipe.minimum_learning_rate, rate)
+    minimum = recipe.minimum_learning_rate
+    if not _as_authors(recipe):  # whose rate rises to it
+        minimum = min(minimum, rate)
     if recipe.learning_rate_schedule == "cosine":
         return schedules.cosine_with_warmup(
             rate,

@@ -67,7 +67,7 @@ def main(*words: str) -> int:
     with redirect_stdout(sys.stderr):
         run = saved_run.load(RunDirectory(_LOGDIR.value))
     # How many images a .npz holds shows when it is read; on a terminal only.
-    count = None if any(file.suffix == inputs.NPZ for file in files) else len(files)
+    count = None if any(map(inputs.is_npz, files)) else len(files)
     bar = tqdm(total=count, unit=" images", disable=None)
     skipped: list[InputError] = []
     classified = 0

@@ -65,7 +65,10 @@ def table(
         milliseconds = record.milliseconds.get(name)
         runs = equal or timed
         words = [name.replace("_", " "), by_name(runs[-1]["parameters"]) if runs else ""]
-        words += [spread(record.errors(equal)), str(len(runs) or "")]
+        seeds = str(len(runs) or "")
+        if equal and timed and len(equal) != len(timed):
+            seeds = f"{len(equal)}, in the same time {len(timed)}"
+        words += [spread(record.errors(equal)), seeds]
         time = ["", ""]
         if milliseconds:
             time = [f"{milliseconds:.1f}", f"{milliseconds * steps / 1000:.0f}"]
@@ -78,7 +81,8 @@ def search_table(record: Record, names: Sequence[str]) -> str:
     """What the search found, as Markdown; empty if there was none."""
     rows = []
     for part in dict.fromkeys(part for name in names for part in known.parts_of(name)):
-        runs = list(record.matching(method=part, validation=True))
+        found = record.matching(method=part, validation=True)
+        runs = sorted(found, key=lambda run: run["seed"])
         tried: list[dict[str, Any]] = []
         for run in runs:
             if run["parameters"] not in tried:

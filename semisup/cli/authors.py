@@ -36,7 +36,6 @@ class TheirFlag(NamedTuple):
 
 
 _DEVICES = "several processes train together by `strategy=multi_worker` and TF_CONFIG"
-_MASTER = TheirFlag("master", flags.DEFINE_string, "", _DEVICES)
 _EVAL_BATCH = TheirFlag(
     "eval_batch_size", flags.DEFINE_integer, 500, "all test images are evaluated, at any batch size"
 )
@@ -66,7 +65,7 @@ ONLY_OF_TRAINING = (
         "the target's unlabelled images are used, or its training images if it has no unlabelled "
         "ones",
     ),
-    _MASTER,
+    TheirFlag("master", flags.DEFINE_string, "", _DEVICES),
     TheirFlag("ps_tasks", flags.DEFINE_integer, 0, _DEVICES),
     TheirFlag("task", flags.DEFINE_integer, 0, _DEVICES),
 )
@@ -79,7 +78,7 @@ ONLY_OF_EVALUATION = (
         300,
         "only the newest checkpoint is evaluated; `watch` evaluates each new one",
     ),
-    _MASTER,
+    TheirFlag("master", flags.DEFINE_string, "", "evaluation runs in one process"),
 )
 
 # A setting of ours, too, but only their command lines have had it.
@@ -181,6 +180,11 @@ def notes(given: Mapping[str, Any], meant: bool) -> list[str]:
         network = _our_network(given.get("architecture", DEFAULTS["architecture"]))
         if not _has_batch_norm(network):
             lines.append(f"`{_ALSO_THEIRS}` has no effect: {network} has no batch norm")
+    if meant and given.get("remove_classes") and given.get("virtual_embeddings"):
+        lines.append(
+            "`virtual_embeddings` with `remove_classes`: in the authors' code the vectors stand "
+            "for the removed classes and are classified as such; here each is a class of its own"
+        )
     return [*lines, *(f"`{flag.name}`: {flag.instead}" for flag in only_theirs)]
 
 

@@ -78,6 +78,8 @@ def recipe_from_flags(logdir: str | None = None, one_run: bool = True) -> Recipe
     else:
         base, settings = _base(given), dict(given)
     lines += _without_idle_delays(base, settings)
+    if settings.get("split_file"):
+        settings.pop("sup_seed", None)  # the file says which images are labelled
     if settings.get("sup_seed") == -1:
         settings["sup_seed"] = _drawn_seed(logdir, one_run)
         seed = settings["sup_seed"]

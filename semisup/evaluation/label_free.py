@@ -64,9 +64,11 @@ def scores(model: AssociativeModel, probe: Probe) -> dict[str, float]:
     """The model's label-free statistics on the probe, by their names in `NAMES`, in [0, 1]."""
     A = predict(model, probe.A).embeddings
     B, logits = predict(model, probe.B)
-    walk = association.walk(A, B, model.similarity, model.temperature)
-    p_correct = float(association.p_correct(walk.P_aba, probe.labels))
-    entropy = float(association.visit_entropy(association.p_visit(walk.P_ab)))
+    # Not the matrices, which of thousands of classes are too large.
+    losses = association.association_losses(
+        A, B, probe.labels, model.similarity, temperature=model.temperature
+    )
+    p_correct, entropy = float(losses.p_correct), float(losses.visit_entropy)
     mass = class_mass(
         A,
         B,

@@ -213,7 +213,7 @@ def count_mistakes(labels: np.ndarray, predicted: np.ndarray, class_names: Seque
         class_names: one for each class.
 
     Raises:
-        InputError: a label is no class. It would be left out unseen.
+        InputError: a label or a prediction is no class. It would be left out unseen.
     """
     classes = len(class_names)
     labels = class_numbers(labels, "leave out the images without labels")
@@ -221,6 +221,11 @@ def count_mistakes(labels: np.ndarray, predicted: np.ndarray, class_names: Seque
         raise InputError(
             f"labels must be in [0, {classes}) to evaluate on, but go from {labels.min()} to "
             f"{labels.max()}; leave out the images without labels"
+        )
+    if len(predicted) and not 0 <= np.min(predicted) <= np.max(predicted) < classes:
+        raise InputError(
+            f"predicted classes go from {np.min(predicted)} to {np.max(predicted)}, but "
+            f"`class_names` has {classes} names"
         )
     confusion = np.bincount(labels * classes + predicted, minlength=classes**2)
     return Report(confusion.reshape(classes, classes), tuple(class_names))
@@ -235,7 +240,7 @@ def predict(model: AssociativeModel, images: Images) -> Predictions:
             `lazy_images.FeaturedImages`. There may be none.
     """
     if len(images) == 0:
-        widths = (model.network.output_shape[-1], model.num_classes)
+        widths = (model.classifier.kernel.shape[0], model.num_classes)
         return Predictions(*(np.empty((0, n), np.float32) for n in widths))
     takes_features = len(getattr(model.network, "input_shape", ())) == 2
     inputs = network_inputs if takes_features else np.asarray

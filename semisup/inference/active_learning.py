@@ -80,6 +80,21 @@ def walk_signs(
     return Signs(np.asarray(walk.P_visit), uncertainty, back.argmax(axis=1))
 
 
+def balanced(labels: np.ndarray, most: int) -> np.ndarray:
+    """Places of as many images of each class, as in a training batch.
+
+    Large classes would draw the steps to them, and start most walks. Images of small classes come
+    again.
+
+    Args:
+        labels: classes of the images [N].
+        most: images in all; more only if there are more classes.
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    each = min(int(counts.max()), max(1, most // len(classes)))
+    return np.concatenate([np.resize(np.flatnonzero(labels == c), each) for c in classes])
+
+
 def scores(signs: Signs) -> np.ndarray:
     """The mean of both ranks, float64 [M] in [0, 1]; high where a label is expected to help."""
     ranks = [rankdata(values) for values in (-signs.visit, signs.uncertainty)]
@@ -141,8 +156,7 @@ def write(
             f"every image of {dataset.name} is already labelled, so there is none to suggest; "
             "train with images in unlabeled/ or with a smaller `sup_per_class`"
         )
-    spread = np.linspace(0, len(split.labeled) - 1, min(_LABELED, len(split.labeled)), dtype=int)
-    labeled = split.labeled[spread]
+    labeled = split.labeled[balanced(data.labeled_labels, _LABELED)]
     A = predict(model, dataset.train_images[labeled]).embeddings
     B = predict(model, dataset.unlabeled_pool[pool]).embeddings
     signs = walk_signs(A, B, dataset.train_labels[labeled], model.similarity, model.temperature)

@@ -48,14 +48,15 @@ def probability_model(
     """
     network = _in_float32(model.network)
     images = keras.Input(image_shape, dtype=dtype, name="images")
-    classifier = keras.layers.Dense(model.num_classes, name="classifier")
+    exact = {"dtype": "float32"}  # whatever Keras's policy is
+    classifier = keras.layers.Dense(model.num_classes, name="classifier", **exact)
     embedding = network(keras.ops.cast(images, "float32"))
     if model.similarity == "cosine":
-        embedding = keras.layers.UnitNormalization(axis=1)(embedding)
-        embedding = keras.layers.Rescaling(model.temperature**-0.5)(embedding)
+        embedding = keras.layers.UnitNormalization(axis=1, **exact)(embedding)
+        embedding = keras.layers.Rescaling(model.temperature**-0.5, **exact)(embedding)
     logits = classifier(embedding)
     classifier.set_weights(model.classifier.get_weights())
-    return keras.Model(images, keras.layers.Softmax(name="probabilities")(logits))
+    return keras.Model(images, keras.layers.Softmax(name="probabilities", **exact)(logits))
 
 
 def export(

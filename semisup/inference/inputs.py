@@ -25,7 +25,7 @@ from semisup.runtime.paths import expanded
 if TYPE_CHECKING:
     from semisup.data.dataset import Images  # which loads TensorFlow
 
-NPZ = ".npz"
+_NPZ = ".npz"
 
 _KEY = "images"
 
@@ -43,6 +43,8 @@ def find(words: Iterable[str], skipped: list[tuple[str, Path]]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for word in words:
+        if not word:  # as of a variable that is not set; it would be the current folder
+            raise InputError("an image is named by an empty word; give files, folders or globs")
         path, left_out = expanded(word), list[tuple[str, Path]]()
         files = []
         for match in [path] if path.exists() else _globbed(path):
@@ -58,6 +60,11 @@ def find(words: Iterable[str], skipped: list[tuple[str, Path]]) -> list[Path]:
         found.update(dict.fromkeys(files))
         skipped += left_out
     return list(found)
+
+
+def is_npz(file: Path) -> bool:
+    """Whether a file is one of arrays, by its name."""
+    return file.suffix.lower() == _NPZ
 
 
 def _globbed(pattern: Path) -> list[Path]:
@@ -108,11 +115,11 @@ def _read(
     how: Reading,
 ) -> Iterator[tuple[str, np.ndarray]]:
     read = functools.partial(_try_to_read, image_shape=image_shape, how=how)
-    for is_npz, group in groupby(files, lambda file: file.suffix == NPZ):
+    for in_arrays, group in groupby(files, is_npz):
         some = list(group)
         named = (
             _read_npz(some, image_shape)
-            if is_npz
+            if in_arrays
             else zip(some, on_all_cores(read, some), strict=True)
         )
         for name, image in named:

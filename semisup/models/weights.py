@@ -44,8 +44,8 @@ def load(model: AssociativeModel, path: Path, backbone: Backbone | None = None) 
         model.set_weights([w.numpy() for w in saved.weights if id(w) not in left_out])
     except ValueError as error:
         raise InputError(
-            f"cannot take the weights of {path}: {reason(error)}; `architecture` and `emb_size` "
-            "must be those of that run"
+            f"cannot take the weights of {path}: {reason(error).rstrip('.')}; `architecture`, "
+            "`emb_size`, `virtual_embeddings` and the number of classes must be those of that run"
         ) from None
 
 

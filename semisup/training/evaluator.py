@@ -185,7 +185,7 @@ def embed_labeled(setup: experiment.Experiment) -> EmbeddedLabels:
     """Embed the labelled images of an experiment with its model as it is now."""
     dataset, labeled = setup.data.dataset, setup.data.split.labeled
     if len(labeled) > _EMBEDDINGS_KEPT:
-        labeled = labeled[_spread(len(labeled), _EMBEDDINGS_KEPT)]
+        labeled = labeled[_of_all_classes(setup.data.labeled_labels, _EMBEDDINGS_KEPT)]
     labels = dataset.train_labels[labeled]
     by_class = labeled[np.argsort(labels, kind="stable")]
     shown = by_class[_spread(len(by_class), min(_IMAGES_KEPT, len(by_class)))]
@@ -199,6 +199,14 @@ def embed_labeled(setup: experiment.Experiment) -> EmbeddedLabels:
         values_in=np.array(dataset.values_in or (), np.float64),
     )
     return EmbeddedLabels(labeled, predictions, record)
+
+
+def _of_all_classes(labels: np.ndarray, count: int) -> np.ndarray:
+    """`count` places, ascending: the first few of each class, as many of each as it has."""
+    order = np.argsort(labels, kind="stable")
+    _, first, sizes = np.unique(labels[order], return_index=True, return_counts=True)
+    number_in_class = np.arange(len(labels)) - np.repeat(first, sizes)
+    return np.sort(order[np.argsort(number_in_class, kind="stable")[:count]])
 
 
 def _spread(length: int, count: int) -> np.ndarray:

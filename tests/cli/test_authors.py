@@ -307,3 +307,17 @@ def test_check_evaluation_wants_the_runs_own_settings(given, wrong):
 def test_check_evaluation_knows_their_name_of_a_network():
     recipe = Recipe(compat="authors", architecture="stl10_batch_norm_model")
     authors.check_evaluation({"architecture": "stl10_model"}, recipe)
+
+
+def test_a_split_file_leaves_no_seed_to_draw(tmp_path, capsys):
+    (tmp_path / "split.json").write_text("{}")
+    recipe = read(f"--compat=authors --split_file={tmp_path / 'split.json'}")
+    assert recipe.sup_seed == Recipe().sup_seed
+    assert "sup_seed" not in capsys.readouterr().out
+
+
+def test_virtual_embeddings_of_removed_classes_have_a_line(capsys):
+    read("--compat=authors --sup_seed=0 --remove_classes=2 --virtual_embeddings=20")
+    assert "in the authors' code the vectors stand for the removed" in capsys.readouterr().out
+    read("--compat=none --remove_classes=2 --virtual_embeddings=20")
+    assert "authors" not in capsys.readouterr().out

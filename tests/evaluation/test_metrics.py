@@ -99,6 +99,23 @@ def test_count_mistakes_refuses_labels_that_would_be_left_out(labels):
         count_mistakes(labels, np.zeros(len(labels), int), ("cat", "dog", "bee"))
 
 
+@pytest.mark.parametrize("predicted", [[0, 2], [-1, 0]])
+def test_count_mistakes_refuses_predictions_of_other_classes(predicted):
+    with pytest.raises(InputError, match="but `class_names` has 2 names"):
+        count_mistakes([0, 1], np.array(predicted), ("cat", "dog"))
+
+
+def test_predict_of_no_image_needs_no_shape_of_the_network():
+    class Network(keras.Model):
+        def call(self, images):
+            return keras.ops.reshape(images, (-1, 16))
+
+    model = AssociativeModel(Network(), 3)
+    model(np.zeros((1, 4, 4, 1), np.float32))
+    embeddings, logits = predict(model, np.zeros((0, 4, 4, 1), np.float32))
+    assert (embeddings.shape, logits.shape) == ((0, 16), (0, 3))
+
+
 def test_evaluate_equals_a_count_over_predictions():
     keras.utils.set_random_seed(0)
     network = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])

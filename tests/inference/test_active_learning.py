@@ -89,3 +89,24 @@ def test_suggestions_are_written_and_have_no_label_yet(tmp_path):
     picture = matplotlib.image.imread(tmp_path / "suggestions.png")
     assert picture.shape[1] > 1000
     assert sorted(p.name for p in tmp_path.iterdir()) == ["suggestions.csv", "suggestions.png"]
+
+
+def test_balanced_has_as_many_of_each_class():
+    labels = np.repeat([0, 1, 2], [4, 1, 9])
+    of_each = [0, 1, 2, 3, *[4] * 4, 5, 6, 7, 8]
+    assert active_learning.balanced(labels, 12).tolist() == of_each
+    assert np.bincount(labels[active_learning.balanced(labels, 1000)]).tolist() == [9, 9, 9]
+    assert active_learning.balanced(np.array([1, 0]), 1).tolist() == [1, 0]
+    even = np.array([2, 0, 2, 0])
+    assert sorted(active_learning.balanced(even, 1000)) == [0, 1, 2, 3]
+
+
+def test_a_class_of_many_labels_does_not_draw_the_steps_of_others():
+    many = np.concatenate([np.repeat(A[:5], 30, axis=0), A[5:]])
+    labels = np.concatenate([np.repeat(LABELS[:5], 30), LABELS[5:]])
+    places = active_learning.balanced(labels, 1000)
+    one = active_learning.walk_signs(A, B, LABELS)
+    other = active_learning.walk_signs(many[places], B, labels[places])
+    assert other.back_to.tolist() == one.back_to.tolist()
+    np.testing.assert_allclose(other.uncertainty, one.uncertainty, atol=0.05)
+    np.testing.assert_allclose(other.visit, one.visit, rtol=0.2)

@@ -33,6 +33,8 @@ def test_files_folders_and_globs_are_found_once(tmp_path):
     assert [path.name for path in everything] == ["a.png", "c.bmp", "b.jpg", "odd[1].png"]
     words = [f"{tmp_path}/**/*.bmp", f"{tmp_path}/odd[1].png", f"{tmp_path}/deep"]
     assert [path.name for path in inputs.find(words, [])] == ["c.bmp", "odd[1].png", "b.jpg"]
+    with pytest.raises(InputError, match="an image is named by an empty word"):
+        inputs.find([""], [])
     for nothing in ("missing.png", "*.gif"):
         with pytest.raises(InputError, match="there is no image"):
             inputs.find([str(tmp_path / nothing)], [])
@@ -44,13 +46,14 @@ def test_images_come_in_bounded_batches_in_one_shape(tmp_path):
     save(tmp_path / "0.png", grey)
     save(tmp_path / "1.png", colour)
     (tmp_path / "2.png").write_bytes(b"no image")
-    np.savez(tmp_path / "3.npz", images=np.stack([grey] * 4))
-    files = [*inputs.find([str(tmp_path)], []), tmp_path / "3.npz"]
+    with (tmp_path / "3.NPZ").open("wb") as file:
+        np.savez(file, images=np.stack([grey] * 4))
+    files = [*inputs.find([str(tmp_path)], []), tmp_path / "3.NPZ"]
     for channels in (1, 3):
         names, images, skipped, parts = read_all(files, (6, 5, channels))
         assert [len(part) for part, _ in parts] == [3, 3]
         assert images.shape == (6, 6, 5, channels)
-        assert names[-1] == f"{tmp_path}/3.npz[3]"
+        assert names[-1] == f"{tmp_path}/3.NPZ[3]"
         np.testing.assert_array_equal(images[0], np.repeat(grey[..., None], channels, axis=2))
         np.testing.assert_array_equal(images[5], images[0])
         assert len(skipped) == 1

@@ -53,7 +53,7 @@ def test_what_gave_a_run_its_first_weights_and_its_split_may_be_gone(tiny, tmp_p
     done = run("eval", f"--logdir={logdir}", "--figures")
     assert done.returncode == 1
     assert done.stderr.rstrip().endswith(
-        "semisup-train's --init_from must name the folder of a finished run"
+        "semisup-train's --init_from must name the folder of one"
     )
 
 
@@ -67,5 +67,5 @@ def test_data_that_would_give_other_labelled_images_is_refused(tiny, tmp_path):
     with pytest.raises(InputError, match=r"the data has changed since .* was trained"):
         RunDirectory(tmp_path).check_split("another")
     (tmp_path / "split.json").write_text('{"hash": "one"}')
-    with pytest.raises(InputError, match="is of another version of semisup, which records"):
+    with pytest.raises(InputError, match="was made by another version of semisup, which recorded"):
         RunDirectory(tmp_path).check_split("another")

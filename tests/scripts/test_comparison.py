@@ -322,6 +322,10 @@ def test_parts_of_names_what_is_unknown():
     assert methods.parts_of("labels_only") == []
     with pytest.raises(InputError, match="unknown 'fixmtch'; known: labels_only, association"):
         methods.parts_of("association+fixmtch")
+    with pytest.raises(InputError, match="labels_only stands alone, not in 'labels_only"):
+        methods.parts_of("labels_only+vat")
+    with pytest.raises(InputError, match=r"'vat\+vat' names a method twice"):
+        methods.parts_of("vat+vat")
 
 
 def a_run(method, seed, error, steps=10, **values):
@@ -442,6 +446,9 @@ def test_table_has_medians_at_equal_steps_and_in_equal_time(tmp_path, monkeypatc
     first = "association|published|4.00 (3.00 to 9.00)|3|100.0|1|4.00 (3.00 to 9.00)|10"
     second = "pi model|published|3.00 (2.00 to 8.00)|3|160.0|2|5.00 (4.00 to 10.00)|6"
     assert rows == [first.split("|"), second.split("|")]
+    record.add(a_run("pi_model", 3, 3.0))
+    more = report.table(record, names, {}, {"association": 10, "pi_model": 6})
+    assert " | 4, in the same time 3 | " in more
     drawn = []
     plot = report.Figure.add_subplot
 
@@ -471,6 +478,8 @@ def test_how_made_names_every_machine_and_day():
         ("--backend=threading", "should be one of <loky|dask>"),
         ("--walker_weight=0 --visit_weight=0", "has no loss on unlabelled images"),
         ("--seed=3", "--seed can't be given here"),
+        ("--eval_images=9", "--eval_images can't be given here"),
+        ("--dataset=usps", "--dataset and --architecture change a recipe; name one"),
         ("--recipe=photos --methods=association --seeds=1", "folder needs --data_dir"),
     ],
 )
@@ -479,3 +488,10 @@ def test_what_can_not_be_compared_is_refused(words, message, tmp_path):
     result = subprocess.run([*command, *words.split()], capture_output=True, text=True)
     assert result.returncode == 1
     assert message in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_search_table_lists_errors_by_seed(tmp_path):
+    record = Record(tmp_path / "r.json", "mnist5k", Recipe(max_steps=10))
+    for seed, error in ((101, 9.0), (100, 3.0)):  # as they end, side by side
+        record.add(a_run("vat", seed, error, validation=True))
+    assert "| vat | published | 3.0, 9.0 |" in report.search_table(record, ["vat"])

@@ -36,9 +36,13 @@ def parts_of(name: str) -> list[str]:
     """The methods that a name such as "association+fixmatch" combines; none in "labels_only".
 
     Raises:
-        InputError: one is unknown.
+        InputError: one is unknown, or named twice.
     """
     parts = [] if name == LABELS_ONLY else name.split("+")
+    if LABELS_ONLY in parts:
+        raise InputError(f"--methods: {LABELS_ONLY} stands alone, not in {name!r}")
+    if len(set(parts)) < len(parts):
+        raise InputError(f"--methods: {name!r} names a method twice")
     for part in parts:
         if part not in METHODS:
             known = ", ".join((LABELS_ONLY, *METHODS))

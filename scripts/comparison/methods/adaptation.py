@@ -118,6 +118,6 @@ def coral(A: Tensor, B: Tensor) -> Tensor:
 
 
 def covariance(X: Tensor) -> Tensor:
-    """Of the columns of [n, D], unbiased, float32 [D, D]."""
+    """Of the columns of [n, D], unbiased, float32 [D, D]; 0 of a single row."""
     centred = X - ops.mean(X, axis=0, keepdims=True)
-    return ops.matmul(ops.transpose(centred), centred) / (ops.shape(X)[0] - 1)
+    return ops.matmul(ops.transpose(centred), centred) / max(X.shape[0] - 1, 1)
