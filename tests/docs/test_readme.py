@@ -39,6 +39,31 @@ def test_python_of_the_readme_as_it_stands():
     assert run_python_of_the_readme({}) < 10  # labels alone leave about 18
 
 
+def test_training_loop_of_the_page_on_the_method_learns():
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    import semisup
+
+    page = (README.parent / "docs" / "method.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(with tf\.GradientTape.*?)```", page, re.DOTALL)
+    keras.utils.set_random_seed(0)
+    images = np.eye(6, dtype=np.float32)
+    names = {
+        **{"tf": tf, "semisup": semisup, "labels": np.arange(6) % 3},
+        **{"labeled_images": images, "unlabeled_images": images[:5]},
+        "network": keras.Sequential([keras.Input((6,)), keras.layers.Dense(4)]),
+        "classifier": keras.layers.Dense(3),
+        "optimizer": keras.optimizers.Adam(0.05),
+    }
+    losses = []
+    for _ in range(20):
+        exec(code, names)
+        losses.append(float(names["loss"]))
+    assert losses[-1] < losses[0] - 0.5
+
+
 def test_a_script_beside_a_clone_imports_the_package(tmp_path):
     # As scripts/venv.sh installs it: the clone's folder, of the same name, is not taken for it.
     (tmp_path / "semisup").mkdir()

@@ -52,9 +52,7 @@ def test_what_gave_a_run_its_first_weights_and_its_split_may_be_gone(tiny, tmp_p
     # Figure 2 shows the initial weights.
     done = run("eval", f"--logdir={logdir}", "--figures")
     assert done.returncode == 1
-    assert done.stderr.rstrip().endswith(
-        "semisup-train's --init_from must name the folder of one"
-    )
+    assert done.stderr.rstrip().endswith("semisup-train's --init_from must name the folder of one")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
