@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from semisup.config import ALWAYS, Recipe
 from semisup.data import adaptation, augmentation, lazy_images, pipeline, registry, splits
@@ -203,6 +204,13 @@ def _emb_size(recipe: Recipe) -> int | None:
 
 
 def _build_backbone(recipe: Recipe, dataset: Dataset) -> backbones.Backbone:
+    of_keras = recipe.architecture.startswith(backbones.PREFIX)
+    if of_keras and _first_weights(recipe) == backbones.NO_WEIGHTS:
+        logging.warning(
+            "%s stays frozen with random weights, so its features mean little; give pretrained "
+            "ones by `weights`, or train it (`freeze_steps=0`)",
+            recipe.architecture,
+        )
     keras.utils.set_random_seed(recipe.seed)
     with precision.policy(recipe.precision):
         return backbones.build(

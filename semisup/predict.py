@@ -47,13 +47,14 @@ def main(*words: str) -> int:
         raise InputError("--logdir is missing; it names the folder of the run")
     if not words:
         raise InputError("no images are given; give files, folders, globs or .npz files")
-    from semisup.data.image_io import describe_skipped
+    from semisup.data.image_io import describe_skipped, formats
     from semisup.inference import inputs
 
     left_out: list[tuple[str, Path]] = []
     files = inputs.find(words, left_out)
     if left_out:
         print(f"left out: {describe_skipped(left_out)}", file=sys.stderr)
+    unread = any(formats.missing_plugin(path.suffix) for _, path in left_out)  # such as HEIC
     load_tensorflow()  # which --help and bad arguments do not need
     from tqdm import tqdm
 
@@ -95,7 +96,7 @@ def main(*words: str) -> int:
         print(f"wrote {_OUT.value}: {classified:,} image{'s' * (classified != 1)} classified")
     if skipped:
         print(f"{len(skipped)} of the files could not be read", file=sys.stderr)
-    return 2 if skipped else 0
+    return 2 if skipped or unread else 0
 
 
 @contextmanager

@@ -77,8 +77,9 @@ def association_batches(
     Returns:
         An endless dataset (so tell `fit` its steps_per_epoch) of (images [B, ...],
         int64 labels [B]), where B is the number of classes times `sup_per_batch`, plus
-        `unsup_batch_size` for each view. If images are read from files and you made the
-        iterator yourself, `del` it at the end; otherwise the script may not end.
+        `unsup_batch_size` for each view. Each `fit` begins at `start_step` again: to train on, make
+        them anew with `start_step=int(model.optimizer.iterations)`. If images are read from files
+        and you made the iterator yourself, `del` it at the end; otherwise the script may not end.
 
     Raises:
         InputError: the arrays do not fit each other, labels are no classes, a number is out of
@@ -107,7 +108,7 @@ def association_batches(
     by_class = np.argsort(labels, kind="stable")
     classes, first, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
     labeled_size = len(classes) * sup_per_batch
-    views = _views(augment_unlabeled)
+    [augment], views = _views(augment), _views(augment_unlabeled)
     unlabeled_rows = np.full(len(views) * unsup_batch_size, UNLABELED)
     batch_labels = np.repeat(classes, sup_per_batch), unlabeled_rows
     part_labels = tf.constant(np.concatenate(batch_labels)[part::parts], tf.int64)
@@ -180,8 +181,21 @@ def _check_unlabeled(unlabeled: Images, labeled: Images) -> None:
 
 def _views(augment: Augment | Sequence[Augment | None] | None) -> Sequence[Augment | None]:
     if augment is None or callable(augment):
+        _check_augment(augment)
         return [augment]
+    for view in [augment] if isinstance(augment, str) else augment:
+        _check_augment(view)
     return augment
+
+
+def _check_augment(augment: Any) -> None:
+    """Raise InputError if it is no function of a batch and a seed."""
+    if augment is not None and (not callable(augment) or hasattr(augment, "get_config")):
+        raise InputError(
+            f"{augment!r} can't augment: it must be a function of (images, seed), such as "
+            "`semisup.data.augmentation.get_augmentation(name)`; for a layer of Keras, use "
+            "batches.map(lambda images, labels: (layer(images, training=True), labels))"
+        )
 
 
 def _array_or_lazy(images: Images) -> Images:

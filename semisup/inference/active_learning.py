@@ -154,7 +154,7 @@ def write(
     if len(pool) == 0:
         raise InputError(
             f"every image of {dataset.name} is already labelled, so there is none to suggest; "
-            "train with images in unlabeled/ or with a smaller `sup_per_class`"
+            "train with images in unlabeled/, or with fewer labels (`sup_per_class`)"
         )
     labeled = split.labeled[balanced(data.labeled_labels, _LABELED)]
     A = predict(model, dataset.train_images[labeled]).embeddings

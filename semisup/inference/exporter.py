@@ -161,9 +161,15 @@ def _write(model: keras.Model, kind: str, path: Path) -> Run:
     """Write `model` to `path`; returns what runs the written file on images."""
     write, open_it = {
         "keras": (lambda: model.save(path), _open_keras),
-        "saved_model": (lambda: model.export(path, verbose=False), _open_saved_model),
+        "saved_model": (
+            lambda: _with_plain_names(model).export(path, verbose=False),
+            _open_saved_model,
+        ),
         "tflite": (lambda: _export_tflite(model, path), _open_tflite),
-        "onnx": (lambda: model.export(path, "onnx", verbose=False), _open_onnx),
+        "onnx": (
+            lambda: _with_plain_names(model).export(path, "onnx", verbose=False),
+            _open_onnx,
+        ),
     }[kind]
     try:
         with warnings.catch_warnings():

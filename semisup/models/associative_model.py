@@ -6,6 +6,7 @@ model.fit(batches, steps_per_epoch=500)  # label -1 means: no label
 model.evaluate(test_images, test_labels)
 """
 
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -107,6 +108,8 @@ class AssociativeModel(CheckedModel):
             `fit` gives each replica consecutive rows, so for "replica" its batches must have A
             and B mixed, unlike those of `association_batches`.
 
+    Save it as a .keras file: from the older .h5, Keras can't load it.
+
     Raises:
         InputError: the network's output is not [batch, D], the similarity or the scope is
             unknown, a weight is negative, the temperature or `vat_epsilon` is not above 0, or the
@@ -146,15 +149,13 @@ class AssociativeModel(CheckedModel):
         name: str = "associative_model",
         **kwargs: Any,
     ):
+        _check_network(network)
         association.check_metric(similarity)
         if temperature is None:
             temperature = association.DEFAULT_TEMPERATURE[similarity]
         association.check_temperature(temperature)
         distribution.check_scope(association_scope)
-        if not 0 <= label_smoothing < 1:
-            raise InputError(f"`label_smoothing` is {label_smoothing}; it must be in [0, 1)")
-        if not vat_epsilon > 0:
-            raise InputError(f"`vat_epsilon` is {vat_epsilon}; it must be above 0")
+        _check_numbers(label_smoothing, vat_epsilon)
         num_classes = whole_number("num_classes", num_classes, minimum=1)
         virtual_embeddings = whole_number("virtual_embeddings", virtual_embeddings, minimum=0)
         super().__init__(name=name, **kwargs)
@@ -162,7 +163,7 @@ class AssociativeModel(CheckedModel):
         self.num_classes = num_classes
         weights = (walker_weight, visit_weight, logit_weight, pseudo_label_weight, vat_weight)
         self.loss_schedules = {
-            name: weight if callable(weight) else schedules.Envelope(float(weight))
+            name: weight if callable(weight) else schedules.Envelope(_number(name, weight))
             for name, weight in zip(_WEIGHTS, weights, strict=True)
         }
         self.uses_pseudo_labels = self._ever_counts("pseudo_label_weight")
@@ -194,8 +195,13 @@ class AssociativeModel(CheckedModel):
             )
         # A symbolic call also builds the layers of a network that has not been called yet.
         embedding = self.network(keras.KerasTensor(input_shape, dtype="float32"))
-        embedding_shape = getattr(embedding, "shape", None)
-        if embedding_shape is None or len(embedding_shape) != 2 or embedding_shape[1] is None:
+        if not isinstance(embedding, keras.KerasTensor):
+            raise InputError(
+                "the network must give one tensor of embeddings [batch, D], but it has several "
+                "outputs"
+            )
+        embedding_shape = embedding.shape
+        if len(embedding_shape) != 2 or embedding_shape[1] is None:
             raise InputError(
                 "the network must map images to embeddings [batch, D], but its output has shape "
                 f"{embedding_shape}; end it with a Flatten, pooling or Dense layer"
@@ -416,7 +422,9 @@ class AssociativeModel(CheckedModel):
                 images,
                 ops.take(outputs["logits"], B, axis=0),
                 self.vat_epsilon,
-                self.optimizer.iterations.value,
+                ops.convert_to_tensor(
+                    self.optimizer.iterations
+                ),  # no variable if gradients accumulate
             )
             if self.association_scope == "global":
                 losses, counts = distribution.gathered((losses, counts))
@@ -457,13 +465,36 @@ class AssociativeModel(CheckedModel):
             )
 
 
+def _check_network(network: Any) -> None:
+    if not isinstance(network, keras.Model):
+        raise InputError(
+            f"`network` must be a Keras model from images to embeddings, but is {network!r}"
+        )
+
+
+def _check_numbers(label_smoothing: float, vat_epsilon: float) -> None:
+    if not 0 <= label_smoothing < 1:
+        raise InputError(f"`label_smoothing` is {label_smoothing}; it must be in [0, 1)")
+    if not vat_epsilon > 0:
+        raise InputError(f"`vat_epsilon` is {vat_epsilon}; it must be above 0")
+
+
+def _number(name: str, weight: Any) -> float:
+    """A weight that is the same at each step; a variable's later values would be passed over."""
+    if not isinstance(weight, numbers.Real):
+        raise InputError(
+            f"`{name}` is {weight!r}; it must be a number, or a function of the training step"
+        )
+    return float(weight)
+
+
 def _of_evaluation(results: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value for name, value in results.items() if name not in _OF_TRAINING}
 
 
 def _means(with_pseudo_labels: bool, with_vat: bool) -> dict[str, keras.metrics.Mean]:
     """The model's metrics by name, in the order in which they are reported."""
-    names = ["classification_loss", "l2_loss", *_WALK_METRICS, "error"]
+    names = ["classification_loss", "l2_loss", "error", *_WALK_METRICS]
     if with_pseudo_labels:
         names.append("pseudo_label_loss")
     if with_vat:

@@ -132,12 +132,15 @@ def _fit_arguments(method: Callable[..., Any], num_classes: int, *args: Any, **k
     call = inspect.signature(method).bind(*args, **kwargs)
     given = call.arguments
     _check_end(given.get("x"), given.get("steps_per_epoch"), "fit", "steps_per_epoch")
+    if isinstance(given.get("x"), tf.data.Dataset):
+        given.setdefault("shuffle", False)  # as Keras would, after a warning
     if (y := _classes(given.get("y"), num_classes)) is not None:
         given["y"] = y
         share = given.get("validation_split") or 0.0
         trained = math.floor(len(y) * (1.0 - share)) if 0 < share < 1 else len(y)
         if len(y) and not np.any(y[:trained] >= 0):
             raise InputError("no image to train on has a label: all are -1")
+        _warn_of_few_labels(y[:trained], given.get("batch_size") or 32, num_classes)
         if trained < len(y) and not np.any(y[trained:] >= 0):
             raise InputError(
                 f"`validation_split={share}` takes the last {len(y) - trained} images, of which "
@@ -183,6 +186,18 @@ def _classes(y: Any, num_classes: int) -> Any:
     if len(numbers) and not -1 <= numbers.min() <= numbers.max() < num_classes:
         raise labels.outside(numbers.min(), numbers.max(), num_classes)
     return numbers
+
+
+def _warn_of_few_labels(y: np.ndarray, batch_size: int, num_classes: int) -> None:
+    """Log a warning if random batches hold too few labelled images to walk back to a class."""
+    labeled = int(np.sum(y >= 0))
+    if labeled < len(y) and batch_size * labeled / len(y) < num_classes:
+        logging.warning(
+            "a batch of %d has %.1f labelled images on average, fewer than the %d classes: most "
+            "walks can't go wrong, so nothing is learned from them; take `association_batches`, or "
+            "a larger `batch_size`",
+            *(batch_size, batch_size * labeled / len(y), num_classes),
+        )
 
 
 def _check_any(y: np.ndarray, what: str) -> None:

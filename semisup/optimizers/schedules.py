@@ -45,7 +45,7 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
         super().__init__()
         if kind not in ENVELOPES:
             raise InputError(f"unknown envelope {kind!r}; known: {', '.join(ENVELOPES)}")
-        if final_weight < 0 or steps < 1 or delay < 0:
+        if not final_weight >= 0 or steps < 1 or delay < 0:
             raise InputError(
                 "an envelope needs a weight of at least 0, at least 1 step and a delay of at "
                 f"least 0, but has weight {final_weight}, steps {steps} and delay {delay}"

@@ -343,6 +343,11 @@ class RunDirectory:
             InputError: there is no run, or its record is damaged or of another version.
         """
         if not self.recipe.is_file():
+            if runs := sorted(self.path.glob("association/seed*/recipe.json")):
+                raise InputError(
+                    f"{self} holds a comparison; `logdir` must name one of its runs, such as "
+                    f"{runs[0].parent}"
+                )
             raise InputError(
                 f"{self} holds no run: there is no {self.recipe.name}; `logdir` must name the "
                 "folder that semisup-train wrote"

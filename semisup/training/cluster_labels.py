@@ -51,8 +51,9 @@ def predict_cluster_labels(data: LabeledData, share: float) -> PseudoLabels:
     none = PseudoLabels(candidates[:0], candidates[:0])
     if len(candidates) < _IMAGES_OF_CLUSTER * len(classes):
         logging.warning(
-            "no pseudo-labels from clusters: %d unlabelled images are too few",
-            len(candidates),
+            "no pseudo-labels from clusters: %d images without a label are too few for %d classes, "
+            "of which each needs %d",
+            *(len(candidates), len(classes), _IMAGES_OF_CLUSTER),
         )
         return none
     images = unit_rows(network_inputs(data.dataset.unlabeled_pool[candidates]))

@@ -18,6 +18,7 @@ from absl import logging
 from semisup.errors import InputError
 from semisup.experiment import Experiment
 from semisup.models.associative_model import AssociativeModel
+from semisup.runtime.arguments import whole_number
 
 # Share of batch norm's statistics that may still be their first values when a model is evaluated.
 _FIRST_VALUES = 0.01
@@ -97,6 +98,9 @@ LARGEST_EXCESS = 0.5
 
 # Nats between a walk's losses and those of one whose steps are all equally likely.
 UNIFORM = 0.02
+
+# Nats of the visit loss below its minimum that say the batch is smaller than was told.
+_OF_OTHER_SIZE = 0.1
 
 # Nats of the walker loss above that of such a walk. No walk that is trained well comes near.
 WRONG = 0.5
@@ -285,7 +289,9 @@ class CollapseWarning(keras.callbacks.Callback):
 
     def __init__(self, labeled: int, unlabeled: int, every: int = 50) -> None:
         super().__init__()
-        self._labeled, self._unlabeled, self._every = labeled, unlabeled, every
+        self._labeled = whole_number("labeled", labeled, minimum=1)
+        self._unlabeled = whole_number("unlabeled", unlabeled, minimum=1)
+        self._every = whole_number("every", every, minimum=1)
         self._warned = False
         self._fresh: list[keras.layers.BatchNormalization] = []
         self._first_step = 0
@@ -315,6 +321,15 @@ class CollapseWarning(keras.callbacks.Callback):
             return
         walker_weight = float(self.model.loss_weights_now()["walker_weight"])
         if not _has_grown(self.model, walker_weight):
+            return
+        # It is never lower, but for rounding: log(M) is the entropy of the target, equation (10).
+        if logs["visit_loss"] < math.log(self._unlabeled) - _OF_OTHER_SIZE:
+            self._warned = True
+            logging.warning(
+                "CollapseWarning was made for %d unlabelled images in a batch, but the visit loss "
+                "of %.2f is of fewer; give the numbers of images in a batch, not of all",
+                *(self._unlabeled, logs["visit_loss"]),
+            )
             return
         step = int(self.model.optimizer.iterations.numpy())
         virtual = self.model.virtual_embeddings

@@ -68,14 +68,14 @@ def describe(recipe: Recipe, data: LabeledData) -> Iterator[str]:
     if data.pseudo_labels is None:
         if recipe.cluster_share and recipe.associates:
             yield (
-                "cluster_share has no effect: it needs the features of a pretrained network that "
-                "stays frozen, without augmentation"
+                "No pseudo-labels from clusters: they need the features of a pretrained network "
+                "that stays frozen, without augmentation"
             )
         return
     source = "the most typical ones of each cluster get its class"
     if recipe.teacher:
         if recipe.cluster_share:
-            yield "cluster_share has no effect: the pseudo-labels are the teacher's"
+            yield "No pseudo-labels from clusters: those of the teacher are used"
         source = f"those about which {recipe.teacher} is most confident"
     if count := len(data.pseudo_labels.indices):
         yield f"{count:,} of the unlabelled ones have pseudo-labels: {source}"

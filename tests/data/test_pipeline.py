@@ -1,5 +1,6 @@
 """Exact content of the batches. An image here is a single number, its index."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -260,3 +261,13 @@ def test_batches_without_unlabelled_images():
 def test_association_batches_refuses_arrays_that_do_not_fit(arrays, options, message):
     with pytest.raises(InputError, match=message):
         association_batches(*arrays, **options)
+
+
+def test_association_batches_refuse_what_can_not_augment():
+    images, labels = np.zeros((4, 2, 2, 1), np.uint8), np.arange(4) % 2
+    for wrong in ("photos", keras.layers.RandomFlip(), [None, "photos"]):
+        with pytest.raises(InputError, match="can't augment: it must be a function of"):
+            association_batches(images, labels, images, augment_unlabeled=wrong)
+        if not isinstance(wrong, list):
+            with pytest.raises(InputError, match="can't augment: it must be a function of"):
+                association_batches(images, labels, images, augment=wrong)

@@ -148,7 +148,8 @@ def test_half_precision_is_exported_in_float32(tmp_path):
     assert 0 < difference < exporter.HALF_PRECISION_TOLERANCE
 
 
-def test_tflite_takes_layers_of_any_name(tmp_path):
+@pytest.mark.parametrize(("kind", "name"), [("tflite", "digits.tflite"), ("saved_model", "digits")])
+def test_exports_take_layers_of_any_name(kind, name, tmp_path):
     inner = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Conv2D(2, 5, name="_conv")])
     network = keras.Sequential(
         [
@@ -159,9 +160,9 @@ def test_tflite_takes_layers_of_any_name(tmp_path):
         ]
     )
     model = AssociativeModel(network, num_classes=10)
-    path = tmp_path / "digits.tflite"
-    assert exporter.export(model, "tflite", path, REAL) <= exporter.TOLERANCES["tflite"]
-    assert path.is_file()
+    path = tmp_path / name
+    assert exporter.export(model, kind, path, REAL) <= exporter.TOLERANCES[kind]
+    assert path.exists()
     assert [layer.name for layer in inner.layers] == ["_conv"]
 
 

@@ -399,7 +399,7 @@ def test_pseudo_labels_of_clusters_are_kept_and_need_a_loss_on_unlabelled_images
     for name, changes in without.items():
         other = dataclasses.replace(changed, **changes)
         assert pseudo_labels.of_run(RunDirectory(tmp_path / "other"), other, data) is None, name
-        said = [line for line in pseudo_labels.describe(other, data) if "has no effect" in line]
+        said = [line for line in pseudo_labels.describe(other, data) if "No pseudo-labels" in line]
         assert len(said) == other.associates, name
     of_teachers_run = dataclasses.replace(changed, teacher=str(default_run), teacher_share=0.5)
     of_teacher = pseudo_labels.of_run(RunDirectory(tmp_path / "other"), of_teachers_run, data)

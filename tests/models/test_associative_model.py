@@ -1,5 +1,7 @@
 """AssociativeModel as a Keras user meets it."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -291,6 +293,31 @@ def test_error_can_be_watched_by_callbacks(tmp_path):
     assert (tmp_path / "best.keras").exists()
 
 
+def test_results_of_evaluate_have_the_order_of_their_names():
+    images, labels = batch()
+    model = compiled()
+    model.fit(images, labels, verbose=0)
+    labeled = images[labels >= 0], labels[labels >= 0]
+    expected = model.evaluate(*labeled, verbose=0, return_dict=True)
+    listed = dict(zip(model.metrics_names, model.evaluate(*labeled, verbose=0), strict=False))
+    assert listed["error"] == expected["error"] > 1
+
+
+@pytest.mark.parametrize(("labeled", "warns"), [(8, True), (32, False), (64, False)])
+def test_fit_warns_of_random_batches_with_few_labels(labeled, warns, caplog):
+    images = np.random.default_rng(0).random((64, 6, 6, 1), np.float32)
+    labels = np.r_[np.arange(labeled) % 4, np.full(64 - labeled, -1)]
+    compiled().fit(images, labels, batch_size=16, verbose=0)
+    assert ("a batch of 16 has 2.0 labelled images on average" in caplog.text) == warns
+    assert bool(caplog.messages) == warns
+
+
+def test_fit_of_batches_has_no_warning_of_shuffling(recwarn):
+    images, labels = batch()
+    compiled().fit(tf.data.Dataset.from_tensors((images, labels)), verbose=0)
+    assert not [w for w in recwarn if "shuffle" in str(w.message)]
+
+
 def test_labels_may_be_a_column():
     images, labels = batch()
     row = compiled().train_on_batch(images, labels, return_dict=True)
@@ -397,6 +424,18 @@ def test_associative_model_refuses_bad_use():
     for smoothing in (-0.1, 1.0):
         with pytest.raises(InputError, match=r"`label_smoothing` is .*; it must be in \[0, 1\)"):
             AssociativeModel(network(), 4, label_smoothing=smoothing)
+    for weight in (tf.Variable(1.0), "1", None):  # of a variable only the first value would count
+        with pytest.raises(InputError, match="must be a number, or a function of the training"):
+            AssociativeModel(network(), 4, visit_weight=weight)
+    with pytest.raises(InputError, match="weight nan"):
+        AssociativeModel(network(), 4, walker_weight=math.nan)
+    with pytest.raises(
+        InputError, match=r"`network` must be a Keras model .* is <function network"
+    ):
+        AssociativeModel(network, 4)
+    two = keras.Input((4,))
+    with pytest.raises(InputError, match="but it has several outputs"):
+        AssociativeModel(keras.Model(two, [two, two]), 4)
     for apart in (False, True):
         with pytest.raises(InputError, match="there are no labels"):
             compiled(separate_batches=apart).fit(batch()[0], verbose=0)
@@ -524,6 +563,12 @@ def test_network_must_take_one_tensor():
     images, labels = np.ones((8, 4), np.float32), np.arange(8) % 4
     with pytest.raises(InputError, match=r"but takes \(\(8, 4\), \(8, 4\)\)"):
         model.fit(tf.data.Dataset.from_tensors(((images, images), labels)), verbose=0)
+
+
+def test_virtual_adversarial_training_bears_accumulated_gradients():
+    model = AssociativeModel(network(), 4, vat_weight=1.0)
+    model.compile(keras.optimizers.Adam(gradient_accumulation_steps=2))
+    assert np.isfinite(model.train_on_batch(*batch(), return_dict=True)["vat_loss"])
 
 
 def test_vat_epsilon_must_be_above_0():

@@ -176,3 +176,9 @@ def test_layers_are_compared_where_the_run_has_them_by_this_keras(tmp_path):
     del record["layers_hash"]
     files.write_json(run.recipe, record)
     run.check_network(hashes)
+
+
+def test_folder_of_a_comparison_names_one_of_its_runs(tmp_path):
+    RunDirectory(tmp_path / "association" / "seed0").claim(RECIPE, {"hash": "x"}, [])
+    with pytest.raises(InputError, match=r"holds a comparison; .* such as .*association/seed0"):
+        RunDirectory(tmp_path).read_recipe()

@@ -95,4 +95,4 @@ def test_predict_cluster_labels_gives_none_where_clusters_are_not_the_classes(ca
     assert "labelled images lie in the cluster of their class" in caplog.text
     few = make_data([0, 1, 2, 3], [0, 1, 2, 3], range(4))
     assert len(predict_cluster_labels(few, 0.5).indices) == 0
-    assert "4 unlabelled images are too few" in caplog.text
+    assert "4 images without a label are too few for 4 classes" in caplog.text

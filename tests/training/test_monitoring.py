@@ -236,3 +236,16 @@ def test_new_signs_go_by_the_weights_at_the_step_of_the_losses():
 def test_check_finite_at_step_0_speaks_of_the_initial_weights(tmp_path):
     with pytest.raises(InputError, match="kernel not finite before the first step; give the"):
         monitoring.check_finite({"kernel": math.nan}, 0, tmp_path)
+
+
+def test_collapse_warning_wants_the_sizes_of_a_batch(caplog):
+    images, labels = np.ones((40, 4), "float32"), np.r_[np.arange(20) % 2, np.full(20, -1)]
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    model = semisup.AssociativeModel(network, 2)
+    model.compile("sgd")
+    warning = semisup.CollapseWarning(labeled=20, unlabeled=4000, every=2)
+    model.fit(images, labels, batch_size=40, epochs=4, verbose=0, callbacks=[warning])
+    [line] = caplog.messages
+    assert line.startswith("CollapseWarning was made for 4000 unlabelled images in a batch, but")
+    with pytest.raises(InputError, match="`labeled`"):
+        semisup.CollapseWarning(images, images)

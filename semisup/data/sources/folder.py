@@ -37,7 +37,8 @@ def load_folder(
 
     The classes are the names of the folders in train/, in alphabetical order. Without
     test/, a fifth of the images of each class is held out, the same ones every time.
-    Without unlabeled/, the training images serve as unlabelled ones. Capitals do not matter in
+    Without unlabeled/, the training images serve as unlabelled ones. Links in it to images of
+    train/ or test/ are left out. Capitals do not matter in
     these three names, nor whether unlabelled has one l or two. Links are followed. Names that a
     system makes for itself (`.ipynb_checkpoints`, `__MACOSX`, `Thumbs.db`) are passed over.
     What else is left out is logged as a warning.
@@ -79,6 +80,7 @@ def load_folder(
         test_paths, test_labels = train_paths[hold_out], train_labels[hold_out]
         train_paths, train_labels = train_paths[stay], train_labels[stay]
     unlabeled_paths = _find_unlabeled(places.unlabeled, keep, skipped)
+    unlabeled_paths = _without(unlabeled_paths, [*train_paths, *test_paths], skipped)
     if skipped:
         logging.warning("%s: left out: %s", data_dir, image_io.describe_skipped(skipped))
     if unreadable:
@@ -211,6 +213,20 @@ def _find_unlabeled(folders: Sequence[Path], keep: Keep, skipped: Skipped) -> np
         paths += images
         skipped += found.skipped
     return _as_objects(paths)
+
+
+def _without(paths: np.ndarray, others: Sequence[Path], skipped: Skipped) -> np.ndarray:
+    """Leave out the paths whose file is one of the others, by a link."""
+    known = {_identity(path) for path in others} if len(paths) else set()
+    linked = np.array([_identity(path) in known for path in paths], bool)
+    skipped += [("links to labelled images", path) for path in paths[linked]]
+    return paths[~linked]
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """The same for all names of a file."""
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino
 
 
 def _labeled(classes: dict[str, list[Path]], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

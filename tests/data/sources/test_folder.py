@@ -1,5 +1,7 @@
 """People's own images in folders, good and bad."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -293,3 +295,18 @@ def test_load_dataset_warns_of_images_of_one_colour(tmp_path, caplog, monkeypatc
     assert "1 of 20 training images have a single colour (such as " in caplog.text
     assert "03.png); check that they are read correctly" in caplog.text
     assert "1 of 20 test images have" in caplog.text
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_load_folder_leaves_out_links_to_labelled_images(tmp_path, caplog, link):
+    """As where a table has the labels: all images in one folder, links to those with labels."""
+    for number in range(8):
+        save(tmp_path / "archive" / f"{number}.png", pixels(4, 4))
+    for name, numbers in {"train/a": (0, 1), "train/b": (2, 3), "test/a": (4,)}.items():
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for number in numbers:
+            link(tmp_path / "archive" / f"{number}.png", tmp_path / "set" / name / f"{number}.png")
+    (tmp_path / "set" / "unlabeled").symlink_to(tmp_path / "archive")
+    dataset = load_dataset("folder", tmp_path / "set")
+    assert [path.name for path in dataset.unlabeled_files] == ["5.png", "6.png", "7.png"]
+    assert "5 links to labelled images" in caplog.text
