@@ -158,11 +158,6 @@ def _recipe() -> Recipe:
             f"the recipe {flags.FLAGS.recipe} trains in two stages, which this script does not "
             "support"
         )
-    if not recipe.associates:
-        raise InputError(
-            "the recipe has no loss on unlabelled images, so there is nothing to compare: its "
-            "--walker_weight is 0"
-        )
     for name in ("pseudo_label_weight", "vat_weight"):
         if getattr(recipe, name) > 0 and name not in given:
             print(
@@ -171,6 +166,11 @@ def _recipe() -> Recipe:
             )
             without: dict[str, Any] = {name: 0.0}
             recipe = dataclasses.replace(recipe, **without)
+    if not recipe.associates:
+        raise InputError(
+            "the recipe has no loss on unlabelled images, so there is nothing to compare: its "
+            "--walker_weight is 0"
+        )
     if recipe.cluster_share > 0 and "cluster_share" not in given:
         print(
             f"The recipe's --cluster_share={recipe.cluster_share:g} is ignored; if it is given, "

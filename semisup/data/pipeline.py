@@ -108,7 +108,7 @@ def association_batches(
     by_class = np.argsort(labels, kind="stable")
     classes, first, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
     labeled_size = len(classes) * sup_per_batch
-    [augment], views = _views(augment), _views(augment_unlabeled)
+    views = _views(augment_unlabeled, augment)
     unlabeled_rows = np.full(len(views) * unsup_batch_size, UNLABELED)
     batch_labels = np.repeat(classes, sup_per_batch), unlabeled_rows
     part_labels = tf.constant(np.concatenate(batch_labels)[part::parts], tf.int64)
@@ -179,13 +179,14 @@ def _check_unlabeled(unlabeled: Images, labeled: Images) -> None:
         )
 
 
-def _views(augment: Augment | Sequence[Augment | None] | None) -> Sequence[Augment | None]:
-    if augment is None or callable(augment):
+def _views(
+    unlabeled: Augment | Sequence[Augment | None] | None, labeled: Augment | None
+) -> Sequence[Augment | None]:
+    """What changes the unlabelled images, as a list; InputError if it, or the other, can't."""
+    views: Sequence[Any] = unlabeled if isinstance(unlabeled, list | tuple) else [unlabeled]
+    for augment in (labeled, *views):
         _check_augment(augment)
-        return [augment]
-    for view in [augment] if isinstance(augment, str) else augment:
-        _check_augment(view)
-    return augment
+    return views
 
 
 def _check_augment(augment: Any) -> None:

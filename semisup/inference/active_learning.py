@@ -31,7 +31,7 @@ from semisup.runs.directory import RunDirectory
 from semisup.visualization.plots import contact_sheet, save
 from semisup.visualization.text import short_names
 
-# Of more labelled images, this many are drawn evenly: P_ab has a row for each.
+# Of more labelled images, this many are taken: P_ab has a row for each.
 _LABELED = 1000
 
 COLUMNS = ("path", "score", "visit_probability", "uncertainty", "back_to")
@@ -92,7 +92,13 @@ def balanced(labels: np.ndarray, most: int) -> np.ndarray:
     """
     classes, counts = np.unique(labels, return_counts=True)
     each = min(int(counts.max()), max(1, most // len(classes)))
-    return np.concatenate([np.resize(np.flatnonzero(labels == c), each) for c in classes])
+    chosen = []
+    for c in classes:
+        places = np.flatnonzero(labels == c)
+        if len(places) > each:  # from all of them: files in order may be of one day each
+            places = places[np.linspace(0, len(places) - 1, each, dtype=int)]
+        chosen.append(np.resize(places, each))
+    return np.concatenate(chosen)
 
 
 def scores(signs: Signs) -> np.ndarray:

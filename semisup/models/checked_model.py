@@ -190,7 +190,7 @@ def _classes(y: Any, num_classes: int) -> Any:
 
 def _warn_of_few_labels(y: np.ndarray, batch_size: int, num_classes: int) -> None:
     """Log a warning if random batches hold too few labelled images to walk back to a class."""
-    labeled = int(np.sum(y >= 0))
+    labeled, batch_size = int(np.sum(y >= 0)), min(batch_size, len(y))
     if labeled < len(y) and batch_size * labeled / len(y) < num_classes:
         logging.warning(
             "a batch of %d has %.1f labelled images on average, fewer than the %d classes: most "

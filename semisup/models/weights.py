@@ -29,7 +29,7 @@ def load(model: AssociativeModel, path: Path, backbone: Backbone | None = None) 
         InputError: there is no such file, it is damaged, or of another network.
     """
     if not path.is_file():
-        raise InputError(f"there is no {path}")
+        raise InputError(f"there is no {path}; restore it, or train again")
     saved = load_model(path)
     below = _below(saved, model)
     if backbone and not _same(below, backbone.features.weights):

@@ -45,6 +45,8 @@ def save(run: RunDirectory, step: int, model: AssociativeModel, **state: tf.Vari
             with path.open("rb") as file:
                 os.fsync(file.fileno())  # before they are vouched for
         files.write_json(_record(prefix), _checksums(run, prefix))
+    except InputError as error:  # the disk is full
+        raise InputError(f"{error}; the earlier checkpoints are intact") from None
     except (OSError, tf.errors.OpError) as error:
         if workers.lost(model.distribute_strategy, error):
             raise  # no fault of the disk
@@ -96,7 +98,7 @@ def newest(run: RunDirectory) -> str:
     """
     checkpoint = _newest_whole(run)
     if checkpoint is None:
-        raise InputError(f"{run} holds no checkpoint yet; wait until its training has saved one")
+        raise InputError(f"{run} holds no whole checkpoint; wait until its training has saved one")
     return checkpoint
 
 

@@ -208,11 +208,12 @@ class RunDirectory:
             InputError: it is another.
         """
         there = files.read_json(self.recipe)
-        now = dict(hashes)
-        versions = there.get("versions") or {}
-        if "layers_hash" not in there or versions.get("keras") != machine.versions()["keras"]:
-            now.pop("layers_hash", None)
-        if any(there.get(name) != digest for name, digest in now.items()):
+        other = {name for name, digest in hashes.items() if there.get(name) != digest}
+        if "layers_hash" in other:
+            keras = (there.get("versions") or {}).get("keras")
+            if "layers_hash" not in there or keras != machine.versions()["keras"]:
+                other.remove("layers_hash")
+        if other:
             architecture = there.get("recipe", {}).get("architecture")
             raise InputError(
                 f"{architecture} has changed since {self} was trained with it; restore the "
@@ -464,8 +465,7 @@ class RunDirectory:
 
     def append_evaluation(self, record: Mapping[str, float | None]) -> None:
         """Add one evaluation."""
-        with self.metrics.open("a", encoding="utf-8") as file:
-            files.write_through(file, json.dumps(record) + "\n")
+        files.append(self.metrics, json.dumps(record) + "\n")
 
     def save_model(self, model: Any) -> None:
         """Write model.keras, whole or not at all."""

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from semisup.errors import InputError
 
@@ -94,18 +94,19 @@ def _flush(path: Path) -> None:
             os.close(descriptor)
 
 
-def write_through(file: TextIO, text: str) -> None:
-    """Write to the disk itself, so that a machine that goes down does not lose it.
+def append(path: Path, text: str) -> None:
+    """Add to a file on the disk itself, so that a machine that goes down does not lose it.
 
     Raises:
         InputError: the disk is full.
     """
     try:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
-        _refuse_full_disk(Path(file.name), error)
+        _refuse_full_disk(path, error)
         raise
 
 

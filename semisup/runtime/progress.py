@@ -33,7 +33,12 @@ def is_line_due() -> bool:
 
 def shows_bar(stream: TextIO) -> bool:
     """Whether a bar can be seen: on a terminal, but not on one that claims to have no columns."""
-    return stream.isatty() and os.get_terminal_size(stream.fileno()).columns > 0
+    if not stream.isatty():
+        return False
+    try:
+        return os.get_terminal_size(stream.fileno()).columns > 0
+    except (OSError, AttributeError):  # a window of a program's own
+        return True
 
 
 def tracked(

@@ -77,8 +77,11 @@ def compare(
         for kind, settings in kinds.items()
     ]
     if overwrite:  # all at once: a comparison is resumed without it
-        with workers.chief_first(options.get("strategy")):
-            if workers.is_chief(options.get("strategy")):
+        strategy = options.get("strategy")
+        for settings in kinds.values():  # what is wrong is refused before anything is removed
+            experiment.build(settings, dataset)
+        with workers.losses_named(strategy), workers.chief_first(strategy):
+            if workers.is_chief(strategy):
                 _clear([run for _, _, run in runs], recipe)
     try:
         for kind, settings, run in runs:

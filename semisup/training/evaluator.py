@@ -171,7 +171,7 @@ class EmbeddedLabels(NamedTuple):
 
     Attributes:
         indices: into the training images, int64 [n], ascending: the split's labelled images, or
-            10,000 of them, spread evenly.
+            10,000 of them, as many of each class where it has them.
         predictions: embeddings and logits of these.
         record: what the run keeps of them.
     """
@@ -202,8 +202,9 @@ def embed_labeled(setup: experiment.Experiment) -> EmbeddedLabels:
 
 
 def _of_all_classes(labels: np.ndarray, count: int) -> np.ndarray:
-    """`count` places, ascending: the first few of each class, as many of each as it has."""
-    order = np.argsort(labels, kind="stable")
+    """`count` places, ascending, at random: as many of each class, or all of a small one."""
+    order = np.random.default_rng(0).permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
     _, first, sizes = np.unique(labels[order], return_index=True, return_counts=True)
     number_in_class = np.arange(len(labels)) - np.repeat(first, sizes)
     return np.sort(order[np.argsort(number_in_class, kind="stable")[:count]])

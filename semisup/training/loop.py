@@ -42,7 +42,8 @@ def train(
         logdir: the run's folder; see `semisup.runs.directory`.
         command: the words of the command line, for the record.
         overwrite: start again, whatever run is in `logdir`.
-        save_interval: steps between checkpoints; by default one at each evaluation.
+        save_interval: steps between checkpoints; by default one at each evaluation, where a run
+            with `select` always has one.
         strategy: the devices that share each batch, from `distribution.strategy`; None for
             one device.
         dataset: the recipe's data, if it is loaded already.

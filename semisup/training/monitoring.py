@@ -100,7 +100,7 @@ LARGEST_EXCESS = 0.5
 UNIFORM = 0.02
 
 # Nats of the visit loss below its minimum that say the batch is smaller than was told.
-_OF_OTHER_SIZE = 0.1
+_OF_OTHER_SIZE = math.log(2)
 
 # Nats of the walker loss above that of such a walk. No walk that is trained well comes near.
 WRONG = 0.5
@@ -292,7 +292,7 @@ class CollapseWarning(keras.callbacks.Callback):
         self._labeled = whole_number("labeled", labeled, minimum=1)
         self._unlabeled = whole_number("unlabeled", unlabeled, minimum=1)
         self._every = whole_number("every", every, minimum=1)
-        self._warned = False
+        self._warned = self._told = False
         self._fresh: list[keras.layers.BatchNormalization] = []
         self._first_step = 0
 
@@ -309,6 +309,15 @@ class CollapseWarning(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Look at the losses of the steps so far, every so many steps."""
+        # Of a whole batch it is never lower: log(M) is the entropy of the target, equation (10).
+        loss = (logs or {}).get("visit_loss", math.inf)
+        if batch == 0 and not self._told and loss < math.log(self._unlabeled) - _OF_OTHER_SIZE:
+            self._told = True
+            logging.warning(
+                "CollapseWarning was made for %d unlabelled images in a batch, but the visit loss "
+                "of %.2f is of fewer; give the numbers of images in a batch, not of all",
+                *(self._unlabeled, loss),
+            )
         if (batch + 1) % self._every == 0:
             self._look(logs or {})
 
@@ -321,15 +330,6 @@ class CollapseWarning(keras.callbacks.Callback):
             return
         walker_weight = float(self.model.loss_weights_now()["walker_weight"])
         if not _has_grown(self.model, walker_weight):
-            return
-        # It is never lower, but for rounding: log(M) is the entropy of the target, equation (10).
-        if logs["visit_loss"] < math.log(self._unlabeled) - _OF_OTHER_SIZE:
-            self._warned = True
-            logging.warning(
-                "CollapseWarning was made for %d unlabelled images in a batch, but the visit loss "
-                "of %.2f is of fewer; give the numbers of images in a batch, not of all",
-                *(self._unlabeled, logs["visit_loss"]),
-            )
             return
         step = int(self.model.optimizer.iterations.numpy())
         virtual = self.model.virtual_embeddings

@@ -54,9 +54,12 @@ def labels_beyond(recipe: Recipe, data: LabeledData) -> int:
     Those of the teacher's teacher count, too. It is 0 where they can't be compared: of another
     data set, or when the teacher is gone.
     """
-    known, learner = np.empty(0, np.int64), recipe
-    while learner.teacher:  # which may have had a teacher, too
+    known, learner, seen = np.empty(0, np.int64), recipe, set[RunDirectory]()
+    while learner.teacher:  # which may have had a teacher, too, even this run before `overwrite`
         teacher = RunDirectory(learner.teacher)
+        if teacher in seen:
+            break
+        seen.add(teacher)
         try:
             before = teacher.read_recipe()
             labeled = splits.read_labeled(teacher.split, data.dataset)

@@ -1,6 +1,7 @@
 """The images suggested for labelling are those that labels would help with."""
 
 import csv
+import dataclasses
 
 import matplotlib.image
 import numpy as np
@@ -91,9 +92,26 @@ def test_suggestions_are_written_and_have_no_label_yet(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["suggestions.csv", "suggestions.png"]
 
 
+def test_suggestions_are_by_as_many_labels_of_each_class(tmp_path, monkeypatch):
+    setup = experiment.build(Recipe(sup_per_class=3, sup_per_batch=2, unsup_samples=50))
+    split = setup.data.split
+    fewer = np.delete(split.labeled, np.flatnonzero(setup.data.labeled_labels == 4)[:2])
+    data = dataclasses.replace(setup.data, split=dataclasses.replace(split, labeled=fewer))
+    seen = []
+    walk_signs = active_learning.walk_signs
+
+    def kept(A, B, labels, *rest):
+        seen.append(labels)
+        return walk_signs(A, B, labels, *rest)
+
+    monkeypatch.setattr(active_learning, "walk_signs", kept)
+    active_learning.write(RunDirectory(tmp_path), data, setup.model, 2)
+    assert np.bincount(seen[0]).tolist() == [3] * 10
+
+
 def test_balanced_has_as_many_of_each_class():
     labels = np.repeat([0, 1, 2], [4, 1, 9])
-    of_each = [0, 1, 2, 3, *[4] * 4, 5, 6, 7, 8]
+    of_each = [0, 1, 2, 3, *[4] * 4, 5, 7, 10, 13]
     assert active_learning.balanced(labels, 12).tolist() == of_each
     assert np.bincount(labels[active_learning.balanced(labels, 1000)]).tolist() == [9, 9, 9]
     assert active_learning.balanced(np.array([1, 0]), 1).tolist() == [1, 0]

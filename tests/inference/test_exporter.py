@@ -168,5 +168,5 @@ def test_exports_take_layers_of_any_name(kind, name, tmp_path):
 
 def test_unfinished_folders_are_named(tmp_path, finished_run):
     shutil.copy(finished_run / "recipe.json", tmp_path)
-    with pytest.raises(InputError, match="no checkpoint yet"):
+    with pytest.raises(InputError, match="no whole checkpoint"):
         saved_run.load(RunDirectory(tmp_path))

@@ -153,6 +153,12 @@ def test_a_run_keeps_the_precision_that_it_was_begun_in(tmp_path):
     assert begun == recipes.get("mnist5k", precision="mixed_bfloat16")
 
 
+def test_append_says_that_the_disk_is_full(tmp_path):
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    with pytest.raises(InputError, match=r"cannot write .*metrics\.jsonl: No space left on device"):
+        RunDirectory(tmp_path).append_evaluation({"step": 1.0})
+
+
 def test_a_run_of_another_version_is_not_another_run(tmp_path):
     run = RunDirectory(tmp_path)
     run.claim(RECIPE, {"hash": "abcd", "data": {}}, [])

@@ -477,6 +477,7 @@ def test_how_made_names_every_machine_and_day():
     [
         ("--backend=threading", "should be one of <loky|dask>"),
         ("--walker_weight=0 --visit_weight=0", "has no loss on unlabelled images"),
+        ("--recipe=mnist_fast --walker_weight=0 --visit_weight=0", "has no loss on unlabelled"),
         ("--seed=3", "--seed can't be given here"),
         ("--eval_images=9", "--eval_images can't be given here"),
         ("--dataset=usps", "--dataset and --architecture change a recipe; name one"),
@@ -487,7 +488,7 @@ def test_what_can_not_be_compared_is_refused(words, message, tmp_path):
     command = [sys.executable, SCRIPT, f"--out={tmp_path / 'out'}"]
     result = subprocess.run([*command, *words.split()], capture_output=True, text=True)
     assert result.returncode == 1
-    assert message in result.stderr and result.stderr.count("\n") == 1
+    assert message in result.stderr and result.stderr.count("\n") == 1, result.stderr
 
 
 def test_search_table_lists_errors_by_seed(tmp_path):

@@ -83,6 +83,15 @@ def test_table_has_a_line_for_each_seed_the_median_and_the_range():
     ]
 
 
+def test_compare_removes_nothing_for_a_wrong_setting(tiny, tmp_path):
+    small = dataclasses.replace(tiny, sup_per_class=2, max_steps=2, eval_interval=2)
+    comparison.compare(small, tmp_path, seeds=1)
+    wrong = dataclasses.replace(small, architecture="mnist_modle")
+    with pytest.raises(InputError, match="unknown architecture"):
+        comparison.compare(wrong, tmp_path, seeds=1, overwrite=True)
+    assert RunDirectory(tmp_path / "association" / f"seed{tiny.seed}").read_result()
+
+
 def test_compare_clears_all_runs_before_the_first(tiny, tmp_path, monkeypatch):
     """So that it is resumed without `overwrite`, wherever it was stopped."""
     small = dataclasses.replace(tiny, sup_per_class=2, max_steps=2, eval_interval=2)

@@ -245,7 +245,7 @@ def test_collapse_warning_wants_the_sizes_of_a_batch(caplog):
     model.compile("sgd")
     warning = semisup.CollapseWarning(labeled=20, unlabeled=4000, every=2)
     model.fit(images, labels, batch_size=40, epochs=4, verbose=0, callbacks=[warning])
-    [line] = caplog.messages
+    line, *_ = caplog.messages
     assert line.startswith("CollapseWarning was made for 4000 unlabelled images in a batch, but")
     with pytest.raises(InputError, match="`labeled`"):
         semisup.CollapseWarning(images, images)

@@ -65,6 +65,9 @@ def test_shows_bar_where_it_can_be_seen():
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         assert shows_bar(terminal)
     assert not shows_bar(io.StringIO())
+    window = io.StringIO()
+    window.isatty = lambda: True
+    assert shows_bar(window)
 
 
 def images_of(train, test, names):

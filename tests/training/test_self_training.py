@@ -268,3 +268,16 @@ def test_labels_beyond_are_those_of_all_teachers(tiny, tmp_path):
         for name in learned
     ]
     assert labels_beyond(recipe, data) == len((labeled[0] | labeled[1]) - labeled[2]) >= 9
+
+
+def test_labels_beyond_end_where_runs_taught_each_other(tiny, tmp_path):
+    """As a taught b, and was then started again with b as its teacher."""
+    for name, teacher, count in (("a", "b", 2), ("b", "a", 4)):
+        recipe = dataclasses.replace(
+            tiny, sup_per_class=count, teacher=str(tmp_path / teacher), max_steps=1
+        )
+        data = experiment.build(recipe).data
+        RunDirectory(tmp_path / name).claim(recipe, data.split_on_record.as_json(), [])
+        if name == "a":
+            of_a = recipe, data
+    assert labels_beyond(*of_a) > 0

@@ -223,10 +223,11 @@ def _without(paths: np.ndarray, others: Sequence[Path], skipped: Skipped) -> np.
     return paths[~linked]
 
 
-def _identity(path: Path) -> tuple[int, int]:
+def _identity(path: Path) -> Path | tuple[int, int]:
     """The same for all names of a file."""
     stat = path.stat()
-    return stat.st_dev, stat.st_ino
+    # On some network file systems numbers of files repeat, but their files have no second name.
+    return (stat.st_dev, stat.st_ino) if stat.st_nlink > 1 else path.resolve()
 
 
 def _labeled(classes: dict[str, list[Path]], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
