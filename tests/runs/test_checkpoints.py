@@ -102,7 +102,7 @@ def test_resume_from_step_0_for_want_of_a_whole_checkpoint_is_said(tmp_path, cap
 
 
 def test_missing_damaged_and_foreign_checkpoints_are_refused(tmp_path):
-    with pytest.raises(InputError, match="holds no checkpoint yet"):
+    with pytest.raises(InputError, match="holds no whole checkpoint"):
         checkpoints.newest(RunDirectory(tmp_path))
     path = checkpoints.save(RunDirectory(tmp_path), 1, model())
     with pytest.raises(InputError, match="cannot restore checkpoint"):
