@@ -202,6 +202,8 @@ _RUN = {
 
 
 def _check_names(flag: str, given: list[str], known: tuple[str, ...]) -> None:
+    if not given:
+        raise InputError(f"--{flag} is empty; known: {', '.join(known)}")
     if unknown := sorted(set(given) - set(known)):
         raise InputError(f"--{flag}: unknown {', '.join(unknown)}; known: {', '.join(known)}")
 

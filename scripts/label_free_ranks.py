@@ -10,6 +10,8 @@ run", the median: may it choose a checkpoint?). 1 is a perfect order, 0 none. Th
 of the last checkpoint, of the one that the score chooses, and of the best one.
 """
 
+import shlex
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -81,6 +83,7 @@ def main() -> None:
             "runs": len(all_runs),
             "rank_correlation": numbers,
             "median_error": medians,
+            "command": shlex.join(sys.argv),
         }
         files.write_json(Path(_OUT.value), content)
 

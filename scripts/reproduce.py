@@ -34,6 +34,7 @@ from semisup.cli.app import run_main
 from semisup.cli.flags import define_recipe_flags, given_settings
 from semisup.config import Recipe
 from semisup.errors import InputError
+from semisup.runtime.paths import expanded
 
 _TABLE = flags.DEFINE_enum("table", None, list(TABLES), "the table to reproduce")
 _SCALE = flags.DEFINE_enum(
@@ -82,7 +83,7 @@ def main() -> None:
         places = places_of(recipe, given.get("data_dir"), given.get("target_data_dir"))
         return recipes.changed(recipe, **{**given, **places})
 
-    out, seeds = Path(_OUT.value).resolve(), _SEEDS.value or SEEDS[scale]
+    out, seeds = expanded(_OUT.value).resolve(), _SEEDS.value or SEEDS[scale]
     tables = []
     for name in names:
         folder = out / records.file_name(_TABLE.value, name, scale)
@@ -141,9 +142,10 @@ def _wanted(tables: list[_Table], seeds: int) -> tuple[dict[Path, Run], list[Run
         for cell in _chosen_rows(laid.cells):
             known = records.runs_on_record(before, cell)
             for run in running.runs_of(cell, seeds, laid.folder):
-                every[run.folder.path] = run
+                folder = run.folder.path.resolve()  # as teachers and sources are named
+                every[folder] = run
                 if run.recipe.seed not in known and not running.is_done(run):
-                    missing[run.folder.path] = run
+                    missing[folder] = run
     for run in list(missing.values()):
         for needed in filter(None, (run.recipe.init_from, run.recipe.teacher)):
             if not running.is_done(every[Path(needed)]):

@@ -10,7 +10,9 @@ known.
 """
 
 import dataclasses
+import shlex
 import statistics
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -18,6 +20,7 @@ from absl import flags
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.cli.flags import define_recipe_flags, recipe_from_flags
 from semisup.errors import InputError
+from semisup.runtime import machine
 
 _COUNT = flags.DEFINE_integer("count", 20, "number of images to label", lower_bound=1)
 _SEEDS = flags.DEFINE_integer("seeds", 5, "number of seeds", lower_bound=1)
@@ -58,7 +61,7 @@ def main() -> None:
             suggested = active_learning.write(before, setup.data, setup.model, count)
         chosen = {
             "suggested": suggested,
-            "random": random.choice(candidates, count, replace=False),
+            "random": random.choice(candidates, len(suggested), replace=False),
         }
         for kind, indices in chosen.items():
             labeled = Split(np.sort(np.concatenate([split.labeled, indices])), split.unlabeled)
@@ -71,7 +74,8 @@ def main() -> None:
         listed = ", ".join(f"{error:.1f}" for error in each)
         print(f"{kind:10s} median {statistics.median(each):5.2f} %   ({listed})")
     if _OUT.value:
-        files.write_json(Path(_OUT.value), {"test_error": errors})
+        made = {"command": shlex.join(sys.argv), **machine.here_and_now()}
+        files.write_json(Path(_OUT.value), {"test_error": errors, **made})
 
 
 if __name__ == "__main__":

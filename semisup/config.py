@@ -40,6 +40,9 @@ BASELINE: dict[str, Any] = {**LABELS_ONLY, "optimizer": "adam"}
 _INT32 = 2**31  # TensorFlow keeps most counts in 32 bits
 
 
+_ENVELOPES = ("none", "sigmoid", "linear")
+
+
 def _setting(
     default: Any,
     help_text: str,
@@ -273,18 +276,23 @@ class Recipe:
         "none",
         "how the weight of the walker loss is ramped up: none (full weight from the first step), "
         "sigmoid or linear",
+        choices=_ENVELOPES,
     )
-    walker_weight_envelope_steps: int = _setting(100, "steps of the ramp, after the delay")
-    walker_weight_envelope_delay: int = _setting(0, "steps before the ramp")
+    walker_weight_envelope_steps: int = _setting(
+        100, "steps of the ramp, after the delay", minimum=1
+    )
+    walker_weight_envelope_delay: int = _setting(0, "steps before the ramp", minimum=0)
     visit_weight: float = _setting(1.0, "weight of the visit loss", minimum=0)
     visit_weight_envelope: str | None = _setting(
-        None, "how the weight of the visit loss is ramped up; by default as the walker's"
+        None,
+        "how the weight of the visit loss is ramped up; by default as the walker's",
+        choices=_ENVELOPES,
     )
     visit_weight_envelope_steps: int = _setting(
-        -1, "steps of the ramp, after the delay; -1 for as many as the walker's"
+        -1, "steps of the ramp, after the delay; -1 for as many as the walker's", minimum=-1
     )
     visit_weight_envelope_delay: int = _setting(
-        -1, "steps before the ramp; -1 for as many as the walker's"
+        -1, "steps before the ramp; -1 for as many as the walker's", minimum=-1
     )
     logit_weight: float = _setting(1.0, "weight of the classification loss", minimum=0)
     pseudo_label_weight: float = _setting(
@@ -316,6 +324,7 @@ class Recipe:
         "global",
         "with several devices, the embeddings that a walk covers: global (those of all devices, as "
         "with one device) or replica (those of one device's share of the batch)",
+        choices=("global", "replica"),
     )
     # The training.
     optimizer: str = _setting(

@@ -60,6 +60,7 @@ def main(*words: str) -> int:
 
     from semisup.inference import saved_run
     from semisup.inference.predictor import COLUMNS, predict_images
+    from semisup.runtime import progress
 
     out = None if _OUT.value is None else expanded(_OUT.value)
     if out is not None and (not out.name or out.is_dir()):
@@ -90,6 +91,8 @@ def main(*words: str) -> int:
                 writer.writerow(numbers)
             bar.update(len(names))
             classified += len(names)
+            if progress.is_line_due():
+                progress.write_line(f"classified {classified:,} of {count or 'the'} images")
         if len(skipped) == len(files):
             raise InputError(f"none of the {len(files)} files could be read")
     if _OUT.value:

@@ -56,9 +56,10 @@ _SEEDS = flags.DEFINE_integer(
     "with --compare: number of seeds; each is trained with labels only and with association",
     lower_bound=1,
 )
-_STRATEGY = flags.DEFINE_string(
+_STRATEGY = flags.DEFINE_enum(
     "strategy",
     "none",
+    ("none", "mirrored", "multi_worker"),
     "the devices that share each batch: none (one device), mirrored (all GPUs of this machine) or "
     "multi_worker (of all machines in the environment variable TF_CONFIG)",
 )

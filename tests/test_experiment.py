@@ -274,7 +274,7 @@ def test_unknown_names_are_refused(mnist_dir):
         build(mnist_dir, augmentation="stl10")
     with pytest.raises(InputError, match="unknown augmentation 'cutout'"):
         build(mnist_dir, augmentation="cutout")
-    with pytest.raises(InputError, match="unknown envelope 'cubic'"):
+    with pytest.raises(InputError, match="unknown `walker_weight_envelope` 'cubic'"):
         build(mnist_dir, walker_weight_envelope="cubic")
     with pytest.raises(InputError, match="unknown `similarity` 'l1'; known: dot, cosine"):
         build(mnist_dir, similarity="l1")

@@ -20,11 +20,16 @@ SIZES = {"matrices": (1024, 2048, 4096, 8192), "blocks": (1024, 2048, 4096, 8192
 DIMENSIONS, PER_CLASS = 128, 8
 
 _SCRIPT = """
-import json, resource, statistics, sys, time
+import json, statistics, sys, time
+from pathlib import Path
 import numpy as np, tensorflow as tf
 from semisup.losses import association
 size, block_size = map(int, sys.argv[1:])
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak():
+    # Not getrusage, whose peak begins with that of the process that started this one.
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
 random = np.random.default_rng(0)
 spec = tf.TensorSpec([None, {D}])
 

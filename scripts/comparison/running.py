@@ -26,7 +26,7 @@ from semisup.data.sources.hold_out import hold_out_test_images
 from semisup.errors import InputError
 from semisup.evaluation.metrics import evaluate
 from semisup.runtime.machine import hardware, here_and_now
-from semisup.runtime.progress import write_line
+from semisup.runtime.progress import is_line_due, write_line
 from semisup.training.cluster_labels import predict_cluster_labels
 
 # Of features, which can't be augmented, the share that a strong view drops.
@@ -94,6 +94,8 @@ class _Evaluations(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         step, recipe = batch + 1, self._job.recipe
         if step % recipe.eval_interval and step != recipe.max_steps:
+            if is_line_due():
+                write_line(f"{self._job.method}, seed {recipe.seed}, step {step}")
             return
         dataset = self._dataset
         with self.model.evaluated():

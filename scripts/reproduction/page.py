@@ -106,7 +106,8 @@ def _section(name: str, table: Table, of_table: Mapping[str, Record]) -> Iterato
         yield from _adaptation(of_table)
     elif name in GRIDS:
         for file, record in of_table.items():
-            yield from _grid(file, record, table)
+            if any(cell["runs"] for cell in record["cells"]):
+                yield from _grid(file, record, table)
     elif of_table:
         yield from _list(table, of_table)
     if name in with_curves(of_table):

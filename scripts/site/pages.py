@@ -29,6 +29,8 @@ MODULES = {
         name: f"semisup.{name}"
         for name in ("losses", "models", "optimizers", "data", "evaluation", "visualization")
     },
+    "association": "semisup.losses.association",
+    "distribution": "semisup.runtime.distribution",
 }
 
 # Names in tables are not broken; a table that is too wide scrolls.

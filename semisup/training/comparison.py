@@ -1,6 +1,7 @@
 """Compare training with labels only and with association, on the same split and seeds."""
 
 import dataclasses
+import shlex
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from semisup.config import BASELINE, Recipe
 from semisup.errors import InputError
 from semisup.runs import files
 from semisup.runs.directory import RunDirectory
-from semisup.runtime import signals, workers
+from semisup.runtime import machine, signals, workers
 from semisup.runtime.paths import expanded
 from semisup.training import loop, progress
 
@@ -92,7 +93,9 @@ def compare(
     except KeyboardInterrupt:  # between the steps of two runs, whose results are kept
         raise signals.Stopped from None
     if workers.is_chief(options.get("strategy")):
-        files.write_json(logdir / "comparison.json", {"test_error": errors})
+        record = {"test_error": errors, "first_seed": recipe.seed, "steps": recipe.max_steps}
+        record |= {"command": shlex.join(command), **machine.here_and_now()}
+        files.write_json(logdir / "comparison.json", record)
     # Each run said so when it began, far above the table that the caller prints.
     for line in progress.describe_test_size(dataset):
         print(f"\n{line}")

@@ -109,3 +109,8 @@ def test_a_recipe_without_its_command_is_named():
     source = '    # Digits.\n    # Expected: 3.\n    "mnist": Recipe()'
     with pytest.raises(InputError, match="the comment of mnist needs"):
         list(recipes_page.entries(source))
+
+
+def test_page_on_performance_is_short():
+    lines = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 120

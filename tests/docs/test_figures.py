@@ -10,14 +10,20 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 
 # As docs/comparison.md calls the methods of scripts/compare.py.
-METHODS = {"VAT and entropy": "vat", "association and VAT": "association+vat"}
+METHODS = {"VAT and entropy": "vat", "VAT": "vat", "association and VAT": "association+vat"}
+
+
+def evaluations(record, method):
+    """Of a comparison's record: those of each seed, after all steps, with the chosen parameters."""
+    runs = [run for run in record["runs"] if run["method"] == method and not run["validation"]]
+    runs = [run for run in runs if run["steps"] == record["steps"]]
+    runs = [run for run in runs if run["parameters"] == runs[-1]["parameters"]]
+    return [run["evaluations"] for run in sorted(runs, key=lambda run: run["seed"])]
 
 
 def last_errors(record, method):
-    """Of a comparison's record: the last test error of each seed, with the chosen parameters."""
-    runs = [run for run in record["runs"] if run["method"] == method and not run["validation"]]
-    runs = [run for run in runs if run["parameters"] == runs[-1]["parameters"]]
-    return [run["evaluations"][-1][1] for run in sorted(runs, key=lambda run: run["seed"])]
+    """The last test error of each seed."""
+    return [run[-1][1] for run in evaluations(record, method)]
 
 
 def validation_errors(record, method):
@@ -84,6 +90,41 @@ def test_other_columns_of_a_comparison_are_those_of_its_record(record, head, row
             expected["seconds"] = milliseconds * record["steps"] / 1000
         for column, number in expected.items():
             assert rounds_to(number, cell[column]), (name, column, number)
+
+
+SETS = {
+    "5,000 digits": "mnist5k",
+    "MNIST": "mnist",
+    "USPS to MNIST": "usps_to_mnist",
+    "MNIST to MNIST-M": "mnist_to_mnistm",
+    "pretrained features, 4 labels a class": "photos",
+}
+
+
+def test_errors_at_equal_seconds_are_those_of_the_records():
+    text = (DOCS / "comparison.md").read_text(encoding="utf-8")
+    section = text.partition("## At equal seconds")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:2] == "| "]
+    assert [row[0] for row in rows[1:]] == list(SETS)
+    for name, seconds, listed in rows[1:]:
+        path = DOCS / "studies" / f"comparison_{SETS[name]}.json"
+        record = json.loads(path.read_text(encoding="utf-8"))
+        times = {key: each["milliseconds"] for key, each in record.get("times", {}).items()}
+        times |= record.get("milliseconds", {})
+        limit = times["association"] * record["steps"]
+        assert seconds == f"{limit / 1000:.0f}"
+        found = {}
+        for method, milliseconds in times.items():
+            errors = [
+                [error for step, error, *_ in run if step * milliseconds <= limit][-1]
+                for run in evaluations(record, method)
+            ]
+            if errors:
+                found[method] = statistics.median(errors)
+        shown = re.findall(r"([^,]+) (\d+\.\d)(?:, |$)", listed)
+        assert [method_of([method]) for method, _ in shown] == sorted(found, key=found.get)
+        for method, error in shown:
+            assert rounds_to(found[method_of([method])], error), (name, method)
 
 
 def test_errors_of_the_comparisons_summary_are_medians_of_its_tables():

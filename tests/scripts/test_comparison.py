@@ -339,11 +339,11 @@ def a_run(method, seed, error, steps=10, **values):
 def test_record_goes_on_and_refuses_another_comparison(tmp_path):
     path = tmp_path / "of" / "digits.json"
     recipe = Recipe(dataset="folder", data_dir="/cats", max_steps=10)
-    Record(path, "photos", recipe).add(a_run("vat", 0, 3.0))
+    run = a_run("vat", 0, 3.0)
+    Record(path, "photos", recipe).add(run)
     again = Record(path, "photos", dataclasses.replace(recipe, seed=7))
     assert len(list(again.matching(method="vat"))) == 1
-    key = {**a_run("vat", 0, 3.0)}
-    del key["evaluations"]
+    key = {name: value for name, value in run.items() if name != "evaluations"}
     assert again.find(key) and not again.find({**key, "seed": 1})
     for name, value in {
         "ema": 0.9,
