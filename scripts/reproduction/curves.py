@@ -70,7 +70,8 @@ def draw_steps(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
             shown = name.partition("_")[2]
             for i, run in enumerate(runs):
                 steps, errors = zip(*run["curve"][1:], strict=True)
-                look: Any = {"color": f"C{number}", "ls": "-", "marker": "", "lw": 1}
+                look: Any = {"color": f"C{number}", "marker": "", "lw": 1}
+                look["ls"] = ("-", "--")[number // 7 % 2]  # there are seven colours
                 axes.plot(steps, errors, **look, label=None if i else shown)
         axes.set(xlabel="step", ylabel="test error in %", title=f"{row} labels")
         axes.xaxis.set_major_locator(MaxNLocator(5))
