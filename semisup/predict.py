@@ -17,6 +17,7 @@ import csv
 import dataclasses
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -41,6 +42,8 @@ _MAX_MEGAPIXELS = flags.DEFINE_integer(
 
 _AT_ONCE = 256  # images, which bounds the memory
 
+_SECONDS_BETWEEN_LINES = 8.0  # where there is no bar
+
 
 def main(*words: str) -> int:
     if not _LOGDIR.value:
@@ -60,7 +63,6 @@ def main(*words: str) -> int:
 
     from semisup.inference import saved_run
     from semisup.inference.predictor import COLUMNS, predict_images
-    from semisup.runtime import progress
 
     out = None if _OUT.value is None else expanded(_OUT.value)
     if out is not None and (not out.name or out.is_dir()):
@@ -72,7 +74,7 @@ def main(*words: str) -> int:
     count = None if any(map(inputs.is_npz, files)) else len(files)
     bar = tqdm(total=count, unit=" images", disable=None)
     skipped: list[InputError] = []
-    classified = 0
+    classified, said = 0, time.monotonic()
 
     def skip(error: InputError) -> None:
         skipped.append(error)
@@ -91,8 +93,9 @@ def main(*words: str) -> int:
                 writer.writerow(numbers)
             bar.update(len(names))
             classified += len(names)
-            if progress.is_line_due():
-                progress.write_line(f"classified {classified:,} of {count or 'the'} images")
+            if bar.disable and time.monotonic() - said > _SECONDS_BETWEEN_LINES:
+                said = time.monotonic()
+                print(f"{classified:,} images classified", flush=True)
         if len(skipped) == len(files):
             raise InputError(f"none of the {len(files)} files could be read")
     if _OUT.value:

@@ -104,7 +104,9 @@ def how_made(runs: Sequence[Mapping[str, Any]]) -> str:
 def _commands(record: Mapping[str, Any]) -> list[str]:
     lines = ["```sh", *record["commands"], "```", ""]
     missing = [cell["row"] for cell in record["cells"] if not cell["runs"]]
-    if missing and len(missing) < len(record["cells"]):
+    if len(missing) == len(record["cells"]):
+        lines += ["No run has ended.", ""]
+    elif missing:
         rows = shlex.quote(",".join(dict.fromkeys(missing)))
         lines += [f"What is missing: the same with `--rows={rows}`.", ""]
     lines += ["The command of each run (S: its seed):", "", "```sh"]
