@@ -216,7 +216,8 @@ def _missing(table: Table, of_table: Mapping[str, Record]) -> Iterator[str]:
     for recipe in sorted(there):
         of_recipe = [record for record in of_table.values() if record["recipe"] == recipe]
         done = {cell["row"] for record in of_recipe for cell in record["cells"] if cell["runs"]}
-        rows = dict.fromkeys(cell["row"] for record in of_recipe for cell in record["cells"])
+        # A record may be older than a row of its table.
+        rows = dict.fromkeys(cell.row for cell in table.cells(recipe, recipes.named))
         if left := [row for row in rows if row not in done]:
             yield f"`{recipe}` ({', '.join(left)})"
 
