@@ -42,8 +42,6 @@ _MAX_MEGAPIXELS = flags.DEFINE_integer(
 
 _AT_ONCE = 256  # images, which bounds the memory
 
-_SECONDS_BETWEEN_LINES = 8.0  # where there is no bar
-
 
 def main(*words: str) -> int:
     if not _LOGDIR.value:
@@ -63,6 +61,7 @@ def main(*words: str) -> int:
 
     from semisup.inference import saved_run
     from semisup.inference.predictor import COLUMNS, predict_images
+    from semisup.runtime.progress import SECONDS_BETWEEN_LINES
 
     out = None if _OUT.value is None else expanded(_OUT.value)
     if out is not None and (not out.name or out.is_dir()):
@@ -93,7 +92,7 @@ def main(*words: str) -> int:
                 writer.writerow(numbers)
             bar.update(len(names))
             classified += len(names)
-            if bar.disable and time.monotonic() - said > _SECONDS_BETWEEN_LINES:
+            if bar.disable and time.monotonic() - said > SECONDS_BETWEEN_LINES:
                 said = time.monotonic()
                 print(f"{classified:,} images classified", flush=True)
         if len(skipped) == len(files):

@@ -15,6 +15,15 @@ from semisup.config import Recipe
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.processes", "semisup.training.loop"])
 
+# Python for the top of a program: the most memory that it has had, in kilobytes.
+PEAK = """
+from pathlib import Path
+def peak():
+    # Not getrusage, whose peak begins with that of the process that started this one.
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0])
+"""
+
 
 def start(function, *arguments):
     """A process that runs a function of a module and ends with the tests; see `said`."""

@@ -416,15 +416,15 @@ class AssociativeModel(CheckedModel):
         """
         B, counts = rows.B_or_all()
         images = ops.take(x[0] if isinstance(x, tuple) else x, B, axis=0)
+        # Its `value` is missing where gradients are accumulated.
+        step = ops.convert_to_tensor(self.optimizer.iterations)
         with keras.name_scope("vat"):
             losses = counts * virtual_adversarial.vat_losses(
                 lambda changed: self(changed, training=True)["logits"],
                 images,
                 ops.take(outputs["logits"], B, axis=0),
                 self.vat_epsilon,
-                ops.convert_to_tensor(
-                    self.optimizer.iterations
-                ),  # no variable if gradients accumulate
+                step,
             )
             if self.association_scope == "global":
                 losses, counts = distribution.gathered((losses, counts))

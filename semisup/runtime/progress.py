@@ -13,7 +13,7 @@ _QUIET_SECONDS = 2.0
 
 # In a log file a line follows each time, whatever the process does: there is one clock for all.
 # A little below the ten seconds that are promised, for a step or a batch takes time too.
-_SECONDS_BETWEEN_LINES = 8.0
+SECONDS_BETWEEN_LINES = 8.0
 _written = time.monotonic()
 
 Item = TypeVar("Item")
@@ -28,7 +28,7 @@ def write_line(line: str) -> None:
 
 def is_line_due() -> bool:
     """Whether no line has been written for long."""
-    return time.monotonic() - _written > _SECONDS_BETWEEN_LINES
+    return time.monotonic() - _written > SECONDS_BETWEEN_LINES
 
 
 def shows_bar(stream: TextIO) -> bool:

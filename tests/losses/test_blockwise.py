@@ -12,6 +12,7 @@ from semisup.errors import InputError
 from semisup.losses import association, blockwise
 from semisup.models.associative_model import AssociativeModel
 from tests.losses.test_association import METRICS, naive_losses
+from tests.processes import PEAK
 
 RANDOM = np.random.default_rng(0)
 
@@ -135,11 +136,6 @@ def test_blocks_need_less_memory_than_one_matrix():
 from pathlib import Path
 import numpy as np, tensorflow as tf
 from semisup.losses import association
-def peak():
-    # Not getrusage, whose peak begins with that of the process that started this one.
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0])
-
 labels = tf.constant(np.arange(8192) % 2048)
 
 @tf.function
@@ -156,7 +152,7 @@ before = peak()
 gradients(A, A, labels)
 print(peak() - before)
 """
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-c", PEAK + script], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) * 1024 < 4 * 8192**2
 

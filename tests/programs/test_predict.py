@@ -90,7 +90,7 @@ def test_progress_is_not_written_into_the_csv(finished_run, digits_folder, tmp_p
 
 
 def predict_with_much_progress(words, out, errors):
-    progress._SECONDS_BETWEEN_LINES = -1
+    progress.SECONDS_BETWEEN_LINES = -1
     processes._run("predict", words, str(out.parent), dict(os.environ), out, errors)
 
 

@@ -378,7 +378,7 @@ def test_each_evaluation_that_may_be_selected_is_saved(mnist_dir, tmp_path):
 def test_log_at_each_step_writes_lines_between_evaluations(
     mnist_dir, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr("semisup.runtime.progress._SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("semisup.runtime.progress.SECONDS_BETWEEN_LINES", 0.0)
     loop.train(recipe(mnist_dir, log_interval=1, max_steps=4, eval_interval=4), tmp_path)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in lines if line.startswith("step ")] == [

@@ -164,12 +164,17 @@ def test_run_without_a_visit_loss_is_not_warned_about(tiny, tmp_path, caplog):
     assert result["collapsed"] is False
 
 
-def test_collapse_warning_in_fit(caplog):
-    """All images alike: so are their embeddings."""
+def images_all_alike(optimizer="sgd", **settings):
+    """20 labelled and 20 unlabelled images, their labels, and a model that embeds them alike."""
     images, labels = np.ones((40, 4), "float32"), np.r_[np.arange(20) % 2, np.full(20, -1)]
     network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
-    model = semisup.AssociativeModel(network, 2)
-    model.compile("sgd")
+    model = semisup.AssociativeModel(network, 2, **settings)
+    model.compile(optimizer)
+    return images, labels, model
+
+
+def test_collapse_warning_in_fit(caplog):
+    images, labels, model = images_all_alike()
     warning = semisup.CollapseWarning(labeled=20, unlabeled=20, every=2)
     model.fit(images, labels, batch_size=40, epochs=12, verbose=0, callbacks=[warning])
     assert len(caplog.messages) == 1
@@ -177,10 +182,7 @@ def test_collapse_warning_in_fit(caplog):
 
 
 def test_collapse_warning_counts_virtual_embeddings(monkeypatch):
-    images, labels = np.ones((40, 4), "float32"), np.r_[np.arange(20) % 2, np.full(20, -1)]
-    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
-    model = semisup.AssociativeModel(network, 2, virtual_embeddings=16)
-    model.compile(keras.optimizers.SGD(0.0))
+    images, labels, model = images_all_alike(keras.optimizers.SGD(0.0), virtual_embeddings=16)
     warning = semisup.CollapseWarning(labeled=20, unlabeled=20, every=2)
     walks = []
     monkeypatch.setattr(monitoring, "collapse", lambda logs, walk, begun: walks.append(walk))
@@ -189,11 +191,8 @@ def test_collapse_warning_counts_virtual_embeddings(monkeypatch):
 
 
 def test_collapse_warning_waits_until_the_walk_has_its_weight(caplog):
-    images, labels = np.ones((40, 4), "float32"), np.r_[np.arange(20) % 2, np.full(20, -1)]
-    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     grows = semisup.Envelope(1.0, kind="linear", steps=4, delay=10)
-    model = semisup.AssociativeModel(network, 2, walker_weight=grows, visit_weight=1.0)
-    model.compile("sgd")
+    images, labels, model = images_all_alike(walker_weight=grows, visit_weight=1.0)
     warning = semisup.CollapseWarning(labeled=20, unlabeled=20, every=2)
     model.fit(images, labels, batch_size=40, epochs=12, verbose=0, callbacks=[warning])
     assert caplog.messages == []
@@ -239,10 +238,7 @@ def test_check_finite_at_step_0_speaks_of_the_initial_weights(tmp_path):
 
 
 def test_collapse_warning_wants_the_sizes_of_a_batch(caplog):
-    images, labels = np.ones((40, 4), "float32"), np.r_[np.arange(20) % 2, np.full(20, -1)]
-    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
-    model = semisup.AssociativeModel(network, 2)
-    model.compile("sgd")
+    images, labels, model = images_all_alike()
     warning = semisup.CollapseWarning(labeled=20, unlabeled=4000, every=2)
     model.fit(images, labels, batch_size=40, epochs=4, verbose=0, callbacks=[warning])
     line, *_ = caplog.messages
