@@ -37,8 +37,10 @@ setup(
         *(f"Programming Language :: Python :: 3.{minor}" for minor in _PYTHONS),
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
     ],
     packages=find_packages(include=["semisup", "semisup.*"]),
+    package_data={"semisup": ["py.typed"]},  # type checkers read the package's annotations
     python_requires=f">=3.{_PYTHONS[0]},<3.{_PYTHONS[-1] + 1}",
     install_requires=[
         "absl-py",
@@ -62,8 +64,8 @@ setup(
         "onnx": ["onnxruntime", "tf2onnx"],
         "test": [
             *_DATASETS,
-            *("hypothesis", "ipykernel", "mypy", "nbclient", "pytest", "pytest-cov"),
-            *("pytest-xdist", "ruff"),
+            *("build", "hypothesis", "ipykernel", "mypy", "nbclient", "pytest", "pytest-cov"),
+            *("pytest-xdist", "ruff", "twine"),
         ],
     },
     entry_points={
