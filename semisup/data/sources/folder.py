@@ -15,6 +15,7 @@ from semisup.data import image_io, lazy_images
 from semisup.data.dataset import Dataset, Images
 from semisup.data.image_io import Reading, ValueRange
 from semisup.data.lazy_images import ImageFiles, look_at_headers
+from semisup.data.sources.copies import warn_of_copies
 from semisup.data.sources.hold_out import hold_out_test_images
 from semisup.errors import InputError
 
@@ -41,7 +42,8 @@ def load_folder(
     train/ or test/ are left out. Capitals do not matter in
     these three names, nor whether unlabelled has one l or two. Links are followed. Names that a
     system makes for itself (`.ipynb_checkpoints`, `__MACOSX`, `Thumbs.db`) are passed over.
-    What else is left out is logged as a warning.
+    What else is left out is logged as a warning, and test images that are copies of training
+    images.
 
     Images that would take more than `lazy_images.memory_for_images` stay in their files and are
     decoded batch by batch: the same batches, in bounded memory. Values with more than 8 bits
@@ -90,7 +92,7 @@ def load_folder(
     (train_images, test_images, unlabeled_images), values_in = _images(
         (train_paths, test_paths, unlabeled_paths), new_size, f"the images in {data_dir}", how
     )
-    return Dataset(
+    data = Dataset(
         data_dir.resolve().name,
         train_images,
         train_labels,
@@ -102,6 +104,8 @@ def load_folder(
         unlabeled_files=unlabeled_paths if len(unlabeled_paths) else None,
         values_in=values_in,
     )
+    warn_of_copies(data_dir, data, train_paths.__getitem__, test_paths.__getitem__)
+    return data
 
 
 class _Places(NamedTuple):

@@ -8,6 +8,7 @@ from absl import logging
 
 from semisup.data.dataset import Dataset, Images
 from semisup.data.npz import open_npz
+from semisup.data.sources.copies import warn_of_copies
 from semisup.data.sources.hold_out import hold_out_test_images
 from semisup.errors import InputError
 
@@ -25,7 +26,7 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
         path: the file. Its keys: train_images and train_labels; test_images and
             test_labels, else a fifth of each class is held out; unlabeled_images, else
             the training images serve; class_names, else the numbers of the classes. Of others
-            it warns.
+            it warns, and of test images that are copies of training images.
             Images are uint8 [N, H, W] or [N, H, W, C], labels integers [N] from 0 on.
         new_size: if above 0, images that stay in the file are resized to this height and
             width as they are read. Others are left as they are.
@@ -60,7 +61,11 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
         train, train_labels = images["train_images"], labels["train_labels"]
         images |= {"train_images": train[keep], "test_images": train[hold_out]}
         labels |= {"train_labels": train_labels[keep], "test_labels": train_labels[hold_out]}
-    return Dataset(
+        test_key, train_at, test_at = "train_images", keep, hold_out
+    else:
+        test_key = "test_images"
+        train_at, test_at = (np.arange(len(images[key])) for key in ("train_images", test_key))
+    data = Dataset(
         path.stem,
         images["train_images"],
         labels["train_labels"],
@@ -69,6 +74,12 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
         _class_names(path, arrays.get("class_names"), labels),
         unlabeled_images=images.get("unlabeled_images"),
     )
+    warn_of_copies(
+        *(path, data),
+        lambda i: f"train_images[{train_at[i]}]",
+        lambda i: f"{test_key}[{test_at[i]}]",
+    )
+    return data
 
 
 def _check(path: Path, arrays: Mapping[str, Images]) -> None:
