@@ -113,7 +113,7 @@ class AssociativeModel(CheckedModel):
     Raises:
         InputError: the network's output is not [batch, D], the similarity or the scope is
             unknown, a weight is negative, the temperature or `vat_epsilon` is not above 0, or the
-            label smoothing is not in [0, 1).
+            label smoothing is not in [0, 1). Later: a weight of a loss is set anew.
 
     Examples:
         >>> digits = semisup.load_dataset("mnist5k")
@@ -185,6 +185,14 @@ class AssociativeModel(CheckedModel):
         self.means = _means(self.uses_pseudo_labels, self.uses_vat)
         if network.built and getattr(network, "input_shape", None):
             self.build(network.input_shape)  # a subclassed model has none: the first batch builds
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _WEIGHTS:
+            raise InputError(
+                f"`{name}` is set when a model is made; for another, make a new AssociativeModel of "
+                "this network, or give a function of the training step"
+            )
+        super().__setattr__(name, value)
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         if self.separate_batches and len(input_shape) == 2 and isinstance(input_shape[0], tuple):

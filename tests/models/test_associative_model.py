@@ -427,6 +427,8 @@ def test_associative_model_refuses_bad_use():
     for weight in (tf.Variable(1.0), "1", None):  # of a variable only the first value would count
         with pytest.raises(InputError, match="must be a number, or a function of the training"):
             AssociativeModel(network(), 4, visit_weight=weight)
+    with pytest.raises(InputError, match="`walker_weight` is set when a model is made"):
+        model.walker_weight = 0.0  # else it would go on with the one it has
     with pytest.raises(InputError, match="weight nan"):
         AssociativeModel(network(), 4, walker_weight=math.nan)
     with pytest.raises(
