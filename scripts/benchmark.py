@@ -29,6 +29,7 @@ from absl import flags
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
 from semisup.runtime.machine import here_and_now
+from semisup.runtime.paths import expanded
 
 PARTS = (
     "steps",
@@ -67,7 +68,7 @@ def main() -> None:
         raise InputError("the part accuracy needs --data_dir, the folder of MNIST's files")
     if "photos" in _PARTS.value and not (_DATA_DIR.value and _BACKBONE.value):
         raise InputError("the part photos needs --data_dir, STL-10's files, and --backbone")
-    out = Path(_OUT.value)
+    out = expanded(_OUT.value)
     out.mkdir(parents=True, exist_ok=True)
     load_tensorflow()
     from semisup.runs.files import read_json, write_json

@@ -253,7 +253,7 @@ def _made(jobs: Sequence["Job"]) -> Iterator[dict[str, Any] | str]:
         return
     import joblib
 
-    threads = max((os.cpu_count() or 1) // _JOBS.value, 1)
+    threads = max(joblib.cpu_count() // _JOBS.value, 1)
     os.environ |= {"TF_NUM_INTRAOP_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
     os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
     with engine(_BACKEND.value, _JOBS.value):

@@ -3,16 +3,15 @@
     .venv/bin/python scripts/label_free_ranks.py --runs=DIR[,DIR] [--what=NAME --out=FILE.json]
 
 Takes every run at any depth under the folders that --runs names; runs on one data set can be
-compared. Prints Spearman's rank correlation of each
-statistic with the accuracy on the test images: over the last evaluations of all runs ("between
-runs": may it choose a visit weight, a seed?), and over the checkpoints of each run ("within a
-run", the median: may it choose a checkpoint?). 1 is a perfect order, 0 none. Then the test error
-of the last checkpoint, of the one that the score chooses, and of the best one.
+compared. Prints Spearman's rank correlation of each statistic with the accuracy on the test
+images: over the last evaluations of all runs ("between runs": may it choose a visit weight, a
+seed?), and over the checkpoints of each run ("within a run", the median: may it choose a
+checkpoint?). 1 is a perfect order, 0 none. Then the test error of the last checkpoint, of the one
+that the score chooses, and of the best one.
 """
 
 import shlex
 import sys
-from pathlib import Path
 
 from absl import flags
 
@@ -20,6 +19,7 @@ from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
 from semisup.runs import files
 from semisup.runs.directory import RunDirectory
+from semisup.runtime.paths import expanded
 
 _RUNS = flags.DEFINE_list("runs", None, "folders that contain runs")
 _WHAT = flags.DEFINE_string(
@@ -37,7 +37,8 @@ def main() -> None:
 
     from semisup.evaluation.label_free import NAMES, SCORE
 
-    folders = sorted(p.parent for root in _RUNS.value for p in Path(root).rglob("result.json"))
+    roots = [expanded(root).resolve() for root in _RUNS.value]
+    folders = sorted({path.parent for root in roots for path in root.rglob("result.json")})
     all_runs = [
         [
             evaluation
@@ -85,7 +86,7 @@ def main() -> None:
             "median_error": medians,
             "command": shlex.join(sys.argv),
         }
-        files.write_json(Path(_OUT.value), content)
+        files.write_json(expanded(_OUT.value), content)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from absl import flags
 
@@ -18,6 +17,7 @@ from semisup import recipes
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.config import BASELINE
 from semisup.runs.directory import RunDirectory
+from semisup.runtime.paths import expanded
 
 _LOGDIR = flags.DEFINE_string(
     "logdir", None, "folder for the two runs; by default runs/quickstart-TIME"
@@ -32,7 +32,7 @@ _LABELS_ONLY_STEPS = 200
 
 def main() -> None:
     began = time.monotonic()
-    logdir = Path(_LOGDIR.value or f"runs/quickstart-{time.strftime('%Y%m%d-%H%M%S')}")
+    logdir = expanded(_LOGDIR.value or f"runs/quickstart-{time.strftime('%Y%m%d-%H%M%S')}")
     recipe = recipes.get("mnist5k", max_steps=_MAX_STEPS.value)
     steps = min(_LABELS_ONLY_STEPS, recipe.max_steps)
     recipes_of_runs = {

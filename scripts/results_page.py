@@ -6,8 +6,6 @@
 A table without a record stands there as not run, with the command that fills it.
 """
 
-from pathlib import Path
-
 from absl import flags
 from reproduction import curves, details, page
 from reproduction.tables import TABLES
@@ -15,6 +13,7 @@ from reproduction.tables import TABLES
 from semisup.cli.app import run_main
 from semisup.errors import InputError
 from semisup.runs.files import write_text
+from semisup.runtime.paths import expanded
 
 _RESULTS = flags.DEFINE_string(
     "results", "docs/results", "folder with files of reproduce.py and label_free_ranks.py"
@@ -23,11 +22,11 @@ _OUT = flags.DEFINE_string("out", "docs/results.md", "the page to write")
 
 
 def main() -> None:
-    folder = Path(_RESULTS.value)
+    folder = expanded(_RESULTS.value)
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}, which --results names")
     found = page.read_records(folder)
-    write_text(Path(_OUT.value), page.render_page(found, page.read_ranks(folder)))
+    write_text(expanded(_OUT.value), page.render_page(found, page.read_ranks(folder)))
     for name, record in found.items():
         details.write(record, TABLES[record["table"]], folder / f"{name}.md")
         if record["table"] in page.GRIDS:

@@ -13,7 +13,6 @@ import dataclasses
 import shlex
 import statistics
 import sys
-from pathlib import Path
 
 from absl import flags
 
@@ -21,6 +20,7 @@ from semisup.cli.app import load_tensorflow, run_main
 from semisup.cli.flags import define_recipe_flags, recipe_from_flags
 from semisup.errors import InputError
 from semisup.runtime import machine
+from semisup.runtime.paths import expanded
 
 _COUNT = flags.DEFINE_integer("count", 20, "number of images to label", lower_bound=1)
 _SEEDS = flags.DEFINE_integer("seeds", 5, "number of seeds", lower_bound=1)
@@ -49,7 +49,7 @@ def main() -> None:
         seeded = dataclasses.replace(
             recipe, seed=recipe.seed + seed, sup_seed=recipe.sup_seed + seed
         )
-        folder = Path(_LOGDIR.value) / f"seed{seeded.seed}"
+        folder = expanded(_LOGDIR.value) / f"seed{seeded.seed}"
         before = RunDirectory(folder / "before")
         errors["before"].append(train(seeded, before.path, dataset=dataset)["test_error"])
         setup = experiment.build(seeded, dataset)
@@ -75,7 +75,7 @@ def main() -> None:
         print(f"{kind:10s} median {statistics.median(each):5.2f} %   ({listed})")
     if _OUT.value:
         made = {"command": shlex.join(sys.argv), **machine.here_and_now()}
-        files.write_json(Path(_OUT.value), {"test_error": errors, **made})
+        files.write_json(expanded(_OUT.value), {"test_error": errors, **made})
 
 
 if __name__ == "__main__":

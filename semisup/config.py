@@ -366,6 +366,7 @@ class Recipe:
         "auto",
         "float32, mixed_bfloat16, or auto (mixed_bfloat16 where this machine computes it faster); "
         "a network from PATH.keras keeps its own",
+        choices=("auto", "float32", "mixed_bfloat16"),
     )
     max_steps: int = _setting(800, "training steps", minimum=1)
     seed: int = _setting(
@@ -401,6 +402,8 @@ class Recipe:
             object.__setattr__(self, field.name, value)  # of a frozen class
             if value is not None:
                 _check(field.name, value, field.metadata)
+        if self.visit_weight_envelope_steps == 0:
+            raise InputError("`visit_weight_envelope_steps` is 0; it must be at least 1, or -1")
         envelopes = {
             "walker": self.walker_weight_envelope,
             "visit": self.visit_weight_envelope or self.walker_weight_envelope,

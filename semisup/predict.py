@@ -95,8 +95,8 @@ def main(*words: str) -> int:
             if bar.disable and time.monotonic() - said > SECONDS_BETWEEN_LINES:
                 said = time.monotonic()
                 print(f"{classified:,} images classified", flush=True)
-        if len(skipped) == len(files):
-            raise InputError(f"none of the {len(files)} files could be read")
+        if classified == 0:
+            raise InputError(f"no image of the {len(files)} files could be read")
     if _OUT.value:
         print(f"wrote {_OUT.value}: {classified:,} image{'s' * (classified != 1)} classified")
     if skipped:

@@ -47,8 +47,8 @@ _DETERMINISTIC = flags.DEFINE_bool(
 _COMPARE = flags.DEFINE_bool(
     "compare",
     False,
-    "also train with labels only (by Adam), on the same split with the same network and seeds, and "
-    "print both errors, to see whether association helps",
+    "also train with labels only (with Adam), on the same split with the same network and seeds, "
+    "and print both errors, to see whether association helps",
 )
 _SEEDS = flags.DEFINE_integer(
     "seeds",

@@ -14,6 +14,38 @@ from comparison import methods as known
 from comparison.record import Record
 from semisup.runs import files
 
+# Methods as a reader knows them; the others by their own names.
+_SHOWN = {
+    "pi_model": "Pi-model",
+    "pseudo_labels": "pseudo-labels",
+    "vat": "VAT and entropy",
+    "fixmatch": "FixMatch",
+    "association+vat": "association and VAT",
+    "dann": "DANN",
+    "mmd": "MMD",
+    "coral": "CORAL",
+}
+
+# Colour, line and marker, the same in every figure. Methods of one colour have another line.
+_LOOK = {
+    "labels_only": ("#000000", ":", "o"),
+    "association": ("#d55e00", "-", "s"),
+    "association+vat": ("#d55e00", "--", "D"),
+    "fixmatch": ("#0072b2", "-", "^"),
+    "vat": ("#009e73", "-", "v"),
+    "pi_model": ("#cc79a7", "-", "P"),
+    "mean_teacher": ("#56b4e9", "-", "X"),
+    "transformations": ("#e69f00", "-", "o"),
+    "pseudo_labels": ("#000000", "--", "s"),
+    "dann": ("#009e73", "-", "D"),
+    "mmd": ("#cc79a7", "-", "^"),
+    "coral": ("#56b4e9", "-", "v"),
+}
+
+# Of more methods than these, only some have their lowest and highest error shaded.
+_BANDS = 5
+_ALWAYS_BANDED = ("labels_only", "association", "fixmatch")
+
 READING = (
     "Error in percent on the test images after the last step: median over the seeds, in "
     "parentheses the lowest and the highest. *In the same time*: each method takes as many steps "
@@ -153,7 +185,8 @@ def figure(
 ) -> None:
     """Error over seconds as a PNG file: the median over the seeds, and lowest to highest.
 
-    Over steps, if the time of a step was not measured for each method.
+    Over steps, if the time of a step was not measured for each method. Of many methods only some
+    have their lowest and highest.
 
     Args:
         record, names, chosen: see `table`.
@@ -172,11 +205,13 @@ def figure(
         errors = [[evaluation[1] for evaluation in column] for column in columns]
         scale = milliseconds[name] / 1000 if timed else 1.0
         x = [column[0][0] * scale for column in columns]
-        (curve,) = axes.plot(
-            x, [statistics.median(each) for each in errors], label=name.replace("_", " ")
-        )
-        lowest, highest = ([f(each) for each in errors] for f in (min, max))
-        axes.fill_between(x, lowest, highest, color=curve.get_color(), alpha=0.12, linewidth=0)
+        look: Any = dict(zip(("color", "linestyle", "marker"), _LOOK.get(name, ()), strict=False))
+        shown = _SHOWN.get(name, name.replace("_", " "))
+        medians = [statistics.median(each) for each in errors]
+        (curve,) = axes.plot(x, medians, label=shown, **look)
+        if len(names) <= _BANDS or name in _ALWAYS_BANDED:
+            lowest, highest = ([f(each) for each in errors] for f in (min, max))
+            axes.fill_between(x, lowest, highest, color=curve.get_color(), alpha=0.12, linewidth=0)
     axes.set_xlabel("seconds of training" if timed else "training steps")
     axes.set_ylabel("test error, %")
     axes.set_yscale("log")

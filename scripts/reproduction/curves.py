@@ -8,7 +8,7 @@ import matplotlib
 from curve_style import CURVES
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from semisup.runs import files
 
@@ -25,9 +25,9 @@ def draw_grid(record: Mapping[str, Any], paper_data: str, path: Path) -> None:
     columns = list(dict.fromkeys(cell["column"] for cell in record["cells"]))
     drawing = Figure(figsize=(9, 4), layout="constrained")
     for axes, name, title in zip(
-        drawing.subplots(1, 2),
+        drawing.subplots(1, 2, sharey=True),
         ("last", "paper"),
-        (f"{record['recipe']}: last error", f"the paper, on {paper_data}"),
+        (f"here, recipe {record['recipe']}", f"the paper, on {paper_data}"),
         strict=True,
     ):
         for row in dict.fromkeys(cell["row"] for cell in record["cells"]):
@@ -63,7 +63,7 @@ def draw_steps(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     ]
     rows = list(dict.fromkeys(row for row, _, _ in lines))
     names = list(found)
-    drawing = Figure(figsize=(4.5 * len(rows), 4), layout="constrained")
+    drawing = Figure(figsize=(max(7, 4.5 * len(rows)), 4), layout="constrained")
     for axes, row in zip(drawing.subplots(1, len(rows), squeeze=False)[0], rows, strict=True):
         for number, name in enumerate(names):
             runs = [run for place, of, run in lines if (place, of) == (row, name)]
@@ -73,9 +73,11 @@ def draw_steps(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
                 look: Any = {"color": f"C{number}", "marker": "", "lw": 1}
                 look["ls"] = ("-", "--")[number // 7 % 2]  # there are seven colours
                 axes.plot(steps, errors, **look, label=None if i else shown)
-        axes.set(xlabel="step", ylabel="test error in %", title=f"{row} labels")
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.set(xlabel="training steps", ylabel="test error in %", title=f"{row} labels")
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
         axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         _logarithmic(axes)
         axes.legend(fontsize="small")
     _save(drawing, path)

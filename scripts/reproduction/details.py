@@ -11,10 +11,10 @@ from semisup.runs import files
 
 # Stands once on each page.
 READING = (
-    "Error in percent on the test images: median over the seeds, standard deviation in "
+    "Error in percent on the test images: median over the seeds, sample standard deviation in "
     "parentheses. *Last*: after the last step. *Median*: of the last five evaluations, or of all "
-    "if there are fewer. *Best*: of all evaluations, so chosen on the test images: a bound, not a "
-    "result."
+    "if there are fewer. *Best*: the lowest of all evaluations, chosen on the test images and so "
+    "too optimistic."
 )
 
 

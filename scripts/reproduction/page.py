@@ -1,5 +1,6 @@
 """docs/results.md: the paper's tables, ours beside the paper's, from the records of the runs."""
 
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,17 @@ This page is for readers who ask how our errors compare with the paper's, table 
 
 Seeds are 0, 1, 2 and so on; a seed chooses the labelled images, the initial weights and the order
 of the batches. The name of a recipe leads to its record: the command of each run, hardware, dates.
-The JSON file beside it has every run. `DIR` is a folder that holds `DIR/mnist`, `DIR/svhn` and so
-on. `scripts/reproduce.py` makes the records, `scripts/results_page.py` this page of them.
+The JSON file beside it has every run. Minutes are of the training steps, mostly beside other work.
+Runs before 2026-11-26, 18:00 UTC, drew fewer than 256 labels a class in another order than today's
+commands do. `DIR` is a folder that holds `DIR/mnist`, `DIR/svhn` and so on.
+`scripts/reproduce.py` makes the records, `scripts/results_page.py` this page of them.
 """
 
 # How the names of the files begin that `scripts/label_free_ranks.py --out` is to write.
 RANKS = "label_free"
+
+# The recipes of rows in a table of `mnist_student` that are not of that.
+_OF_ROWS = {"(teacher)": "mnist_teacher", "(no teacher)": "mnist_all_labels"}
 
 # Tables that are laid out as a grid and drawn, and those whose runs are drawn over their steps.
 GRIDS = ("3",)
@@ -112,6 +118,10 @@ def _section(name: str, table: Table, of_table: Mapping[str, Record]) -> Iterato
         yield from _list(table, of_table)
     if name in with_curves(of_table):
         yield f"![Error over training steps](results/table{name}_steps.png)\n"
+        yield (
+            "*A line for each run whose curve is on record. Made by `scripts/results_page.py` from "
+            "the records.*\n"
+        )
     for file, record in of_table.items():
         for remark in details.remarks(record):
             yield f"{_link(file, record)}: {remark}\n"
@@ -126,13 +136,16 @@ def _section(name: str, table: Table, of_table: Mapping[str, Record]) -> Iterato
     yield "```\n"
 
 
-def _link(file: str, record: Mapping[str, Any]) -> str:
-    return f"[`{record['recipe']}`](results/{file}.md)"
+def _link(file: str, record: Mapping[str, Any], row: str = "") -> str:
+    """The recipe of a record, or that of a row which has another, with a link to the record."""
+    recipe = next((name for what, name in _OF_ROWS.items() if what in row), record["recipe"])
+    return f"[`{recipe}`](results/{file}.md)"
 
 
 def _list(table: Table, of_table: Mapping[str, Record]) -> Iterator[str]:
     """A line for each row of the paper's table and each recipe that was run, the rows together."""
     heads = [table.axes[0], f"paper ({table.paper_data})", *FIGURES, "recipe", "steps", "seeds"]
+    heads.append("minutes a run")
     yield line(heads)
     yield line(["---"] * len(heads))
     cells = [
@@ -147,7 +160,9 @@ def _list(table: Table, of_table: Mapping[str, Record]) -> Iterator[str]:
     for file, record, cell in sorted(cells, key=lambda c: order.index(c[2]["row"].split(" ")[0])):
         words = [cell["row"], figure(cell["paper"]), *(figure(cell[name]) for name in FIGURES)]
         runs = cell["runs"]
-        yield line([*words, _link(file, record), numbers(runs, "steps"), f"{len(runs)}"])
+        minutes = statistics.median(run["train_seconds"] / 60 for run in runs)
+        words += [_link(file, record, cell["row"]), numbers(runs, "steps"), f"{len(runs)}"]
+        yield line([*words, f"{minutes:.0f}"])
     yield ""
 
 

@@ -134,7 +134,7 @@ def run_all(missing: Sequence[Run], jobs: int, backend: str) -> Iterator[tuple[R
     """
     import joblib
 
-    threads = max((os.cpu_count() or 1) // jobs, 1) if jobs > 1 else None
+    threads = max(joblib.cpu_count() // jobs, 1) if jobs > 1 else None
     late = [run for run in missing if run.recipe.init_from or run.recipe.teacher]
     waves = [[run for run in missing if run not in late], late]
     try:

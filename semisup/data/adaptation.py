@@ -67,8 +67,9 @@ def resized(dataset: Dataset, size: int, lazily: bool = False) -> Dataset:
 
     Args:
         dataset: the data set.
-        size: the height and width.
-        lazily: keep images in memory as they are and resize them each time they are read.
+        size: the height and width, at least 1.
+        lazily: keep images in memory as they are and resize them each time they are read. Images on
+            disk are read into memory in any case; `load_dataset` resizes them as they are read.
     """
 
     def resize_all(images: Images) -> Images:
@@ -96,6 +97,8 @@ def resized_as_tensorflow_1(dataset: Dataset, size: int) -> Dataset:
     def resize_all(images: Images) -> Images:
         if images.shape[1:3] == (size, size):
             return images
+        if len(images) == 0:
+            return np.empty((0, size, size, images.shape[3]), np.uint8)
         starts = range(0, len(images), 1000)
         return np.concatenate([_from_corners(np.asarray(images[i : i + 1000])) for i in starts])
 

@@ -19,7 +19,9 @@ _WITHOUT_LABEL = "images without labels are `unlabeled_images`"
 class Dataset:
     """A data set. Pixels stay as they are on disk: uint8 in [0, 255].
 
-    Its images are arrays in memory, or `LazyImages`, which index alike.
+    Its images are arrays in memory, or `LazyImages`, which a number, a slice or an array of numbers
+    indexes alike, along the first axis. `association_batches` and `semisup.evaluation` read those
+    in batches; Keras's `fit`, `evaluate` and `predict` would read them all into memory.
 
     Attributes:
         name: as in `registry.DATASETS`.
@@ -41,7 +43,8 @@ class Dataset:
             where there are none.
 
     Raises:
-        InputError: images and labels do not fit each other.
+        InputError: images and labels do not fit each other, pixels are not uint8 with 1 or 3
+            channels, a label is no class, or there are no training images.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Dataset:
     values_in: ValueRange | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "class_names", tuple(self.class_names))  # of a frozen class
         for split in ("train", "test"):
             labels = class_numbers(getattr(self, f"{split}_labels"), _WITHOUT_LABEL)
             object.__setattr__(self, f"{split}_labels", labels)  # of a frozen class

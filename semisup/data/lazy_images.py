@@ -5,6 +5,7 @@ import functools
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,13 @@ from semisup.errors import InputError
 
 if TYPE_CHECKING:
     import tensorflow as tf  # else where it is used: processes that read images need not load it
+
+
+# Where Linux has the memory that a container may use, in bytes: control groups, version 2 and 1.
+CONTAINER_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 
 
 @dataclass(frozen=True)
@@ -230,7 +238,11 @@ def look_at_headers(
 
 def memory_for_images() -> int:
     """Bytes that people's own images may take in memory; larger sets stay on disk."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in CONTAINER_LIMITS:
+        with suppress(OSError, ValueError):  # the word "max" is no limit
+            limits.append(int(file.read_text()))
+    return min(limits) // 4
 
 
 def resize(images: np.ndarray, size: int) -> np.ndarray:

@@ -70,8 +70,8 @@ def association_batches(
         augment_unlabeled: changes the unlabelled images, likewise. Given several functions, a batch
             has the unlabelled images once for each, one view after the other.
         part: give only the rows `part`, `part` + `parts`, ... of each batch, for one of several
-            workers. Other rows are read from their files only if there is augmentation, whose
-            random numbers are drawn for whole batches.
+            workers; below `parts`. Other rows are read from their files only if there is
+            augmentation, whose random numbers are drawn for whole batches.
         parts: how many such parts a batch has.
 
     Returns:
@@ -98,8 +98,9 @@ def association_batches(
     _check_labeled(images, labels)
     sup_per_batch = whole_number("sup_per_batch", sup_per_batch, minimum=1)
     unsup_batch_size = whole_number("unsup_batch_size", unsup_batch_size, minimum=0)
-    seed, start_step = whole_number("seed", seed), whole_number("start_step", start_step, minimum=0)
-    part, parts = whole_number("part", part, minimum=0), whole_number("parts", parts, minimum=1)
+    seed, parts = whole_number("seed", seed), whole_number("parts", parts, minimum=1)
+    start_step = whole_number("start_step", start_step, minimum=0)
+    part = whole_number("part", part, minimum=0, maximum=parts - 1)
     if unlabeled_images is None:
         unlabeled_images, unsup_batch_size = images[:1], 0
     unlabeled_images = _array_or_lazy(unlabeled_images)
@@ -109,9 +110,8 @@ def association_batches(
     classes, first, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
     labeled_size = len(classes) * sup_per_batch
     views = _views(augment_unlabeled, augment)
-    unlabeled_rows = np.full(len(views) * unsup_batch_size, UNLABELED)
-    batch_labels = np.repeat(classes, sup_per_batch), unlabeled_rows
-    part_labels = tf.constant(np.concatenate(batch_labels)[part::parts], tf.int64)
+    both = np.repeat(classes, sup_per_batch), np.full(len(views) * unsup_batch_size, UNLABELED)
+    part_labels = tf.constant(np.concatenate(both)[part::parts], tf.int64)
     take_labeled, take_unlabeled = _taker(images[by_class]), _taker(unlabeled_images)
     pool_size = np.array([len(unlabeled_images)])
 
@@ -134,7 +134,7 @@ def association_batches(
             for i, change in enumerate(views):
                 first_row = (part - labeled_size - i * unsup_batch_size) % parts
                 others = rows(take_unlabeled, drawn[0], change, seeds[1 + i], first_row)
-                ours = tf.concat([ours, others], axis=0)
+                ours = _joined(ours, others)
         return ours, part_labels
 
     steps = tf.data.Dataset.counter(start_step)  # which knows that it has no end
@@ -179,11 +179,28 @@ def _check_unlabeled(unlabeled: Images, labeled: Images) -> None:
         )
 
 
+def _joined(first: tf.Tensor, then: tf.Tensor) -> tf.Tensor:
+    """Images after others; InputError if augmentation made the two unlike each other."""
+    shapes = first.shape[1:], then.shape[1:]
+    if first.dtype != then.dtype or not shapes[0].is_compatible_with(shapes[1]):
+        raise InputError(
+            f"augmentation makes some images {first.dtype.name} {shapes[0]}, others "
+            f"{then.dtype.name} {shapes[1]}; they must be alike, as "
+            "`semisup.data.get_augmentation(name)` leaves them"
+        )
+    return tf.concat([first, then], axis=0)
+
+
 def _views(
     unlabeled: Augment | Sequence[Augment | None] | None, labeled: Augment | None
 ) -> Sequence[Augment | None]:
     """What changes the unlabelled images, as a list; InputError if it, or the other, can't."""
     views: Sequence[Any] = unlabeled if isinstance(unlabeled, list | tuple) else [unlabeled]
+    if not views:
+        raise InputError(
+            "`augment_unlabeled` is empty; give None to leave the images as they are, or "
+            "`unlabeled_images=None` for batches without any"
+        )
     for augment in (labeled, *views):
         _check_augment(augment)
     return views
@@ -194,7 +211,7 @@ def _check_augment(augment: Any) -> None:
     if augment is not None and (not callable(augment) or hasattr(augment, "get_config")):
         raise InputError(
             f"{augment!r} can't augment: it must be a function of (images, seed), such as "
-            "`semisup.data.augmentation.get_augmentation(name)`; for a layer of Keras, use "
+            "`semisup.data.get_augmentation(name)`; for a layer of Keras, use "
             "batches.map(lambda images, labels: (layer(images, training=True), labels))"
         )
 
@@ -206,7 +223,9 @@ def _array_or_lazy(images: Images) -> Images:
 def _taker(images: Images) -> Take:
     if isinstance(images, LazyImages):
         return images.gather
-    held = tf.constant(images)  # once, outside the graph, which captures it
+    # Once, outside the graph, which captures it; never on a GPU, since batches are made on the CPU.
+    with tf.device("CPU"):
+        held = tf.constant(images)
     return lambda indices: tf.gather(held, indices)
 
 

@@ -193,7 +193,8 @@ def load_dataset(
         The data set; people's own images that are too many for the memory stay on disk.
 
     Raises:
-        InputError: the name is unknown, or the files are missing or damaged.
+        InputError: the name is unknown, its files or package are missing, a file is damaged, or
+            `data_dir` or a number does not fit.
 
     Examples:
         >>> digits = semisup.load_dataset("mnist5k")

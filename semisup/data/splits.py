@@ -120,6 +120,8 @@ def _read(path: str | Path) -> Split:
         name = split.hash
     except FileNotFoundError:
         raise InputError(f"there is no split file {path}") from None
+    except OSError as error:
+        raise InputError(f"cannot read the split file {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{path} is not a split file, or is damaged: {error!r}") from None
     if "classes" in content:
@@ -153,7 +155,7 @@ def _digest(files: np.ndarray | None) -> str | None:
         return None
     # As a Mac writes names, é is two characters.
     names = [unicodedata.normalize("NFC", str(file)) for file in files]
-    start = len(os.path.commonpath([min(names), max(names)]))
+    start = len(os.path.commonpath([Path(name).parent for name in (min(names), max(names))]))
     joined = "\0".join(name[start:] for name in names)
     return hashlib.sha256(joined.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
@@ -174,17 +176,17 @@ def choose_split(
         dataset: where from.
         sup_per_class: labelled images per class; -1 for all there are.
         unsup_samples: unlabelled images; -1 for all there are.
-        seed: names the choice. It is the choice that the authors' code makes with this
-            seed, draw by draw, so that a published `sup_seed` names the same images of the
+        seed: names the choice, in [0, 2^32). It is the choice that the authors' code makes with
+            this seed, draw by draw, so that a published `sup_seed` names the same images of the
             original files (tensorflow-datasets has them in another order).
         fold: draw the labelled images from this fold of the data set; -1 for no fold.
         exclude_labeled: keep labelled images out of the unlabelled ones. Without effect
-            where the data set brings unlabelled images of its own.
+            where the training images are not in the data set's pool.
         remove_classes: this many classes, the highest ones, get no labelled images.
 
     Raises:
-        InputError: more are asked for than there are, or none of a class, or there is no
-            such fold.
+        InputError: more are asked for than there are, or none of a class; there is no such fold; no
+            class is left; or a number is no whole number or out of its range.
 
     Examples:
         >>> digits = semisup.load_dataset("mnist5k")
@@ -196,7 +198,7 @@ def choose_split(
     """
     sup_per_class = whole_number("sup_per_class", sup_per_class)
     unsup_samples = whole_number("unsup_samples", unsup_samples)
-    seed, fold = whole_number("seed", seed, minimum=0), whole_number("fold", fold)
+    seed, fold = whole_number("seed", seed, minimum=0), whole_number("fold", fold, minimum=-1)
     if seed >= 2**32:
         raise InputError(f"`seed` is {seed}; it must be below {2**32}")
     remove_classes = whole_number("remove_classes", remove_classes, minimum=0)

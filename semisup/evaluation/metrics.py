@@ -213,10 +213,16 @@ def count_mistakes(labels: np.ndarray, predicted: np.ndarray, class_names: Seque
         class_names: one for each class.
 
     Raises:
-        InputError: a label or a prediction is no class. It would be left out unseen.
+        InputError: a label or a prediction is no class, which would be left out unseen, or there
+            are not as many of both.
     """
     classes = len(class_names)
     labels = class_numbers(labels, "leave out the images without labels")
+    if np.shape(predicted) != labels.shape:
+        raise InputError(
+            f"there are labels {labels.shape}, but predicted classes {np.shape(predicted)}; give "
+            "one for each image"
+        )
     if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
         raise InputError(
             f"labels must be in [0, {classes}) to evaluate on, but go from {labels.min()} to "

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from semisup.runtime.arguments import whole_number
+
 
 class Neighbors(NamedTuple):
     """The nearest neighbours of each query.
@@ -23,8 +25,15 @@ def nearest(queries: np.ndarray, embeddings: np.ndarray, count: int) -> Neighbor
     Args:
         queries: embeddings [Q, D]; there may be none.
         embeddings: [N, D]; if N is less than `count`, all of them.
-        count: neighbours of each.
+        count: neighbours of each, at least 0.
+
+    Returns:
+        k = min(count, N) neighbours of each query.
+
+    Raises:
+        InputError: `count` is negative, or no whole number.
     """
+    count = whole_number("count", count, minimum=0)
     # By hand: scikit-learn's search does the same, but takes a second to import.
     count = min(count, len(embeddings))
     if count == 0 or len(queries) == 0:

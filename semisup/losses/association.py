@@ -13,9 +13,8 @@ back. The names are the paper's:
     P_visit [M]     how often the walker visits B_j                          (9)
     V       [M]     wanted visits: uniform over B                            (10)
 
-Every function is pure, takes any backend's tensors or NumPy arrays (above `LARGEST_MATRIX`
-TensorFlow's only), and computes in float32 whatever it is given. Labels are integers in any
-order and number.
+Every function is pure, takes TensorFlow's tensors or NumPy arrays, and computes in float32
+whatever it is given. Labels are integers in any order and number.
 
     losses = association_losses(A, B, labels)
     loss = total_loss(losses.walker, losses.visit, classification_loss(logits, labels))
@@ -25,6 +24,7 @@ import numbers
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from semisup.errors import InputError
@@ -226,6 +226,9 @@ def p_correct(P_aba: Tensor, labels: Tensor) -> Tensor:
 
     Returns:
         float32 scalar in [0, 1].
+
+    Raises:
+        InputError: there is not one label for each row of `P_aba`.
     """
     with keras.name_scope("p_correct"):
         return _mean(_p_correct_rows(P_aba, labels))
@@ -260,9 +263,13 @@ def walker_loss(P_aba: Tensor, labels: Tensor) -> Tensor:
 
     Returns:
         float32 scalar, in nats. Its minimum is the mean of log(size of the class of A_i).
+
+    Raises:
+        InputError: there is not one label for each row of `P_aba`.
     """
     with keras.name_scope("walker_loss"):
         P_aba = _float32(P_aba)
+        check_labels_of(labels, P_aba, "P_aba")
         return _mean(-ops.sum(target_T(labels) * ops.log(EPSILON + P_aba), axis=1))
 
 
@@ -295,13 +302,19 @@ def classification_loss(logits: Tensor, labels: Tensor, label_smoothing: float =
     Returns:
         float32 scalar, in nats.
 
+    Raises:
+        InputError: the label smoothing is not in [0, 1), or the shapes do not fit each other.
+
     Examples:
         >>> logits = np.array([[0.0, 0.0], [9.0, 0.0]])
         >>> round(float(semisup.classification_loss(logits, [0, 0])), 4)  # log(2) / 2
         0.3466
     """
+    if not 0 <= label_smoothing < 1:
+        raise InputError(f"`label_smoothing` is {label_smoothing}; it must be in [0, 1)")
     with keras.name_scope("classification_loss"):
         logits = _float32(logits)
+        check_labels_of(labels, logits, "logits")
         classes = logits.shape[1]
         labels = ops.cast(ops.reshape(labels, [-1]), "int32")
         target = ops.one_hot(labels, classes, dtype="float32")
@@ -373,8 +386,8 @@ def association_losses(
         Losses and statistics, float32 scalars.
 
     Raises:
-        InputError: the metric is unknown, the block size is negative, or the temperature is not
-            above 0.
+        InputError: the metric is unknown, the block size is negative, the temperature is a number
+            that is not above 0, or the shapes do not fit each other.
 
     Examples:
         >>> A, B = 10 * np.eye(2), np.eye(2)  # each A_i is like one B_j
@@ -382,10 +395,9 @@ def association_losses(
         >>> round(float(right.walker), 3), round(float(right.p_correct), 3)
         (0.0, 1.0)
     """
-    if block_size is None:
-        block_size = block_size_for(A.shape[0], B.shape[0])
-    if block_size < 0:
-        raise InputError(f"`block_size` is {block_size}; it must be at least 0")
+    A, B = ops.convert_to_tensor(A), ops.convert_to_tensor(B)
+    block_size = checked_block_size(block_size, A, B)
+    check_labels_of(labels, A, "A")
     with keras.name_scope("association"):
         if block_size > 0:
             A, B = as_dot(A, B, metric, temperature)
@@ -398,6 +410,49 @@ def association_losses(
             estimated_accuracy=estimated_accuracy(steps.P_aba, labels),
             visit_entropy=visit_entropy(p_visit(steps.P_ab)),
         )
+
+
+def checked_block_size(block_size: int | None, A: Tensor, B: Tensor) -> int:
+    """The block size given, or else the one that suits A [N, D] and B [M, D].
+
+    Raises:
+        InputError: it is negative.
+    """
+    if block_size is None:
+        return block_size_for(A.shape[0], B.shape[0])
+    if block_size < 0:
+        raise InputError(f"`block_size` is {block_size}; it must be at least 0")
+    return block_size
+
+
+def check_labels_of(labels: Tensor, rows: Tensor, name: str) -> None:
+    """Check that there is a label for each row, where the sizes are known.
+
+    One label would be that of all rows, without a word.
+
+    Args:
+        labels: [N] or [N, 1].
+        rows: [N, ...].
+        name: of `rows`, for the error.
+
+    Raises:
+        InputError: there are more or fewer labels than rows.
+    """
+    found, wanted = _known_shape(labels), _known_shape(rows)
+    if found is None or wanted is None:
+        return
+    one_each = len(found) == 1 or (len(found) == 2 and found[1] in (1, None))
+    if not one_each or (None not in (found[0], wanted[0]) and found[0] != wanted[0]):
+        raise InputError(
+            f"there must be one label for each row of `{name}` {wanted}, but the labels have shape "
+            f"{found}"
+        )
+
+
+def _known_shape(x: Tensor) -> tuple[int | None, ...] | None:
+    """The shape of a tensor, an array or a list; None if not even the rank is known."""
+    shape = x.shape if hasattr(x, "shape") else np.shape(x)
+    return None if getattr(shape, "rank", 0) is None else tuple(shape)
 
 
 def block_size_for(N: int | None, M: int | None) -> int:
@@ -445,4 +500,6 @@ def _mean_row(B: Tensor) -> Tensor:
 
 
 def _p_correct_rows(P_aba: Tensor, labels: Tensor) -> Tensor:
-    return ops.sum(same_class(labels) * _float32(P_aba), axis=1)
+    P_aba = _float32(P_aba)
+    check_labels_of(labels, P_aba, "P_aba")
+    return ops.sum(same_class(labels) * P_aba, axis=1)

@@ -42,10 +42,12 @@ def class_mass(
         temperature: see `association.similarity`.
 
     Raises:
-        InputError: the metric is unknown, or the temperature is not above 0.
+        InputError: the metric is unknown, the block size is negative, the temperature is a number
+            that is not above 0, or there is not one label for each of A.
     """
-    if block_size is None:
-        block_size = association.block_size_for(A.shape[0], B.shape[0])
+    A, B = ops.convert_to_tensor(A), ops.convert_to_tensor(B)
+    block_size = association.checked_block_size(block_size, A, B)
+    association.check_labels_of(labels, A, "A")
     with name_scope("class_mass"):
         A, B = association.as_dot(ops.stop_gradient(A), ops.stop_gradient(B), metric, temperature)
         labels = ops.cast(ops.reshape(labels, [-1]), "int32")

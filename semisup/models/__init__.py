@@ -10,6 +10,10 @@ All are Keras models. Modules:
     imagenet_networks    the authors' larger ones: Inception v3, VGG16, AlexNet
     building_blocks      what those are built of
     backbones            keras.applications, and saved Keras models, as networks
+    features             the outputs of a frozen backbone, computed once and cached
+    checked_model        `fit`, `evaluate` and `predict` with checked arguments
+    labels, batch_rows   which rows of a batch are labelled
+    weights              digests of a network's layers and weights
 """
 
 from semisup.models.architectures import (

@@ -38,6 +38,9 @@ _WALK_METRICS = ("walker_loss", "visit_loss", "p_correct", "estimated_accuracy",
 _PAPER_WEIGHTS = ("walker_weight", "visit_weight", "logit_weight")
 _WEIGHTS = (*_PAPER_WEIGHTS, "pseudo_label_weight", "vat_weight")
 
+# Graphs take these in when they are made: a later value would be passed over.
+_IN_GRAPHS = ("similarity", "temperature", "label_smoothing", "vat_epsilon", "association_scope")
+
 # Arguments that may be Keras objects.
 _SERIALIZED = ("network", *_WEIGHTS)
 
@@ -66,22 +69,29 @@ class AssociativeModel(CheckedModel):
     A Keras callback that watches one of these needs its mode, for instance
     EarlyStopping("val_error", mode="min").
 
-    Metrics given to `compile` are computed on the labelled rows only. Large batches are walked
+    Metrics given to `compile` get the classes [N] and the logits [N, num_classes] of the labelled
+    rows, so those that want probabilities need `from_logits=True`. Give them as a list: the keys of
+    a dict are not looked at. Large batches are walked
     over in blocks (`association.block_size_for`) if their size is known when the graph is
     made: give `tf.data` a `drop_remainder`.
 
-    `evaluate` computes no walk. Give it labelled images: rows with -1 are ignored, although Keras
-    counts them in the mean of "loss". Without any labelled image, every result is NaN.
+    `evaluate` computes no walk: its "loss" is the weighted classification loss with the L2 terms,
+    not comparable with that of `fit`. Give it labelled images: rows with -1 are ignored, although
+    Keras counts them in the mean of "loss". Arrays without any label raise an InputError; of
+    batches without any, every result is NaN, with a warning.
 
     Labels may be of any type that holds whole numbers. A label that is no class and not -1 stops
-    `fit` and `evaluate` with an InputError.
+    `fit` and `evaluate` with an InputError; with `compile(jit_compile=True)`, where a graph can't
+    stop, one in batches makes the losses NaN.
 
     Args:
         network: a Keras model from images to embeddings [batch, D].
         num_classes: number of classes.
-        walker_weight: weight of the walker loss: a number, or a Keras schedule of the
-            training step such as `semisup.Envelope`. (Any function will train; a saved
-            model can only be loaded again if Keras can serialise it.)
+        walker_weight: weight of the walker loss, at least 0: a number, a Keras schedule such as
+            `semisup.Envelope`, or a function of the training step, an integer scalar tensor (with
+            `keras.ops.where`, not a Python `if`). The step is the optimizer's `iterations`:
+            another `compile` begins at 0. A saved model can only be loaded again if Keras can
+            serialise the weight.
         visit_weight: weight of the visit loss, likewise.
         logit_weight: weight of the classification loss, likewise.
         pseudo_label_weight: weight of `pseudo_labels.pseudo_label_loss` on the unlabelled
@@ -113,7 +123,7 @@ class AssociativeModel(CheckedModel):
     Raises:
         InputError: the network's output is not [batch, D], the similarity or the scope is
             unknown, a weight is negative, the temperature or `vat_epsilon` is not above 0, or the
-            label smoothing is not in [0, 1). Later: a weight of a loss is set anew.
+            label smoothing is not in [0, 1). Later: one of these is set anew.
 
     Examples:
         >>> digits = semisup.load_dataset("mnist5k")
@@ -153,8 +163,11 @@ class AssociativeModel(CheckedModel):
         association.check_metric(similarity)
         if temperature is None:
             temperature = association.DEFAULT_TEMPERATURE[similarity]
+        temperature = _number("temperature", temperature, "a number")
         association.check_temperature(temperature)
         distribution.check_scope(association_scope)
+        label_smoothing = _number("label_smoothing", label_smoothing, "a number")
+        vat_epsilon = _number("vat_epsilon", vat_epsilon, "a number")
         _check_numbers(label_smoothing, vat_epsilon)
         num_classes = whole_number("num_classes", num_classes, minimum=1)
         virtual_embeddings = whole_number("virtual_embeddings", virtual_embeddings, minimum=0)
@@ -168,10 +181,10 @@ class AssociativeModel(CheckedModel):
         }
         self.uses_pseudo_labels = self._ever_counts("pseudo_label_weight")
         self.uses_vat = self._ever_counts("vat_weight")
-        self.vat_epsilon = float(vat_epsilon)
+        self.vat_epsilon = vat_epsilon
         self.similarity = similarity
-        self.temperature = float(temperature)
-        self.label_smoothing = float(label_smoothing)
+        self.temperature = temperature
+        self.label_smoothing = label_smoothing
         self.virtual_embeddings = virtual_embeddings
         self.separate_batches = separate_batches
         self.association_scope = association_scope
@@ -187,10 +200,10 @@ class AssociativeModel(CheckedModel):
             self.build(network.input_shape)  # a subclassed model has none: the first batch builds
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in _WEIGHTS:
+        if name in _WEIGHTS or (name in _IN_GRAPHS and name in self.__dict__):
             raise InputError(
-                f"`{name}` is set when a model is made; for another, make a new AssociativeModel of "
-                "this network, or give a function of the training step"
+                f"`{name}` is set when a model is made; for another, make a new AssociativeModel "
+                "of this network (a loss weight may also be a function of the training step)"
             )
         super().__setattr__(name, value)
 
@@ -325,7 +338,16 @@ class AssociativeModel(CheckedModel):
             return super().compute_metrics(x, labels, logits, sample_weight)
 
     def loss_weights_now(self) -> dict[str, Tensor]:
-        """The weight of each loss at the optimizer's current step."""
+        """The weight of each loss by its argument's name, scalars, at the optimizer's step.
+
+        Raises:
+            InputError: the model has no optimizer yet.
+        """
+        if getattr(self, "optimizer", None) is None:
+            raise InputError(
+                "the weights of the losses depend on the optimizer's step; call compile(optimizer) "
+                "first"
+            )
         step = self.optimizer.iterations
         return {name: schedule(step) for name, schedule in self.loss_schedules.items()}
 
@@ -353,7 +375,7 @@ class AssociativeModel(CheckedModel):
                     "this model was saved by semisup 0.1, whose classifier took embeddings of any "
                     "length with `similarity=cosine`; load it with that version, or train again"
                 )
-            config["temperature"] = 1.0
+            config = {**config, "temperature": 1.0}
         serialized = {name: config[name] for name in _SERIALIZED if name in config}
         objects = keras.saving.deserialize_keras_object(serialized, custom_objects=custom_objects)
         return cls(**{**config, **objects})
@@ -361,11 +383,17 @@ class AssociativeModel(CheckedModel):
     def _rows(self, y: Tensor, sample_weight: Tensor) -> BatchRows:
         """The rows of a batch; InputError if Keras was given what this model has no use for."""
         if sample_weight is not None:
-            raise InputError("AssociativeModel takes no sample weights or class weights")
-        if getattr(self, "loss", None) is not None:
             raise InputError(
-                "AssociativeModel has its own losses: leave out `loss` in compile() and set "
-                "`walker_weight`, `visit_weight` and `logit_weight` in the constructor"
+                "AssociativeModel takes no sample weights or class weights; leave them out, and "
+                "let batches have each class as often as it is to count, as those of "
+                "`association_batches` do"
+            )
+        given = getattr(getattr(self, "_compile_config", None), "config", {})
+        if getattr(self, "loss", None) is not None or given.get("loss_weights") is not None:
+            raise InputError(
+                "AssociativeModel has its own losses: leave out `loss` and `loss_weights` in "
+                "compile() and set `walker_weight`, `visit_weight` and `logit_weight` in the "
+                "constructor"
             )
         if isinstance(y, BatchRows):
             return y
@@ -487,13 +515,13 @@ def _check_numbers(label_smoothing: float, vat_epsilon: float) -> None:
         raise InputError(f"`vat_epsilon` is {vat_epsilon}; it must be above 0")
 
 
-def _number(name: str, weight: Any) -> float:
-    """A weight that is the same at each step; a variable's later values would be passed over."""
-    if not isinstance(weight, numbers.Real):
-        raise InputError(
-            f"`{name}` is {weight!r}; it must be a number, or a function of the training step"
-        )
-    return float(weight)
+def _number(
+    name: str, value: Any, wanted: str = "a number, or a function of the training step"
+) -> float:
+    """A value that is the same at each step; a variable's later values would be passed over."""
+    if not isinstance(value, numbers.Real):
+        raise InputError(f"`{name}` is {value!r}; it must be {wanted}")
+    return float(value)
 
 
 def _of_evaluation(results: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -82,11 +82,13 @@ def build(
         InputError: there is no such network or file, its weights can't be loaded or do not
             fit, or the images do not.
     """
+    if not 0 <= dropout < 1:
+        raise InputError(f"`dropout` is {dropout}; it must be in [0, 1)")
     images = keras.Input(image_shape)
     if name.startswith(PREFIX):
         with keras_settings.channels_last():
             features = _application(name.removeprefix(PREFIX), images, weights)
-        emb_size = emb_size or EMB_SIZE
+        emb_size = EMB_SIZE if emb_size is None else emb_size
     else:
         if weights != NO_WEIGHTS:
             raise InputError(f"{name} brings its own weights; leave out `weights={weights}`")

@@ -63,15 +63,16 @@ class CheckedModel(keras.Model):
         return super().make_train_function(force)
 
     def _resolve_auto_jit_compile(self) -> bool:
-        """Whether Keras is to use XLA where `compile` was not told: on a processor it is slower."""
+        """False: no XLA unless `compile(jit_compile=True)` says so; processors are slower by it."""
         return False
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         """As Keras has it.
 
         Raises:
-            InputError: the labels are no classes, there are none to train or to validate on, or
-                batches have no end and there is no number of steps.
+            InputError: labels are missing, names, one-hot or no classes; there are none to train or
+                to validate on; batches have no end and there is no number of steps; there are
+                weights of samples or classes, or `compile` was given a loss.
         """
         call = _fit_arguments(super().fit, self.num_classes, *args, **kwargs)
         # Keras gives each of several replicas consecutive rows, of A or of B.
@@ -80,10 +81,10 @@ class CheckedModel(keras.Model):
             return super().fit(*call.args, **call.kwargs)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        """As Keras has it; of no labelled image every result is NaN, with a warning.
+        """As Keras has it; of batches without a labelled image every result is NaN, with a warning.
 
         Raises:
-            InputError: as `fit`.
+            InputError: as `fit`; or arrays have no label at all.
         """
         call = _evaluate_arguments(super().evaluate, self.num_classes, *args, **kwargs)
         self._evaluating = True
@@ -136,7 +137,9 @@ def _fit_arguments(method: Callable[..., Any], num_classes: int, *args: Any, **k
         given.setdefault("shuffle", False)  # as Keras would, after a warning
     if (y := _classes(given.get("y"), num_classes)) is not None:
         given["y"] = y
-        share = given.get("validation_split") or 0.0
+        # Keras passes over the split where there is other data to validate on.
+        split = given.get("validation_split") if given.get("validation_data") is None else None
+        share = split or 0.0
         trained = math.floor(len(y) * (1.0 - share)) if 0 < share < 1 else len(y)
         if len(y) and not np.any(y[:trained] >= 0):
             raise InputError("no image to train on has a label: all are -1")
@@ -149,9 +152,13 @@ def _fit_arguments(method: Callable[..., Any], num_classes: int, *args: Any, **k
     validation = given.get("validation_data")
     if isinstance(validation, tuple | list) and len(validation) >= 2:
         images, y, *weights = validation
+        if any(weight is not None for weight in weights):
+            raise InputError(
+                "AssociativeModel takes no sample weights; give `validation_data=(images, labels)`"
+            )
         if (y := _classes(y, num_classes)) is not None:
             _check_any(y, "`validation_data`")
-            given["validation_data"] = (images, y, *weights)
+            given["validation_data"] = (images, y)
     else:
         steps = given.get("validation_steps")
         _check_end(validation, steps, "fit", "validation_steps", "`validation_data` is")

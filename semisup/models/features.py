@@ -162,7 +162,7 @@ def _digests_of_images(images: Images) -> list[bytes]:
 def _read(folder: Path, digests: list[bytes], features: np.ndarray) -> np.ndarray:
     """Fill in the features that the shards hold; returns the numbers of the other images."""
     wanted, found = set(digests), dict[bytes, np.ndarray]()
-    for shard in sorted(folder.glob(f"*{_SHARD}")):
+    for shard in sorted(path for path in folder.glob(f"*{_SHARD}") if _NAME.match(path.name)):
         try:
             used = _read_shard(shard, features.shape[1], wanted)
         except InputError as error:

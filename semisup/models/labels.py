@@ -29,6 +29,11 @@ def check_labels(labels: Tensor) -> None:
             "there are no labels: AssociativeModel takes pairs (images, labels), in which "
             "unlabelled images have the label -1"
         )
+    if not hasattr(labels, "shape"):
+        raise InputError(
+            "labels must be an array [batch] of integers, -1 for none, but are a "
+            f"{type(labels).__name__}"
+        )
     if len(labels.shape) > 2 or (len(labels.shape) == 2 and labels.shape[1] != 1):
         raise InputError(
             f"labels must be integers [batch], -1 for none, but have shape {tuple(labels.shape)}; "

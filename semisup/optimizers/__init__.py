@@ -1,6 +1,7 @@
 """Optimizers, learning rates, and loss weights that change with the training step.
 
-    model.compile(semisup.optimizers.Muon(cosine_with_warmup(3e-3, total_steps=1000)))
+    rate = semisup.optimizers.cosine_with_warmup(3e-3, total_steps=1000, warmup_steps=125)
+    model.compile(semisup.optimizers.Muon(rate))
 
 All are Keras optimizers and schedules, and are saved with a model. Modules:
 

@@ -19,6 +19,9 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
     Unlike Keras's SwapEMAWeights, which swaps by adding and subtracting, this restores the
     weights bit for bit.
     """
+    if not model.optimizer.use_ema:
+        yield
+        return
     before = [weight.numpy() for weight in model.trainable_variables]
     take_averages(model)
     try:

@@ -5,11 +5,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from semisup.errors import InputError
 from semisup.optimizers.freezing import LateAdam
 
 Tensor = Any
 
-# Variables of an `AssociativeModel` outside its hidden layers: by Adam, as in Jordan et al.
+# Variables of an `AssociativeModel` outside its hidden layers: Adam's, as in Jordan et al.
 _OUTSIDE = ("classifier", "virtual_embeddings")
 
 # The quintic of Jordan et al.: applied five times, it brings singular values in (0, 1] near 1.
@@ -38,7 +39,11 @@ class Muon(LateAdam):
         learning_rate: a number or a schedule. On MNIST the walk collapsed at 1e-2.
         momentum: of the matrices, in [0, 1).
         options: as those of `LateAdam`, thus of keras.optimizers.Adam too. Late matrices need no
-            correction: their momentum is zero until they are trained.
+            correction: their momentum is zero until they are trained. `beta_1`, `beta_2`, `epsilon`
+            and `amsgrad` are for Adam's variables only.
+
+    Raises:
+        InputError: the momentum is not in [0, 1).
 
     Examples:
         >>> model = semisup.AssociativeModel(semisup.mnist_model(), num_classes=10)
@@ -47,6 +52,8 @@ class Muon(LateAdam):
 
     def __init__(self, learning_rate: Any = 3e-3, momentum: float = 0.95, **options: Any):
         super().__init__(learning_rate, **options)
+        if not 0 <= momentum < 1:
+            raise InputError(f"`momentum` is {momentum}; it must be in [0, 1)")
         self.momentum = momentum
 
     def build(self, variables: list[keras.Variable]) -> None:

@@ -20,7 +20,7 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
     """A loss weight that grows from 0 to its final value, as in the authors' trainer.
 
     With t = step - delay, the value is final_weight times
-        none:     1, from the first step on
+        none:     1, from the first step on, whatever `steps` and `delay` are
         linear:   t / steps, clipped to [0, 1]
         sigmoid:  (1 + tanh(5 (t / steps - 1/2))) / 2: 0.7 % at t = 0, 99.3 % at t = steps
 
@@ -106,14 +106,16 @@ def cosine_with_warmup(
     """A linear rise from 0 to `peak`, then half a cosine down to `minimum`.
 
     Args:
-        peak: the largest learning rate, reached at `warmup_steps`.
+        peak: the largest learning rate, reached at `warmup_steps`; above 0.
         total_steps: the step at which `minimum` is reached; more than `warmup_steps`.
         warmup_steps: steps of the rise; 0 starts at the peak.
-        minimum: the last learning rate.
+        minimum: the last learning rate, at least 0; above `peak` the rate rises to it.
 
     Raises:
-        InputError: the warm-up does not end before the last step.
+        InputError: the warm-up does not end before the last step, or a rate is out of its range.
     """
+    if not peak > 0 or not minimum >= 0:
+        raise InputError(f"`peak` is {peak}, `minimum` {minimum}; wanted above 0 and at least 0")
     if not 0 <= warmup_steps < total_steps:
         raise InputError(
             f"the learning rate's warm-up of {warmup_steps} steps must end before the last "

@@ -1,1 +1,1 @@
-"""."""
+"""A run's folder: its paths and records, checkpoints, whole files and the lock."""

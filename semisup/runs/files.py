@@ -77,6 +77,7 @@ def whole(path: Path) -> Iterator[Path]:
         yield temporary
         _flush(temporary)
         temporary.replace(path)
+        _flush(path.parent)  # which has the new name
     except OSError as error:
         _refuse_full_disk(path, error)
         raise
@@ -85,13 +86,12 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def _flush(path: Path) -> None:
-    """Have the disk itself write what a file or a folder holds."""
-    for part in (path, *path.rglob("*")) if path.is_dir() else (path,):
-        descriptor = os.open(part, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    """Have the disk itself write what a file holds, or the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def append(path: Path, text: str) -> None:

@@ -10,16 +10,19 @@ from semisup.errors import InputError
 _LARGEST = 2**31 - 1  # classes are 32-bit integers in the losses
 
 
-def whole_number(name: str, value: Any, minimum: int | None = None) -> int:
+def whole_number(
+    name: str, value: Any, minimum: int | None = None, maximum: int | None = None
+) -> int:
     """The argument `name` as a plain integer.
 
     Args:
         name: of the argument, for the message.
         value: an integer of Python's or NumPy's, or a float without a fraction.
         minimum: the smallest that is allowed.
+        maximum: the largest that is allowed.
 
     Raises:
-        InputError: it is none of these, or too small.
+        InputError: it is none of these, too small or too large.
 
     Examples:
         >>> whole_number("sup_per_batch", np.int64(10))
@@ -34,6 +37,8 @@ def whole_number(name: str, value: Any, minimum: int | None = None) -> int:
         raise InputError(f"`{name}` is {value!r}; it must be a whole number") from None
     if minimum is not None and number < minimum:
         raise InputError(f"`{name}` is {number}; it must be at least {minimum}")
+    if maximum is not None and number > maximum:
+        raise InputError(f"`{name}` is {number}; it must be at most {maximum}")
     return number
 
 

@@ -4,7 +4,7 @@ import os
 import platform
 from collections import Counter
 from datetime import datetime, timezone
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,14 @@ def here_and_now() -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages that a result may depend on."""
     packages = ("semisup", "tensorflow", "keras")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    return {"python": platform.python_version(), **{name: _version(name) for name in packages}}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # such as a clone that is only on Python's path
+        return "not installed"
 
 
 def hardware() -> str:

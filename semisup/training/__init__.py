@@ -1,1 +1,1 @@
-"""."""
+"""A run: the training loop with its evaluations and warnings, pseudo-labels, comparisons."""

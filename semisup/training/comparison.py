@@ -27,7 +27,7 @@ def compare(
 ) -> dict[str, list[float]]:
     """Train with labels only and with association: the same split, network, steps and seeds.
 
-    With labels only by Adam, which then ends at a lower error than Muon.
+    With labels only the optimizer is Adam, which then ends at a lower error than Muon.
 
     The runs lie in `logdir`, those that have ended are not made again; comparison.json there
     has the errors.

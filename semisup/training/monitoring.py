@@ -280,7 +280,8 @@ class CollapseWarning(keras.callbacks.Callback):
     Args:
         labeled: labelled images in a batch.
         unlabeled: unlabelled images in a batch.
-        every: steps between two checks, whose metrics are means since the epoch began.
+        every: steps between two checks, at least 1; with `steps_per_execution` the next time that
+            many have been taken. The metrics are means since the epoch began.
 
     Examples:
         >>> warning = semisup.CollapseWarning(labeled=100, unlabeled=100)
@@ -293,11 +294,13 @@ class CollapseWarning(keras.callbacks.Callback):
         self._unlabeled = whole_number("unlabeled", unlabeled, minimum=1)
         self._every = whole_number("every", every, minimum=1)
         self._warned = self._told = False
+        self._looked = -1  # steps of this epoch at the last check; -1 before its first
         self._fresh: list[keras.layers.BatchNormalization] = []
         self._first_step = 0
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Note the batch norm layers that have not been trained yet."""
+        self._warned = self._told = False
         self._fresh = fresh_batch_norms(self.model.network)
         self._first_step = int(self.model.optimizer.iterations.numpy())
 
@@ -307,18 +310,29 @@ class CollapseWarning(keras.callbacks.Callback):
         if line := unsettled_batch_norm(self._fresh, steps):
             logging.warning("%s", line)
 
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Count the steps of the epoch."""
+        self._looked = -1
+
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Look at the losses of the steps so far, every so many steps."""
         # Of a whole batch it is never lower: log(M) is the entropy of the target, equation (10).
         loss = (logs or {}).get("visit_loss", math.inf)
-        if batch == 0 and not self._told and loss < math.log(self._unlabeled) - _OF_OTHER_SIZE:
+        if (
+            self._looked < 0
+            and not self._told
+            and loss < math.log(self._unlabeled) - _OF_OTHER_SIZE
+        ):
             self._told = True
             logging.warning(
                 "CollapseWarning was made for %d unlabelled images in a batch, but the visit loss "
                 "of %.2f is of fewer; give the numbers of images in a batch, not of all",
                 *(self._unlabeled, loss),
             )
-        if (batch + 1) % self._every == 0:
+        # With `steps_per_execution` Keras calls this after several steps.
+        self._looked = max(self._looked, 0)
+        if batch + 1 - self._looked >= self._every:
+            self._looked = batch + 1
             self._look(logs or {})
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:

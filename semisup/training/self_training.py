@@ -3,7 +3,7 @@
 A classifier trained by association is wrong on few unlabelled images, and on fewer still of those
 it is most confident about. A new network learns from these as from any labelled image, with a walk
 or without. (Xie et al., "Self-training with Noisy Student improves ImageNet classification", CVPR
-2020, is the same idea.) BUILD_NOTES.md has what it brings on MNIST.
+2020, is the same idea.) docs/studies/mnist.md has what it brings.
 """
 
 import numpy as np

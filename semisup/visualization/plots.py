@@ -164,12 +164,12 @@ def contact_sheet(images: np.ndarray, captions: Sequence[str], title: str = "") 
     """Images side by side, a caption above each.
 
     Args:
-        images: uint8 [N, H, W, C].
+        images: uint8 [N, H, W, C]; there may be none.
         captions: one for each, of one line or more; names in them from `short_names`.
         title: stands above them.
     """
-    columns = min(10, len(images))
-    rows = -(-len(images) // columns)
+    columns = max(1, min(10, len(images)))
+    rows = max(1, -(-len(images) // columns))
     lines = max((caption.count("\n") + 1 for caption in captions), default=1)
     figure = Figure(
         figsize=(max(1.3 * columns, _TITLE), (1.3 + 0.18 * lines) * rows + 0.5),
@@ -181,7 +181,11 @@ def contact_sheet(images: np.ndarray, captions: Sequence[str], title: str = "") 
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure, whole or not at all; the file's ending (.png, .pdf, .svg) says as what."""
+    """Write a figure, whole or not at all; the file's ending (.png, .pdf, .svg) says as what.
+
+    Raises:
+        InputError: there is no such folder, or the disk is full.
+    """
     with files.whole(expanded(path)) as temporary:
         figure.savefig(temporary, dpi=150)
 

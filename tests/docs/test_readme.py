@@ -84,7 +84,7 @@ def test_figures_of_the_readme_are_those_of_the_results():
         if line[:2] == "| " and "](results/" in line
     ]
     last, papers = {}, {}
-    for labels, paper, error, *_, recipe, _, _ in rows:
+    for labels, paper, error, *_, recipe, _, _, _ in rows:
         name = re.sub(r"\[`(\w+)`\].*", r"\1", recipe)
         count, _, what = labels.partition(" (")
         name = "mnist_all_labels" if what == "no teacher)" else name

@@ -3,8 +3,8 @@
 find_images(folder)             the images in a folder, and what was left out and why
 read_image(path, size)          uint8 pixels, the right way up
 read_images(paths, size)        those of many, on all cores
+read_image_as(path, shape)      one as a network takes it
 on_all_cores(function, paths)   what it returns for each of many
-read_image_as(path, shape)      the same, as a network takes them
 range_of(statistics)            which values become black and white, of more than 8 bits
 """
 

@@ -1,14 +1,21 @@
 """Test images that a person's own data set has among its training images too."""
 
+import functools
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from absl import logging
 
 from semisup.data.dataset import Dataset, Images
+from semisup.data.image_io import on_all_cores
 from semisup.data.lazy_images import ImageFiles
+
+# What tells one file from another: its size, then digests of its start and of all of it.
+Key = tuple[int | bytes, ...]
+
+_START = 2**16  # bytes that are read first
 
 
 def warn_of_copies(
@@ -49,36 +56,44 @@ def find_copies(train: Images, test: Images) -> np.ndarray:
         For each test image the index of the first such training image, or -1; int64 [M].
     """
     if isinstance(train, ImageFiles) and isinstance(test, ImageFiles):
-        return _same(*_digests_of_files(train.places, test.places))
+        return _same(*_keys_of_files(list(train.places), list(test.places)))
     if isinstance(train, np.ndarray) and isinstance(test, np.ndarray):
         digests = [[_digest(image.tobytes()) for image in part] for part in (train, test)]
         return _same(*digests)
     return np.full(len(test), -1)
 
 
-def _same(train: Sequence[bytes], test: Sequence[bytes]) -> np.ndarray:
-    """For each digest of `test` the index of the first one in `train` that is the same, or -1."""
-    first: dict[bytes, int] = {}
-    for i, digest in enumerate(train):
-        first.setdefault(digest, i)
-    return np.array([first.get(digest, -1) for digest in test], np.int64)
+def _same(train: Sequence[Key | bytes], test: Sequence[Key | bytes]) -> np.ndarray:
+    """For each key in `test` the index of the first one in `train` that is the same, or -1."""
+    first: dict[Key | bytes, int] = {}
+    for i, key in enumerate(train):
+        first.setdefault(key, i)
+    return np.array([first.get(key, -1) for key in test], np.int64)
 
 
-def _digests_of_files(
-    train: Iterable[Path], test: Iterable[Path]
-) -> tuple[list[bytes], list[bytes]]:
-    """Digests of files; of one whose size no file of the other part has, its path."""
-    sizes = [[path.stat().st_size for path in part] for part in (train, test)]
-    shared = set(sizes[0]) & set(sizes[1])
+def _keys_of_files(train: Sequence[Path], test: Sequence[Path]) -> tuple[list[Key], list[Key]]:
+    """What is the same of a file in `train` and one in `test` only if their bytes are.
 
-    def digest(path: Path, size: int) -> bytes:
-        return _digest(path.read_bytes()) if size in shared else bytes(path)
+    Files are read only as far as they are like one of the other part: of uncompressed images all
+    have one size.
+    """
+    paths = [*train, *test]
+    keys: list[Key] = [(path.stat().st_size,) for path in paths]
+    for length in (_START, -1):
+        shared = set(keys[: len(train)]) & set(keys[len(train) :])
+        places = [i for i, key in enumerate(keys) if key in shared]
+        digest = functools.partial(_digest_of_file, length=length)
+        alike = [paths[i] for i in places]
+        digests = on_all_cores(digest, alike, description="looking for copies")
+        for i, found in zip(places, digests, strict=True):
+            keys[i] += (found,)
+    return keys[: len(train)], keys[len(train) :]
 
-    digests = [
-        [digest(path, size) for path, size in zip(part, of_part, strict=True)]
-        for part, of_part in zip((train, test), sizes, strict=True)
-    ]
-    return digests[0], digests[1]
+
+def _digest_of_file(path: Path, length: int) -> bytes:
+    """Digest of the first bytes of a file, or of all with a length of -1."""
+    with path.open("rb") as file:
+        return _digest(file.read(length))
 
 
 def _digest(content: bytes) -> bytes:

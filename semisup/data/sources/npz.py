@@ -109,6 +109,10 @@ def _check_numbers(path: Path, labels: Mapping[str, np.ndarray]) -> None:
             "from 0, and images without a label belong in unlabeled_images"
         )
     everything = np.unique(np.concatenate(list(labels.values())))
+    if len(np.unique(train)) < 2:
+        raise InputError(
+            f"{path}: all train_labels are {train[0]}; at least two classes are needed"
+        )
     if untrained := sorted(set(everything.tolist()) - set(train.tolist())):
         raise InputError(f"{path}: test_labels has {_few(untrained)}, but train_labels does not")
     numbers = everything.tolist()
