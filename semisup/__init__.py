@@ -76,6 +76,10 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"semisup.{name}")
     if name in _NAMESPACE_OF:
         return getattr(importlib.import_module(f"semisup.{_NAMESPACE_OF[name]}"), name)
+    if name == "__version__":
+        from importlib.metadata import version  # it takes some milliseconds
+
+        return version("semisup")
     raise AttributeError(f"module 'semisup' has no attribute {name!r}")
 
 

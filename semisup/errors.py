@@ -30,6 +30,12 @@ def missing_package(what: str, packages: str, instead: str = "") -> InputError:
     return InputError(f"{what} needs more packages: pip install {packages}{other_way}")
 
 
+def from_graph(error: Exception) -> InputError | None:
+    """The InputError of a Python function that a graph called, such as one that reads a file."""
+    _, mark, line = str(getattr(error, "message", "")).partition(f"{InputError.__name__}: ")
+    return InputError(line.split("\n")[0]) if mark else None
+
+
 def reason(error: Exception) -> str:
     """What an error of TensorFlow's says, in a line, without its names of nodes and files."""
     line = str(error).strip().split("\n")[0]

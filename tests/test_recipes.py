@@ -90,6 +90,8 @@ def test_no_association_without_weights():
             | {"visit_weight_envelope_delay": 5},
             "add `visit_weight_envelope=linear`",
         ),
+        ({"visit_weight_envelope_steps": 0}, "`visit_weight_envelope_steps` is 0"),
+        ({"precision": "float16"}, "unknown `precision` 'float16'; known: auto, float32"),
         ({"l2_weight": -1e-4}, "`l2_weight` is -0.0001; it must be at least 0"),
         ({"sup_seed": -1}, "`sup_seed` is -1"),
         ({"seed": 2**32}, "`seed` is 4294967296; it must be below 4294967296"),

@@ -33,8 +33,12 @@ MODULES = {
     "distribution": "semisup.runtime.distribution",
 }
 
-# Names in tables are not broken; a table that is too wide scrolls.
-CSS = ".md-typeset td code { word-break: normal; }\n"
+# Names in tables are not broken; columns are as narrow as their words, so that few tables scroll.
+CSS = """
+.md-typeset td code { word-break: normal; }
+.md-typeset table:not([class]) th { min-width: 0; }
+.md-typeset table:not([class]) :is(th, td) { padding: 0.5em 0.8em; }
+"""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

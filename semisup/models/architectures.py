@@ -20,7 +20,14 @@ from keras import layers
 from semisup.errors import InputError
 from semisup.models import backbones, imagenet_networks
 from semisup.models.backbones import ImageShape
-from semisup.models.building_blocks import conv3, embedding, l2, pooling, standardise_by_variance
+from semisup.models.building_blocks import (
+    conv3,
+    embedding,
+    image_input,
+    l2,
+    pooling,
+    standardise_by_variance,
+)
 
 
 def mnist_model(
@@ -35,12 +42,15 @@ def mnist_model(
         emb_size: size of the embedding.
         l2_weight: the authors' code has 1e-3 here, the paper says 1e-4.
 
+    Raises:
+        InputError: the images are too small, or the embedding has no size.
+
     Examples:
         >>> network = semisup.mnist_model()
         >>> network.input_shape, network.output_shape, network.count_params()
         ((None, 28, 28, 1), (None, 128), 434016)
     """
-    images = keras.Input(image_shape)
+    images = image_input(image_shape, "mnist_model")
     x = layers.Rescaling(1.0 / 255.0)(images)
     for block, filters in enumerate((32, 64, 128), start=1):
         x = conv3(x, f"conv{block}_1", filters, l2_weight)
@@ -67,11 +77,14 @@ def svhn_model(
         activation: the paper has "elu".
         name: the model's name.
 
+    Raises:
+        InputError: the images are too small, or the embedding has no size.
+
     Examples:
         >>> semisup.svhn_model((32, 32, 3), emb_size=64).output_shape
         (None, 64)
     """
-    images = keras.Input(image_shape)
+    images = image_input(image_shape, name)
     x = standardise_by_variance(images)
     # Divided by their variance, the pixels are near 0.01, where bfloat16 leaves nothing of
     # ELU's exp(x) - 1 but steps of 0.004.
@@ -97,11 +110,14 @@ def stl10_model(
         emb_size: size of the embedding.
         l2_weight: as in the paper, 1e-4.
 
+    Raises:
+        InputError: the images are too small, or the embedding has no size.
+
     Examples:
         >>> semisup.stl10_model().count_params()
         1392256
     """
-    images = keras.Input(image_shape)
+    images = image_input(image_shape, "stl10_model", smallest=17)
     x = _stl10_body(images, partial(conv3, l2_weight=l2_weight))
     return keras.Model(images, embedding(x, emb_size, l2_weight), name="stl10_model")
 
@@ -117,8 +133,17 @@ def stl10_batch_norm_model(
     It adds C(128,3) before the dense layer, has a stronger L2 weight and an embedding
     without activation. As the authors did, pass A and B through it apart
     (`AssociativeModel(separate_batches=True)`), so that each is normalised by itself.
+
+    Args:
+        image_shape: (height, width, channels), height and width at least 17.
+        emb_size: size of the embedding.
+        l2_weight: as in the authors' code, 5e-3.
+        batch_norm_decay: momentum of the moving statistics, in [0, 1).
+
+    Raises:
+        InputError: the images are too small, or the embedding has no size.
     """
-    images = keras.Input(image_shape)
+    images = image_input(image_shape, "stl10_batch_norm_model", smallest=17)
     conv = partial(conv3, l2_weight=l2_weight, batch_norm_decay=batch_norm_decay)
     x = conv(_stl10_body(images, conv), "conv4", 128)
     x = embedding(x, emb_size, l2_weight, activation=None)
@@ -128,7 +153,14 @@ def stl10_batch_norm_model(
 def dann_model(
     image_shape: ImageShape = (32, 32, 3), emb_size: int = 2048, l2_weight: float = 1e-4
 ) -> keras.Model:
-    """The authors' network for domain adaptation: `svhn_model` with ReLU, 2048-d."""
+    """The authors' network for domain adaptation: `svhn_model` with ReLU and 2,048 dimensions.
+
+    Args:
+        image_shape, emb_size, l2_weight: as those of `svhn_model`.
+
+    Raises:
+        InputError: the images are too small, or the embedding has no size.
+    """
     return svhn_model(image_shape, emb_size, l2_weight, activation="relu", name="dann_model")
 
 
@@ -139,9 +171,6 @@ ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {
         *imagenet_networks.NETWORKS,
     )
 }
-
-# The height and width that a network needs at least; 8 where it does not stand here.
-_SMALLEST = {"stl10_model": 17, "stl10_batch_norm_model": 17, **imagenet_networks.SMALLEST}
 
 
 def build(
@@ -184,12 +213,6 @@ def build(
     if dropout:
         raise InputError(
             f"`dropout` is for keras:NAME and PATH.keras, not for the `architecture` {name}"
-        )
-    smallest = _SMALLEST.get(name, 8)
-    if min(image_shape[:2]) < smallest:
-        raise InputError(
-            f"{name} needs images of at least {smallest}x{smallest} pixels, "
-            f"but these are {image_shape[0]}x{image_shape[1]}"
         )
     sizes = {"emb_size": emb_size, "l2_weight": l2_weight, "batch_norm_decay": batch_norm_decay}
     given = {size: value for size, value in sizes.items() if value is not None}

@@ -5,6 +5,7 @@ from functools import partial
 import keras
 from keras import layers, ops
 
+from semisup.errors import InputError
 from semisup.runtime.arguments import whole_number
 
 
@@ -18,6 +19,31 @@ def l2(weight: float) -> keras.regularizers.L2:
 
 # Whatever keras.json says: images are [batch, H, W, C].
 pooling = partial(layers.MaxPooling2D, data_format="channels_last")
+
+
+def image_input(
+    image_shape: tuple[int, int, int], network: str, smallest: int = 8
+) -> keras.KerasTensor:
+    """The input of a network: images [batch, *image_shape].
+
+    Args:
+        image_shape: (height, width, channels).
+        network: its name, for the error.
+        smallest: height and width that it needs: smaller images have no pixel left at its end.
+
+    Raises:
+        InputError: the images are smaller, or not of that form.
+    """
+    if len(image_shape) != 3:
+        raise InputError(
+            f"{network} needs images (height, width, channels), but `image_shape` is {image_shape}"
+        )
+    if min(image_shape[:2]) < smallest:
+        raise InputError(
+            f"{network} needs images of at least {smallest}x{smallest} pixels, but these are "
+            f"{image_shape[0]}x{image_shape[1]}"
+        )
+    return keras.Input(image_shape)
 
 
 def conv3(

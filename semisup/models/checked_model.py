@@ -12,7 +12,7 @@ import tensorflow as tf
 from absl import logging
 
 from semisup.data import pipeline
-from semisup.errors import InputError
+from semisup.errors import InputError, from_graph
 from semisup.models import labels
 from semisup.runtime.arguments import class_numbers
 
@@ -119,13 +119,14 @@ class CheckedModel(keras.Model):
 
     @contextmanager
     def _bad_labels_named(self) -> Iterator[None]:
-        """Context manager: turn the error of a graph that stopped at a label into one line."""
+        """Context manager: the error of a graph that stopped at a label or a file in one line."""
         try:
             yield
-        except tf.errors.InvalidArgumentError as error:
-            if named := labels.outside_classes(error, self.num_classes):
-                raise named from None
-            raise
+        except tf.errors.OpError as error:
+            named = labels.outside_classes(error, self.num_classes) or from_graph(error)
+            if named is None:
+                raise
+            raise named from None
 
 
 def _fit_arguments(method: Callable[..., Any], num_classes: int, *args: Any, **kwargs: Any) -> Any:

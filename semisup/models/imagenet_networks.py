@@ -14,7 +14,13 @@ from keras import layers
 from semisup.errors import InputError
 from semisup.models import backbones
 from semisup.models.backbones import ImageShape
-from semisup.models.building_blocks import embedding, l2, pooling, standardise_by_variance
+from semisup.models.building_blocks import (
+    embedding,
+    image_input,
+    l2,
+    pooling,
+    standardise_by_variance,
+)
 from semisup.runtime import keras_settings
 from semisup.runtime.arguments import whole_number
 
@@ -56,9 +62,14 @@ def inception_model(
         image_shape: (height, width, channels), height and width at least 75.
         emb_size: size of the embedding.
         l2_weight: of the embedding's layer; the authors have none.
-        name: the model's name; of inception_model_small, which ends before.
+        name: "inception_model", or "inception_model_small", which ends before.
+
+    Raises:
+        InputError: the name is another.
     """
-    images = keras.Input(image_shape)
+    if name not in _LAST:
+        raise InputError(f"unknown Inception {name!r}; known: {', '.join(_LAST)}")
+    images = image_input(image_shape, name, SMALLEST[name])
     x = standardise_by_variance(layers.Rescaling(1.0 / 255.0)(images))
     with keras_settings.channels_last():
         base = keras.applications.InceptionV3(
@@ -90,7 +101,7 @@ def vgg16_model(
         emb_size: size of the embedding.
         l2_weight: of all layers, as in the authors' code.
     """
-    images, x = _vgg16(image_shape, l2_weight)
+    images, x = _vgg16(image_shape, l2_weight, "vgg16_model")
     x = layers.Dense(4096, "relu", kernel_regularizer=l2(l2_weight), name="fc6")(x)
     x = layers.Dropout(_DROPOUT, name="dropout6")(x)
     return keras.Model(images, embedding(x, emb_size, l2_weight, None), name="vgg16_model")
@@ -100,7 +111,7 @@ def vgg16_model_small(
     image_shape: ImageShape = (224, 224, 3), emb_size: int = 4096, l2_weight: float = 5e-4
 ) -> keras.Model:
     """`vgg16_model` without its last layer: FC(4096) is the embedding, ReLU."""
-    images, x = _vgg16(image_shape, l2_weight)
+    images, x = _vgg16(image_shape, l2_weight, "vgg16_model_small")
     x = embedding(x, emb_size, l2_weight, "relu")
     return keras.Model(images, x, name="vgg16_model_small")
 
@@ -121,7 +132,7 @@ def alexnet_model(
         "bias_initializer": keras.initializers.Constant(0.1),
     }
     convolution = {**common, "activation": "relu", "data_format": "channels_last"}
-    images = keras.Input(image_shape)
+    images = image_input(image_shape, "alexnet_model", SMALLEST["alexnet_model"])
     x = standardise_by_variance(images)
     x = layers.Conv2D(64, 11, 4, name="conv1", **convolution)(x)
     x = pooling(3, strides=2, name="pool1")(x)
@@ -200,10 +211,10 @@ def _kernel_and_bias(conv: layers.Conv2D) -> list[np.ndarray]:
 
 
 def _vgg16(
-    image_shape: ImageShape, l2_weight: float
+    image_shape: ImageShape, l2_weight: float, name: str
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Its input and its last features, flat."""
-    images = keras.Input(image_shape)
+    images = image_input(image_shape, name, SMALLEST[name])
     x = standardise_by_variance(images)
     for block, (count, filters) in enumerate(
         ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)), start=1

@@ -14,7 +14,7 @@ import tensorflow as tf
 from semisup import experiment
 from semisup.config import Recipe
 from semisup.data.dataset import Dataset
-from semisup.errors import InputError, reason
+from semisup.errors import InputError, from_graph, reason
 from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers import freezing
 from semisup.runs import checkpoints, directory
@@ -412,7 +412,6 @@ def _next(iterator: Iterator[Any]) -> Any:
         return next(iterator)
     except tf.errors.OpError as error:
         # TensorFlow puts what a Python function raised into its own message.
-        _, mark, line = error.message.partition(f"{InputError.__name__}: ")
-        if not mark:
-            raise
-        raise InputError(line.split("\n")[0]) from None
+        if found := from_graph(error):
+            raise found from None
+        raise

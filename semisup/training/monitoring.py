@@ -120,7 +120,7 @@ class Walk(NamedTuple):
     classes: int
 
 
-def collapse(logs: Mapping[str, float], walk: Walk, begun: bool) -> str | None:
+def collapse(logs: Mapping[str, float], walk: Walk, begun: bool, visits: bool = True) -> str | None:
     """Say how the walk has collapsed; None if it has not.
 
     Args:
@@ -128,9 +128,10 @@ def collapse(logs: Mapping[str, float], walk: Walk, begun: bool) -> str | None:
         walk: its size.
         begun: whether the walk has been trained for long enough to be other than uniform, which
             it may be with the initial weights.
+        visits: whether few visits are a collapse: not without a visit loss, which asks for more.
     """
     visited = math.exp(logs["visit_entropy"])
-    if visited < FEWEST_VISITED * walk.unlabeled:
+    if visits and visited < FEWEST_VISITED * walk.unlabeled:
         return f"it visits about {visited:.0f} of {walk.unlabeled} unlabelled images"
     if walk.classes > 1:
         uniform = math.log(walk.labeled)
@@ -241,7 +242,8 @@ class CollapseMonitor:
     def new_signs(self, step: int, logs: Mapping[str, float]) -> Iterator[str]:
         """Yield a line for each sign that was not there before.
 
-        None while a loss of the walk has no weight, and no collapse while the walker loss grows.
+        None while the walker loss has no weight, and no collapse while it grows. Nothing about
+        visits without a visit loss.
 
         Args:
             step: the training step.
@@ -249,15 +251,17 @@ class CollapseMonitor:
         """
         recipe, model = self._recipe, self._model
         weights = {name: float(weight(step)) for name, weight in model.loss_schedules.items()}
-        if min(weights["walker_weight"], weights["visit_weight"]) == 0:
+        if weights["walker_weight"] == 0:
             return
-        grown = _has_grown(model, weights["walker_weight"])
-        found = collapse(logs, self._walk, step >= 0.25 * recipe.max_steps) if grown else None
+        asked, found = weights["visit_weight"] > 0, None
+        if _has_grown(model, weights["walker_weight"]):
+            found = collapse(logs, self._walk, step >= 0.25 * recipe.max_steps, asked)
         self.collapsed = found is not None
         if found and "collapse" not in self._warned:
             self._warned.add("collapse")
             yield f"the walk has collapsed at step {step}: {found}; {advice(self._model)}"
-        visits = unreachable_visits(logs, self._walk) if step >= 0.5 * recipe.max_steps else None
+        late = step >= 0.5 * recipe.max_steps
+        visits = unreachable_visits(logs, self._walk) if asked and late else None
         if visits and not found and "visits" not in self._warned:
             self._warned.add("visits")
             yield visits
@@ -342,13 +346,14 @@ class CollapseWarning(keras.callbacks.Callback):
     def _look(self, logs: Mapping[str, float]) -> None:
         if self._warned or "walker_loss" not in logs:
             return
-        walker_weight = float(self.model.loss_weights_now()["walker_weight"])
-        if not _has_grown(self.model, walker_weight):
+        weights = self.model.loss_weights_now()
+        if not _has_grown(self.model, float(weights["walker_weight"])):
             return
         step = int(self.model.optimizer.iterations.numpy())
         virtual = self.model.virtual_embeddings
         walk = Walk(self._labeled + virtual, self._unlabeled, self.model.num_classes + virtual)
-        if found := collapse(logs, walk, begun=step >= 4 * self._every):
+        begun, asked = step >= 4 * self._every, float(weights["visit_weight"]) > 0
+        if found := collapse(logs, walk, begun, asked):
             self._warned = True
             logging.warning(
                 "the walk has collapsed at step %d: %s; %s", step, found, advice(self.model)

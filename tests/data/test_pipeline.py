@@ -256,6 +256,8 @@ def test_batches_without_unlabelled_images():
         ((IMAGES, LABELS, POOL), {"unsup_batch_size": -1}, "`unsup_batch_size` is -1"),
         ((IMAGES, LABELS - 1, POOL), {}, "a label is -1, but classes count from 0"),
         ((IMAGES, LABELS / 2, POOL), {}, r"labels\[3\] is 2.5; give the images"),
+        ((IMAGES, LABELS, POOL), {"part": 2, "parts": 2}, "`part` is 2; it must be at most 1"),
+        ((IMAGES, LABELS, POOL), {"augment_unlabeled": []}, "`augment_unlabeled` is empty"),
     ],
 )
 def test_association_batches_refuses_arrays_that_do_not_fit(arrays, options, message):
@@ -270,3 +272,13 @@ def test_association_batches_refuse_what_can_not_augment():
             association_batches(images, labels, images, augment_unlabeled=wrong)
         with pytest.raises(InputError, match="can't augment: it must be a function of"):
             association_batches(images, labels, images, augment=wrong)
+
+
+def test_association_batches_refuse_augmentation_that_makes_images_unlike():
+    images, labels = np.zeros((4, 2, 2, 1), np.uint8), np.arange(4) % 2
+    for change in (
+        lambda images, seed: tf.cast(images, tf.float32),
+        lambda images, seed: tf.repeat(images, 3, axis=3),
+    ):
+        with pytest.raises(InputError, match=r"augmentation makes some images uint8 .*be alike"):
+            association_batches(images, labels, images, augment_unlabeled=change)

@@ -212,6 +212,23 @@ def test_a_split_on_record_knows_the_names_of_its_files(tmp_path):
         read_split(path, of("/a", [*names[1:], "zz.png"]))
 
 
+def test_one_unlabelled_file_is_known_by_its_name(tmp_path):
+    def of(name):
+        pool = np.zeros((1, *dataset(LABELS).image_shape), np.uint8)
+        return changed(unlabeled_images=pool, unlabeled_files=np.array([Path("/a", name)], object))
+
+    split, path = choose_split(of("x.png"), 7), tmp_path / "split.json"
+    path.write_text(json.dumps(recorded(split, of("x.png")).as_json()))
+    assert read_split(path, of("x.png")).hash == split.hash
+    with pytest.raises(InputError, match="the names of the files"):
+        read_split(path, of("y.png"))
+
+
+def test_a_split_file_that_can_not_be_read_is_named(tmp_path):
+    with pytest.raises(InputError, match=f"cannot read the split file {tmp_path}: Is a directory"):
+        read_split(tmp_path, dataset(LABELS))
+
+
 def test_read_split_refuses_files_of_another_data_set(tmp_path):
     path = tmp_path / "split.json"
     path.write_text(json.dumps(choose_split(dataset(LABELS), 7).as_json()))

@@ -99,6 +99,12 @@ def test_count_mistakes_refuses_labels_that_would_be_left_out(labels):
         count_mistakes(labels, np.zeros(len(labels), int), ("cat", "dog", "bee"))
 
 
+@pytest.mark.parametrize(("labels", "predicted"), [([1], [0, 1]), ([0, 1, 1], [1]), ([], [0])])
+def test_count_mistakes_refuses_labels_that_are_not_one_for_each_image(labels, predicted):
+    with pytest.raises(InputError, match="give one for each image"):
+        count_mistakes(labels, np.array(predicted), ("cat", "dog"))
+
+
 @pytest.mark.parametrize("predicted", [[0, 2], [-1, 0]])
 def test_count_mistakes_refuses_predictions_of_other_classes(predicted):
     with pytest.raises(InputError, match="but `class_names` has 2 names"):

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from semisup.errors import InputError
-from semisup.losses import association
+from semisup.losses import association, pseudo_labels
 
 METRICS = ("dot", "cosine", "euclidean")
 
@@ -415,3 +415,36 @@ def test_association_losses_have_name_scopes():
     scopes = {op.name.rsplit("/", 1)[0] for op in graph.get_operations()}
     for name in ("similarity", "p_ab", "p_ba", "p_aba", "walker_loss", "visit_loss"):
         assert any(scope.startswith(f"association/{name}") for scope in scopes), name
+
+
+@pytest.mark.parametrize("block_size", [0, 2])
+@pytest.mark.parametrize("labels", [[1], [0, 1], [0, 1, 0, 1], [[0, 1, 0]]])
+def test_there_must_be_one_label_for_each_row(labels, block_size):
+    A, B = np.eye(3), np.eye(3)
+    with pytest.raises(InputError, match=r"one label for each row of `A` \(3, 3\), but the labels"):
+        association.association_losses(A, B, labels, block_size=block_size)
+    with pytest.raises(InputError, match="one label for each row of `A`"):
+        pseudo_labels.class_mass(A, B, labels, 2, block_size=block_size)
+    for loss in (association.walker_loss, association.p_correct, association.estimated_accuracy):
+        with pytest.raises(InputError, match="one label for each row of `P_aba`"):
+            loss(np.eye(3), labels)
+    with pytest.raises(InputError, match="one label for each row of `logits`"):
+        association.classification_loss(np.eye(3), labels)
+
+
+def test_labels_of_unknown_number_are_taken():
+    @tf.function(input_signature=[tf.TensorSpec(None), tf.TensorSpec([None], tf.int32)])
+    def loss(logits, labels):
+        return association.classification_loss(tf.ensure_shape(logits, [None, 3]), labels)
+
+    assert float(loss(np.eye(3, dtype="float32"), [0, 1, 2])) == pytest.approx(
+        float(association.classification_loss(np.eye(3), [[0], [1], [2]]))
+    )
+
+
+def test_label_smoothing_and_block_size_out_of_range_are_refused():
+    for smoothing in (-0.1, 1.0):
+        with pytest.raises(InputError, match=r"`label_smoothing` is .*; it must be in \[0, 1\)"):
+            association.classification_loss(np.eye(2), [0, 1], smoothing)
+    with pytest.raises(InputError, match="`block_size` is -1; it must be at least 0"):
+        pseudo_labels.class_mass(np.eye(2), np.eye(2), [0, 1], 2, block_size=-1)

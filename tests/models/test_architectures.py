@@ -163,6 +163,10 @@ def test_bad_requests_are_refused():
         architectures.build("mnist_model", (7, 28, 1))
     with pytest.raises(InputError, match="these are 96x16"):
         architectures.build("stl10_model", (96, 16, 3))
+    with pytest.raises(InputError, match="svhn_model needs images of at least 8x8 pixels"):
+        architectures.svhn_model((4, 4, 3))
+    with pytest.raises(InputError, match=r"channels\), but `image_shape` is \(28, 28\)"):
+        architectures.mnist_model((28, 28))
 
 
 @pytest.mark.parametrize("name", COUNTS)

@@ -226,6 +226,13 @@ def test_fit_and_evaluate_refuse_images_without_any_label():
         model.fit(images, labels, validation_data=(images, none), verbose=0)
     with pytest.raises(InputError, match="no image to train on has a label"):
         model.fit(images, none, verbose=0)
+    # Keras passes over the split where there is `validation_data`.
+    model.fit(
+        *(images[last], labels[last]),
+        validation_split=0.2,
+        validation_data=(images[labels >= 0], labels[labels >= 0]),
+        verbose=0,
+    )
     with pytest.raises(InputError, match="are names"):
         model.fit(images, none.astype(str), verbose=0)
     with pytest.raises(InputError, match="evaluate needs images with labels"):
@@ -416,6 +423,16 @@ def test_associative_model_refuses_bad_use():
     model = compiled()
     with pytest.raises(InputError, match="no sample weights"):
         model.train_on_batch(*batch(), sample_weight=np.ones(18))
+    with pytest.raises(InputError, match="takes no sample weights; give `validation_data=\\(im"):
+        model.fit(*batch(), validation_data=(*batch(), np.ones(18)), verbose=0)
+    weighted = AssociativeModel(network(), 4)
+    weighted.compile("sgd", loss_weights=[2.0])
+    with pytest.raises(InputError, match="has its own losses: leave out `loss` and `loss_weights`"):
+        weighted.train_on_batch(*batch())
+    with pytest.raises(InputError, match="call compile"):
+        AssociativeModel(network(), 4).loss_weights_now()
+    with pytest.raises(InputError, match=r"labels must be an array .* but are a list"):
+        model.compute_loss(y=[0, 1], y_pred=model(batch()[0]))
     one_hot = np.eye(4)[np.arange(18) % 4]
     with pytest.raises(InputError, match="one-hot labels into numbers with argmax"):
         model.train_on_batch(batch()[0], one_hot)
@@ -429,6 +446,11 @@ def test_associative_model_refuses_bad_use():
             AssociativeModel(network(), 4, visit_weight=weight)
     with pytest.raises(InputError, match="`walker_weight` is set when a model is made"):
         model.walker_weight = 0.0  # else it would go on with the one it has
+    with pytest.raises(InputError, match="`temperature` is set when a model is made"):
+        model.temperature = 1.0
+    for wrong in (tf.constant(-1.0), "0.1"):
+        with pytest.raises(InputError, match=r"`temperature` is .*; it must be a number"):
+            AssociativeModel(network(), 4, temperature=wrong)
     with pytest.raises(InputError, match="weight nan"):
         AssociativeModel(network(), 4, walker_weight=math.nan)
     with pytest.raises(

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from semisup import AssociativeModel, Muon
+from semisup.errors import InputError
 from semisup.optimizers import muon
 from semisup.runtime import precision
 
@@ -136,3 +137,9 @@ def test_muon_saves_with_the_model_and_goes_on(tmp_path):
         each.train_on_batch(images, labels)
     for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+def test_muon_refuses_a_momentum_out_of_range():
+    for momentum in (-0.1, 1.0):
+        with pytest.raises(InputError, match=r"`momentum` is .*; it must be in \[0, 1\)"):
+            Muon(momentum=momentum)

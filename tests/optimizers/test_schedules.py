@@ -78,3 +78,6 @@ def test_envelope_and_cosine_refuse_bad_numbers():
         Envelope(-1.0)
     with pytest.raises(InputError, match="warm-up of 10 steps must end before the last step, 10"):
         cosine_with_warmup(1e-3, total_steps=10, warmup_steps=10)
+    for rates in ({"peak": 0.0}, {"peak": 1e-3, "minimum": -1.0}, {"peak": float("nan")}):
+        with pytest.raises(InputError, match="wanted above 0 and at least 0"):
+            cosine_with_warmup(**rates, total_steps=10)

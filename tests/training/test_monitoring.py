@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import semisup
 from semisup.config import Recipe
@@ -155,13 +156,19 @@ def test_run_warns_once_and_says_so_in_its_result(tiny, tmp_path, caplog, virtua
     assert RunDirectory(tmp_path).read_result() == result
 
 
-def test_run_without_a_visit_loss_is_not_warned_about(tiny, tmp_path, caplog):
+def test_run_without_a_visit_loss_is_warned_about_too(tiny, tmp_path, caplog):
     tiny = dataclasses.replace(tiny, log_interval=2, visit_weight=0.0)
     result = loop.train(
         dataclasses.replace(tiny, learning_rate=1e-12, temperature=1e3, max_steps=8), tmp_path
     )
-    assert caplog.messages == []
-    assert result["collapsed"] is False
+    assert caplog.text.count("all its steps are equally likely") == 1
+    assert result["collapsed"] is True
+
+
+def test_few_visits_are_no_collapse_without_a_visit_loss():
+    few = {**HEALTHY, "visit_entropy": math.log(2.0)}
+    assert monitoring.collapse(few, WALK, begun=True) is not None
+    assert monitoring.collapse(few, WALK, begun=True, visits=False) is None
 
 
 def images_all_alike(optimizer="sgd", **settings):
@@ -185,9 +192,21 @@ def test_collapse_warning_counts_virtual_embeddings(monkeypatch):
     images, labels, model = images_all_alike(keras.optimizers.SGD(0.0), virtual_embeddings=16)
     warning = semisup.CollapseWarning(labeled=20, unlabeled=20, every=2)
     walks = []
-    monkeypatch.setattr(monitoring, "collapse", lambda logs, walk, begun: walks.append(walk))
+    monkeypatch.setattr(monitoring, "collapse", lambda logs, walk, *_: walks.append(walk))
     model.fit(images, labels, batch_size=40, epochs=2, verbose=0, callbacks=[warning])
     assert walks[0] == monitoring.Walk(36, 20, 18)
+
+
+def test_collapse_warning_looks_whatever_steps_are_taken_at_once(caplog):
+    images, labels, model = images_all_alike()
+    model.compile("sgd", steps_per_execution=4)
+    warning = semisup.CollapseWarning(labeled=20, unlabeled=20, every=3)
+    batches = tf.data.Dataset.from_tensors((images, labels)).repeat(16)
+    model.fit(batches, verbose=0, callbacks=[warning])
+    # From step 12, four times `every`, on.
+    assert caplog.messages[0].startswith("the walk has collapsed at step 12: all its steps")
+    model.fit(batches, verbose=0, callbacks=[warning])
+    assert len(caplog.messages) == 2  # once in each `fit`
 
 
 def test_collapse_warning_waits_until_the_walk_has_its_weight(caplog):

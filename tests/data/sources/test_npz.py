@@ -77,6 +77,10 @@ def test_load_npz_reads_either_spelling_and_names_what_it_does_not_read(tmp_path
             {"train_labels": 10**9 * (np.arange(20) % 2) + 5, "test_labels": np.full(8, 5)},
             r"go from 5 to 1000000005, but none is 0, 1; number the classes",
         ),
+        (
+            {"train_labels": np.zeros(20, int), "test_labels": np.zeros(8, int)},
+            "all train_labels are 0; there must be two or more",
+        ),
         ({"train_labels": np.arange(20) % 3}, "test_labels has 3, but train_labels does not"),
         ({"train_images": np.zeros((20, 6, 5, 3))}, "train pixels are float64, wanted bytes"),
         ({"test_images": np.zeros((8, 5, 5, 3), np.uint8)}, "test images are 5x5x3"),
