@@ -9,12 +9,14 @@ since no machine keeps its speed for the hours that the runs take.
 import statistics
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 from curve_style import CURVES
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from semisup import recipes
 from semisup.errors import InputError
@@ -40,7 +42,7 @@ PROTOCOLS: dict[str, tuple[str, dict[str, Any]]] = {
     "ours": ("mnist_fast", {}),
 }
 
-_SHOWN = {"authors": "authors' protocol, float32", "ours": "mnist_fast"}
+_SHOWN = {"authors": "authors' protocol, float32", "ours": "recipe mnist_fast"}
 
 # Of one seed, the evaluations: training seconds, test error in percent.
 Curve = list[tuple[float, float]]
@@ -67,22 +69,30 @@ def measure(data_dir: Path, out: Path, seeds: int, rounds: int) -> dict[str, Any
             _train(name, data_dir, logdir, seed)
             records = RunDirectory(logdir).read_evaluations()
             evaluations[name].append([(int(r["step"]), r["test_error"]) for r in records])
-    step_ms = _measure_steps(rounds)
-    curves: dict[str, list[Curve]] = {
-        name: [
-            [(round(step * step_ms[name] / 1e3, 1), error) for step, error in of_seed]
-            for of_seed in of_seeds
-        ]
-        for name, of_seeds in evaluations.items()
-    }
-    _draw(curves, out / "time_to_accuracy.png")
+    measured = {"evaluations": evaluations, "step_ms": _measure_steps(rounds)}
+    draw(measured, out / "time_to_accuracy.png")
+    curves = over_seconds(measured)
     return {
-        "evaluations": evaluations,
-        "step_ms": step_ms,
+        **measured,
         "seconds_to": {
             name: {str(target): seconds_to(of_seeds, target) for target in TARGETS}
             for name, of_seeds in curves.items()
         },
+    }
+
+
+def over_seconds(measured: Mapping[str, Any]) -> dict[str, list[Curve]]:
+    """For each protocol the evaluations of each seed, (seconds, error)."""
+    return {
+        name: [
+            [
+                (round(step * measured["step_ms"][name] / 1e3, 1), error)
+                for step, error in of_seed
+                if step
+            ]
+            for of_seed in of_seeds
+        ]
+        for name, of_seeds in measured["evaluations"].items()
     }
 
 
@@ -126,10 +136,17 @@ def _measure_steps(rounds: int) -> dict[str, float]:
 
 
 @matplotlib.rc_context(CURVES)
-def _draw(curves: dict[str, list[Curve]], path: Path) -> None:
-    """The error over the training seconds: each seed thin, the median of the seeds bold."""
+def draw(measured: Mapping[str, Any], path: Path) -> None:
+    """Draw the error over the training seconds: each seed thin, the median of the seeds bold.
+
+    Args:
+        measured: what `measure` returns, of it "evaluations" and "step_ms".
+        path: the PNG file to write.
+    """
+    curves = over_seconds(measured)
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
+    axes.set_xscale("log")
     for i, (name, of_seeds) in enumerate(curves.items()):
         seconds = [second for second, _ in of_seeds[0]]
         errors = [[error for _, error in of_seed] for of_seed in of_seeds]
@@ -141,10 +158,12 @@ def _draw(curves: dict[str, list[Curve]], path: Path) -> None:
     for target in TARGETS:
         axes.axhline(target, color="grey", lw=0.8, ls=":")
     axes.set_yscale("log")
-    ticks = [1, 1.1, 1.5, 2, 3, 5, 10]
+    ticks = [0.8, 1.1, 1.5, 2, 3, 5, 10, 20]
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
-    axes.set(ylim=(0.9, 12), xlim=(0, None))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set(ylim=(0.7, 25), xlim=(4, None))
     axes.set(xlabel="seconds of training", ylabel="test error, %")
     axes.set_title("MNIST, 100 labels: thin lines are seeds, bold ones their median")
     axes.legend()

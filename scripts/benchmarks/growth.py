@@ -171,10 +171,10 @@ def _draw(figures: dict[str, Any], path: Path) -> None:
     from curve_style import CURVES
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.2 * len(figures), 3.6), layout="constrained")
+    figure = Figure(figsize=(9, 6), layout="constrained")
     with matplotlib.rc_context(CURVES):
-        panels = figure.subplots(1, len(figures), sharey=True, squeeze=False)[0]
-    for axes, (kind, points) in zip(panels, figures.items(), strict=True):
+        panels = figure.subplots(2, 3, sharey=True).ravel()  # the last one has the legend
+    for axes, (kind, points) in zip(panels[:-1], figures.items(), strict=False):
         sizes = [int(size) for size in points]
         for name, unit in MEASURED.items():
             scale = 1e-3 if unit == "MB" else 1.0
@@ -184,11 +184,13 @@ def _draw(figures: dict[str, Any], path: Path) -> None:
         for shift in 10.0 ** np.arange(-9, 3):
             slope = [shift * size for size in sizes]
             axes.loglog(sizes, slope, ":", marker="", color="grey", lw=0.6)
-        axes.set_xticks(sizes, [f"{size:,}" for size in sizes], fontsize=7)
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes], rotation=20)
         axes.set(title=kind, ylim=(1e-2, 50))
         axes.minorticks_off()
     panels[0].set_ylabel("seconds; gigabytes")
-    panels[0].legend(fontsize=7)
+    panels[3].set_ylabel("seconds; gigabytes")
+    panels[-1].axis("off")
+    panels[-1].legend(*panels[0].get_legend_handles_labels(), loc="center")
     with files.whole(path) as temporary:
         figure.savefig(temporary, dpi=130, format="png")
 

@@ -223,3 +223,22 @@ def test_errors_on_a_page_are_on_record(page):
     first = {row[:count] for row in known for count in range(3, len(row) + 1)}  # of more seeds
     assert [row for row in shown if row not in first] == []
     assert shown or page not in ("recipes.md", "own_images.md")
+
+
+def test_seconds_to_an_error_are_those_of_the_record():
+    from benchmarks import accuracy
+
+    record = json.loads((DOCS / "studies" / "time_to_error.json").read_text(encoding="utf-8"))
+    page = (DOCS / "performance.md").read_text(encoding="utf-8").partition("## Time to an error")[2]
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if " ms a step | " in line]
+    assert len(rows) == len(record["step_ms"])
+    for (name, milliseconds), (what, errors, *reached) in zip(
+        record["step_ms"].items(), rows, strict=True
+    ):
+        assert f"{milliseconds} ms a step" in what
+        last = [of_seed[-1][1] for of_seed in record["evaluations"][name]]
+        assert ", ".join(f"{error:.2f}" for error in last) in errors
+        curves = accuracy.over_seconds(record)[name]
+        for target, cell in zip(accuracy.TARGETS, reached, strict=True):
+            seconds = accuracy.seconds_to(curves, target)
+            assert cell.startswith("not in") if seconds is None else f"{seconds:g} s" in cell
