@@ -6,6 +6,7 @@ from PIL import Image
 
 from semisup.data.adaptation import adapted, as_rgb, resized, resized_as_tensorflow_1
 from semisup.data.dataset import Dataset
+from semisup.data.image_io import ValueRange
 from semisup.errors import InputError
 
 
@@ -86,6 +87,34 @@ def test_images_that_are_resized_when_read_become_rgb():
     lazily = as_rgb(resized(dataset(), 5, lazily=True)).train_images
     np.testing.assert_array_equal(np.asarray(lazily), as_rgb(resized(dataset(), 5)).train_images)
     np.testing.assert_array_equal(lazily[3:5], np.asarray(lazily)[3:5])
+
+
+def test_identity_of_images_that_are_resized_when_read_is_of_the_image_and_its_size():
+    original = dataset()
+    lazily = resized(original, 5, lazily=True).train_images
+    assert len({lazily.identity(i) for i in range(12)}) == 12
+    some = lazily[np.array([3, 1])]
+    assert [some.identity(0), some.identity(1)] == [lazily.identity(3), lazily.identity(1)]
+    assert resized(original, 6, lazily=True).train_images.identity(3) != lazily.identity(3)
+
+
+def test_adapted_knows_the_files_and_the_range_of_values_of_the_target():
+    files = {part: np.array([f"{part}{i}.png" for i in range(12)], object) for part in "abc"}
+    source = dataclasses.replace(
+        dataset("source"), train_files=files["a"], values_in=ValueRange(0, 4095)
+    )
+    target = dataclasses.replace(
+        dataset("target", unlabeled=12, seed=1), train_files=files["b"], unlabeled_files=files["c"]
+    )
+    both = adapted(source, dataclasses.replace(target, train_in_pool=True))
+    wanted = np.concatenate([target.train_images, target.unlabeled_images])
+    np.testing.assert_array_equal(both.unlabeled_images, wanted)
+    np.testing.assert_array_equal(both.unlabeled_files, [*files["b"], *files["c"]])
+    np.testing.assert_array_equal(both.train_files, files["a"])
+    assert both.values_in == (0, 4095)
+    np.testing.assert_array_equal(adapted(source, target).unlabeled_files, files["c"])
+    own = dataclasses.replace(target, values_in=ValueRange(0, 1023))
+    assert adapted(source, own).values_in == (0, 1023)
 
 
 def test_adapted_refuses_what_does_not_fit():

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,24 @@ def test_labeled_data_takes_the_images_of_the_split(dataset):
 def test_labeled_data_does_not_copy_a_pool_that_is_used_whole(dataset):
     data = LabeledData(dataset, Split(np.array([0]), np.arange(len(POOL))))
     assert data.unlabeled_images is POOL
+
+
+def test_pool_may_begin_with_the_training_images(dataset):
+    files = {part: np.array([f"{part}{i}.png" for i in range(6)], object) for part in ("own", "u")}
+    of_files = {"train_files": files["own"], "unlabeled_files": files["u"]}
+    pool = dataclasses.replace(dataset, train_in_pool=True, **of_files)
+    np.testing.assert_array_equal(pool.unlabeled_pool, np.concatenate([IMAGES, POOL]))
+    names = [*files["own"], *files["u"]]
+    np.testing.assert_array_equal(pool.pool_files, names)
+    assert pool.pool_names(np.arange(12)) == names
+    assert pool.pool_names(np.array([6, 5, 11])) == ["u0.png", "own5.png", "u5.png"]
+    # Labelled images have the same numbers in both.
+    left = pool.without_labeled(np.array([0, 3, 5, 7]), SPLIT.labeled)
+    np.testing.assert_array_equal(left, [5, 7])
+    apart = dataclasses.replace(pool, train_in_pool=False)
+    np.testing.assert_array_equal(apart.without_labeled(np.array([0, 3]), SPLIT.labeled), [0, 3])
+    assert apart.pool_names(np.array([0, 5])) == ["u0.png", "u5.png"]
+    assert dataclasses.replace(pool, train_files=None).pool_files is None
 
 
 def test_labeled_data_trains_on_pseudo_labels_behind_the_labelled_images(dataset):

@@ -1,5 +1,6 @@
 """Images that stay in their files: the same data set and the same batches as in memory."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from PIL import Image
 from semisup import experiment
 from semisup.config import Recipe
 from semisup.data import lazy_images
-from semisup.data.image_io import find_images, parallel, read_image
+from semisup.data.image_io import Reading, ValueRange, find_images, parallel, read_image
 from semisup.data.lazy_images import (
     FeaturedImages,
     ImageFiles,
@@ -217,8 +218,16 @@ def test_identity_of_image_files_changes_with_the_file(tmp_path):
     assert files.identity(0) == before == files[::-1].identity(1)
     assert files.identity(1) != before
     assert ImageFiles(files.places, (8, 8, 1), 8).identity(0) != before
+    other_range = dataclasses.replace(files, how=Reading(ValueRange(0, 4095)))
+    assert other_range.identity(0) != before
+    changed = paths[0].stat().st_mtime_ns
+    with paths[0].open("ab") as file:
+        file.write(b"more")
+    os.utime(paths[0], ns=(changed, changed))
+    longer = files.identity(0)
+    assert longer != before
     os.utime(paths[0], ns=(1, 1))
-    assert files.identity(0) != before
+    assert files.identity(0) != longer
 
 
 def test_identity_of_other_images_is_their_pixels():

@@ -21,12 +21,12 @@ def corner_images(labels, wrong=()):
     return (np.eye(CLASSES)[shown] * 255).astype(np.uint8).reshape(-1, 1, 1, CLASSES)
 
 
-def classifier(confusing=False, scale=20.0):
+def classifier(confusing=False, scale=20.0, **options):
     """Embeds an image as `scale` times its class's axis, and classifies by the axis."""
     network = keras.Sequential(
         [keras.Input((1, 1, CLASSES)), keras.layers.Rescaling(scale / 255), keras.layers.Flatten()]
     )
-    model = AssociativeModel(network, CLASSES, similarity="dot")
+    model = AssociativeModel(network, CLASSES, similarity="dot", **options)
     weights = np.eye(CLASSES)[[1, 2, 0]] if confusing else np.eye(CLASSES)
     model.classifier.set_weights([weights, np.zeros(CLASSES)])
     return model
@@ -74,6 +74,22 @@ def test_scores_are_by_the_models_own_similarity(similarity):
     )
     # By the dot product all would go to the brighter ones.
     assert found["label_free_visit_entropy"] == pytest.approx(1.0, abs=1e-4)
+    if similarity == "euclidean":
+        model.classifier.set_weights([np.array([[0.0, 1.0]]), np.array([0.0, -150.0])])
+        assert label_free.scores(model, Probe(images, labels, images))["label_free_agreement"] == 1
+
+
+def test_scores_are_by_the_models_own_temperature():
+    """Three labelled images of one class outweigh a nearer one of another, unless it is low."""
+    labels = np.array([0, 0, 0, 1])
+    mixed = np.array([200, 255, 0], np.uint8).reshape(1, 1, 1, CLASSES)
+    probe = Probe(corner_images(labels), labels, np.concatenate([mixed, corner_images([0])]))
+    found = label_free.scores(classifier(scale=1.0, temperature=0.1), probe)
+    wanted = label_free.scores(classifier(scale=math.sqrt(10)), probe)
+    assert found == pytest.approx(wanted, rel=1e-4)
+    assert found["label_free_agreement"] == 1
+    plain = label_free.scores(classifier(scale=1.0), probe)
+    assert plain["label_free_agreement"] == 0.5
 
 
 def test_scores_have_the_entropy_of_the_visits():
