@@ -196,6 +196,9 @@ def test_batches_are_augmented_by_seed_and_step():
     assert len({images[0] % 1000 for images in both} | {images[6] % 1000 for images in both}) > 9
     resumed = marks(4, augment=note("labelled"), augment_unlabeled=note("unlabelled"))
     np.testing.assert_array_equal(resumed, both[4:])
+    other = marks(0, augment=note("labelled"), augment_unlabeled=note("unlabelled"), seed=1)
+    for row in (0, 6):
+        assert [images[row] % 1000 for images in other] != [images[row] % 1000 for images in both]
     labelled_only = marks(0, augment=note("labelled"))
     np.testing.assert_array_equal(labelled_only[0][6:], batches(1)[0][0][6:])
     np.testing.assert_array_equal(labelled_only[0][:6], both[0][:6])

@@ -87,6 +87,28 @@ def test_gradient_is_that_through_the_changed_prediction_only():
     np.testing.assert_allclose(found, expected, atol=2e-4)
 
 
+def test_gradient_is_that_of_the_entropy_too():
+    """An entropy without a gradient would be a number in the log that nothing makes smaller."""
+    images, weights = float32(IMAGES), tf.Variable(W, dtype=tf.float32)
+
+    def scores(x):
+        return tf.matmul(x, weights)
+
+    with tf.GradientTape(persistent=True) as tape:
+        logits = scores(images)
+        both = virtual_adversarial.vat_losses(scores, images, logits, 0.3, tf.constant(0))
+        noise = tf.random.stateless_normal([1, 6], [0, 0], alg="philox")
+        lengths = 0.3 * virtual_adversarial.norm(images)
+        change = virtual_adversarial.adversarial_divergence(scores, images, logits, noise, lengths)
+    found = tape.gradient(both, weights) - tape.gradient(change, weights)
+    expected = np.zeros_like(W)
+    for image in IMAGES:
+        log_p = log_softmax(image @ W)
+        p = np.exp(log_p)
+        expected -= np.outer(image, p * (log_p - sum(p * log_p)))
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
 def test_entropy_and_norm():
     logits = RANDOM.normal(size=(5, 3))
     for found, row in zip(virtual_adversarial.entropy(float32(logits)), logits, strict=True):

@@ -167,6 +167,8 @@ def test_bad_requests_are_refused():
         architectures.svhn_model((4, 4, 3))
     with pytest.raises(InputError, match=r"channels\), but `image_shape` is \(28, 28\)"):
         architectures.mnist_model((28, 28))
+    with pytest.raises(InputError, match="`dropout` is for keras:NAME and PATH"):
+        architectures.build("svhn_model", (32, 32, 3), dropout=0.1)
 
 
 @pytest.mark.parametrize("name", COUNTS)

@@ -113,6 +113,17 @@ def test_a_saved_model_is_the_embedding(tmp_path):
     np.testing.assert_allclose(again(IMAGES), mine(IMAGES), rtol=1e-6)
 
 
+def test_dropout_is_of_the_features_in_training(tmp_path):
+    path = tmp_path / "mine.keras"
+    saved_model(path, keras.layers.Dense(500))
+    head = backbones.build(str(path), (32, 32, 3), dropout=0.75).head
+    ones = np.ones((1, 500), np.float32)
+    np.testing.assert_array_equal(head(ones), ones)
+    kept = np.asarray(head(ones, training=True))
+    assert set(np.unique(kept)) == {0, 4}
+    assert 50 < np.count_nonzero(kept) < 200  # 125, but for 7 times its deviation
+
+
 def test_l2_weighs_on_the_layer_on_top(tmp_path):
     path = tmp_path / "mine.keras"
     saved_model(path, keras.layers.Dense(5))
