@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 
 import keras
@@ -6,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from semisup import experiment, recipes
-from semisup.config import Recipe
+from semisup.config import ALWAYS, Recipe
+from semisup.data import adaptation, splits
 from semisup.errors import InputError
 from semisup.models import backbones
 from semisup.optimizers import schedules
@@ -52,6 +54,17 @@ def test_batches_come_from_the_split(mnist_dir):
             chosen = setup.data.split.unlabeled if label < 0 else setup.data.split.labeled
             [place] = [i for i in chosen if np.array_equal(train[i], image)]
             assert label in (-1, setup.data.dataset.train_labels[place])
+
+
+def test_the_split_is_drawn_as_the_recipe_says(mnist_dir):
+    recipe = recipes.get("mnist", data_dir=str(mnist_dir))
+    folds = (np.arange(200), np.arange(200, 400))
+    dataset = dataclasses.replace(experiment.load_data(recipe), folds=folds)
+    drawn = {"sup_per_class": 3, "unsup_samples": 25, "fold": 1, "exclude_labeled": True}
+    drawn["remove_classes"] = 2
+    recipe = recipes.changed(recipe, sup_seed=7, **drawn)
+    split = experiment.build(recipe, dataset).data.split
+    assert split.hash == splits.choose_split(dataset, seed=7, **drawn).hash
 
 
 def test_without_association_there_are_no_unlabelled_images(mnist_dir):
@@ -135,6 +148,35 @@ def test_settings_reach_the_model_and_its_optimizer(mnist_dir):
     assert float(slow.learning_rate) == pytest.approx(1e-7)  # below the lowest rate
 
 
+def test_learning_rate_and_similarity_suit_the_network_and_the_data(mnist_dir, tiny):
+    on_digits = Recipe("mnist", str(mnist_dir), learning_rate_schedule="step")
+    on_others = dataclasses.replace(tiny, learning_rate_schedule="step")
+    for recipe, architecture, rate, similarity in (
+        (on_digits, "mnist_model", 3e-3, "dot"),
+        (on_digits, "svhn_model", 1e-3, "cosine"),
+        (on_others, "mnist_model", 3e-3, "cosine"),
+        (on_others, tiny.architecture, 1e-3, "cosine"),
+    ):
+        model = experiment.build(dataclasses.replace(recipe, architecture=architecture)).model
+        assert float(model.optimizer.learning_rate) == pytest.approx(rate)
+        assert model.similarity == similarity
+    given = dataclasses.replace(on_others, architecture="mnist_model", similarity="dot")
+    assert experiment.build(given).model.similarity == "dot"
+
+
+def test_averages_batch_norm_and_dropout_reach_the_model(mnist_dir, tiny):
+    name = "stl10_batch_norm_model"
+    model = build(mnist_dir, architecture=name, ema=0.7, batch_norm_decay=0.8).model
+    assert (model.optimizer.use_ema, model.optimizer.ema_momentum) == (True, 0.7)
+    assert not build(mnist_dir).model.optimizer.use_ema
+    assert model.network.get_layer("conv4_batch_norm").momentum == 0.8
+    dropping = dataclasses.replace(tiny, dropout=0.3)
+    head = experiment.build(dropping).model.network.get_layer("head")
+    assert head.get_layer("dropout").rate == 0.3
+    on_features = dataclasses.replace(dropping, augmentation="none", freeze_steps=ALWAYS)
+    assert experiment.build(on_features).model.network.get_layer("dropout").rate == 0.3
+
+
 def test_l2_weight_is_the_authors_or_the_papers(mnist_dir):
     losses = {}
     for name in ("mnist", "mnist_paper"):
@@ -186,6 +228,18 @@ def test_augmentation_changes_the_batches_and_nothing_else(mnist_dir):
     np.testing.assert_array_equal(inverted[100:], plain[100:])
     turned = np.all(inverted[:100] == 255 - plain[:100], axis=(1, 2, 3))
     assert 25 < turned.sum() < 75
+
+
+@pytest.mark.parametrize("name", ["inversion", "framing", "colouring", "blending"])
+def test_augmentation_that_is_of_the_source_leaves_unlabelled_images(mnist_dir, name):
+    recipe = recipes.get("mnist", data_dir=str(mnist_dir))
+    dataset = adaptation.as_rgb(experiment.load_data(recipe))
+    plain, changed = (
+        next(iter(experiment.build(each, dataset).batches()))[0].numpy()
+        for each in (recipe, recipes.changed(recipe, augmentation=name))
+    )
+    np.testing.assert_array_equal(changed[100:], plain[100:])
+    assert np.any(changed[:100] != plain[:100])
 
 
 def test_compat_is_in_what_the_authors_code_does_otherwise(mnist_dir):

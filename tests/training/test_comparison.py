@@ -24,7 +24,7 @@ def test_compare_wants_test_images(tmp_path):
 
 def test_compare_runs_both_on_the_same_splits_and_goes_on(tiny, tmp_path, capsys):
     changes = {"sup_per_class": 2, "max_steps": 2, "eval_interval": 2, "optimizer": "muon"}
-    small = dataclasses.replace(tiny, seed=5, **changes)
+    small = dataclasses.replace(tiny, seed=5, sup_seed=3, **changes)
     errors = comparison.compare(small, tmp_path, seeds=2)
     assert {kind: len(each) for kind, each in errors.items()} == {
         "labels only": 2,
@@ -43,6 +43,7 @@ def test_compare_runs_both_on_the_same_splits_and_goes_on(tiny, tmp_path, capsys
         association = {"walker_weight": 1.0, "visit_weight": 1.0, "optimizer": "muon"}
         assert dataclasses.replace(before, **association) == after
         assert before.optimizer == "adam"
+        assert (after.seed, after.sup_seed) == (seed, seed - 2)
     capsys.readouterr()
     assert comparison.compare(small, tmp_path, seeds=2) == errors
     assert capsys.readouterr().out.count("holds this run, which is already finished") == 4

@@ -99,6 +99,10 @@ def test_make_mnistm_bsds500_is_the_authors_script(tmp_path):
     binary = np.where(digits.train_images > 0, 255, 0).astype(np.uint8)
     wanted = mnistm.blend(binary, list(photos), seed=0)
     np.testing.assert_array_equal(dataset.train_images, wanted)
+    np.testing.assert_array_equal(dataset.train_labels, digits.train_labels)
+    binary = np.where(digits.test_images > 0, 255, 0).astype(np.uint8)
+    wanted = mnistm.blend(binary, list(photos), seed=1)
+    np.testing.assert_array_equal(dataset.test_images, wanted)
     np.testing.assert_array_equal(dataset.test_labels, digits.test_labels)
     with tarfile.open(tmp_path / "BSR_bsds500.tgz") as archive:
         safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
@@ -113,3 +117,13 @@ def test_make_mnistm_local_gives_the_same_images_every_time():
     assert one.train_images.shape == (4000, 28, 28, 3)
     np.testing.assert_array_equal(one.train_images, again.train_images)
     assert not np.array_equal(one.train_images[..., 0], one.train_images[..., 1])
+
+
+def test_make_mnistm_local_blends_the_digits_of_each_part(tmp_path):
+    write_mnist(tmp_path, 20, 10)
+    dataset, digits = load_dataset("mnistm_local", tmp_path), load_dataset("mnist", tmp_path)
+    for seed, part in enumerate(("train", "test")):  # the patches of test images are others
+        images, labels = (getattr(digits, f"{part}_{kind}") for kind in ("images", "labels"))
+        wanted = mnistm.blend(images, mnistm._photos(), seed)
+        np.testing.assert_array_equal(getattr(dataset, f"{part}_images"), wanted)
+        np.testing.assert_array_equal(getattr(dataset, f"{part}_labels"), labels)

@@ -49,9 +49,12 @@ def test_load_synth_reads_zeros_as_0_and_as_10(tmp_path):
 def test_load_svhn_extra_joins_the_training_images(tmp_path):
     train = write_mat(tmp_path / "train_32x32.mat", 30, seed=0)
     extra = write_mat(tmp_path / "extra_32x32.mat", 40, seed=2)
-    write_mat(tmp_path / "test_32x32.mat", 20, seed=1)
+    test = write_mat(tmp_path / "test_32x32.mat", 20, seed=1)
     dataset = load_dataset("svhn_extra", tmp_path)
     np.testing.assert_array_equal(dataset.train_images, np.concatenate([train[0], extra[0]]))
+    np.testing.assert_array_equal(dataset.train_labels, np.concatenate([train[1], extra[1]]))
+    np.testing.assert_array_equal(dataset.test_images, test[0])
+    np.testing.assert_array_equal(dataset.test_labels, test[1])
 
 
 def test_read_mat_digits_names_damaged_files(tmp_path):

@@ -24,12 +24,14 @@ def write_usps(path, count):
 
 
 def test_load_usps_reads_text_exactly(tmp_path):
-    write_usps(tmp_path / "zip.test.gz", 12)
+    test_pixels, test_labels = write_usps(tmp_path / "zip.test.gz", 15)
     pixels, labels = write_usps(tmp_path / "zip.train.gz", 12)
     dataset = load_dataset("usps", tmp_path)
     assert dataset.image_shape == (16, 16, 1)
     np.testing.assert_array_equal(dataset.train_images.reshape(12, 256), pixels)
     np.testing.assert_array_equal(dataset.train_labels, labels)
+    np.testing.assert_array_equal(dataset.test_images.reshape(15, 256), test_pixels)
+    np.testing.assert_array_equal(dataset.test_labels, test_labels)
 
 
 @pytest.mark.parametrize(
