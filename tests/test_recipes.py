@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from semisup import recipes
-from semisup.config import Recipe
+from semisup.config import LABELS_ONLY, Recipe
 from semisup.data import registry
 from semisup.errors import InputError
 
@@ -66,6 +66,15 @@ def test_no_association_without_weights():
     assert recipes.get("mnist5k").associates
     assert recipes.get("mnist5k", walker_weight=0.0).associates
     assert not recipes.get("mnist5k", walker_weight=0.0, visit_weight=0.0).associates
+
+
+@pytest.mark.parametrize(
+    "name", ["walker_weight", "visit_weight", "pseudo_label_weight", "vat_weight"]
+)
+def test_each_loss_on_unlabelled_images_alone_needs_them(name):
+    weights = {"walker_weight": 0.0, "visit_weight": 0.0, name: 0.5}
+    assert Recipe(**weights).associates
+    assert not Recipe(**{**weights, **LABELS_ONLY}).associates
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """How the programs word what the library says, and where they write."""
 
+import json
 import os
+import subprocess
+import sys
 
 import pytest
 from absl import flags
@@ -52,3 +55,21 @@ def test_streams_go_nowhere_once_nobody_reads_them():
     assert stream.write(b"second\n") == 7
     assert stream.write(b"third\n") == 6
     stream.close()
+
+
+def test_programs_load_tensorflow_as_they_need_it_whatever_the_user_set(tmp_path):
+    of_user = {"floatx": "float16", "epsilon": 1e-3, "image_data_format": "channels_first"}
+    (tmp_path / "keras.json").write_text(json.dumps({**of_user, "backend": "torch"}))
+    program = """
+from semisup.cli.app import load_tensorflow
+load_tensorflow()
+import keras, tensorflow as tf
+print(keras.backend.backend(), keras.config.image_data_format(), keras.config.floatx())
+print(tf.config.experimental.tensor_float_32_execution_enabled())
+"""
+    environment = {**os.environ, "KERAS_BACKEND": "torch", "KERAS_HOME": str(tmp_path)}
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == ["tensorflow channels_last float32", "False"]

@@ -343,6 +343,41 @@ def test_trainer_compares_and_prints_the_table(tmp_path):
     ]
 
 
+def train_nothing(arguments):
+    """Run semisup-train with a loop that says only how it would train."""
+    import tensorflow as tf
+
+    from semisup import train as program
+    from semisup.training import loop
+
+    def train(recipe, logdir, command, *, strategy, **options):
+        try:
+            tf.random.uniform([])  # without a seed, which determinism refuses
+            print("any operations", type(strategy).__name__)
+        except RuntimeError:
+            print("deterministic operations", type(strategy).__name__)
+        return RESULT
+
+    loop.train = train
+    sys.argv[1:] = arguments
+    program.console_main()
+
+
+@pytest.mark.parametrize(
+    ("flag", "wanted"),
+    [
+        ("--seed=0", "any operations NoneType"),
+        ("--deterministic", "deterministic operations NoneType"),
+        ("--strategy=mirrored", "any operations MirroredStrategy"),
+    ],
+)
+def test_trainer_trains_as_the_flags_of_the_machine_say(tmp_path, flag, wanted):
+    process = processes.start(train_nothing, [flag, f"--logdir={tmp_path}"])
+    process.join()
+    assert process.exitcode == 0, processes.said(process)
+    assert wanted in processes.said(process).splitlines()
+
+
 def test_evaluator_names_what_is_missing(tmp_path):
     assert_one_line_error(run("eval"), "--logdir is missing")
     assert_one_line_error(run("eval", f"--logdir={tmp_path}"), str(tmp_path), "holds no run")

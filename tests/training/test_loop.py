@@ -17,7 +17,7 @@ from semisup.errors import InputError
 from semisup.evaluation import label_free
 from semisup.runs import checkpoints, files
 from semisup.runs.directory import RunDirectory
-from semisup.runtime import machine, signals
+from semisup.runtime import machine, precision, signals
 from semisup.training import evaluator, loop, pseudo_labels
 from tests import processes
 
@@ -164,6 +164,23 @@ def test_a_run_goes_on_when_what_it_began_from_is_gone(tiny, tmp_path):
         path.unlink()
     with pytest.raises(InputError, match=r"there is no finished run in .*source; `init_from`"):
         loop.train(began, run.path)
+
+
+def test_a_run_goes_on_in_the_precision_that_it_was_begun_in(mnist_dir, tmp_path, monkeypatch):
+    """On a machine, too, where "auto" is another one."""
+    used = []
+
+    def stopped(setup, *rest):
+        used.append(setup.model.network.get_layer("embedding").compute_dtype)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "Trainer", stopped)
+    for here, again in (("float32", False), ("mixed_bfloat16", False), ("mixed_bfloat16", True)):
+        resolve = lambda name, here=here: here if name == "auto" else name  # noqa: E731
+        monkeypatch.setattr(precision, "resolve", resolve)
+        with pytest.raises(KeyboardInterrupt):
+            loop.train(recipe(mnist_dir), tmp_path, overwrite=again)
+    assert used == ["float32", "float32", "bfloat16"]
 
 
 def test_bad_save_interval_is_refused(tiny, tmp_path):
