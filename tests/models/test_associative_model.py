@@ -186,7 +186,7 @@ def test_associative_model_takes_subclassed_networks(called, apart):
 
 
 def test_evaluate_weights_every_image_equally():
-    model = compiled()
+    model = compiled(logit_weight=3.0)
     images, labels = batch(labeled=33, unlabeled=0)
     images[-1] *= 100  # alone in the last batch of 32 and 1
     whole = model.evaluate(images, labels, batch_size=33, verbose=0, return_dict=True)
@@ -194,7 +194,8 @@ def test_evaluate_weights_every_image_equally():
     for name in ("loss", "classification_loss", "error"):
         np.testing.assert_allclose(parts[name], whole[name], rtol=1e-5)
     l2_loss = 1e-4 / 2 * float(np.sum(model.classifier.kernel.numpy() ** 2))
-    np.testing.assert_allclose(whole["loss"], whole["classification_loss"] + l2_loss, rtol=1e-5)
+    wanted = 3 * whole["classification_loss"] + l2_loss
+    np.testing.assert_allclose(whole["loss"], wanted, rtol=1e-5)
 
 
 def test_fit_stops_at_a_label_that_is_no_class():

@@ -93,6 +93,12 @@ def test_predict_cluster_labels_gives_none_where_clusters_are_not_the_classes(ca
     labels = predict_cluster_labels(data, 0.5)
     assert labels.indices.shape == labels.labels.shape == (0,)
     assert "labelled images lie in the cluster of their class" in caplog.text
+    # Of 16, a quarter may lie elsewhere.
+    of_each = [[0, 0, 0, 1], [1, 1, 1, 2], [2, 2, 2, 3], [3, 3, 3, 0]]
+    for elsewhere, found in ((3, 80), (2, 0)):
+        of_each[0][2] = 0 if elsewhere == 3 else 2
+        data = make_data(np.repeat(range(4), 20), np.ravel(of_each), np.repeat(range(4), 4))
+        assert len(predict_cluster_labels(data, 1.0).indices) == found
     few = make_data([0, 1, 2, 3], [0, 1, 2, 3], range(4))
     assert len(predict_cluster_labels(few, 0.5).indices) == 0
     assert "4 images without a label are too few for 4 classes" in caplog.text

@@ -1,11 +1,13 @@
 """The loop, in this process, on easy digits."""
 
 import dataclasses
+import itertools
 import json
 import os
 import re
 import shutil
 import signal
+import types
 
 import keras
 import numpy as np
@@ -183,6 +185,23 @@ def test_a_run_goes_on_in_the_precision_that_it_was_begun_in(mnist_dir, tmp_path
     assert used == ["float32", "float32", "bfloat16"]
 
 
+def test_training_seconds_are_those_of_the_steps_alone(tiny, tmp_path, monkeypatch):
+    """By a clock that ticks at each look, and a hundred times in an evaluation."""
+    now, evaluate = itertools.count(), loop.Trainer._evaluate
+
+    def evaluate_slowly(*arguments):
+        evaluate(*arguments)
+        for _ in range(100):
+            next(now)
+
+    monkeypatch.setattr(loop, "time", types.SimpleNamespace(monotonic=lambda: next(now)))
+    monkeypatch.setattr(loop.Trainer, "_evaluate", evaluate_slowly)
+    recipe = dataclasses.replace(tiny, max_steps=4, eval_interval=2)
+    assert loop.train(recipe, tmp_path, save_interval=1)["train_seconds"] == 4
+    seconds = [e["train_seconds"] for e in RunDirectory(tmp_path).read_evaluations()]
+    assert seconds == [0, 2, 4]
+
+
 def test_bad_save_interval_is_refused(tiny, tmp_path):
     with pytest.raises(InputError, match="`save_interval` is 0; it must be at least 1"):
         loop.train(tiny, tmp_path, save_interval=0)
@@ -298,6 +317,15 @@ def test_the_label_free_score_selects_the_result(tiny, tmp_path, monkeypatch):
     )
     for weight, other in zip(chosen.get_weights(), wanted.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, other)
+
+
+def test_of_equal_label_free_scores_the_later_is_selected(tiny):
+    recipe = dataclasses.replace(tiny, select="label_free")
+    scores = ((0, 0.9), (10, 0.5), (20, 0.7), (30, 0.7), (40, 0.6))
+    evaluations = [{"step": step, label_free.SCORE: score} for step, score in scores]
+    assert evaluator._selected(evaluations, recipe)["step"] == 30
+    assert evaluator._selected(evaluations[:1], recipe)["step"] == 0
+    assert evaluator._selected([{"step": 0}, {"step": 10}], recipe)["step"] == 10
 
 
 def test_not_a_number_stops_the_run_and_names_the_loss(mnist_dir, tmp_path):

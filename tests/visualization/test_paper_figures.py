@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 import warnings
 
 import keras
@@ -16,7 +17,9 @@ from semisup.evaluation import label_free
 from semisup.evaluation.metrics import evaluate
 from semisup.models.associative_model import AssociativeModel
 from semisup.training import loop
+from semisup.visualization import paper_figures
 from semisup.visualization.paper_figures import write_figures
+from tests import processes
 from tests.processes import run
 
 
@@ -41,6 +44,52 @@ def test_write_figures_by_the_evaluator_on_the_selected_weights(tiny, tmp_path, 
         pixels = matplotlib.image.imread(tmp_path / name)
         assert pixels.shape[1] > 1000
         assert pixels.min() < 0.2 < 0.95 < pixels.max()
+
+
+def eval_figures(logdir, out):
+    """Run semisup-eval --figures with figures that say only which weights each model has."""
+    from semisup import eval as program
+    from semisup import experiment
+    from semisup.runs.directory import RunDirectory
+
+    first = experiment.build(RunDirectory(logdir).read_begun_recipe()).model
+
+    def write_figures(folder, data, model, evaluation, *, untrained, step, ending):
+        for made in (untrained, model):
+            print("initial:", np.array_equal(made.classifier.kernel, first.classifier.kernel))
+        return []
+
+    paper_figures.write_figures = write_figures
+    sys.argv[1:] = [f"--logdir={logdir}", "--figures", f"--out={out}"]
+    program.console_main()
+
+
+def test_figure_2_has_the_initial_weights_first(finished_run, tmp_path, monkeypatch):
+    process = processes.start(eval_figures, finished_run, tmp_path)
+    process.join()
+    assert process.exitcode == 0, processes.said(process)
+    assert processes.said(process).splitlines()[-2:] == ["initial: True", "initial: False"]
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (60, 8, 8, 1), dtype=np.uint8)
+    dataset = Dataset("a", images, np.arange(60) % 4, images, np.arange(60) % 4, tuple("abcd"))
+    layers = [keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    first, last = (AssociativeModel(keras.Sequential(layers), 4) for _ in range(2))
+
+    def draw(models, sample, title):
+        raise Drawn(models)
+
+    monkeypatch.setattr(paper_figures, "association_figure", draw)
+    data = LabeledData(dataset, choose_split(dataset, 5))
+    found = evaluate(last, images, dataset.test_labels, dataset.class_names)
+    with pytest.raises(Drawn) as drawn:
+        paper_figures.write_figures(tmp_path, data, last, found, untrained=first, step=1000)
+    [(at_first, model), (at_last, other)] = drawn.value.args[0].items()
+    assert at_first == "at the start" and at_last.startswith("after 1,000 steps: ")
+    assert model is first and other is last
+
+
+class Drawn(Exception):
+    pass
 
 
 def test_write_figures_of_any_names(tmp_path):
