@@ -9,6 +9,7 @@ import pytest
 
 from semisup import experiment
 from semisup.config import Recipe
+from semisup.evaluation.metrics import predict
 from semisup.inference import active_learning
 from semisup.runs.directory import RunDirectory
 
@@ -90,6 +91,34 @@ def test_suggestions_are_written_and_have_no_label_yet(tmp_path):
     picture = matplotlib.image.imread(tmp_path / "suggestions.png")
     assert picture.shape[1] > 1000
     assert sorted(p.name for p in tmp_path.iterdir()) == ["suggestions.csv", "suggestions.png"]
+
+
+def test_suggestions_say_of_each_image_what_is_true_of_it(tmp_path, monkeypatch):
+    recipe = Recipe(sup_per_class=2, sup_per_batch=2, unsup_batch_size=10, unsup_samples=300)
+    setup = experiment.build(recipe)
+    images, split = setup.data.dataset.train_images, setup.data.split
+    unlabeled = np.setdiff1d(split.unlabeled, split.labeled)
+    labels, model = setup.data.labeled_labels, setup.model
+    A, B = (predict(model, images[i]).embeddings for i in (split.labeled, unlabeled))
+    signs = active_learning.walk_signs(A, B, labels, model.similarity, model.temperature)
+    score, sheets = active_learning.scores(signs), []
+    contact_sheet = active_learning.contact_sheet
+    monkeypatch.setattr(
+        active_learning, "contact_sheet", lambda *a: (sheets.append(a), contact_sheet(*a))[1]
+    )
+    chosen = active_learning.write(RunDirectory(tmp_path), setup.data, model, 12)
+    [(pictures, captions, _)] = sheets
+    np.testing.assert_array_equal(pictures, images[chosen])
+    with (tmp_path / "suggestions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["score"] for row in rows}) > 6 and len({row["back_to"] for row in rows}) > 1
+    for rank, (row, caption) in enumerate(zip(rows, captions, strict=True), start=1):
+        [place] = np.flatnonzero(unlabeled == int(row["path"][len("mnist5k/train[") : -1]))
+        assert float(row["score"]) == pytest.approx(score[place], abs=0.01)
+        assert float(row["visit_probability"]) == pytest.approx(signs.visit[place], rel=0.01)
+        assert float(row["uncertainty"]) == pytest.approx(signs.uncertainty[place], abs=0.001)
+        assert row["back_to"] == str(signs.back_to[place])
+        assert caption == f"{rank}: {row['back_to']}?\n{float(row['uncertainty']):.2f}"
 
 
 def test_suggestions_are_by_as_many_labels_of_each_class(tmp_path, monkeypatch):

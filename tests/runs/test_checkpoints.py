@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -110,6 +113,26 @@ def test_missing_damaged_and_foreign_checkpoints_are_refused(tmp_path):
     (tmp_path / "checkpoints" / "step-1.index").write_bytes(b"rubbish")
     with pytest.raises(InputError, match=r"cannot restore checkpoint .*step-1"):
         checkpoints.restore(model(), path)
+
+
+def test_checkpoints_that_lack_a_variable_are_refused(tmp_path):
+    path = checkpoints.save(RunDirectory(tmp_path), 1, model())
+    with pytest.raises(InputError, match=r"cannot restore checkpoint .*step-1"):
+        checkpoints.restore(model(), path, train_seconds=tf.Variable(0.0))
+    with pytest.raises(InputError, match=r"cannot restore checkpoint .*step-1"):
+        checkpoints.restore(everything(0), path)
+
+
+def test_a_checkpoint_is_on_the_disk_before_its_record_vouches_for_it(tmp_path, monkeypatch):
+    on_disk = []
+    monkeypatch.setattr(os, "fsync", lambda file: on_disk.append(file_name(file)))
+    checkpoints.save(RunDirectory(tmp_path), 1, model())
+    assert sorted(on_disk[:2]) == ["step-1.data-00000-of-00001", "step-1.index"]
+    assert on_disk[2:] == [".tmp.step-1.json"]
+
+
+def file_name(descriptor):
+    return Path(f"/proc/self/fd/{descriptor}").readlink().name
 
 
 @pytest.mark.parametrize("several", [False, True])

@@ -21,6 +21,7 @@ def run(tmp_path):
     written = ("recipe.json", "split.json", "metrics.jsonl", "result.json", "eval.json")
     written += ("model.keras", "labeled.npz", "pseudo_labels.npz", "projector_config.pbtxt")
     written += ("figure2.png", "figure3.png", "figure4.png", "suggestions.csv", "suggestions.png")
+    written += ("figure2.pdf", "figure4.svg")
     for name in (*written, "projector/embeddings.tsv", "projector/thumbnails.png"):
         (logdir / name).write_text("{}")
         (logdir / name).with_name(f".tmp.{Path(name).name}").write_text("{}")
@@ -59,6 +60,20 @@ def contents(folder):
 def test_what_semisup_wrote_goes_and_all_else_stays(run):
     RunDirectory(run).clear()
     assert contents(run) == {"lock", *OWN}
+
+
+def test_a_half_removed_run_is_an_unfinished_one(run, monkeypatch):
+    """Not a finished one whose files are missing, nor files of an unknown run."""
+    removed, unlink = [], Path.unlink
+
+    def remove(path):
+        removed.append(path.name)
+        unlink(path)
+
+    monkeypatch.setattr(Path, "unlink", remove)
+    RunDirectory(run).clear()
+    assert removed[:2] == [".tmp.result.json", "result.json"]
+    assert removed[-2:] == [".tmp.recipe.json", "recipe.json"]
 
 
 @pytest.mark.parametrize(

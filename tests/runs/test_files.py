@@ -60,6 +60,14 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+def test_what_is_added_is_on_the_disk_at_once(tmp_path, monkeypatch):
+    path, on_disk = tmp_path / "metrics.jsonl", []
+    monkeypatch.setattr(os, "fsync", lambda _: on_disk.append(path.read_text()))
+    for line in ("one\n", "two\n"):
+        files.append(path, line)
+    assert on_disk == ["one\n", "one\ntwo\n"]
+
+
 def test_no_file_is_begun_where_there_is_no_folder(tmp_path):
     path = tmp_path / "nowhere" / "classes.csv"
     with (
