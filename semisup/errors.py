@@ -1,6 +1,7 @@
 """The exception for invalid input."""
 
 import re
+from collections.abc import Sequence
 
 
 class InputError(ValueError):
@@ -36,7 +37,18 @@ def from_graph(error: Exception) -> InputError | None:
     return InputError(line.split("\n")[0]) if mark else None
 
 
+def first_line(error: Exception) -> str:
+    """The first line of what an error says."""
+    return str(error).strip().split("\n")[0]
+
+
+def few(words: Sequence[object], separator: str = ", ", most: int = 8) -> str:
+    """A list in a message: the first few, and how many more."""
+    more = [f"and {len(words) - most} more"] if len(words) > most else []
+    return separator.join([*map(str, words[:most]), *more])
+
+
 def reason(error: Exception) -> str:
     """What an error of TensorFlow's says, in a line, without its names of nodes and files."""
-    line = str(error).strip().split("\n")[0]
+    line = first_line(error)
     return re.sub(r"^(\{\{.*\}\} )?(\S+; )?| \[Op:.*", "", line)

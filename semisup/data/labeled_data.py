@@ -1,5 +1,6 @@
 """The training data of a run: a data set, its labelled subset, and pseudo-labels."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +63,19 @@ class LabeledData:
         """The unlabelled images of the split, uint8 [U, H, W, C]; not copied if it names all."""
         pool, chosen = self.dataset.unlabeled_pool, self.split.unlabeled
         return pool if len(chosen) == len(pool) else pool[chosen]
+
+    def first_of_each_class(
+        self, per_class: int, classes: Iterable[int] | None = None
+    ) -> np.ndarray:
+        """Some labelled images, by class: the first ones of each, as indices, int64 [n].
+
+        Args:
+            per_class: of each class at most.
+            classes: in this order; by default all that have labels.
+        """
+        labels = self.labeled_labels
+        classes = np.unique(labels).tolist() if classes is None else classes
+        return np.concatenate([self.split.labeled[labels == c][:per_class] for c in classes])
 
     @property
     def classes_without_labels(self) -> list[str]:

@@ -49,8 +49,8 @@ def choose_probe(data: LabeledData, per_class: int = 10, unlabeled: int = 1000) 
         per_class: labelled images of each class, at most.
         unlabeled: unlabelled images, at most.
     """
-    dataset, split, labels = data.dataset, data.split, data.labeled_labels
-    labeled = np.concatenate([split.labeled[labels == c][:per_class] for c in np.unique(labels)])
+    dataset, split = data.dataset, data.split
+    labeled = data.first_of_each_class(per_class)
     count = min(unlabeled, len(split.unlabeled))
     drawn = np.sort(np.random.default_rng(0).choice(split.unlabeled, count, replace=False))
     return Probe(

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import softmax
 
-from semisup.errors import InputError, missing_package
+from semisup.errors import InputError, first_line, missing_package
 from semisup.models.associative_model import AssociativeModel
 from semisup.runs.directory import CLASSES_ENDING
 from semisup.runs.directory import EXPORT_ENDINGS as ENDINGS
@@ -181,8 +181,7 @@ def _write(model: keras.Model, kind: str, path: Path) -> Run:
             raise missing_package("the format onnx", "onnxruntime tf2onnx") from None
         raise InputError(f"{kind} needs a package that is missing: {error}") from None
     except Exception as error:  # converters fail in ways of their own
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"this network can't be exported as {kind}: {reason}") from None
+        raise InputError(f"this network can't be exported as {kind}: {first_line(error)}") from None
 
 
 def _export_tflite(model: keras.Model, path: Path) -> None:

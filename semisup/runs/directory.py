@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from semisup.config import Recipe
-from semisup.errors import InputError
+from semisup.errors import InputError, few
 from semisup.runs import files
 from semisup.runtime import machine
 from semisup.runtime.paths import expanded
@@ -179,7 +179,7 @@ class RunDirectory:
                 for name in names
             ]
             raise InputError(
-                f"{self} holds another run ({_listed(said, '; ')}); "
+                f"{self} holds another run ({few(said, '; ', _SHOWN)}); "
                 "choose another `logdir`, or start again in this one with `overwrite`"
             )
 
@@ -361,7 +361,7 @@ class RunDirectory:
         if differing:
             raise InputError(
                 f"{self.recipe} is of another version of semisup, which has other settings "
-                f"({_listed(differing, ', ')}): use that version "
+                f"({few(differing, most=_SHOWN)}): use that version "
                 "for this run, or train in a new folder"
             )
         for name, value in settings.items():
@@ -479,12 +479,6 @@ def _present(*paths: Path) -> Iterator[Path]:
         for name in (path.with_name(f"{files.TEMPORARY}{path.name}"), path):
             if name.is_symlink() or name.is_file():
                 yield name
-
-
-def _listed(words: Sequence[str], separator: str) -> str:
-    """The first few, and how many more."""
-    more = [f"and {len(words) - _SHOWN} more"] if len(words) > _SHOWN else []
-    return separator.join([*words[:_SHOWN], *more])
 
 
 def _fits(value: Any, kind: Any) -> bool:

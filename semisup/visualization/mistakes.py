@@ -92,8 +92,6 @@ def confident_mistakes(labels: np.ndarray, logits: np.ndarray, count: int) -> np
 
 def _some_of_each_class(data: LabeledData) -> tuple[np.ndarray, int]:
     """The first few labelled images of every class, by class, and how many of each at most."""
-    labels = data.labeled_labels
-    classes = np.unique(labels)
-    per_class = int(np.clip(_LABELED // len(classes), 1, _PER_CLASS))
-    rows = [data.split.labeled[labels == c][:per_class] for c in classes]
-    return np.concatenate(rows), per_class
+    classes = len(np.unique(data.labeled_labels))
+    per_class = int(np.clip(_LABELED // classes, 1, _PER_CLASS))
+    return data.first_of_each_class(per_class), per_class

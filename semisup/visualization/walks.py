@@ -56,7 +56,6 @@ def choose_walk_sample(
     dataset, split, labels = data.dataset, data.split, data.labeled_labels
     present = np.unique(labels)
     chosen = present[:classes]
-    rows = [split.labeled[labels == c][:per_class] for c in chosen]
     random = np.random.default_rng(0)
     pool, of_pool = split.unlabeled, None
     if dataset.unlabeled_images is None:
@@ -72,7 +71,7 @@ def choose_walk_sample(
         places = places[np.argsort(of_pool[places], kind="stable")]
     drawn = pool[places]
     return WalkSample(
-        in_memory(dataset.train_images[np.concatenate(rows)]),
+        in_memory(dataset.train_images[data.first_of_each_class(per_class, chosen)]),
         in_memory(dataset.unlabeled_pool[drawn]),
     )
 

@@ -597,7 +597,7 @@ def test_virtual_adversarial_training_bears_accumulated_gradients():
 
 
 def test_vat_epsilon_must_be_above_0():
-    with pytest.raises(InputError, match="`vat_epsilon` is 0; it must be above 0"):
+    with pytest.raises(InputError, match=r"`vat_epsilon` is 0\.0; it must be above 0"):
         AssociativeModel(network(), 4, vat_epsilon=0)
 
 

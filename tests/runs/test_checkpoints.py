@@ -128,7 +128,7 @@ def test_a_checkpoint_is_on_the_disk_before_its_record_vouches_for_it(tmp_path, 
     monkeypatch.setattr(os, "fsync", lambda file: on_disk.append(file_name(file)))
     checkpoints.save(RunDirectory(tmp_path), 1, model())
     assert sorted(on_disk[:2]) == ["step-1.data-00000-of-00001", "step-1.index"]
-    assert on_disk[2:] == [".tmp.step-1.json"]
+    assert on_disk[2:] == [".tmp.step-1.json", "checkpoints"]
 
 
 def file_name(descriptor):

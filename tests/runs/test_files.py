@@ -54,9 +54,8 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     names = []
     monkeypatch.setattr(os, "fsync", lambda _: names.extend(p.name for p in tmp_path.iterdir()))
     with files.whole(tmp_path / "model") as temporary:
-        temporary.mkdir()
-        (temporary / "weights").write_text("1")
-    assert names == [".tmp.model"] * 2
+        temporary.write_text("1")
+    assert names == [".tmp.model", "model"]  # then the folder, which has the name
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 

@@ -17,12 +17,10 @@ from semisup.data.image_io import Reading, ValueRange
 from semisup.data.lazy_images import ImageFiles, look_at_headers
 from semisup.data.sources.copies import warn_of_copies
 from semisup.data.sources.hold_out import hold_out_test_images
-from semisup.errors import InputError
+from semisup.errors import InputError, few
 
 # Where the largest value but for a thousandth is below this share of white, little is seen.
 _DARK = 1 / 16
-
-_SHOWN = 8  # names, at most, in a line
 
 Keep = Callable[[list[Path]], list[Path]]
 Skipped = list[tuple[str, Path]]
@@ -132,7 +130,7 @@ def _find_places(data_dir: Path) -> _Places:
         elif kind == "folder" or word in found:  # such as unlabeled.zip
             others.append(path.name)
     if not found["train"]:
-        beside = f"; it holds {_listed(others)}" if others else ""
+        beside = f"; it holds {_quoted(others)}" if others else ""
         wanted = "wanted train/CLASS/*.png and the like"
         raise InputError(f"there is no folder {data_dir / 'train'}; {wanted}{beside}")
     for word in ("train", "test"):
@@ -142,7 +140,7 @@ def _find_places(data_dir: Path) -> _Places:
     if others:
         logging.warning(
             "%s: not used: %s; only train/, test/ and unlabeled/ are read",
-            *(data_dir, _listed(others)),
+            *(data_dir, _quoted(others)),
         )
     return _Places(found["train"][0], next(iter(found["test"]), None), found["unlabeled"])
 
@@ -194,7 +192,7 @@ def _find_test_images(
     classes = _find_classes(test, keep, skipped, unused, each=False)
     skipped += [("folders of unlabelled images in test/", path) for path in unused]
     if strange := sorted(classes.keys() - set(names)):
-        raise InputError(f"{test} has classes that are not in {places.train}: {_listed(strange)}")
+        raise InputError(f"{test} has classes that are not in {places.train}: {_quoted(strange)}")
     if not any(classes.values()):
         raise InputError(
             f"there is no image in {test}; without that folder a fifth of train/ is held out"
@@ -317,9 +315,8 @@ def _can_read(path: Path, how: Reading) -> bool:
     return True
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(map(repr, names[:_SHOWN])) + more
+def _quoted(names: Sequence[str]) -> str:
+    return few([repr(name) for name in names])
 
 
 def _as_objects(paths: Sequence[Path]) -> np.ndarray:

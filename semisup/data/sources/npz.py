@@ -10,7 +10,7 @@ from semisup.data.dataset import Dataset, Images
 from semisup.data.npz import open_npz
 from semisup.data.sources.copies import warn_of_copies
 from semisup.data.sources.hold_out import hold_out_test_images
-from semisup.errors import InputError
+from semisup.errors import InputError, few
 
 _REQUIRED = ("train_images", "train_labels")
 _KNOWN = (*_REQUIRED, "test_images", "test_labels", "unlabeled_images", "class_names")
@@ -114,7 +114,8 @@ def _check_numbers(path: Path, labels: Mapping[str, np.ndarray]) -> None:
             f"{path}: all train_labels are {train[0]}; at least two classes are needed"
         )
     if untrained := sorted(set(everything.tolist()) - set(train.tolist())):
-        raise InputError(f"{path}: test_labels has {_few(untrained)}, but train_labels does not")
+        has = few(untrained, most=5)
+        raise InputError(f"{path}: test_labels has {has}, but train_labels does not")
     numbers = everything.tolist()
     if numbers == list(range(1, len(numbers) + 1)):
         raise InputError(
@@ -124,13 +125,9 @@ def _check_numbers(path: Path, labels: Mapping[str, np.ndarray]) -> None:
     if missing := sorted(set(range(len(numbers))) - set(numbers)):
         raise InputError(
             f"{path}: train_labels go from {numbers[0]} to {numbers[-1]}, but none is "
-            f"{_few(missing)}; number the classes from 0 without gaps: "
+            f"{few(missing, most=5)}; number the classes from 0 without gaps: "
             "numpy.unique(train_labels, return_inverse=True)[1] does that"
         )
-
-
-def _few(numbers: list[int]) -> str:
-    return ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
 
 
 def _class_names(

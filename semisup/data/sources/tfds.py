@@ -7,7 +7,7 @@ import numpy as np
 from absl import logging as absl_logging
 
 from semisup.data.dataset import Dataset
-from semisup.errors import InputError, missing_package
+from semisup.errors import InputError, first_line, missing_package
 
 # As stl10 there calls its images without labels.
 _UNLABELED = "unlabelled"
@@ -47,10 +47,10 @@ def load_tfds(name: str, data_dir: Path | None) -> Dataset:
             "tensorflow.org/datasets"
         ) from None
     except Exception as error:  # a download fails in as many ways as there are networks
-        reason = str(error).strip().split("\n")[0]
+        what = f"{type(error).__name__}: {first_line(error)}"
         raise InputError(
-            f"tensorflow-datasets could not prepare {name!r} ({type(error).__name__}: {reason}); "
-            "without a network connection, give the data set's name without tfds: and `data_dir`"
+            f"tensorflow-datasets could not prepare {name!r} ({what}); without a network "
+            "connection, give the data set's name without tfds: and `data_dir`"
         ) from None
     features = dict(builder.info.features)
     if "image" not in features or not isinstance(features.get("label"), tfds.features.ClassLabel):

@@ -79,7 +79,7 @@ def test_load_npz_reads_either_spelling_and_names_what_it_does_not_read(tmp_path
         ),
         (
             {"train_labels": np.zeros(20, int), "test_labels": np.zeros(8, int)},
-            "all train_labels are 0; there must be two or more",
+            "all train_labels are 0; at least two classes are needed",
         ),
         ({"train_labels": np.arange(20) % 3}, "test_labels has 3, but train_labels does not"),
         ({"train_images": np.zeros((20, 6, 5, 3))}, "train pixels are float64, wanted bytes"),
