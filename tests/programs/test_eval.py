@@ -6,9 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from semisup.errors import InputError
+from semisup.inference import saved_run
 from semisup.runs.directory import RunDirectory
 from semisup.training import loop
 from tests.processes import run
@@ -53,6 +55,32 @@ def test_what_gave_a_run_its_first_weights_and_its_split_may_be_gone(tiny, tmp_p
     done = run("eval", f"--logdir={logdir}", "--figures")
     assert done.returncode == 1
     assert done.stderr.rstrip().endswith("semisup-train's --init_from must name the folder of one")
+
+
+def test_all_test_images_are_evaluated_whatever_training_did(tiny, tmp_path):
+    loop.train(dataclasses.replace(tiny, eval_images=3, max_steps=2), tmp_path)
+    assert json.loads((tmp_path / "result.json").read_text())["test_images"] == 3
+    done = run("eval", f"--logdir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    assert np.sum(json.loads((tmp_path / "eval.json").read_text())["confusion"]) == 9
+
+
+def test_data_that_changed_after_the_training_is_refused(tiny, tmp_path):
+    data, logdir = tmp_path / "data.npz", tmp_path / "run"
+    shutil.copy(tiny.data_dir, data)
+    loop.train(dataclasses.replace(tiny, data_dir=str(data), max_steps=2), logdir)
+    with np.load(data) as arrays:
+        changed = dict(arrays)
+    changed["train_labels"] = changed["train_labels"][::-1]
+    np.savez(data, **changed)
+    done = run("eval", f"--logdir={logdir}")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the data has changed since")
+    assert not (logdir / "eval.json").exists()
+    # Prediction needs the data where the labelled embeddings are not there.
+    (logdir / "labeled.npz").unlink()
+    with pytest.raises(InputError, match="the data has changed since"):
+        saved_run.load(RunDirectory(logdir))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -1,6 +1,7 @@
 """A finished run classifies images of people's own, from its folder alone."""
 
 import csv
+import dataclasses
 import io
 import os
 import shutil
@@ -16,6 +17,7 @@ from semisup.inference import saved_run
 from semisup.inference.predictor import COLUMNS, predict_images
 from semisup.runs.directory import RunDirectory
 from semisup.runtime import progress
+from semisup.training.loop import train
 from tests import processes
 from tests.conftest import easy_digits
 from tests.processes import run as run_program
@@ -71,6 +73,25 @@ def test_csv_is_whole_and_unreadable_files_are_counted(finished_run, digits_fold
     assert [row["path"] for row in rows] == sorted(map(str, photos.glob("[0-9]*.png")))
     assert sum(row["class"] == "digit_3" for row in rows) > 15
     assert sorted(path.name for path in tmp_path.iterdir()) == ["classes.csv", "copied", "photos"]
+
+
+def test_images_of_more_than_8_bits_are_read_as_in_training(tiny, tmp_path):
+    """A 12-bit image fills a sixteenth of 16 bits: by another range it is nearly black."""
+    random = np.random.default_rng(0)
+    for i in range(8):
+        path = tmp_path / "data" / "train" / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 4096, (8, 8), dtype=np.uint16)).save(path)
+    sizes = {"sup_per_class": 2, "max_steps": 2, "unsup_batch_size": 4}
+    data = {"dataset": "folder", "data_dir": str(tmp_path / "data")}
+    train(dataclasses.replace(tiny, **data, **sizes), tmp_path / "run")
+    labeled = saved_run.load(RunDirectory(tmp_path / "run")).labeled.names
+    result = run_program("predict", *labeled, f"--logdir={tmp_path}/run")
+    assert result.returncode == 0, result.stderr
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [row["path"] for row in rows] == list(labeled)
+    for row in rows:
+        assert (row["nearest_labeled"], row["cosine_similarity"]) == (row["path"], "1.0000")
 
 
 def test_progress_is_not_written_into_the_csv(finished_run, digits_folder, tmp_path):

@@ -15,8 +15,10 @@ import pytest
 import tensorflow as tf
 
 from semisup import experiment, recipes
+from semisup.config import ALWAYS
 from semisup.errors import InputError
 from semisup.evaluation import label_free
+from semisup.optimizers import freezing
 from semisup.runs import checkpoints, files
 from semisup.runs.directory import RunDirectory
 from semisup.runtime import machine, precision, signals
@@ -202,6 +204,25 @@ def test_training_seconds_are_those_of_the_steps_alone(tiny, tmp_path, monkeypat
     assert seconds == [0, 2, 4]
 
 
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({}, True),
+        ({"association_scope": "replica"}, False),
+        ({"separate_batches": True}, False),
+    ],
+)
+def test_batch_norm_is_of_all_devices_where_they_share_a_walk(tiny, tmp_path, changes, wanted):
+    norm = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.BatchNormalization()]
+    keras.Sequential(norm).save(tmp_path / "network.keras")
+    recipe = dataclasses.replace(tiny, architecture=str(tmp_path / "network.keras"), **changes)
+    setup = experiment.build(recipe)
+    model = loop._model_on_devices(setup, tf.distribute.OneDeviceStrategy("/cpu:0"))
+    layers = model.network._flatten_layers()
+    found = [each for each in layers if isinstance(each, keras.layers.BatchNormalization)]
+    assert [each.synchronized for each in found] == [wanted]
+
+
 def test_bad_save_interval_is_refused(tiny, tmp_path):
     with pytest.raises(InputError, match="`save_interval` is 0; it must be at least 1"):
         loop.train(tiny, tmp_path, save_interval=0)
@@ -264,14 +285,17 @@ def _spoiling(make, step):
     return make_spoiling
 
 
-def test_a_run_that_is_frozen_to_its_end_keeps_its_first_weights(tiny, tmp_path):
-    recipe = dataclasses.replace(tiny, freeze_steps=tiny.max_steps)
+@pytest.mark.parametrize("freeze_steps", [2, ALWAYS])
+def test_a_run_that_is_frozen_to_its_end_keeps_its_first_weights(tiny, tmp_path, freeze_steps):
+    recipe = dataclasses.replace(tiny, freeze_steps=freeze_steps, max_steps=2)
+    assert not experiment.uses_features(recipe)  # its images change in each step
     loop.train(recipe, tmp_path)
     first, last = (
         experiment.build(recipe).model,
         keras.models.load_model(tmp_path / "model.keras"),
     )
-    for before, after in zip(first.network.get_weights(), last.network.get_weights(), strict=True):
+    backbones = (freezing.backbone_of(m.network).get_weights() for m in (first, last))
+    for before, after in zip(*backbones, strict=True):
         np.testing.assert_array_equal(before, after)
     assert not np.array_equal(*(m.classifier.kernel for m in (first, last)))
 
@@ -326,6 +350,21 @@ def test_of_equal_label_free_scores_the_later_is_selected(tiny):
     assert evaluator._selected(evaluations, recipe)["step"] == 30
     assert evaluator._selected(evaluations[:1], recipe)["step"] == 0
     assert evaluator._selected([{"step": 0}, {"step": 10}], recipe)["step"] == 10
+
+
+def test_the_median_is_of_the_last_five_evaluations(tiny, tmp_path, monkeypatch):
+    errors = [1.0, 80.0, 70.0, 60.0, 10.0, 20.0, 5.0, 30.0]  # the first is of the untrained model
+    evaluate = evaluator.Evaluator.evaluate
+
+    def with_error(self, step, *arguments):
+        evaluate(self, step, *arguments)
+        self.evaluations[-1]["test_error"] = errors[step]
+
+    monkeypatch.setattr(evaluator.Evaluator, "evaluate", with_error)
+    monkeypatch.setattr(evaluator, "_draw", lambda *arguments: None)  # which takes most of the time
+    result = loop.train(dataclasses.replace(tiny, max_steps=7, eval_interval=1), tmp_path)
+    assert result["test_error_median"] == 20
+    assert (result["test_error_min"], result["test_error"]) == (5, 30)
 
 
 def test_not_a_number_stops_the_run_and_names_the_loss(mnist_dir, tmp_path):
