@@ -28,9 +28,12 @@ B = np.concatenate(
 )
 
 
-def test_signs_equal_a_plain_loop():
-    signs = active_learning.walk_signs(A, B, LABELS)
-    M = A.astype(np.float64) @ B.T
+@pytest.mark.parametrize(("metric", "temperature"), [("dot", 1.0), ("cosine", 0.1)])
+def test_signs_equal_a_plain_loop(metric, temperature):
+    signs = active_learning.walk_signs(A, B, LABELS, metric, temperature)
+    M = A.astype(np.float64) @ B.T / temperature
+    if metric == "cosine":
+        M /= np.outer(*(np.linalg.norm(each, axis=1) for each in (A, B)))
     for j in (0, 150, 205, 215):
         visit = np.mean([np.exp(M[i, j]) / np.exp(M[i]).sum() for i in range(len(A))])
         back = np.exp(M[:, j]) / np.exp(M[:, j]).sum()
@@ -122,7 +125,8 @@ def test_suggestions_say_of_each_image_what_is_true_of_it(tmp_path, monkeypatch)
 
 
 def test_suggestions_are_by_as_many_labels_of_each_class(tmp_path, monkeypatch):
-    setup = experiment.build(Recipe(sup_per_class=3, sup_per_batch=2, unsup_samples=50))
+    walk = {"similarity": "euclidean", "temperature": 0.3}
+    setup = experiment.build(Recipe(sup_per_class=3, sup_per_batch=2, unsup_samples=50, **walk))
     split = setup.data.split
     fewer = np.delete(split.labeled, np.flatnonzero(setup.data.labeled_labels == 4)[:2])
     data = dataclasses.replace(setup.data, split=dataclasses.replace(split, labeled=fewer))
@@ -131,6 +135,7 @@ def test_suggestions_are_by_as_many_labels_of_each_class(tmp_path, monkeypatch):
 
     def kept(A, B, labels, *rest):
         seen.append(labels)
+        assert rest == ("euclidean", 0.3)  # the model's own walk
         return walk_signs(A, B, labels, *rest)
 
     monkeypatch.setattr(active_learning, "walk_signs", kept)

@@ -520,6 +520,20 @@ def test_virtual_adversarial_training_adds_its_loss():
     assert "vat_loss" not in model.evaluate(images, labels, return_dict=True, verbose=0)
 
 
+def test_virtual_adversarial_training_passes_the_network_as_in_training():
+    """Batch norm normalises the changed images by themselves, and counts them in its averages."""
+    means = {}
+    for vat_weight in (0.0, 0.5):
+        keras.utils.set_random_seed(0)
+        norm = keras.layers.BatchNormalization(momentum=0.5)
+        model = AssociativeModel(keras.Sequential([network(), norm]), 4, vat_weight=vat_weight)
+        model.compile(keras.optimizers.SGD(0.0))
+        images, labels = batch()
+        model.train_on_batch(images + 1, labels)
+        means[vat_weight] = norm.moving_mean.numpy()
+    assert np.all(np.abs(means[0.5] - means[0.0]) > 0.01)
+
+
 @pytest.mark.parametrize("apart", [False, True])
 def test_virtual_adversarial_training_of_a_batch_without_unlabeled_images_is_zero(apart):
     images, labels = batch(unlabeled=0)

@@ -74,6 +74,25 @@ def test_networks_have_the_authors_activations_and_l2(built, name):
         assert all(np.all(bias.numpy() == np.float32(0.1)) for bias in biases)
 
 
+@pytest.mark.parametrize("name", COUNTS)
+def test_networks_divide_each_channel_by_its_variance(built, name):
+    """What their first layer with weights takes, and Inception v3's from [0, 1], not [0, 255]."""
+    network = built[name]
+    first = next(each for each in network.layers if each.weights)
+    given = keras.Model(network.input, first._inbound_nodes[-1].input_tensors[0])
+    pixels = np.random.default_rng(0).integers(0, 256, (2, *network.input_shape[1:]))
+    images = pixels / 255.0 if name.startswith("inception") else pixels.astype(np.float64)
+    centred = images - images.mean(axis=(1, 2), keepdims=True)
+    wanted = centred / (np.square(centred).mean(axis=(1, 2), keepdims=True) + 1e-5)
+    np.testing.assert_allclose(given(pixels.astype(np.float32)), wanted, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_networks_drop_half_of_fc6_where_the_authors_do(built, name):
+    rates = [each.rate for each in built[name].layers if isinstance(each, layers.Dropout)]
+    assert rates == ([0.5] if name in ("vgg16_model", "alexnet_model") else [])
+
+
 @pytest.mark.parametrize("name", ["inception_model_small", "alexnet_model"])
 def test_networks_take_bytes_and_smaller_images_are_refused(built, name):
     smallest = imagenet_networks.SMALLEST[name]

@@ -125,12 +125,13 @@ def test_write_settings_shows_those_that_tell_runs_apart(tmp_path):
     assert "decay_steps" not in shown
 
 
-def test_write_evaluation_takes_any_class_name(tmp_path):
+def test_write_evaluation_takes_any_class_name_and_shows_the_models_own_walk(tmp_path):
     import keras
     import numpy as np
     import tensorflow as tf
 
-    from semisup.evaluation.metrics import evaluate
+    from semisup.evaluation.metrics import evaluate, predict
+    from semisup.losses import association
     from semisup.models.associative_model import AssociativeModel
     from semisup.visualization import tensorboard
     from semisup.visualization.walks import WalkSample
@@ -138,12 +139,17 @@ def test_write_evaluation_takes_any_class_name(tmp_path):
     images = np.random.default_rng(1).integers(0, 256, (30, 8, 8, 1), dtype=np.uint8)
     names = ("from_$5_to_$10_", b"ch\xe8vre".decode("utf-8", "surrogateescape"), "\u732b")
     layers = [keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
-    model = AssociativeModel(keras.Sequential(layers), 3)
+    model = AssociativeModel(keras.Sequential(layers), 3, similarity="euclidean", temperature=0.5)
     found = evaluate(model, images, np.arange(30) % 3, names)
     sample = WalkSample(images[:6], images[6:])
     with tf.summary.create_file_writer(str(tmp_path)).as_default():
         tensorboard.write_evaluation(10, found, model, sample, sample)
     [path] = tmp_path.iterdir()
     events = tf.compat.v1.train.summary_iterator(str(path))
-    found = {value.tag for event in events for value in event.summary.value}
-    assert {f"test_error_per_class/{name}" for name in (names[0], r"ch\xe8vre", names[2])} <= found
+    found = {value.tag: value.tensor for event in events for value in event.summary.value}
+    wanted = {f"test_error_per_class/{name}" for name in (names[0], r"ch\xe8vre", names[2])}
+    assert wanted <= found.keys()
+    A, B = (predict(model, part).embeddings for part in sample)
+    visits = association.p_visit(association.walk(A, B, "euclidean", 0.5).P_ab).numpy()
+    buckets = tf.make_ndarray(found["walk/visit_probability"])  # the left edge, the right, a count
+    assert (buckets[0, 0], buckets[-1, 1]) == pytest.approx((visits.min(), visits.max()))

@@ -47,10 +47,14 @@ def test_choose_walk_sample_shows_labelled_images_by_class_and_unlabelled_in_ord
     np.testing.assert_array_equal(sample.B, again.B)
 
 
-def test_association_figure_has_lines_as_dark_as_the_steps_are_likely(model):
+@pytest.mark.parametrize(("similarity", "temperature"), [("dot", 1.0), ("euclidean", 0.5)])
+def test_association_figure_has_lines_as_dark_as_the_steps_are_likely(
+    model, similarity, temperature
+):
+    model = AssociativeModel(model.network, 3, similarity=similarity, temperature=temperature)
     sample = walks.choose_walk_sample(DATA, per_class=2, unlabeled=12)
     A, B = (predict(model, images).embeddings for images in sample)
-    walk = association.walk(A, B)
+    walk = association.walk(A, B, similarity, temperature)
     [axes] = walks.association_figure({"title": model}, sample).axes
     first, second = (item for item in axes.collections if isinstance(item, LineCollection))
     for lines, P in ((first, np.asarray(walk.P_ab)), (second, np.asarray(walk.P_ba))):

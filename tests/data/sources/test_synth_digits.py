@@ -19,6 +19,23 @@ def test_render_is_a_function_of_seed_and_number():
     assert len(np.unique(images.reshape(60, -1), axis=0)) == 60
 
 
+def test_render_draws_the_digit_of_the_label(monkeypatch):
+    drawn, colours, mask = [], synth_digits._colours, synth_digits._mask
+
+    def begun(random):
+        drawn.append([])
+        return colours(random)
+
+    def noted(text, *rest):
+        drawn[-1].append(text)
+        return mask(text, *rest)
+
+    monkeypatch.setattr(synth_digits, "_colours", begun)
+    monkeypatch.setattr(synth_digits, "_mask", noted)
+    _, labels = synth_digits.render(30, seed=3)
+    assert [digit for digit, *neighbours in drawn] == [str(label) for label in labels]
+
+
 def test_render_gives_the_same_bytes_in_another_process():
     other = processes.start(print_digest)
     other.join()
