@@ -1,17 +1,19 @@
 """Each row of docs/migrating.md: what it says of theirs and of ours is so."""
 
+import dataclasses
 import functools
 import inspect
 import re
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from absl import flags
 from absl.testing import flagsaver
 
 import semisup
-from semisup import recipes
+from semisup import experiment, recipes
 from semisup.cli import authors
 from semisup.cli.flags import recipe_from_flags
 from semisup.config import Recipe
@@ -77,23 +79,59 @@ def test_page_is_short():
 
 
 @by_row("What `--compat=authors` sets")
-def test_compat_rows(row, read):
+def test_compat_rows(row, read, monkeypatch):
     [name], theirs, ours = names(row[0]), row[1], row[2]
     words = ["--sup_seed=0"] if name != "sup_seed" else []
     words += (
         ["--walker_weight_envelope=linear"] if name.startswith("walker_weight_envelope") else []
     )
-    recipe = read("--compat=authors", *words)
-    if name in ("compat", "sup_seed"):  # tests/test_experiment.py and tests/cli/test_authors.py
-        assert theirs != ours
+    monkeypatch.setattr("secrets.randbelow", lambda bound: 12_345)
+    theirs_read, ours_read = read("--compat=authors", *words), read(*words[1:])
+    if name == "compat":  # what it does: tests/test_experiment.py and tests/cli/test_authors.py
+        if "epsilon" in theirs:
+            assert float(theirs.split()[-1]) == experiment._EPSILON_OF_TENSORFLOW_1
+            assert float(ours) == keras.optimizers.Adam().epsilon
         return
-    said = re.match(r"[\w.-]+", theirs)[0]
-    value = getattr(recipe, name)
-    assert (float(said) == value) if isinstance(value, int | float) else (said == value)
-    default = getattr(recipes.RECIPES[recipes.DEFAULT_RECIPE], name)
-    if default is not None:
-        said = re.match(r"[\w.-]+", ours)[0]
-        assert (float(said) == default) if isinstance(default, int | float) else (said == default)
+    if name == "sup_seed":
+        assert theirs.startswith("-1: drawn") and theirs_read.sup_seed == 12_345
+    else:
+        assert_says(theirs.split()[0], in_use(theirs_read, name))
+    if name == "visit_weight_envelope":
+        assert ours == "as the walker's"
+        assert in_use(read("--walker_weight_envelope=sigmoid"), name) == "sigmoid"
+    elif name == "emb_size":
+        assert ours.startswith("the network's; dann_model ")
+        assert_says(ours.split()[-1], in_use(read("--architecture=dann_model"), name))
+    else:
+        assert_says(ours.split()[0], in_use(ours_read, name))
+    if ", else " in ours or ", with another " in ours:
+        assert_says(other_network(ours), in_use(read("--architecture=svhn_model"), name))
+
+
+def assert_says(words: str, value: str | float) -> None:
+    words = words.rstrip(",;")
+    if isinstance(value, str):
+        assert words == value
+    else:
+        assert float(words) == pytest.approx(value, rel=1e-6)
+
+
+def in_use(recipe: Recipe, name: str):
+    """The value that a run takes of a setting, which may follow from others."""
+    if name == "learning_rate":
+        return float(experiment._learning_rate(dataclasses.replace(recipe, warmup_share=0.0))(0))
+    if name == "similarity":
+        return experiment._similarity(recipe)
+    if name == "visit_weight_envelope":
+        return experiment._envelope(recipe, "visit").kind
+    if name == "emb_size" and recipe.emb_size is None:
+        return inspect.signature(ARCHITECTURES[recipe.architecture]).parameters[name].default
+    return getattr(recipe, name)
+
+
+def other_network(ours: str) -> str:
+    """What a cell says of another network than the default one."""
+    return re.search(r"else ([\w.-]+)$|; (\d+), by Adam, with another", ours).expand(r"\1\2")
 
 
 def test_compat_rows_are_all():

@@ -158,7 +158,8 @@ def test_run_learns_and_its_model_is_whole(finished):
     logits = predict(model, np.asarray(images)).logits
     wrong = np.mean(logits.argmax(axis=1) != setup.data.dataset.test_labels)
     assert run.read_result()["test_error"] == pytest.approx(100 * wrong)
-    if recipe.similarity == "cosine":
+    assert model.similarity == (recipe.similarity or "cosine")
+    if model.similarity == "cosine":
         assert wrong < 0.3
 
 

@@ -205,8 +205,10 @@ def test_extract_knows_images_in_files_by_these(counted, tmp_path, monkeypatch):
     Image.fromarray(IMAGES[9]).save(images.places[2])
     os.utime(images.places[2], (2e9, 2e9))
     assert counted.computes(images, cache) == 1
-    # The same files in another size are other images.
+    # Resized to the size that they have, they are the same images; to another one, others.
     assert counted.computes(dataclasses.replace(images, new_size=8), cache) == 0
+    smaller = dataclasses.replace(images, new_size=4, image_shape=(4, 4, 3))
+    assert smaller.identity(0) != images.identity(0)
     images.places[1].unlink()
     with pytest.raises(InputError, match=r"cannot read the image .*1\.png: No such file"):
         features.extract(counted.backbone, images, cache)
