@@ -56,6 +56,25 @@ def train(recipe: Recipe, logdir: Path, deterministic: bool = False, **options) 
     loop.train(recipe, logdir, **options)
 
 
+def train_held(recipe: Recipe, logdir: Path, step: int, held, go, **options) -> None:
+    """`train`, but before it saves this step it sets `held`, and waits for `go`.
+
+    Whoever kills it or sends it a signal in between can be sure that it has not ended.
+    """
+    from semisup.runs import checkpoints
+
+    save = checkpoints.save
+
+    def hold_and_save(run, now, *arguments, **state):
+        if now == step:
+            held.set()
+            go.wait()
+        return save(run, now, *arguments, **state)
+
+    checkpoints.save = hold_and_save
+    train(recipe, logdir, **options)
+
+
 def run(program: str, *arguments, cwd=None) -> subprocess.CompletedProcess[str]:
     """`python -m semisup.PROGRAM ARGUMENTS`, to its end.
 

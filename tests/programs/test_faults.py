@@ -101,12 +101,12 @@ def test_every_kind_of_state_survives_kills(tiny, tmp_path):
     recipe = dataclasses.replace(tiny, **settings)
     loop.train(recipe, tmp_path / "whole", save_interval=5)
     for step in (6, 15):  # frozen and thawed
-        process = processes.start(_train_saving_each_step, recipe, tmp_path / "killed")
-        while newest_step(tmp_path / "killed") < step:
-            assert process.is_alive()
-            time.sleep(0.01)
+        held, go = processes.event(), processes.event()
+        process = processes.start(_train_held, recipe, tmp_path / "killed", step + 1, held, go)
+        assert held.wait(600), processes.said(process)
         process.kill()
         process.join()
+        assert newest_step(tmp_path / "killed") == step
     assert not (tmp_path / "killed" / "result.json").exists()
     loop.train(recipe, tmp_path / "killed")
     tensors, records = state(tmp_path / "killed")
@@ -124,6 +124,10 @@ def newest_step(logdir):
 
 def _train_saving_each_step(recipe, logdir):
     processes.train(recipe, logdir, save_interval=1)
+
+
+def _train_held(*arguments):
+    processes.train_held(*arguments, save_interval=1)
 
 
 @pytest.fixture(scope="module")

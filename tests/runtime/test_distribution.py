@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import time
 from pathlib import Path
 
 import keras
@@ -261,6 +260,12 @@ def train_on_two(recipe, logdir):
     processes.train(recipe, logdir, save_interval=5, strategy=strategy)
 
 
+def train_on_two_held(*arguments):
+    split_the_processor()
+    strategy = distribution.strategy("mirrored")
+    processes.train_held(*arguments, save_interval=5, strategy=strategy)
+
+
 def final_weights(logdir):
     return keras.models.load_model(logdir / "model.keras").get_weights()
 
@@ -292,16 +297,15 @@ def test_a_run_on_two_devices_is_that_on_one(tiny, tmp_path, changes, bound, rel
 def test_a_killed_run_on_two_devices_ends_as_if_it_had_not_been(tiny, tmp_path):
     recipe = dataclasses.replace(tiny, precision="float32", ema=0.5, max_steps=15)
     in_process(train_on_two, recipe, tmp_path / "whole")
-    process = processes.start(train_on_two, recipe, tmp_path / "killed")
-    while not (tmp_path / "killed" / "checkpoints" / "step-5.json").exists():
-        assert process.is_alive()
-        time.sleep(0.01)
+    held, go = processes.event(), processes.event()
+    process = processes.start(train_on_two_held, recipe, tmp_path / "killed", 10, held, go)
+    assert held.wait(600), processes.said(process)
     process.kill()
     process.join()
     assert not (tmp_path / "killed" / "result.json").exists()
     checkpoint = checkpoints.newest(RunDirectory(tmp_path / "killed"))
     in_process(train_on_two, recipe, tmp_path / "killed")
-    assert not checkpoint.endswith("step-0")
+    assert checkpoint.endswith("step-5")
     whole = final_weights(tmp_path / "whole")
     for weight, wanted in zip(final_weights(tmp_path / "killed"), whole, strict=True):
         np.testing.assert_array_equal(weight, wanted)
@@ -317,17 +321,23 @@ def join_workers(index, ports, kinds=("worker", "worker")):
     return distribution.strategy("multi_worker")
 
 
-def train_as_worker(index, ports, recipe, logdir, lines):
+def train_as_worker(index, ports, recipe, logdir, lines, held=None, go=None):
     """Train as one of two workers; write down its own weights, or what ended it.
 
-    `logdir` is the run's folder, or a list of one for each worker.
+    `logdir` is the run's folder, or a list of one for each worker. With `held` and `go`, events for
+    each worker, it waits at step 10.
     """
     strategy = join_workers(index, ports)
     logdir = logdir[index] if isinstance(logdir, list) else logdir
     built, build = [], experiment.build_model
     experiment.build_model = lambda *arguments: built.append(build(*arguments)) or built[-1]
     try:
-        processes.train(recipe, logdir, save_interval=5, strategy=strategy)
+        if held:
+            processes.train_held(
+                recipe, logdir, 10, held[index], go[index], save_interval=5, strategy=strategy
+            )
+        else:
+            processes.train(recipe, logdir, save_interval=5, strategy=strategy)
     except InputError as error:
         (lines / f"error-{index}").write_text(str(error))
         raise SystemExit(1) from None
@@ -403,22 +413,25 @@ def test_two_workers_end_with_the_same_weights_as_one_process(small, by_workers,
     assert len(list(logdir.glob("events.*"))) == 1
 
 
-def workers_at_step_5(recipe, folder):
-    """Two workers in the middle of a run; its folder, and the one for their own lines."""
+def workers_at_step_10(recipe, folder):
+    """Two workers that wait to save; what lets them go on, their run, and their own lines."""
     logdir, lines = folder / "run", folder / "lines"
     lines.mkdir()
-    started = start_workers(train_as_worker, recipe, logdir, lines)
-    while not (logdir / "checkpoints" / "step-5.json").exists():
-        assert all(process.is_alive() for process in started)
-        time.sleep(0.01)
-    return started, logdir, lines
+    # One for each: an event that a killed process waited for can't be set.
+    held, go = ([processes.event() for _ in range(2)] for _ in range(2))
+    started = start_workers(train_as_worker, recipe, logdir, lines, held, go)
+    for event, process in zip(held, started, strict=True):
+        assert event.wait(600), processes.said(process)
+    return started, go, logdir, lines
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 1], ids=["chief", "worker"])
 def test_the_others_end_when_a_worker_dies_and_all_go_on(small, by_workers, tmp_path, killed):
-    started, logdir, lines = workers_at_step_5(small, tmp_path)
+    started, go, logdir, lines = workers_at_step_10(small, tmp_path)
     started[killed].kill()
+    started[killed].join()
+    go[1 - killed].set()
     other = started[1 - killed]
     other.join(600)
     assert other.exitcode == 1
@@ -434,8 +447,10 @@ def test_the_others_end_when_a_worker_dies_and_all_go_on(small, by_workers, tmp_
 @pytest.mark.slow
 @pytest.mark.parametrize("told", [0, 1], ids=["chief", "worker"])
 def test_sigterm_to_one_worker_stops_and_saves_all(small, by_workers, tmp_path, told):
-    started, logdir, lines = workers_at_step_5(small, tmp_path)
+    started, go, logdir, lines = workers_at_step_10(small, tmp_path)
     os.kill(started[told].pid, signal.SIGTERM)
+    for event in go:
+        event.set()
     assert join_all(started, timeout=600) == [130, 130]
     assert not (logdir / "result.json").exists()
     end_well(start_workers(train_as_worker, small, logdir, lines))
