@@ -266,6 +266,22 @@ def test_compat_leaves_images_that_are_resized_as_they_are_read(digits_folder):
     np.testing.assert_array_equal(ours.train_images, theirs.train_images)
 
 
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"architecture": "keras:MobileNetV2", "freeze_steps": -1}, "imagenet"),
+        ({"architecture": "keras:MobileNetV2", "freeze_steps": -1, "weights": "none"}, "none"),
+        ({"architecture": "keras:MobileNetV2", "freeze_steps": 100}, "none"),
+        ({"architecture": "keras:MobileNetV2"}, "none"),
+        ({"architecture": "mine.keras", "freeze_steps": -1}, "none"),
+        ({"architecture": "inception_model", "freeze_steps": -1}, "none"),
+        ({"architecture": "inception_model", "weights": "imagenet"}, "imagenet"),
+    ],
+)
+def test_a_network_of_keras_that_stays_frozen_has_trained_weights(changes, wanted):
+    assert experiment._first_weights(Recipe(**changes)) == wanted
+
+
 def test_split_file_and_initial_weights(mnist_dir, tmp_path):
     first = build(mnist_dir, sup_seed=3, seed=4, sup_per_class=5, unsup_samples=50)
     first.model.save(tmp_path / "model.keras")

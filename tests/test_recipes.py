@@ -33,6 +33,83 @@ def test_every_recipe_names_what_there_is(name):
     assert recipe.augmentation in ("none", *AUGMENTATIONS)
 
 
+MAIN_SETTINGS = {
+    # Of the paper, tables 1 and 2 and section 4.2, and the authors' code.
+    "svhn": {
+        "dataset": "svhn",
+        "architecture": "svhn_model",
+        "similarity": "dot",
+        "sup_per_class": 100,
+        "augmentation": "svhn",
+        "walker_weight": 1.0,
+        "visit_weight": 0.25,
+        "optimizer": "adam",
+        "learning_rate": 1e-4,
+        "learning_rate_schedule": "step",
+        "decay_factor": 0.33,
+        "decay_steps": 60_000,
+        "max_steps": 100_000,
+    },
+    "stl10": {
+        "dataset": "stl10",
+        "architecture": "stl10_model",
+        "similarity": "dot",
+        "sup_per_class": 100,
+        "augmentation": "stl10",
+        "walker_weight": 1.0,
+        "visit_weight": 1.0,
+        "optimizer": "adam",
+        "learning_rate": 1e-4,
+        "learning_rate_schedule": "step",
+        "decay_factor": 0.33,
+        "decay_steps": 60_000,
+        "max_steps": 100_000,
+    },
+    "photos": {
+        "dataset": "folder",
+        "architecture": "keras:EfficientNetV2B0",
+        "freeze_steps": -1,
+        "new_size": 160,
+        "train_in_pool": True,
+        "dropout": 0.2,
+        "emb_size": 128,
+        "sup_per_class": -1,
+        "sup_per_batch": 20,
+        "unsup_batch_size": 500,
+        "cluster_share": 0.1,
+        "visit_weight": 1.0,
+        "optimizer": "adam",
+        "learning_rate": 2e-3,
+        "warmup_share": 0.0,
+        "max_steps": 300,
+    },
+    "mnist_fast": {
+        "dataset": "mnist",
+        "architecture": "mnist_model",
+        "similarity": "cosine",
+        "sup_per_class": 10,
+        "unsup_batch_size": 200,
+        "augmentation": "digits_mild",
+        "l2_weight": 1e-4,
+        "visit_weight": 1.0,
+        "pseudo_label_weight": 1.0,
+        "pseudo_label_weight_delay": 150,
+        "pseudo_label_weight_steps": 150,
+        "label_smoothing": 0.1,
+        "optimizer": "muon",
+        "learning_rate": None,
+        "ema": 0.98,
+        "max_steps": 500,
+    },
+}
+
+
+@pytest.mark.parametrize("name", MAIN_SETTINGS)
+def test_recipes_have_the_settings_that_they_were_measured_with(name):
+    recipe, wanted = recipes.RECIPES[name], MAIN_SETTINGS[name]
+    assert {setting: getattr(recipe, setting) for setting in wanted} == wanted
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "wanted"),
     [

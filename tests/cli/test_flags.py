@@ -8,6 +8,7 @@ from absl import flags
 from semisup import recipes
 from semisup.cli.flags import recipe_from_flags
 from semisup.config import Recipe
+from semisup.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("training_flags")
 
@@ -30,3 +31,23 @@ def test_recipe_from_flags_begins_with_the_default_recipe_for_its_own_images_onl
     changed = {name for name in vars(base) if getattr(recipe, name) != getattr(base, name)}
     assert changed <= given
     assert (recipe.optimizer, recipe.max_steps) == (base.optimizer, base.max_steps)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "--sup_per_class=5",
+        "--unsup_samples=9",
+        "--sup_seed=1",
+        "--fold=0",
+        "--exclude_labeled",
+        "--remove_classes=1",
+    ],
+)
+def test_a_split_file_leaves_nothing_else_to_say_of_the_split(word):
+    flags.FLAGS(["semisup-train", "--split_file=S", word])
+    name = word[2:].split("=")[0]
+    with pytest.raises(
+        InputError, match=f"`split_file` says which images are labelled; leave out `{name}`"
+    ):
+        recipe_from_flags()

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -198,6 +199,21 @@ def test_signals_save_and_say_how_to_go_on(mnist_dir, tmp_path, number):
         f"Stopped and saved. To resume, give the same command with --logdir=runs/{folder.name}"
         in output
     )
+
+
+def test_closed_output_stops_no_run(tiny, tmp_path):
+    """Standard error is closed from the start, the other once a line has come."""
+    words = [f"--data_dir={tiny.data_dir}", f"--architecture={tiny.architecture}"]
+    words += ["--dataset=npz", "--sup_per_batch=2", "--unsup_batch_size=8", "--max_steps=2"]
+    command = shlex.join([sys.executable, "-m", "semisup.train", *words, f"--logdir={tmp_path}"])
+    result = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{command} 2>&- | head -1"],
+        capture_output=True,
+        text=True,
+        timeout=1800,
+    )
+    assert (result.returncode, result.stdout) == (0, "Loading TensorFlow and npz\n")
+    assert json.loads((tmp_path / "result.json").read_text())["steps"] == 2
 
 
 def test_help_begins_with_ten_flags_and_names_all():

@@ -67,6 +67,33 @@ def test_collapse_to_alike_embeddings_is_seen_once_training_has_begun():
     assert monitoring.collapse(UNIFORM, WALK._replace(classes=1), begun=True) is None
 
 
+EVEN = math.log(100)  # the walker loss and the entropy of a walk whose steps are all alike
+
+
+@pytest.mark.parametrize(
+    ("walker_loss", "visit_entropy", "begun", "sign"),
+    [
+        (1.0, math.log(9.9), False, "it visits about 10 of 100 unlabelled images"),
+        (1.0, math.log(10.1), False, None),
+        (EVEN + 0.51, EVEN, False, "it mostly ends in a wrong class"),
+        (EVEN + 0.49, EVEN, False, None),
+        (EVEN - 0.019, EVEN - 0.019, True, "all its steps are equally likely"),
+        (EVEN - 0.021, EVEN, True, None),
+        (EVEN, EVEN - 0.021, True, None),
+    ],
+)
+def test_collapse_begins_at_its_thresholds(walker_loss, visit_entropy, begun, sign):
+    walk = {"walker_loss": walker_loss, "visit_entropy": visit_entropy}
+    found = monitoring.collapse(walk, WALK, begun)
+    assert found.startswith(sign) if sign else found is None
+
+
+def test_unreachable_visits_begin_at_their_threshold():
+    assert monitoring.unreachable_visits({"visit_loss": EVEN + 0.49}, WALK) is None
+    found = monitoring.unreachable_visits({"visit_loss": EVEN + 0.51}, WALK)
+    assert found.startswith("the visit loss stays 0.5 above its minimum")
+
+
 def test_unreachable_visits_are_those_of_classes_without_labels():
     """Half of B lies where no A does."""
     A, B = np.eye(20)[LABELS], np.eye(20)[np.arange(100) % 20]
