@@ -14,22 +14,22 @@ from semisup.models.associative_model import AssociativeModel
 from tests.losses.test_association import METRICS, naive_losses
 from tests.processes import PEAK
 
-RANDOM = np.random.default_rng(0)
+LONG_TAIL = np.repeat(np.arange(9), [1, 1, 1, 2, 3, 5, 8, 13, 21])
 
 LABELS = {
     "balanced": np.arange(48) % 6,
     "sorted": np.repeat(np.arange(12), 4),
     "one class": np.full(31, 7),
     "each its own": np.arange(40)[::-1],
-    "long tail": RANDOM.permutation(np.repeat(np.arange(9), [1, 1, 1, 2, 3, 5, 8, 13, 21])),
-    "any integers": RANDOM.choice([-5, 0, 3, 10**6], 30),
+    "long tail": np.random.default_rng(0).permutation(LONG_TAIL),
+    "any integers": np.random.default_rng(0).choice([-5, 0, 3, 10**6], 30),
     "a single sample": np.zeros(1, int),
 }
 
 
 def embeddings(labels, unlabelled=37, scale=1.0):
-    shape = (len(labels) + unlabelled, 8)
-    both = tf.constant(RANDOM.normal(scale=scale, size=shape), tf.float32)
+    random, shape = np.random.default_rng(0), (len(labels) + unlabelled, 8)
+    both = tf.constant(random.normal(scale=scale, size=shape), tf.float32)
     return both[: len(labels)], both[len(labels) :], tf.constant(labels)
 
 
@@ -112,7 +112,7 @@ def test_association_losses_choose_blocks_for_large_batches(monkeypatch):
 
 @pytest.mark.parametrize("unlabelled", [40, 0])
 def test_associative_model_walks_large_batches_in_blocks(monkeypatch, unlabelled):
-    images = RANDOM.normal(size=(60 + unlabelled, 4)).astype("float32")
+    images = np.random.default_rng(0).normal(size=(60 + unlabelled, 4)).astype("float32")
     labels = np.r_[np.arange(60) % 5, np.full(unlabelled, -1)]
     walks, seen = blockwise.class_walk, []
     monkeypatch.setattr(blockwise, "class_walk", lambda *a: seen.append(a[3]) or walks(*a))

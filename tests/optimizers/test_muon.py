@@ -10,19 +10,20 @@ from semisup.errors import InputError
 from semisup.optimizers import muon
 from semisup.runtime import precision
 
-RANDOM = np.random.default_rng(0)
-
 
 def zeros(*shape):
     return keras.Variable(np.zeros(shape, np.float32), name="kernel")
 
 
-def normal(*shape):
-    return RANDOM.normal(size=shape).astype(np.float32)
+@pytest.fixture
+def normal():
+    """A function that draws numbers, the same in each test."""
+    random = np.random.default_rng(0)
+    return lambda *shape: random.normal(size=shape).astype(np.float32)
 
 
 @pytest.mark.parametrize("shape", [(288, 32), (32, 288), (40, 40), (1, 7)])
-def test_orthogonal_keeps_directions_and_levels_singular_values(shape):
+def test_orthogonal_keeps_directions_and_levels_singular_values(normal, shape):
     matrix = normal(*shape)
     u, s, v = np.linalg.svd(matrix, full_matrices=False)
     # In the same directions; the values around 1 but for small ones.
@@ -40,7 +41,7 @@ def steps(optimizer, variables, gradients):
         step(*map(tf.constant, gradient))
 
 
-def test_muon_moves_a_kernel_as_its_matrix():
+def test_muon_moves_a_kernel_as_its_matrix(normal):
     kernel, matrix = (zeros(*s) for s in ((3, 3, 4, 8), (36, 8)))
     gradients = normal(5, 36, 8)
     steps(Muon(0.01), [kernel], [[g.reshape(3, 3, 4, 8)] for g in gradients])
@@ -48,7 +49,7 @@ def test_muon_moves_a_kernel_as_its_matrix():
     np.testing.assert_allclose(np.reshape(kernel, (36, 8)), matrix, rtol=1e-5, atol=1e-8)
 
 
-def test_muon_moves_a_matrix_by_the_formula():
+def test_muon_moves_a_matrix_by_the_formula(normal):
     matrix = zeros(20, 6)
     gradients = normal(4, 20, 6)
     steps(Muon(0.01, momentum=0.9), [matrix], [[g] for g in gradients])
@@ -64,7 +65,7 @@ def test_muon_moves_a_matrix_by_the_formula():
     np.testing.assert_allclose(matrix, wanted, rtol=1e-4, atol=1e-6)
 
 
-def test_muon_moves_all_but_hidden_layers_by_adam():
+def test_muon_moves_all_but_hidden_layers_by_adam(normal):
     bias = zeros(5)
     with keras.name_scope("classifier"):
         named = zeros(6, 4)
@@ -76,7 +77,7 @@ def test_muon_moves_all_but_hidden_layers_by_adam():
         np.testing.assert_allclose(ours, adams, rtol=1e-5)
 
 
-def test_muon_leaves_kernels_of_one_column_to_adam():
+def test_muon_leaves_kernels_of_one_column_to_adam(normal):
     # Depthwise convolutions have a filter for each channel, which are no matrix together.
     shapes = [(3, 3, 5, 1), (6, 1)]
     ours, same = ([zeros(*shape) for shape in shapes] for _ in range(2))
@@ -87,7 +88,7 @@ def test_muon_leaves_kernels_of_one_column_to_adam():
         np.testing.assert_allclose(one, adams, rtol=1e-5)
 
 
-def test_muon_takes_orthogonal_steps_in_bfloat16():
+def test_muon_takes_orthogonal_steps_in_bfloat16(normal):
     with precision.policy("mixed_bfloat16"):
         model = make_model()
     model.compile(Muon(0.02))
@@ -101,6 +102,7 @@ def test_muon_takes_orthogonal_steps_in_bfloat16():
 
 
 def make_model():
+    keras.utils.set_random_seed(0)
     network = keras.Sequential(
         [
             keras.Input((8, 8, 1)),
@@ -125,7 +127,7 @@ def test_muon_takes_only_the_kernels_of_the_network():
     assert len(variables) == 7
 
 
-def test_muon_saves_with_the_model_and_goes_on(tmp_path):
+def test_muon_saves_with_the_model_and_goes_on(normal, tmp_path):
     model = make_model()
     model.compile(Muon(0.02, momentum=0.8))
     images, labels = normal(6, 8, 8, 1), np.array([0, 1, 0, 1, -1, -1])
