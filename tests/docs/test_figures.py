@@ -242,3 +242,17 @@ def test_seconds_to_an_error_are_those_of_the_record():
         for target, cell in zip(accuracy.TARGETS, reached, strict=True):
             seconds = accuracy.seconds_to(curves, target)
             assert cell.startswith("not in") if seconds is None else f"{seconds:g} s" in cell
+
+
+def test_growth_is_that_of_the_record():
+    record = json.loads((DOCS / "studies" / "growth.json").read_text(encoding="utf-8"))
+    page = (DOCS / "performance.md").read_text(encoding="utf-8").partition("## Growth")[2]
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line[:2] == "| "][1:6]
+    for points, (_, *cells) in zip(record.values(), rows, strict=True):
+        smallest, *_, largest = points.values()
+        for name, scale, cell in zip(
+            ("start", "step", "evaluation", "memory"), (1, 1000, 1, 1), cells, strict=True
+        ):
+            shown = [text.replace(",", "") for text in cell.split(", ")]
+            for point, text in zip((smallest, largest), shown, strict=True):
+                assert rounds_to(scale * point[name], text), (name, cell)
