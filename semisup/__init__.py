@@ -77,9 +77,12 @@ def __getattr__(name: str) -> Any:
     if name in _NAMESPACE_OF:
         return getattr(importlib.import_module(f"semisup.{_NAMESPACE_OF[name]}"), name)
     if name == "__version__":
-        from importlib.metadata import version  # it takes some milliseconds
+        from importlib.metadata import PackageNotFoundError, version  # takes some milliseconds
 
-        return version("semisup")
+        try:
+            return version("semisup")
+        except PackageNotFoundError:
+            raise AttributeError("semisup is not installed, so its version is unknown") from None
     raise AttributeError(f"module 'semisup' has no attribute {name!r}")
 
 

@@ -96,7 +96,8 @@ def main(*words: str) -> int:
                 said = time.monotonic()
                 print(f"{classified:,} images classified", flush=True)
         if classified == 0:
-            raise InputError(f"no image of the {len(files)} files could be read")
+            where = f"the {len(files)} file{'s' * (len(files) != 1)}"
+            raise InputError(f"there is no image that can be read in {where}")
     if _OUT.value:
         print(f"wrote {_OUT.value}: {classified:,} image{'s' * (classified != 1)} classified")
     if skipped:

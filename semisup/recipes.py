@@ -404,7 +404,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     # Ours: USPS to MNIST at 16x16 pixels, both from the start, with pseudo-labels of the walk.
     # Command:  semisup-train --recipe=usps_to_mnist --data_dir=USPS --target_data_dir=MNIST
-    # Expected: 1.46, 1.26, 1.42; source only 5.45, 4.89, 5.56; 1 to 3 minutes.
+    # Expected: 1.46, 1.26, 1.42; source only 5.45, 4.89, 5.56; 1 to 2 minutes.
     "usps_to_mnist": Recipe(dataset="usps", target_dataset="mnist", **_SMALL_DIGITS_JOINT),
     # The source of the next recipe: USPS alone.
     # Command:  semisup-train --recipe=usps_source --data_dir=USPS --logdir=USPS_SOURCE
@@ -421,7 +421,7 @@ RECIPES: dict[str, Recipe] = {
     "mnist_to_usps": Recipe(dataset="mnist", target_dataset="usps", **_SMALL_DIGITS_JOINT),
     # Ours: digits rendered from fonts to MNIST.
     # Command:  semisup-train --recipe=synth_digits_to_mnist --target_data_dir=MNIST
-    # Expected: 3.3, 3.3; source only 16.5, 19.1; target only 0.7; 12 minutes (AVX2).
+    # Expected: 3.3, 3.3; source only 16.5, 19.1; target only 0.7; 12 to 13 minutes (AVX2).
     "synth_digits_to_mnist": Recipe(
         dataset="synth_digits", target_dataset="mnist", **_QUICK_SYNTHETIC
     ),

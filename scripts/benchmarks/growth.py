@@ -174,7 +174,7 @@ def _draw(figures: dict[str, Any], path: Path) -> None:
     figure = Figure(figsize=(9, 6), layout="constrained")
     with matplotlib.rc_context(CURVES):
         panels = figure.subplots(2, 3, sharey=True).ravel()  # the last one has the legend
-    for axes, (kind, points) in zip(panels[:-1], figures.items(), strict=False):
+    for axes, (kind, points) in zip(panels[: len(figures)], figures.items(), strict=True):
         sizes = [int(size) for size in points]
         for name, unit in MEASURED.items():
             scale = 1e-3 if unit == "MB" else 1.0

@@ -26,7 +26,8 @@ _SHOWN = {
     "coral": "CORAL",
 }
 
-# Colour, line and marker, the same in every figure. Methods of one colour have another line.
+# Colour, line and marker, the same in every figure. In one figure methods of one colour have
+# another line; those of domain adaptation have the colours of others.
 _LOOK = {
     "labels_only": ("#000000", ":", "o"),
     "association": ("#d55e00", "-", "s"),

@@ -310,7 +310,7 @@ def classification_loss(logits: Tensor, labels: Tensor, label_smoothing: float =
         >>> round(float(semisup.classification_loss(logits, [0, 0])), 4)  # log(2) / 2
         0.3466
     """
-    if not 0 <= label_smoothing < 1:
+    if _is_number(label_smoothing) and not 0 <= label_smoothing < 1:
         raise InputError(f"`label_smoothing` is {label_smoothing}; it must be in [0, 1)")
     with keras.name_scope("classification_loss"):
         logits = _float32(logits)

@@ -39,7 +39,10 @@ _PAPER_WEIGHTS = ("walker_weight", "visit_weight", "logit_weight")
 _WEIGHTS = (*_PAPER_WEIGHTS, "pseudo_label_weight", "vat_weight")
 
 # Graphs take these in when they are made: a later value would be passed over.
-_IN_GRAPHS = ("similarity", "temperature", "label_smoothing", "vat_epsilon", "association_scope")
+_IN_GRAPHS = (
+    *("num_classes", "similarity", "temperature", "label_smoothing", "vat_epsilon"),
+    *("virtual_embeddings", "separate_batches", "association_scope"),
+)
 
 # Arguments that may be Keras objects.
 _SERIALIZED = ("network", *_WEIGHTS)
@@ -123,7 +126,8 @@ class AssociativeModel(CheckedModel):
     Raises:
         InputError: the network's output is not [batch, D], the similarity or the scope is
             unknown, a weight is negative, the temperature or `vat_epsilon` is not above 0, or the
-            label smoothing is not in [0, 1). Later: one of these is set anew.
+            label smoothing is not in [0, 1). Later: a loss weight, or
+            another setting that graphs take in, is set anew.
 
     Examples:
         >>> digits = semisup.load_dataset("mnist5k")
@@ -203,7 +207,8 @@ class AssociativeModel(CheckedModel):
         if name in _WEIGHTS or (name in _IN_GRAPHS and name in self.__dict__):
             raise InputError(
                 f"`{name}` is set when a model is made; for another, make a new AssociativeModel "
-                "of this network (a loss weight may also be a function of the training step)"
+                "of this network (a loss weight may also be a function of the training step; a "
+                "subclass keeps its own under another name)"
             )
         super().__setattr__(name, value)
 

@@ -77,7 +77,7 @@ class CheckedModel(keras.Model):
         call = _fit_arguments(super().fit, self.num_classes, *args, **kwargs)
         # Keras gives each of several replicas consecutive rows, of A or of B.
         alone = self.distribute_strategy.num_replicas_in_sync == 1
-        with self.expecting(call.arguments.get("x") if alone else None), self._bad_labels_named():
+        with self.expecting(call.arguments.get("x") if alone else None), self._errors_in_one_line():
             return super().fit(*call.args, **call.kwargs)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
@@ -89,7 +89,7 @@ class CheckedModel(keras.Model):
         call = _evaluate_arguments(super().evaluate, self.num_classes, *args, **kwargs)
         self._evaluating = True
         try:
-            with self._bad_labels_named():
+            with self._errors_in_one_line():
                 results = super().evaluate(*call.args, **call.kwargs)
         finally:
             self._evaluating = False
@@ -105,20 +105,21 @@ class CheckedModel(keras.Model):
             InputError: batches have no end and there is no number of steps.
         """
         call = _predict_arguments(super().predict, *args, **kwargs)
-        return super().predict(*call.args, **call.kwargs)
+        with self._errors_in_one_line():
+            return super().predict(*call.args, **call.kwargs)
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """As Keras has it; a label that is no class raises an InputError."""
-        with self._bad_labels_named():
+        with self._errors_in_one_line():
             return super().train_on_batch(*args, **kwargs)
 
     def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """As Keras has it, likewise."""
-        with self._bad_labels_named():
+        with self._errors_in_one_line():
             return super().test_on_batch(*args, **kwargs)
 
     @contextmanager
-    def _bad_labels_named(self) -> Iterator[None]:
+    def _errors_in_one_line(self) -> Iterator[None]:
         """Context manager: the error of a graph that stopped at a label or a file in one line."""
         try:
             yield

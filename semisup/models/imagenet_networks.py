@@ -65,7 +65,7 @@ def inception_model(
         name: "inception_model", or "inception_model_small", which ends before.
 
     Raises:
-        InputError: the name is another.
+        InputError: the name is another, the images are too small, or the embedding has no size.
     """
     if name not in _LAST:
         raise InputError(f"unknown Inception {name!r}; known: {', '.join(_LAST)}")
@@ -100,6 +100,9 @@ def vgg16_model(
         image_shape: (height, width, channels), height and width at least 32.
         emb_size: size of the embedding.
         l2_weight: of all layers, as in the authors' code.
+
+    Raises:
+        InputError: the images are too small, or the embedding has no size.
     """
     images, x = _vgg16(image_shape, l2_weight, "vgg16_model")
     x = layers.Dense(4096, "relu", kernel_regularizer=l2(l2_weight), name="fc6")(x)
@@ -126,6 +129,9 @@ def alexnet_model(
         image_shape: (height, width, channels), height and width at least 67.
         emb_size: size of the embedding.
         l2_weight: of all layers, as in the authors' code.
+
+    Raises:
+        InputError: the images are too small, or the embedding has no size.
     """
     common = {
         "kernel_regularizer": l2(l2_weight),

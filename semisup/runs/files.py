@@ -7,7 +7,7 @@ import math
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,8 @@ def whole(path: Path) -> Iterator[Path]:
         yield temporary
         _flush(temporary)
         temporary.replace(path)
-        _flush(path.parent)  # which has the new name
+        with suppress(OSError):  # some file systems can't; the file itself is on the disk
+            _flush(path.parent)  # which has the new name
     except OSError as error:
         _refuse_full_disk(path, error)
         raise

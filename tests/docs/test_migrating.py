@@ -131,7 +131,7 @@ def in_use(recipe: Recipe, name: str):
 
 def other_network(ours: str) -> str:
     """What a cell says of another network than the default one."""
-    return re.search(r"else ([\w.-]+)$|; (\d+), by Adam, with another", ours).expand(r"\1\2")
+    return re.search(r"else ([\w.-]+)$|; (\d+), with Adam, with another", ours).expand(r"\1\2")
 
 
 def test_compat_rows_are_all():

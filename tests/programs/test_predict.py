@@ -142,7 +142,7 @@ def test_files_that_can_not_be_read_at_all_are_an_error(finished_run, tmp_path):
     assert (result.returncode, result.stdout, out.exists()) == (1, "", False)
     first, last = result.stderr.splitlines()
     assert first.startswith(f"skipped: {tmp_path}/large.png ")
-    assert last == "error: no image of the 1 files could be read"
+    assert last == "error: there is no image that can be read in the 1 file"
     np.savez(tmp_path / "none.npz", images=np.zeros((0, 28, 28), np.uint8))
     (tmp_path / "large.png").unlink()
     result = run_program("predict", tmp_path / "none.npz", *words[1:])
