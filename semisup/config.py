@@ -121,8 +121,11 @@ def _kinds() -> dict[str, tuple[type, ...]]:
 class Recipe:
     """The settings of one run. Each field is a flag of `semisup-train`.
 
+    `unsup_samples=0` and an augmentation of "true" or "false" have a meaning in
+    `semisup.recipes.get` and `changed` only.
+
     Raises:
-        InputError: a setting is outside its range.
+        InputError: a setting is of another type or outside its range, or a delay has no envelope.
     """
 
     # The data.

@@ -271,7 +271,11 @@ def from_run(recipe: Recipe, run: RunDirectory, first_weights: bool = False) -> 
 
 
 def load_data(recipe: Recipe) -> Dataset:
-    """The recipe's data set; with a target, its unlabelled and test images instead."""
+    """The recipe's data set; with a target, its unlabelled and test images instead.
+
+    Raises:
+        InputError: a `target_data_dir` without a target; or as `load_dataset` and `adapted`.
+    """
     if recipe.target_data_dir is not None and recipe.target_dataset is None:
         raise InputError("`target_data_dir` is given without a target; add `target_dataset=NAME`")
     options: dict[str, Any] = {

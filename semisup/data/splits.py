@@ -47,7 +47,10 @@ class Split:
 
     @property
     def hash(self) -> str:
-        """Names the split: equal for equal choices, and for those only."""
+        """Names the split: equal for equal choices, of a split on record also of equal data.
+
+        That of `read_split`'s result names the choice alone, unlike the one in the file.
+        """
         digest = hashlib.sha256()
         for indices in (self.labeled, self.unlabeled):
             digest.update(np.int64(len(indices)).tobytes())

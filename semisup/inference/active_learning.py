@@ -153,6 +153,9 @@ def write(
 
     Returns:
         Their places in the data set's unlabelled pool, the most useful first.
+
+    Raises:
+        InputError: every image has a label already.
     """
     dataset, split = data.dataset, data.split
     pool = split.unlabeled

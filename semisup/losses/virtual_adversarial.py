@@ -104,13 +104,13 @@ def adversarial_direction(
 
 def divergence(logits: Tensor, others: Tensor) -> Tensor:
     """KL(p || q) of class probabilities, float32 [n], in nats."""
-    log_p, log_q = ops.log_softmax(logits, axis=1), ops.log_softmax(others, axis=1)
+    log_p, log_q = (ops.log_softmax(ops.cast(each, "float32"), axis=1) for each in (logits, others))
     return ops.sum(ops.exp(log_p) * (log_p - log_q), axis=1)
 
 
 def entropy(logits: Tensor) -> Tensor:
     """Entropy of class probabilities, float32 [n], in nats."""
-    log_p = ops.log_softmax(logits, axis=1)
+    log_p = ops.log_softmax(ops.cast(logits, "float32"), axis=1)
     return -ops.sum(ops.exp(log_p) * log_p, axis=1)
 
 

@@ -123,6 +123,11 @@ class AssociativeModel(CheckedModel):
 
     Save it as a .keras file: from the older .h5, Keras can't load it.
 
+    Attributes:
+        network: as given. Its embeddings are not of unit length yet, whatever the similarity.
+        classifier: the dense layer from embedding to logits.
+        loss_schedules: the weight of each loss as a function of the step, by its argument's name.
+
     Raises:
         InputError: the network's output is not [batch, D], the similarity or the scope is
             unknown, a weight is negative, the temperature or `vat_epsilon` is not above 0, or the
@@ -243,6 +248,15 @@ class AssociativeModel(CheckedModel):
         self.built = True
 
     def call(self, inputs: Tensor, training: bool | None = None) -> dict[str, Tensor]:
+        """Embed and classify.
+
+        Args:
+            inputs: images [batch, ...]; or (images, labels), to pass A and B through apart.
+            training: as Keras has it.
+
+        Returns:
+            "embedding" [batch, D] and "logits" [batch, num_classes], float32.
+        """
         if isinstance(inputs, tuple):
             embedding = self._embed_apart(*inputs, training=training)
         else:

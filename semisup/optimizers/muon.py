@@ -28,9 +28,10 @@ class Muon(LateAdam):
     Muon makes the step of a weight matrix orthogonal: equally far along every direction in which
     there is a gradient, not mostly along the few that dominate it (Jordan et al., "Muon: An
     optimizer for hidden layers in neural networks", 2024). The kernel of a convolution [height,
-    width, in, out] is a matrix [height * width * in, out]. Adam updates the biases, the scales of
-    batch norm, kernels of one column such as those of depthwise convolutions, and the model's
-    classifier and virtual embeddings.
+    width, in, out] is a matrix [height * width * in, out]. Adam updates all else: biases, scales of
+    batch norm, kernels of one column such as those of depthwise convolutions, kernels of other than
+    two or four dimensions (Conv1D, attention), and whatever has "classifier" or
+    "virtual_embeddings" in its path.
 
     Keras's own Muon leaves convolutions to Adam, and Keras 3.12, the last one for Python 3.10,
     has it in another form.

@@ -227,6 +227,9 @@ class Trainer:
 
         Args:
             interrupted: whether the run is to stop after this step.
+
+        Raises:
+            signals.Stopped: it was; the last step is saved.
         """
         batches = self.setup.batches(self.first_step, *workers.place(self.strategy))
         train_step = self._make_train_steps(batches)

@@ -168,9 +168,10 @@ LABELED_ONLY = frozenset(("inversion", "colouring", "framing", "blending"))
 
 
 def get_augmentation(name: str) -> Augmentation | None:
-    """The augmentation called `name`: from (uint8 images, seed integers [2]) to uint8 images.
+    """The augmentation called `name`: from (images, seed integers [2]) to uint8 images.
 
-    "none" gives None.
+    Images are [batch, H, W, C], uint8 or float in [0, 255]. "stl10", "colouring" and "blending"
+    need RGB, which `check_images` checks. "none" gives None.
 
     Raises:
         InputError: there is no such augmentation.
