@@ -103,7 +103,7 @@ SETS = {
 
 def test_errors_at_equal_seconds_are_those_of_the_records():
     text = (DOCS / "comparison.md").read_text(encoding="utf-8")
-    section = text.partition("## At equal seconds")[2].partition("\n## ")[0]
+    section = text.partition("## At equal seconds\n")[2].partition("\n## ")[0]
     rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:2] == "| "]
     assert [row[0] for row in rows[1:]] == list(SETS)
     for name, seconds, listed in rows[1:]:
@@ -125,6 +125,33 @@ def test_errors_at_equal_seconds_are_those_of_the_records():
         assert [method_of([method]) for method, _ in shown] == sorted(found, key=found.get)
         for method, error in shown:
             assert rounds_to(found[method_of([method])], error), (name, method)
+
+
+def test_errors_with_schedules_for_equal_seconds_are_those_of_the_records():
+    text = (DOCS / "comparison.md").read_text(encoding="utf-8")
+    section = text.partition("## At equal seconds, with schedules")[2].partition("\n## ")[0]
+    files = re.findall(r"\]\(studies/(\w+\.json)\)", section)
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:2] == "| "]
+    assert len(rows) - 1 == len(files) > 2
+    for name, (_, seconds, listed) in zip(files, rows[1:], strict=True):
+        record = json.loads((DOCS / "studies" / name).read_text(encoding="utf-8"))
+        assert rounds_to(
+            record["times"]["association"]["milliseconds"] * record["steps"] / 1000, seconds
+        )
+        found = {}
+        for run in record["runs"]:  # the others have as many steps as fit into the seconds
+            if (run["steps"] == record["steps"]) == (run["method"] == "association"):
+                found.setdefault(run["method"], []).append(run["evaluations"][-1][1])
+        number = r"(\d+\.\d)"
+        shown = re.findall(rf"([^,]+?) {number} \({number} to {number}\)", listed)
+        names = [method_of([method.strip()]) for method, *_ in shown]
+        assert sorted(names) == sorted(found) and all(len(errors) == 3 for errors in found.values())
+        medians = [statistics.median(found[method]) for method in names]
+        assert medians == sorted(medians)
+        for method, (_, *three) in zip(names, shown, strict=True):
+            errors = sorted(found[method])
+            for error, text in zip((errors[1], errors[0], errors[2]), three, strict=True):
+                assert rounds_to(error, text), (name, method)
 
 
 def test_errors_of_the_comparisons_summary_are_medians_of_its_tables():
