@@ -1,7 +1,9 @@
 """The README: its Python runs, its numbers, links and pictures are there, it is short."""
 
+import json
 import os
 import re
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +107,14 @@ def test_figures_of_the_readme_are_those_of_the_results():
                 assert error in last[count, name], (labels, error, name)
                 checked += 1
     assert checked >= 6
+
+
+def test_errors_on_photographs_are_those_of_the_record():
+    record = json.loads((README.parent / "docs/studies/photos_stl10_4.json").read_text("utf-8"))
+    medians = {kind: statistics.median(errors) for kind, errors in record["test_error"].items()}
+    text = " ".join(README.read_text(encoding="utf-8").split())
+    [shown] = re.findall(r"the test error is (\S+) %, with labels only (\S+) %", text)
+    assert shown == (f"{medians['association']:.1f}", f"{medians['labels only']:.1f}")
 
 
 def test_readme_is_short():
