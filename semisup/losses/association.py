@@ -167,6 +167,12 @@ def check_temperature(temperature: float | Tensor) -> None:
         raise InputError(f"`temperature` is {temperature}; it must be above 0")
 
 
+def check_label_smoothing(share: float | Tensor) -> None:
+    """Raises InputError if the share of a label is a number, but not in [0, 1). Tensors pass."""
+    if _is_number(share) and not 0 <= share < 1:
+        raise InputError(f"`label_smoothing` is {share}; it must be in [0, 1)")
+
+
 def p_ab(M: Tensor) -> Tensor:
     """P_ab = softmax of M over B, float32 [N, M]: equation (2). Its rows sum to 1."""
     with keras.name_scope("p_ab"):
@@ -310,8 +316,7 @@ def classification_loss(logits: Tensor, labels: Tensor, label_smoothing: float =
         >>> round(float(semisup.classification_loss(logits, [0, 0])), 4)  # log(2) / 2
         0.3466
     """
-    if _is_number(label_smoothing) and not 0 <= label_smoothing < 1:
-        raise InputError(f"`label_smoothing` is {label_smoothing}; it must be in [0, 1)")
+    check_label_smoothing(label_smoothing)
     with keras.name_scope("classification_loss"):
         logits = _float32(logits)
         check_labels_of(labels, logits, "logits")
@@ -482,8 +487,8 @@ def _losses_of_blocks(walk: blockwise.ClassWalk) -> AssociationLosses:
     )
 
 
-def _is_number(temperature: float | Tensor) -> bool:
-    return isinstance(temperature, numbers.Real)
+def _is_number(value: float | Tensor) -> bool:
+    return isinstance(value, numbers.Real)
 
 
 def _float32(x: Tensor) -> Tensor:

@@ -177,7 +177,8 @@ class AssociativeModel(CheckedModel):
         distribution.check_scope(association_scope)
         label_smoothing = _number("label_smoothing", label_smoothing, "a number")
         vat_epsilon = _number("vat_epsilon", vat_epsilon, "a number")
-        _check_numbers(label_smoothing, vat_epsilon)
+        association.check_label_smoothing(label_smoothing)
+        _check_vat_epsilon(vat_epsilon)
         num_classes = whole_number("num_classes", num_classes, minimum=1)
         virtual_embeddings = whole_number("virtual_embeddings", virtual_embeddings, minimum=0)
         super().__init__(name=name, **kwargs)
@@ -527,9 +528,7 @@ def _check_network(network: Any) -> None:
         )
 
 
-def _check_numbers(label_smoothing: float, vat_epsilon: float) -> None:
-    if not 0 <= label_smoothing < 1:
-        raise InputError(f"`label_smoothing` is {label_smoothing}; it must be in [0, 1)")
+def _check_vat_epsilon(vat_epsilon: float) -> None:
     if not vat_epsilon > 0:
         raise InputError(f"`vat_epsilon` is {vat_epsilon}; it must be above 0")
 

@@ -5,7 +5,6 @@ written last: without it a checkpoint does not count, so one can be cut short at
 """
 
 import hashlib
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -42,8 +41,7 @@ def save(run: RunDirectory, step: int, model: AssociativeModel, **state: tf.Vari
         with paths.plain(folder) as place:
             _checkpoint(model, state).write(str(place / prefix.name))
         for path in folder.glob(f"{prefix.name}.*"):
-            with path.open("rb") as file:
-                os.fsync(file.fileno())  # before they are vouched for
+            files.flush(path)  # before its record vouches for it
         files.write_json(_record(prefix), _checksums(run, prefix))
     except InputError as error:  # the disk is full
         raise InputError(f"{error}; the earlier checkpoints are intact") from None

@@ -75,10 +75,10 @@ def whole(path: Path) -> Iterator[Path]:
     temporary.unlink(missing_ok=True)
     try:
         yield temporary
-        _flush(temporary)
+        flush(temporary)
         temporary.replace(path)
         with suppress(OSError):  # some file systems can't; the file itself is on the disk
-            _flush(path.parent)  # which has the new name
+            flush(path.parent)  # which has the new name
     except OSError as error:
         _refuse_full_disk(path, error)
         raise
@@ -86,7 +86,7 @@ def whole(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Have the disk itself write what a file holds, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

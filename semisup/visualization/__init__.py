@@ -7,7 +7,8 @@
     confusion_figure(report)                                the confusion matrix
     contact_sheet(images, captions)                         images with captions
     save(figure, path), to_pixels(figure)                   a figure as a file, as an array
-    Modules to import by name: `tensorboard` and `projector`, what TensorBoard shows of a run.
+
+Modules to import by name: `tensorboard` and `projector`, what TensorBoard shows of a run.
 
 The test images are embedded once, before: `evaluation` is what `semisup.evaluation.evaluate`
 returns for the test images, `data` a `semisup.data.labeled_data.LabeledData`.
