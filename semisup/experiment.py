@@ -12,10 +12,18 @@ import tensorflow as tf
 from absl import logging
 
 from semisup.config import ALWAYS, Recipe
-from semisup.data import adaptation, augmentation, lazy_images, pipeline, registry, splits
+from semisup.data import (
+    adaptation,
+    augmentation,
+    labeled_data,
+    lazy_images,
+    pipeline,
+    registry,
+    splits,
+)
 from semisup.data.dataset import Dataset, Images
-from semisup.data.labeled_data import LabeledData
 from semisup.errors import InputError, reason
+from semisup.losses import association
 from semisup.models import architectures, backbones, features, weights
 from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers import factory, schedules
@@ -34,7 +42,7 @@ class Experiment:
     """The data and the model of a run. The same recipe gives the same ones, bit for bit.
 
     Attributes:
-        recipe: the settings.
+        recipe: the settings; see `with_defaults`.
         data: the data set, which of its images are labelled, and in training its pseudo-labels.
         model: the model, compiled, with its initial weights.
         backbone: the pretrained network, if it stays frozen in all steps; then the images of `data`
@@ -43,7 +51,7 @@ class Experiment:
     """
 
     recipe: Recipe
-    data: LabeledData
+    data: labeled_data.LabeledData
     model: AssociativeModel
     backbone: backbones.Backbone | None = None
     test_images_left_out: int = 0
@@ -144,6 +152,7 @@ def build(recipe: Recipe, dataset: Dataset | None = None) -> Experiment:
             f"`augmentation={recipe.augmentation}` is for images of the source alone, but with a "
             "`teacher` images of the target are labelled, too; give another `augmentation`"
         )
+    recipe = with_defaults(recipe)
     dataset = dataset or load_data(recipe)
     augmentation.check_images(recipe.augmentation, dataset.image_shape[2])
     if recipe.split_file:
@@ -166,7 +175,34 @@ def build(recipe: Recipe, dataset: Dataset | None = None) -> Experiment:
         dataset = _with_features(dataset, backbone.features)
     model = build_model(recipe, dataset, backbone)
     left_out = all_test_images - len(dataset.test_labels)
-    return Experiment(recipe, LabeledData(dataset, split), model, backbone, left_out)
+    return Experiment(recipe, labeled_data.LabeledData(dataset, split), model, backbone, left_out)
+
+
+def with_defaults(recipe: Recipe) -> Recipe:
+    """The recipe with the precision, similarity, temperature and rate that it stands for here.
+
+    A run records them, since another machine or version may choose others.
+    """
+    similarity = _similarity(recipe)
+    return dataclasses.replace(
+        recipe,
+        precision=precision.resolve(recipe.precision),
+        similarity=similarity,
+        temperature=recipe.temperature or association.DEFAULT_TEMPERATURE[similarity],
+        learning_rate=_largest_learning_rate(recipe),
+    )
+
+
+def _similarity(recipe: Recipe) -> str:
+    """The recipe's similarity, or the one that suits its network and data."""
+    if recipe.similarity is not None:
+        return recipe.similarity
+    on_digits = registry.augmentation_of(recipe.dataset) == "digits"
+    return "dot" if recipe.architecture == "mnist_model" and on_digits else "cosine"
+
+
+def _largest_learning_rate(recipe: Recipe) -> float:
+    return recipe.learning_rate or _LEARNING_RATES.get(recipe.architecture, _LEARNING_RATE)
 
 
 def _to_evaluate_on(dataset: Dataset, count: int) -> Dataset:
@@ -410,14 +446,6 @@ def _make_model(recipe: Recipe, network: keras.Model, num_classes: int) -> Assoc
     )
 
 
-def _similarity(recipe: Recipe) -> str:
-    """The recipe's similarity, or the one that suits its network and data."""
-    if recipe.similarity is not None:
-        return recipe.similarity
-    on_digits = registry.augmentation_of(recipe.dataset) == "digits"
-    return "dot" if recipe.architecture == "mnist_model" and on_digits else "cosine"
-
-
 def _on_top(model: AssociativeModel) -> list[keras.Variable]:
     """The weights on top of the network."""
     network = {id(weight) for weight in model.network.weights}
@@ -440,10 +468,7 @@ def _envelope(recipe: Recipe, loss: str) -> schedules.Envelope:
 
 
 def _learning_rate(recipe: Recipe) -> keras.optimizers.schedules.LearningRateSchedule:
-    rate = recipe.learning_rate
-    if rate is None:
-        rate = _LEARNING_RATES.get(recipe.architecture, _LEARNING_RATE)
-    minimum = recipe.minimum_learning_rate
+    rate, minimum = _largest_learning_rate(recipe), recipe.minimum_learning_rate
     if not _as_authors(recipe):  # whose rate rises to it
         minimum = min(minimum, rate)
     if recipe.learning_rate_schedule == "cosine":

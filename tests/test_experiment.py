@@ -157,9 +157,13 @@ def test_learning_rate_and_similarity_suit_the_network_and_the_data(mnist_dir, t
         (on_others, "mnist_model", 3e-3, "cosine"),
         (on_others, tiny.architecture, 1e-3, "cosine"),
     ):
-        model = experiment.build(dataclasses.replace(recipe, architecture=architecture)).model
-        assert float(model.optimizer.learning_rate) == pytest.approx(rate)
-        assert model.similarity == similarity
+        setup = experiment.build(dataclasses.replace(recipe, architecture=architecture))
+        assert float(setup.model.optimizer.learning_rate) == pytest.approx(rate)
+        assert setup.model.similarity == setup.recipe.similarity == similarity
+        # What goes on record.
+        assert setup.recipe.learning_rate == rate
+        assert setup.recipe.temperature == setup.model.temperature
+        assert setup.recipe.precision in ("float32", "mixed_bfloat16")
     given = dataclasses.replace(on_others, architecture="mnist_model", similarity="dot")
     assert experiment.build(given).model.similarity == "dot"
 

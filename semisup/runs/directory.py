@@ -51,6 +51,9 @@ _CHECKPOINT_FILE = re.compile(r"step-([0-9]+)\.(?:index|data-[0-9]{5}-of-[0-9]{5
 # A folder whose name ends so is TensorFlow's while it writes, and stays if that is cut short.
 _UNFINISHED = "_temp"
 
+# Settings whose defaults depend on the machine, or on the version of semisup.
+_DEFAULTS = ("precision", "similarity", "temperature", "learning_rate")
+
 # Settings that name files which a run may need from another run's folder.
 _NEEDED = ("init_from", "teacher", "architecture", "weights", "split_file")
 
@@ -112,7 +115,7 @@ class RunDirectory:
         recipe: Recipe,
         split: Mapping[str, Any],
         command: Sequence[str],
-        precision: str = "",
+        begun: Recipe | None = None,
         network_hashes: Mapping[str, str | None] | None = None,
     ) -> None:
         """Record this run in the folder, or check that the folder already holds this run.
@@ -121,7 +124,7 @@ class RunDirectory:
             recipe: the run's settings.
             split: the labelled and unlabelled images chosen, and their "hash".
             command: the words of the command line, for the record.
-            precision: what the recipe's precision stands for on this machine.
+            begun: the recipe with what its defaults stand for here; see `as_begun`.
             network_hashes: digests of the network that the run was given as a file; see
                 `check_network`.
 
@@ -147,7 +150,7 @@ class RunDirectory:
             "recipe": settings,
             "split_hash": split["hash"],
             **(network_hashes or {}),
-            "precision": precision,
+            **{name: getattr(begun or recipe, name) for name in _DEFAULTS},
             **machine.here_and_now(),
             "command": shlex.join(command),
         }
@@ -369,23 +372,28 @@ class RunDirectory:
                 raise InputError(f"{self.recipe} is damaged: {name} is {value!r}")
         return Recipe(**settings)
 
-    def read_precision(self) -> str | None:
-        """Return the precision that the run was begun in, if any was; it keeps to it.
+    def as_begun(self, recipe: Recipe) -> Recipe:
+        """Return the recipe with what its defaults stood for when the run was begun, if any was.
 
-        The recipe may say "auto", which is not the same on every machine.
+        The run keeps to these: on another machine "auto" may be another precision, in another
+        version of semisup the default of a setting another one.
+
+        Raises:
+            InputError: the record is damaged.
         """
         if not self.recipe.is_file():
-            return None
-        return files.read_json(self.recipe).get("precision") or None
+            return recipe
+        record = files.read_json(self.recipe)
+        begun = {name: record[name] for name in _DEFAULTS if record.get(name)}
+        return dataclasses.replace(recipe, **begun)
 
     def read_begun_recipe(self) -> Recipe:
-        """Return the settings of the run, in the precision that it was begun in.
+        """Return the settings of the run, with what its defaults stood for when it was begun.
 
         Raises:
             InputError: as `read_recipe`.
         """
-        recipe = self.read_recipe()
-        return dataclasses.replace(recipe, precision=self.read_precision() or recipe.precision)
+        return self.as_begun(self.read_recipe())
 
     def check_split(self, split_hash: str) -> None:
         """Make sure that the data is still what the run was trained on.

@@ -18,7 +18,7 @@ from semisup.errors import InputError, from_graph, reason
 from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers import freezing
 from semisup.runs import checkpoints, directory
-from semisup.runtime import distribution, paths, precision, signals, workers
+from semisup.runtime import distribution, paths, signals, workers
 from semisup.training import evaluator, monitoring, progress, pseudo_labels
 from semisup.visualization import tensorboard
 
@@ -71,10 +71,7 @@ def train(
     run.refuse_links()
     if overwrite:
         run.refuse_needed(recipe)
-    # A run keeps to the precision that it was begun in.
-    begun_in = None if overwrite else run.read_precision()
-    resolved = begun_in or precision.resolve(recipe.precision)
-    begun = dataclasses.replace(recipe, precision=resolved)
+    begun = recipe if overwrite else run.as_begun(recipe)
     if not overwrite and run.holds(recipe):
         begun_before = run.has_checkpoint() or run.result.exists()
         begun = experiment.from_run(begun, run, first_weights=not begun_before)
@@ -147,7 +144,7 @@ def _claim(
         recipe,
         setup.data.split_on_record.as_json(),
         command,
-        setup.recipe.precision,
+        setup.recipe,
         setup.network_hashes,
     )
     if run.recipe.exists():

@@ -231,7 +231,7 @@ def test_run_stays_with_the_layers_of_its_network(recipe, backbone, tmp_path, fr
 
 def claimed_by(recipe: Recipe) -> tuple:
     setup = experiment.build(recipe)
-    return setup.data.split.as_json(), [], "float32", setup.network_hashes
+    return setup.data.split.as_json(), [], setup.recipe, setup.network_hashes
 
 
 def test_run_computes_nothing_that_an_earlier_one_did(recipe, default_run, monkeypatch):

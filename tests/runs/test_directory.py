@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import json
 
@@ -142,15 +143,24 @@ def test_failed_write_leaves_the_old_file(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
 
 
-def test_a_run_keeps_the_precision_that_it_was_begun_in(tmp_path):
-    recipe = recipes.get("mnist5k")
-    assert RunDirectory(tmp_path).read_precision() is None
-    RunDirectory(tmp_path).claim(recipe, {"hash": "x"}, [], "mixed_bfloat16")
-    RunDirectory(tmp_path).claim(recipe, {"hash": "x"}, [], "float32")  # resumed on another machine
-    assert RunDirectory(tmp_path).read_precision() == "mixed_bfloat16"
-    assert RunDirectory(tmp_path).read_recipe() == recipe
-    begun = RunDirectory(tmp_path).read_begun_recipe()
-    assert begun == recipes.get("mnist5k", precision="mixed_bfloat16")
+def test_a_run_keeps_to_the_defaults_that_it_was_begun_with(tmp_path):
+    """On a machine and in a version that have others."""
+    recipe, run = recipes.get("mnist5k"), RunDirectory(tmp_path)
+    here = {"precision": "mixed_bfloat16", "similarity": "euclidean"}
+    begun = recipes.get("mnist5k", temperature=0.5, learning_rate=0.002, **here)
+    assert run.as_begun(recipe) == recipe
+    run.claim(recipe, {"hash": "x"}, [], begun)
+    run.claim(recipe, {"hash": "x"}, [], dataclasses.replace(begun, precision="float32"))
+    assert run.read_recipe() == recipe
+    assert run.as_begun(recipe) == run.read_begun_recipe() == begun
+
+
+def test_a_run_of_a_version_that_did_not_record_its_defaults_has_those_of_now(tmp_path):
+    recipe, run = recipes.get("mnist5k"), RunDirectory(tmp_path)
+    run.claim(recipe, {"hash": "x"}, [])
+    record = files.read_json(run.recipe)
+    files.write_json(run.recipe, {"recipe": record["recipe"], "precision": "float32"})
+    assert run.read_begun_recipe() == recipes.get("mnist5k", precision="float32")
 
 
 def test_append_says_that_the_disk_is_full(tmp_path):
@@ -171,7 +181,7 @@ def test_a_run_of_another_version_is_not_another_run(tmp_path):
 
 def test_layers_are_compared_where_the_run_has_them_by_this_keras(tmp_path):
     run, hashes = RunDirectory(tmp_path), {"backbone_hash": "weights", "layers_hash": "layers"}
-    run.claim(RECIPE, {"hash": "abcd", "data": {}}, [], "float32", hashes)
+    run.claim(RECIPE, {"hash": "abcd", "data": {}}, [], network_hashes=hashes)
     run.check_network(hashes)
     for name in hashes:
         with pytest.raises(InputError, match="has changed since"):

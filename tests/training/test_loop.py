@@ -170,21 +170,28 @@ def test_a_run_goes_on_when_what_it_began_from_is_gone(tiny, tmp_path):
         loop.train(began, run.path)
 
 
-def test_a_run_goes_on_in_the_precision_that_it_was_begun_in(mnist_dir, tmp_path, monkeypatch):
-    """On a machine, too, where "auto" is another one."""
+def test_a_run_goes_on_with_the_defaults_that_it_was_begun_with(mnist_dir, tmp_path, monkeypatch):
+    """Where "auto" is another precision, too, and in a version with another learning rate."""
     used = []
 
     def stopped(setup, *rest):
-        used.append(setup.model.network.get_layer("embedding").compute_dtype)
+        dtype = setup.model.network.get_layer("embedding").compute_dtype
+        used.append((dtype, float(setup.model.optimizer.learning_rate)))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop, "Trainer", stopped)
-    for here, again in (("float32", False), ("mixed_bfloat16", False), ("mixed_bfloat16", True)):
+    trained = recipe(mnist_dir, learning_rate_schedule="step")
+    for here, rate, again in (
+        ("float32", 0.5, False),
+        ("mixed_bfloat16", 0.25, False),
+        ("mixed_bfloat16", 0.25, True),
+    ):
         resolve = lambda name, here=here: here if name == "auto" else name  # noqa: E731
         monkeypatch.setattr(precision, "resolve", resolve)
+        monkeypatch.setitem(experiment._LEARNING_RATES, "mnist_model", rate)
         with pytest.raises(KeyboardInterrupt):
-            loop.train(recipe(mnist_dir), tmp_path, overwrite=again)
-    assert used == ["float32", "float32", "bfloat16"]
+            loop.train(trained, tmp_path, overwrite=again)
+    assert used == [("float32", 0.5), ("float32", 0.5), ("bfloat16", 0.25)]
 
 
 def test_training_seconds_are_those_of_the_steps_alone(tiny, tmp_path, monkeypatch):
