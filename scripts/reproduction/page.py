@@ -30,8 +30,8 @@ This page is for readers who ask how our errors compare with the paper's, table 
 Seeds are 0, 1, 2 and so on; a seed chooses the labelled images, the initial weights and the order
 of the batches. The name of a recipe leads to its record: the command of each run, hardware, dates.
 The JSON file beside it has every run. Minutes are of the training steps, mostly beside other work.
-Runs before 2026-11-26, 18:00 UTC, drew fewer than 256 labels a class in another order than today's
-commands do. `DIR` is a folder that holds `DIR/mnist`, `DIR/svhn` and so on.
+Runs of 2026-11-25 or earlier with fewer than 256 labels a class drew them in another order than
+today's commands do. `DIR` is a folder that holds `DIR/mnist`, `DIR/svhn` and so on.
 `scripts/reproduce.py` makes the records, `scripts/results_page.py` this page of them.
 """
 
@@ -258,7 +258,7 @@ def _render_ranks(ranks: Sequence[Mapping[str, Any]]) -> str:
         )
         + ". 1 is a perfect order, 0 none. *agreement*: the share of unlabelled images to which "
         "classifier and walk give one class; *score*: the geometric mean of the three. By "
-        "`scripts/label_free_ranks.py`.",
+        "`scripts/label_free_ranks.py`; settings, hardware and dates of these runs are not on record.",
         "",
         line(heads),
         line(["---"] * len(heads)),

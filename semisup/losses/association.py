@@ -42,7 +42,7 @@ BLOCK_SIZE = 128
 
 METRICS = ("dot", "cosine", "euclidean")
 
-# What a model divides similarities by unless told otherwise: docs/results has the comparison.
+# What a model divides similarities by unless told otherwise: docs/studies has the comparison.
 DEFAULT_TEMPERATURE = {"dot": 1.0, "cosine": 0.16, "euclidean": 1.0}
 
 # Rows shorter than this have no direction.
