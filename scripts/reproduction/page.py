@@ -258,7 +258,8 @@ def _render_ranks(ranks: Sequence[Mapping[str, Any]]) -> str:
         )
         + ". 1 is a perfect order, 0 none. *agreement*: the share of unlabelled images to which "
         "classifier and walk give one class; *score*: the geometric mean of the three. By "
-        "`scripts/label_free_ranks.py`; settings, hardware and dates of these runs are not on record.",
+        "`scripts/label_free_ranks.py`; settings, hardware and dates of these runs are not on "
+        "record.",
         "",
         line(heads),
         line(["---"] * len(heads)),
