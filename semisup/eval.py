@@ -171,7 +171,8 @@ def _weights_to_evaluate(run: RunDirectory, setup: "Experiment") -> Iterator[int
     from semisup.runs import checkpoints
 
     result, model = run.read_result(), setup.model
-    if result and setup.recipe.select == "label_free" and not _WATCH.value:
+    saved = setup.recipe.select == "label_free" or not run.has_checkpoint()  # these may be left out
+    if result and saved and not _WATCH.value:
         setup.load_weights(run.model)
         yield int(result["selected_step"])
     elif _WATCH.value:

@@ -292,7 +292,8 @@ def rebuild(recipe: Recipe, run: RunDirectory, first_weights: bool = False) -> E
 def from_run(recipe: Recipe, run: RunDirectory, first_weights: bool = False) -> Recipe:
     """The recipe of an earlier run, which takes what it can from the run's folder.
 
-    Its split, and with a checkpoint its weights: what they came from may be gone.
+    Its split, and with a checkpoint its weights: what they came from may be gone. A frozen backbone
+    whose features are used is not in a checkpoint, so its weights are still loaded.
 
     Args:
         recipe, run, first_weights: as of `rebuild`.
@@ -331,11 +332,19 @@ def load_data(recipe: Recipe) -> Dataset:
 
 def _loaded(recipe: Recipe, name: str, data_dir: str | None, options: dict[str, Any]) -> Dataset:
     """One data set, resized as the recipe says."""
-    own = name in registry.DATASETS and registry.DATASETS[name].own  # resized as they are read
-    if recipe.new_size == 0 or own or not _as_authors(recipe):
+    if not resizes_as_tensorflow_1(recipe, name):
         return registry.load_dataset(name, data_dir, **options)
     dataset = registry.load_dataset(name, data_dir, **{**options, "new_size": 0})
     return adaptation.resized_as_tensorflow_1(dataset, recipe.new_size)
+
+
+def resizes_as_tensorflow_1(recipe: Recipe, name: str) -> bool:
+    """Whether images of the data set `name` are resized as in the authors' code.
+
+    Not those of folders and .npz files, which are resized as they are read.
+    """
+    own = name in registry.DATASETS and registry.DATASETS[name].own
+    return recipe.new_size > 0 and _as_authors(recipe) and not own
 
 
 def _as_authors(recipe: Recipe) -> bool:

@@ -15,6 +15,7 @@ not be read: they are named on standard error, the others are in the CSV.
 
 import csv
 import dataclasses
+import os
 import signal
 import sys
 import time
@@ -28,7 +29,7 @@ from absl import flags
 from semisup.cli.app import load_tensorflow, run_main, with_flags
 from semisup.errors import InputError
 from semisup.runs.directory import RunDirectory
-from semisup.runs.files import whole
+from semisup.runs.files import is_special, whole
 from semisup.runtime.paths import expanded
 
 _LOGDIR = flags.DEFINE_string("logdir", None, "the folder of the run, as semisup-train wrote it")
@@ -48,14 +49,14 @@ def main(*words: str) -> int:
         raise InputError("--logdir is missing; it names the folder of the run")
     if not words:
         raise InputError("no images are given; give files, folders, globs or .npz files")
-    from semisup.data.image_io import describe_skipped, formats
+    from semisup.data.image_io import describe_skipped
     from semisup.inference import inputs
 
     left_out: list[tuple[str, Path]] = []
     files = inputs.find(words, left_out)
     if left_out:
         print(f"left out: {describe_skipped(left_out)}", file=sys.stderr)
-    unread = any(formats.missing_plugin(path.suffix) for _, path in left_out)  # such as HEIC
+    unread = any(_can_not_be_read(path) for _, path in left_out)
     load_tensorflow()  # which --help and bad arguments do not need
     from tqdm import tqdm
 
@@ -105,12 +106,23 @@ def main(*words: str) -> int:
     return 2 if skipped or unread else 0
 
 
+def _can_not_be_read(path: Path) -> bool:
+    """Whether it may be an image, or hold some: HEIC, a broken link, a folder of someone else's."""
+    from semisup.data.image_io import formats
+
+    return formats.missing_plugin(path.suffix) is not None or not os.access(path, os.R_OK)
+
+
 @contextmanager
 def _csv_file(out: Path | None) -> Iterator[TextIO]:
     """Standard output, or a file that appears under its name once it is whole."""
     if out is None:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
         yield sys.stdout
+        return
+    if is_special(out):  # such as /dev/null, or a named pipe
+        with out.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            yield file
         return
     with (
         whole(out) as temporary,

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from semisup.data import image_io
 from semisup.data.dataset import Dataset, Images
 from semisup.data.lazy_images import LazyImages, resize
 from semisup.errors import InputError
@@ -27,16 +28,9 @@ def as_rgb(dataset: Dataset) -> Dataset:
     def to_rgb(images: Images) -> Images:
         if isinstance(images, LazyImages):
             return dataclasses.replace(images, image_shape=(*images.image_shape[:2], 3))
-        return _with_channels(images, 3)
+        return image_io.as_rgb(images)
 
     return _changed(dataset, to_rgb)
-
-
-def _with_channels(images: np.ndarray, channels: int) -> np.ndarray:
-    """Images in memory, grey ones with their channel repeated."""
-    if images.shape[3] == channels:
-        return images
-    return np.repeat(images, channels, axis=3)
 
 
 @dataclass(frozen=True)
@@ -54,7 +48,8 @@ class ResizedImages(LazyImages):
 
     def __array__(self, dtype: type | None = None, copy: bool | None = None) -> np.ndarray:
         pixels = resize(self.images[self.places], self.new_size)
-        pixels = _with_channels(pixels, self.image_shape[2])  # see `as_rgb`
+        if self.image_shape[2] == 3:  # see `as_rgb`
+            pixels = image_io.as_rgb(pixels)
         return pixels if dtype is None else pixels.astype(dtype)
 
     def identity(self, index: int) -> bytes:
@@ -73,15 +68,10 @@ def resized(dataset: Dataset, size: int, lazily: bool = False) -> Dataset:
     """
 
     def resize_all(images: Images) -> Images:
-        if images.shape[1:3] == (size, size):
-            return images
-        if len(images) == 0:  # there may be no test images
-            return np.empty((0, size, size, images.shape[3]), np.uint8)
-        if lazily and isinstance(images, np.ndarray):
-            shape = (size, size, images.shape[3])
-            return ResizedImages(np.arange(len(images)), shape, size, images)
-        starts = range(0, len(images), 1000)
-        return np.concatenate([resize(np.asarray(images[i : i + 1000]), size) for i in starts])
+        if not lazily or not isinstance(images, np.ndarray) or images.shape[1:3] == (size, size):
+            return _in_parts(images, size, lambda part: resize(part, size))
+        shape = (size, size, images.shape[3])
+        return ResizedImages(np.arange(len(images)), shape, size, images)
 
     return _changed(dataset, resize_all)
 
@@ -94,19 +84,20 @@ def resized_as_tensorflow_1(dataset: Dataset, size: int) -> Dataset:
     not.
     """
 
-    def resize_all(images: Images) -> Images:
-        if images.shape[1:3] == (size, size):
-            return images
-        if len(images) == 0:
-            return np.empty((0, size, size, images.shape[3]), np.uint8)
-        starts = range(0, len(images), 1000)
-        return np.concatenate([_from_corners(np.asarray(images[i : i + 1000])) for i in starts])
-
-    def _from_corners(images: np.ndarray) -> np.ndarray:
+    def from_corners(images: np.ndarray) -> np.ndarray:
         floats = tf.compat.v1.image.resize_bilinear(images, (size, size))
         return tf.cast(tf.round(floats), tf.uint8).numpy()
 
-    return _changed(dataset, resize_all)
+    return _changed(dataset, lambda images: _in_parts(images, size, from_corners))
+
+
+def _in_parts(images: Images, size: int, resize: Callable[[np.ndarray], np.ndarray]) -> Images:
+    """The images as `resize` makes them, in parts that fit into the memory."""
+    if images.shape[1:3] == (size, size):
+        return images
+    parts = [resize(np.asarray(images[i : i + 1000])) for i in range(0, len(images), 1000)]
+    # There may be no test images.
+    return np.concatenate(parts or [np.empty((0, size, size, images.shape[3]), np.uint8)])
 
 
 def adapted(source: Dataset, target: Dataset) -> Dataset:

@@ -232,6 +232,7 @@ def choose_split(
         np.random.RandomState(seed),
         "unsup_samples",
         f"unlabelled images in {dataset.name}",
+        ": every image is labelled; leave out `exclude_labeled`" if exclude_labeled else "",
     )
     return Split(labeled, unlabeled)
 
@@ -249,11 +250,18 @@ def _fold(dataset: Dataset, fold: int) -> np.ndarray:
 
 
 def _draw(
-    pool: np.ndarray, count: int, random: np.random.RandomState, argument: str, what: str
+    pool: np.ndarray,
+    count: int,
+    random: np.random.RandomState,
+    argument: str,
+    what: str,
+    remedy: str = "",
 ) -> np.ndarray:
-    """Draw `count` of the indices in `pool`, ascending; the last two arguments name them."""
+    """Draw `count` of the indices in `pool`, ascending; the other arguments are for an error."""
     if count == ALL and len(pool) > 0:
         return pool
+    if len(pool) == 0:
+        raise InputError(f"there are no {what} to draw from (`{argument}`){remedy}")
     if not 1 <= count <= len(pool):
         raise InputError(
             f"asked for {count} of the {len(pool)} {what} (`{argument}`); `{argument}=-1` takes all"

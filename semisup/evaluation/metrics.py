@@ -218,7 +218,11 @@ def count_mistakes(labels: np.ndarray, predicted: np.ndarray, class_names: Seque
     """
     classes = len(class_names)
     labels = class_numbers(labels, "leave out the images without labels")
-    if np.shape(predicted) != labels.shape:
+    predicted = np.asarray(predicted)
+    if predicted.dtype.kind not in "iu":
+        raise InputError(f"predicted classes must be whole numbers, but are {predicted.dtype}")
+    predicted = predicted.astype(np.int64)
+    if predicted.shape != labels.shape:
         raise InputError(
             f"there are labels {labels.shape}, but predicted classes {np.shape(predicted)}; give "
             "one for each image"

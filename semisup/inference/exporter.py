@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import softmax
 
-from semisup.errors import InputError, first_line, missing_package
+from semisup.errors import InputError, few, first_line, missing_package
 from semisup.models.associative_model import AssociativeModel
 from semisup.runs.directory import CLASSES_ENDING
 from semisup.runs.directory import EXPORT_ENDINGS as ENDINGS
@@ -27,6 +27,9 @@ Run = Callable[[np.ndarray], np.ndarray]
 
 # Endings by which people, and Keras, know what a file is.
 _OF_FILES = frozenset((".keras", ".h5", ".hdf5", ".pb", ".tflite", ".lite", ".onnx"))
+
+# What TensorFlow writes into the folder of a SavedModel.
+_OF_SAVED_MODELS = frozenset(("saved_model.pb", "fingerprint.pb", "variables", "assets"))
 
 # Largest difference of any probability from the run's own model. TensorFlow runs the first
 # two with the same kernels; the others have kernels of their own.
@@ -84,13 +87,23 @@ def export(
     """
     if kind not in ENDINGS:
         raise InputError(f"unknown format {kind!r}; known: {', '.join(ENDINGS)}")
-    if out.is_dir() and not (kind == "saved_model" and (out / "saved_model.pb").is_file()):
-        raise InputError(f"{out} is a folder that holds no SavedModel; choose another `out`")
+    if out.is_dir():
+        _check_replaceable(kind, out)
     check_name(kind, out)
     if not out.resolve().parent.is_dir():
         raise InputError(f"there is no folder {out.parent} to write {out.name} in")
     with paths.plain(out.resolve().parent) as folder:
         return _export(model, kind, out, images, dtype, folder)
+
+
+def _check_replaceable(kind: str, folder: Path) -> None:
+    """Raise InputError if a folder is more than an earlier export, which would be lost."""
+    if kind != "saved_model" or not (folder / "saved_model.pb").is_file():
+        raise InputError(f"{folder} is a folder that holds no SavedModel; choose another `out`")
+    others = sorted({path.name for path in folder.iterdir()} - _OF_SAVED_MODELS)
+    if others or folder.is_symlink():
+        what = f"also holds {few(others)}" if others else "is a link"
+        raise InputError(f"{folder} {what}; choose another `out`")
 
 
 def check_name(kind: str, out: Path) -> None:

@@ -160,7 +160,8 @@ def _open_npz(path: Path) -> "Images":
     images = arrays[_KEY]
     if images.ndim == 3:
         images = np.asarray(images)[..., None]
-    if images.ndim != 4 or images.shape[3] not in (1, 3) or images.dtype != np.uint8:
+    wanted = images.ndim == 4 and images.shape[3] in (1, 3) and images.dtype == np.uint8
+    if not wanted or 0 in images.shape[1:]:
         raise InputError(
             f"{path}: the images are {images.dtype} {images.shape}, wanted uint8 [N, H, W] or "
             "[N, H, W, 1 or 3]"

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from absl import logging
+
 from semisup import experiment
 from semisup.data.image_io import Reading
 from semisup.models.associative_model import AssociativeModel
@@ -32,6 +34,13 @@ def load(run: RunDirectory) -> SavedRun:
         InputError: there is no run or no checkpoint yet, or a file is damaged.
     """
     recipe = run.read_begun_recipe()
+    if experiment.resizes_as_tensorflow_1(recipe, recipe.target_dataset or recipe.dataset):
+        logging.warning(
+            "the images of this run were resized as TensorFlow 1 did it (`compat=authors`), other "
+            "images are resized with antialiasing: bring them to %dx%d pixels yourself to be sure "
+            "of the same predictions",
+            *(recipe.new_size, recipe.new_size),
+        )
     if run.model.is_file() and run.labeled.is_file():
         model, labeled = load_model(run.model), labeled_embeddings.load(run.labeled)
         return SavedRun(model, labeled, labeled.reading(recipe.max_megapixels))

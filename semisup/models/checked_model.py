@@ -77,7 +77,7 @@ class CheckedModel(keras.Model):
         call = _fit_arguments(super().fit, self.num_classes, *args, **kwargs)
         # Keras gives each of several replicas consecutive rows, of A or of B.
         alone = self.distribute_strategy.num_replicas_in_sync == 1
-        with self.expecting(call.arguments.get("x") if alone else None), self._errors_in_one_line():
+        with self.expecting(call.arguments.get("x") if alone else None), self.errors_in_one_line():
             return super().fit(*call.args, **call.kwargs)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
@@ -86,10 +86,15 @@ class CheckedModel(keras.Model):
         Raises:
             InputError: as `fit`; or arrays have no label at all.
         """
-        call = _evaluate_arguments(super().evaluate, self.num_classes, *args, **kwargs)
+        call = inspect.signature(super().evaluate).bind(*args, **kwargs)
+        given = call.arguments
+        _check_end(given.get("x"), given.get("steps"), "evaluate", "steps")
+        if (y := _classes(given.get("y"), self.num_classes)) is not None:
+            _check_any(y, "evaluate")
+            given["y"] = y
         self._evaluating = True
         try:
-            with self._errors_in_one_line():
+            with self.errors_in_one_line():
                 results = super().evaluate(*call.args, **call.kwargs)
         finally:
             self._evaluating = False
@@ -104,23 +109,31 @@ class CheckedModel(keras.Model):
         Raises:
             InputError: batches have no end and there is no number of steps.
         """
-        call = _predict_arguments(super().predict, *args, **kwargs)
-        with self._errors_in_one_line():
+        call = inspect.signature(super().predict).bind(*args, **kwargs)
+        _check_end(call.arguments.get("x"), call.arguments.get("steps"), "predict", "steps")
+        with self.errors_in_one_line():
             return super().predict(*call.args, **call.kwargs)
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """As Keras has it; a label that is no class raises an InputError."""
-        with self._errors_in_one_line():
+        with self.errors_in_one_line():
             return super().train_on_batch(*args, **kwargs)
 
     def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """As Keras has it, likewise."""
-        with self._errors_in_one_line():
+        with self.errors_in_one_line():
             return super().test_on_batch(*args, **kwargs)
 
     @contextmanager
-    def _errors_in_one_line(self) -> Iterator[None]:
-        """Context manager: the error of a graph that stopped at a label or a file in one line."""
+    def errors_in_one_line(self) -> Iterator[None]:
+        """Context manager: a graph that stops at a label or a file ends with that one line.
+
+        The methods above do this themselves; a training loop of your own may.
+
+        Raises:
+            InputError: it stopped so; TensorFlow puts what a Python function raised into its own
+                message.
+        """
         try:
             yield
         except tf.errors.OpError as error:
@@ -164,26 +177,6 @@ def _fit_arguments(method: Callable[..., Any], num_classes: int, *args: Any, **k
     else:
         steps = given.get("validation_steps")
         _check_end(validation, steps, "fit", "validation_steps", "`validation_data` is")
-    return call
-
-
-def _evaluate_arguments(
-    method: Callable[..., Any], num_classes: int, *args: Any, **kwargs: Any
-) -> Any:
-    """The arguments of Keras's `evaluate`, likewise."""
-    call = inspect.signature(method).bind(*args, **kwargs)
-    given = call.arguments
-    _check_end(given.get("x"), given.get("steps"), "evaluate", "steps")
-    if (y := _classes(given.get("y"), num_classes)) is not None:
-        _check_any(y, "evaluate")
-        given["y"] = y
-    return call
-
-
-def _predict_arguments(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """The arguments of Keras's `predict`."""
-    call = inspect.signature(method).bind(*args, **kwargs)
-    _check_end(call.arguments.get("x"), call.arguments.get("steps"), "predict", "steps")
     return call
 
 

@@ -11,8 +11,8 @@ made again. The least recently used shards go when the cache grows beyond its li
 import hashlib
 import os
 import re
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Set
 from contextlib import suppress
@@ -163,6 +163,8 @@ def _read(folder: Path, digests: list[bytes], features: np.ndarray) -> np.ndarra
     """Fill in the features that the shards hold; returns the numbers of the other images."""
     wanted, found = set(digests), dict[bytes, np.ndarray]()
     for shard in sorted(path for path in folder.glob(f"*{_SHARD}") if _NAME.match(path.name)):
+        if shard.exists() and not os.access(shard, os.R_OK):  # another user's
+            continue
         try:
             used = _read_shard(shard, features.shape[1], wanted)
         except InputError as error:
@@ -207,11 +209,10 @@ def _write(folder: Path, digests: list[bytes], features: np.ndarray) -> None:
     temporary = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # A name of its own: other processes may be writing the same shard.
-        with tempfile.NamedTemporaryFile(
-            dir=folder, prefix=shard.stem, suffix=_TEMPORARY, delete=False
-        ) as file:
-            temporary = Path(file.name)
+        # A name of its own: other processes may be writing the same shard. Not by tempfile, whose
+        # files nobody else may read: a cache can be shared.
+        temporary = folder / f"{shard.stem}{secrets.token_hex(4)}{_TEMPORARY}"
+        with temporary.open("xb") as file:
             np.savez(file, digests=rows, features=features)
         temporary.replace(shard)
     except OSError as error:

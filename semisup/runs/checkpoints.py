@@ -80,9 +80,11 @@ def resume(run: RunDirectory, model: AssociativeModel, **state: tf.Variable) -> 
     Raises:
         InputError: there are checkpoints, but none is whole, or they are of another model.
     """
-    checkpoint = _newest_whole(run)
+    checkpoint, faults = _newest_whole(run)
     if checkpoint is not None:
         return restore(model, checkpoint, **state)
+    for line in faults:
+        logging.warning("%s; starting at step 0", line)
     if workers.is_chief(model.distribute_strategy):
         _sweep(run, 0)  # what the first one left, cut short: a second would look like lost records
     return 0
@@ -94,7 +96,7 @@ def newest(run: RunDirectory) -> str:
     Raises:
         InputError: there is none.
     """
-    checkpoint = _newest_whole(run)
+    checkpoint, _ = _newest_whole(run)
     if checkpoint is None:
         raise InputError(f"{run} holds no whole checkpoint; wait until its training has saved one")
     return checkpoint
@@ -140,8 +142,11 @@ def _checkpoint(model: AssociativeModel, state: Mapping[str, tf.Variable]) -> tf
     return tf.train.Checkpoint(model=model, others=[v.value for v in others], **state)
 
 
-def _newest_whole(run: RunDirectory) -> str | None:
-    """The newest checkpoint that is whole; warns of each newer one that is not."""
+def _newest_whole(run: RunDirectory) -> tuple[str | None, list[str]]:
+    """The newest checkpoint that is whole, and what is wrong with newer ones, with a warning.
+
+    None where the very first is not whole yet.
+    """
     faults: list[str] = []
     prefixes = _prefixes(run)
     for prefix in prefixes:
@@ -149,13 +154,11 @@ def _newest_whole(run: RunDirectory) -> str | None:
         if fault is None:
             for line in faults:
                 logging.warning("%s; falling back to %s", line, prefix.name)
-            return str(prefix)
+            return str(prefix), faults
         faults.append(fault)
     # The first of all may have been cut short: then there is nothing to fall back to yet.
     if not prefixes or (len(prefixes) == 1 and not _record(prefixes[0]).exists()):
-        for line in faults:
-            logging.warning("%s; starting at step 0", line)
-        return None
+        return None, faults
     raise InputError(f"no checkpoint is intact: {'; '.join(faults)}; train again with `overwrite`")
 
 

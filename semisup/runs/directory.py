@@ -385,7 +385,10 @@ class RunDirectory:
             return recipe
         record = files.read_json(self.recipe)
         begun = {name: record[name] for name in _DEFAULTS if record.get(name)}
-        return dataclasses.replace(recipe, **begun)
+        try:
+            return dataclasses.replace(recipe, **begun)
+        except InputError as error:
+            raise InputError(f"{self.recipe} is damaged: {error}") from None
 
     def read_begun_recipe(self) -> Recipe:
         """Return the settings of the run, with what its defaults stood for when it was begun.
@@ -458,18 +461,10 @@ class RunDirectory:
                 ) from None
         return records
 
-    def truncate_evaluations(self, last_step: int) -> list[dict[str, Any]]:
-        """Return the evaluations up to `last_step`; later ones are struck from the file.
-
-        A run that resumes at a step has yet to make the evaluations after it.
-
-        Raises:
-            InputError: a line other than the last is damaged.
-        """
-        kept = [record for record in self.read_evaluations() if record["step"] <= last_step]
+    def write_evaluations(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Replace the evaluations, if there are any; a run that resumes has later ones to make."""
         if self.metrics.exists():
-            files.write_text(self.metrics, "".join(json.dumps(record) + "\n" for record in kept))
-        return kept
+            files.write_text(self.metrics, "".join(json.dumps(record) + "\n" for record in records))
 
     def append_evaluation(self, record: Mapping[str, float | None]) -> None:
         """Add one evaluation."""

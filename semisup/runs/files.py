@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from absl import logging
+
 from semisup.errors import InputError
 
 TEMPORARY = ".tmp."  # begins the name of a file that is being written
@@ -64,26 +66,55 @@ def whole(path: Path) -> Iterator[Path]:
 
     It is then on the disk itself, so that a machine that goes down does not lose it. If not all
     went well, it is deleted. Neither name is followed if it is a link, which may lead out of the
-    run's folder.
+    run's folder. Where another process writes the same file, this one waits for it.
 
     Raises:
-        InputError: there is no such folder, or the disk is full.
+        InputError: there is no such folder, the name is that of a folder or a device, or the disk
+            is full.
     """
     if not path.parent.is_dir():
         raise InputError(f"there is no folder {path.parent} to write {path.name} in; make it first")
+    if is_special(path):
+        raise InputError(f"{path} is no file that could be replaced; choose another name")
     temporary = path.with_name(f"{TEMPORARY}{path.name}")
-    temporary.unlink(missing_ok=True)
     try:
-        yield temporary
-        flush(temporary)
-        temporary.replace(path)
+        with _alone(temporary):
+            try:
+                yield temporary
+                flush(temporary)
+                temporary.replace(path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
         with suppress(OSError):  # some file systems can't; the file itself is on the disk
             flush(path.parent)  # which has the new name
     except OSError as error:
         _refuse_full_disk(path, error)
         raise
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def is_special(path: Path) -> bool:
+    """Whether a path is there that is no file to replace: a folder, a pipe or a device."""
+    return path.exists() and (not path.is_file() or path.is_relative_to("/dev"))
+
+
+@contextmanager
+def _alone(temporary: Path) -> Iterator[None]:
+    """Context manager: hold an empty file that no other process writes to meanwhile."""
+    if temporary.is_symlink():
+        temporary.unlink()
+    while True:
+        with temporary.open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logging.warning("another process is writing %s; waiting for it", temporary)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            # Else the other one has renamed or deleted it meanwhile.
+            if temporary.exists() and temporary.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                file.truncate(0)
+                yield
+                return
 
 
 def flush(path: Path) -> None:

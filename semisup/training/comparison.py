@@ -16,6 +16,8 @@ from semisup.runtime import machine, signals, workers
 from semisup.runtime.paths import expanded
 from semisup.training import loop, progress
 
+_RECORD = "comparison.json"
+
 
 def compare(
     recipe: Recipe,
@@ -84,6 +86,7 @@ def compare(
         with workers.losses_named(strategy), workers.chief_first(strategy):
             if workers.is_chief(strategy):
                 _clear([run for _, _, run in runs], recipe)
+                (logdir / _RECORD).unlink(missing_ok=True)
     try:
         for kind, settings, run in runs:
             number = settings.seed - recipe.seed + 1
@@ -95,7 +98,7 @@ def compare(
     if workers.is_chief(options.get("strategy")):
         record = {"test_error": errors, "first_seed": recipe.seed, "steps": recipe.max_steps}
         record |= {"command": shlex.join(command), **machine.here_and_now()}
-        files.write_json(logdir / "comparison.json", record)
+        files.write_json(logdir / _RECORD, record)
     # Each run said so when it began, far above the table that the caller prints.
     for line in progress.describe_test_size(dataset):
         print(f"\n{line}")

@@ -49,7 +49,16 @@ class Evaluator:
         self, setup: experiment.Experiment, model: AssociativeModel, run: RunDirectory, step: int
     ) -> None:
         self._setup, self._learning, self._run = setup, model, run
-        self.evaluations = run.truncate_evaluations(step)
+        before = run.read_evaluations()
+        self.evaluations = [record for record in before if record["step"] <= step]
+        if before and setup.recipe.select != "last":
+            lost = int(_selected(before, setup.recipe)["step"])
+            # Its checkpoint was there, and is damaged: then model.keras has its weights, and those
+            # of an earlier evaluation that was the best before are gone.
+            if lost > step and lost in run.checkpoints_by_step():
+                for record in self.evaluations:
+                    record["weights_lost"] = record["step"] < step
+        run.write_evaluations(self.evaluations)
         self._newest: tuple[int, Evaluation] | None = None
         self._seconds_per_image = 0.0
         self._sample = paper_figures.choose_walk_sample(setup.data)
@@ -218,9 +227,14 @@ def _spread(length: int, count: int) -> np.ndarray:
 def _selected(evaluations: Sequence[Mapping[str, Any]], recipe: Recipe) -> Mapping[str, Any]:
     """The evaluation that is the result: the last, or the best by the label-free score.
 
-    The untrained model counts only where there is nothing else; no score is the worst score;
-    of equals, the later wins.
+    The untrained model counts only where there is nothing else, likewise one whose weights are
+    lost; no score is the worst score; of equals, the later wins.
     """
     if recipe.select == "last":
         return evaluations[-1]
-    return max(evaluations, key=lambda e: (e["step"] > 0, e.get(label_free.SCORE, -1.0), e["step"]))
+
+    def rank(record: Mapping[str, Any]) -> tuple[Any, ...]:
+        there = not record.get("weights_lost")
+        return there, record["step"] > 0, record.get(label_free.SCORE, -1.0), record["step"]
+
+    return max(evaluations, key=rank)

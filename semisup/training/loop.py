@@ -14,7 +14,7 @@ import tensorflow as tf
 from semisup import experiment
 from semisup.config import Recipe
 from semisup.data.dataset import Dataset
-from semisup.errors import InputError, from_graph, reason
+from semisup.errors import InputError, reason
 from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers import freezing
 from semisup.runs import checkpoints, directory
@@ -117,6 +117,7 @@ def _model_on_devices(
         strategy.num_replicas_in_sync,
         setup.labeled_in_batch,
         recipe.unsup_batch_size if recipe.associates else 0,
+        recipe.sup_per_batch if recipe.associates and recipe.association_scope == "replica" else 0,
     )
     with workers.losses_named(strategy), strategy.scope():
         model = setup.untrained_model()
@@ -230,12 +231,12 @@ class Trainer:
         """
         batches = self.setup.batches(self.first_step, *workers.place(self.strategy))
         train_step = self._make_train_steps(batches)
-        with closing(self.progress), self._writer():
+        with closing(self.progress), self._writer(), self.model.errors_in_one_line():
             self._begin(train_step)
             iterator = iter(batches)
             self.clock.start()
             for step in range(self.first_step + 1, self.recipe.max_steps + 1):
-                logs = train_step(step)(*_next(iterator))
+                logs = train_step(step)(*next(iterator))
                 self.losses.add(step, logs)
                 due = self._due(step, interrupted)
                 if due.log or due.save:
@@ -288,12 +289,14 @@ class Trainer:
         if line := monitoring.unsettled_batch_norm(fresh, self.recipe.max_steps):
             self.progress.warn(line)
         begun = bool(self.evaluator and self.evaluator.evaluations)
-        if not workers.any_of(self.strategy, begun):
+        has_begun = workers.any_of(self.strategy, begun)
+        if not has_begun:
             tensorboard.write_graph(graph)
             tensorboard.write_settings(self.recipe)
             self._evaluate(step, {})
+        if not has_begun or step == 0:  # else it may have been killed before the first one
             self._save(step)
-        elif self.evaluator:
+        if has_begun and self.evaluator:
             trained = [e for e in self.evaluator.evaluations if "visit_entropy" in e]
             for record in trained[-1:]:  # what the run has warned of already, it says again
                 self._warn_of_collapse(int(record["step"]), record)
@@ -324,6 +327,7 @@ class Trainer:
     def _save(self, step: int) -> None:
         # The losses are those of the weights before the step.
         monitoring.check_weights(self.model, step, self.run.path)
+        tf.summary.flush()  # a run that resumes here writes no entry of an earlier step again
         with workers.folder_to_write(self.strategy, self.run.path) as folder:
             checkpoints.save(
                 directory.RunDirectory(folder), step, self.model, train_seconds=self.clock.seconds
@@ -367,11 +371,14 @@ class Trainer:
             test += f" of {len(test_labels) + self.setup.test_images_left_out:,}"
         counts = (len(split.labeled), len(split.unlabeled), test)
         print("{:,} labelled, {:,} unlabelled, {} test images".format(*counts))
-        for line in progress.describe_classes(self.setup.data.dataset):
+        for line in progress.describe_classes(
+            self.setup.data.dataset, self.setup.test_images_left_out
+        ):
             print(line)
         for line in pseudo_labels.describe(self.recipe, self.setup.data):
             print(line)
-        if not (self.recipe.associates or self.setup.data.pseudo_labels):
+        labels = self.setup.data.pseudo_labels
+        if not (self.recipe.associates or (labels and len(labels.indices))):
             print("The unlabelled images are not used: the weights of all losses on them are 0")
 
 
@@ -404,14 +411,3 @@ def make_train_step(
         return strategy.experimental_local_results(logs)[0]
 
     return train_step
-
-
-def _next(iterator: Iterator[Any]) -> Any:
-    """The next batch; a file that can't be read any more ends the run with its one line."""
-    try:
-        return next(iterator)
-    except tf.errors.OpError as error:
-        # TensorFlow puts what a Python function raised into its own message.
-        if found := from_graph(error):
-            raise found from None
-        raise

@@ -72,8 +72,14 @@ class Progress:
         return {name: f"{value:.4g}" for name, value in self.values.items()}
 
 
-def describe_classes(dataset: Dataset) -> Iterator[str]:
-    """Yield the lines that say which classes there are, and how many images of each."""
+def describe_classes(dataset: Dataset, left_out: int = 0) -> Iterator[str]:
+    """Yield the lines that say which classes there are, and how many images of each.
+
+    Args:
+        dataset: the data set.
+        left_out: how many test images it has beside those to evaluate on (`eval_images`).
+    """
+    among = " (of those drawn by `eval_images`)" if left_out else ""
     classes = range(dataset.num_classes)
     train = np.bincount(dataset.train_labels, minlength=len(classes))
     test = np.bincount(dataset.test_labels, minlength=len(classes))
@@ -84,7 +90,7 @@ def describe_classes(dataset: Dataset) -> Iterator[str]:
         more = f", ... ({train.min():,} to {train.max():,}; {test.min():,} to {test.max():,})"
     yield f"{len(classes)} classes (training; test images): {', '.join(shown)}{more}"
     if missing := dataset.classes_without_test_images:
-        yield f"warning: {names.untested(missing)}"
+        yield f"warning: {names.untested(missing)}{among}"
     yield from describe_test_size(dataset)
 
 

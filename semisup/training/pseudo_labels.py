@@ -79,6 +79,8 @@ def describe(recipe: Recipe, data: LabeledData) -> Iterator[str]:
         source = f"those about which {recipe.teacher} is most confident"
     if count := len(data.pseudo_labels.indices):
         yield f"{count:,} of the unlabelled ones have pseudo-labels: {source}"
+    elif recipe.teacher:
+        yield "The teacher labels no image: all are labelled already, or `teacher_share` is too low"
     if recipe.teacher and (beyond := self_training.labels_beyond(recipe, data)):
         yield (
             f"The teacher was trained with {beyond:,} labels that this run does not have; count "

@@ -6,7 +6,10 @@ or without. (Xie et al., "Self-training with Noisy Student improves ImageNet cla
 2020, is the same idea.) docs/studies/mnist.md has what it brings.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from absl import logging
 
 from semisup.config import Recipe
 from semisup.data import npz, splits
@@ -104,4 +107,15 @@ def load_teacher(teacher: RunDirectory, dataset: Dataset) -> AssociativeModel:
             f"the run in {teacher} takes images of {'x'.join(map(str, shape))}, not of "
             f"{'x'.join(map(str, dataset.image_shape))}; `teacher` must name a run on such images"
         )
+    values_in = tuple(npz.read_npz(teacher.labeled, ["values_in"]).get("values_in", ()))
+    if values_in != tuple(dataset.values_in or ()):
+        logging.warning(
+            "the run in %s read values from %s as 0 to 255, but %s is read from %s: the teacher "
+            "sees other brightness than it has learned, so its labels may be wrong",
+            *(teacher, _range(values_in), dataset.name, _range(dataset.values_in)),
+        )
     return model
+
+
+def _range(values_in: Sequence[float] | None) -> str:
+    return f"{values_in[0]:g} to {values_in[1]:g}" if values_in else "0 to 255"

@@ -15,7 +15,6 @@ from semisup.data.registry import load_dataset
 from semisup.errors import InputError
 from semisup.evaluation.metrics import predict
 from semisup.inference import inputs
-from semisup.training import loop
 from tests.conftest import assert_stored_alike
 from tests.processes import PEAK
 
@@ -220,15 +219,16 @@ def test_open_npz_finds_damaged_pixels_before_the_start(path, monkeypatch):
 def test_npz_images_cut_short_after_the_start_end_the_run_with_one_line(path, monkeypatch, gone):
     """It was mapped into memory once: that is the end of the process, without a word."""
     small_memory(monkeypatch)
-    iterator = iter(experiment.build(recipe_for(path)).batches())
-    loop._next(iterator)
+    setup = experiment.build(recipe_for(path))
+    iterator = iter(setup.batches())
+    next(iterator)
     if gone:
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(InputError, match=r"mine\.npz"):
+    with pytest.raises(InputError, match=r"mine\.npz"), setup.model.errors_in_one_line():
         for _ in range(50):
-            loop._next(iterator)
+            next(iterator)
 
 
 @pytest.mark.slow

@@ -84,8 +84,13 @@ def test_choose_split_takes_numbers_of_numpy_and_refuses_others():
 
 
 def test_choose_split_names_a_class_without_images():
-    with pytest.raises(InputError, match="of the 0 labelled images of class 'class1'"):
+    with pytest.raises(InputError, match="there are no labelled images of class 'class1' in toy"):
         choose_split(dataset([0, 0, 2, 2]), -1, -1, seed=0)
+
+
+def test_choose_split_says_why_no_unlabelled_image_is_left():
+    with pytest.raises(InputError, match="every image is labelled; leave out `exclude_labeled`"):
+        choose_split(dataset(LABELS), -1, -1, seed=0, exclude_labeled=True)
 
 
 def test_choose_split_makes_the_authors_choice():

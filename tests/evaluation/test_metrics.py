@@ -111,6 +111,14 @@ def test_count_mistakes_refuses_predictions_of_other_classes(predicted):
         count_mistakes([0, 1], np.array(predicted), ("cat", "dog"))
 
 
+def test_count_mistakes_takes_whole_numbers_of_any_type_and_no_others():
+    for dtype in (np.uint8, np.uint64, np.int32):
+        report = count_mistakes(np.array([0, 1], dtype), np.array([1, 1], dtype), ("cat", "dog"))
+        assert report.confusion.tolist() == [[0, 1], [0, 1]]
+    with pytest.raises(InputError, match="predicted classes must be whole numbers, but are"):
+        count_mistakes([0, 1], np.array([1.0, 1.0]), ("cat", "dog"))
+
+
 def test_predict_of_no_image_needs_no_shape_of_the_network():
     class Network(keras.Model):
         def call(self, images):

@@ -113,6 +113,13 @@ def test_saved_model_is_replaced_but_no_other_folder(run, wanted, tmp_path):
             exporter.export(run.model, kind, tmp_path / "photos", REAL)
     with pytest.raises(InputError, match="there is no folder"):
         exporter.export(run.model, kind, tmp_path / "missing" / "digits.keras", REAL)
+    (tmp_path / "link").symlink_to(path)
+    with pytest.raises(InputError, match="link is a link; choose another `out`"):
+        exporter.export(run.model, "saved_model", tmp_path / "link", REAL)
+    (path / "thesis.tex").touch()
+    with pytest.raises(InputError, match=r"digits also holds thesis\.tex; choose another `out`"):
+        exporter.export(run.model, "saved_model", path, REAL)
+    assert (path / "thesis.tex").exists()
 
 
 def test_onnx(run, wanted, tmp_path):

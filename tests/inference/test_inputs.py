@@ -140,6 +140,7 @@ def test_files_with_many_bits_are_read_as_the_run_read_its_own(tmp_path):
         ({"pictures": np.zeros((1, 2, 2), np.uint8)}, "no array called 'images'"),
         ({"images": np.zeros((1, 2, 2))}, "float64"),
         ({"images": np.zeros((1, 2, 2, 4), np.uint8)}, r"\(1, 2, 2, 4\)"),
+        ({"images": np.zeros((1, 0, 2, 1), np.uint8)}, r"\(1, 0, 2, 1\)"),
         ({"images": np.array([object()])}, "not a .npz file of plain arrays"),
     ],
 )

@@ -339,6 +339,18 @@ def test_extract_works_without_permission(counted, tmp_path, monkeypatch, caplog
     assert counted.computes(IMAGES, tmp_path) == 0
 
 
+def test_extract_shares_a_cache_with_other_users(counted, tmp_path, monkeypatch, caplog):
+    features.extract(counted.backbone, IMAGES, tmp_path)
+    [shard] = shards(tmp_path)
+    (tmp_path / "new").touch()
+    assert shard.stat().st_mode == (tmp_path / "new").stat().st_mode
+    with monkeypatch.context() as patch:  # as root, these tests may read all
+        patch.setattr(os, "access", lambda path, mode: False)
+        assert counted.computes(IMAGES, tmp_path) == 70
+    assert shard.exists()
+    assert not caplog.text
+
+
 def test_extract_works_where_there_can_be_no_folder(counted, tmp_path, caplog):
     blocked = tmp_path / "file"
     blocked.touch()

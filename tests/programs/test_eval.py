@@ -65,6 +65,17 @@ def test_all_test_images_are_evaluated_whatever_training_did(tiny, tmp_path):
     assert np.sum(json.loads((tmp_path / "eval.json").read_text())["confusion"]) == 9
 
 
+def test_a_finished_run_is_evaluated_without_its_checkpoints(tiny, tmp_path):
+    loop.train(dataclasses.replace(tiny, max_steps=2), tmp_path)
+    assert run("eval", f"--logdir={tmp_path}").returncode == 0
+    evaluation = json.loads((tmp_path / "eval.json").read_text())
+    (tmp_path / "eval.json").unlink()
+    shutil.rmtree(tmp_path / "checkpoints")
+    done = run("eval", f"--logdir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "eval.json").read_text()) == evaluation
+
+
 def test_data_that_changed_after_the_training_is_refused(tiny, tmp_path):
     data, logdir = tmp_path / "data.npz", tmp_path / "run"
     shutil.copy(tiny.data_dir, data)

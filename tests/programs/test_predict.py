@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import json
 import os
 import shutil
 
@@ -132,6 +133,33 @@ def test_csv_goes_to_standard_output_where_there_is_no_other_place(finished_run,
     assert [row["class"] for row in rows[1:]] == [f"digit_{label}" for label in labels]
     why = f"1 .txt files, which are not images (such as {photos}/notes.txt)"
     assert result.stderr == f"left out: {why}\n"
+
+
+def test_images_that_the_authors_code_resized_are_told(finished_run, tmp_path, caplog):
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    for dataset, warned in (("mnist", True), ("folder", False)):
+        record = json.loads((run / "recipe.json").read_text())
+        record["recipe"] |= {"dataset": dataset, "compat": "authors", "new_size": 28}
+        (run / "recipe.json").write_text(json.dumps(record))
+        caplog.clear()
+        saved_run.load(RunDirectory(run))
+        assert ("were resized as TensorFlow 1 did it" in caplog.text) == warned
+
+
+def test_a_pipe_is_written_to_and_broken_links_are_told(finished_run, digits_folder, tmp_path):
+    pipe, photos = tmp_path / "pipe", tmp_path / "photos"
+    os.mkfifo(pipe)
+    shutil.copytree(digits_folder / "train" / "digit_3", photos)
+    (photos / "gone.png").symlink_to("nowhere.png")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # 20 lines fit into a pipe
+    result = run_program("predict", photos, f"--logdir={finished_run}", f"--out={pipe}")
+    content = os.read(reader, 1 << 16).decode()
+    os.close(reader)
+    assert len(content.splitlines()) == 21
+    assert "1 broken links (such as" in result.stderr
+    assert result.returncode == 2
+    assert pipe.is_fifo()
 
 
 def test_files_that_can_not_be_read_at_all_are_an_error(finished_run, tmp_path):

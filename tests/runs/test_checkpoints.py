@@ -100,6 +100,9 @@ def test_files_that_are_not_ours_do_not_matter(tmp_path, caplog):
 def test_resume_from_step_0_for_want_of_a_whole_checkpoint_is_said(tmp_path, caplog):
     checkpoints.save(RunDirectory(tmp_path), 7, model())
     (tmp_path / "checkpoints" / "step-7.json").unlink()
+    with pytest.raises(InputError, match="wait until its training has saved one"):
+        checkpoints.newest(RunDirectory(tmp_path))  # as semisup-eval does it, which starts nothing
+    assert not caplog.messages
     assert checkpoints.resume(RunDirectory(tmp_path), model()) == 0
     assert caplog.messages[-1].endswith("step-7 is unfinished; starting at step 0")
 

@@ -145,4 +145,4 @@ def test_overwritten_run_is_the_new_one(tiny, tmp_path):
     assert loop.train(other, tmp_path, overwrite=True)["steps"] == 2
     assert RunDirectory(tmp_path).read_recipe() == other
     assert checkpoints.newest(RunDirectory(tmp_path)).endswith("step-2")
-    assert [record["step"] for record in RunDirectory(tmp_path).truncate_evaluations(99)] == [0, 2]
+    assert [record["step"] for record in RunDirectory(tmp_path).read_evaluations()] == [0, 2]

@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,41 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
         temporary.write_text("1")
     assert names == [".tmp.model", "model"]  # then the folder, which has the name
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_two_processes_write_a_file_one_after_the_other(tmp_path):
+    path, begun = tmp_path / "eval.json", processes.event()
+    with files.whole(path) as temporary:
+        temporary.write_text("fir")
+        process = processes.start(_write, path, begun)
+        assert begun.wait(600)
+        process.join(1)  # it would end within this time
+        assert process.is_alive()
+        temporary.write_text("first")
+    process.join()
+    assert path.read_text() == "second, after first"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["eval.json"]
+
+
+def _write(path, begun):
+    begun.set()
+    with files.whole(path) as temporary:
+        temporary.write_text(f"second, after {path.read_text()}")
+
+
+def test_what_a_killed_process_left_is_overwritten(tmp_path):
+    (tmp_path / ".tmp.x").write_text("much that is half-written")
+    files.write_text(tmp_path / "x", "new")
+    assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("x", "new")]
+
+
+def test_no_pipe_or_device_is_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null"), Path("/dev/stdout")):
+        with pytest.raises(InputError, match="is no file that could be replaced; choose another"):
+            files.write_text(path, "x")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["pipe"]
+    assert Path("/dev/null").is_char_device()
 
 
 def test_what_is_added_is_on_the_disk_at_once(tmp_path, monkeypatch):

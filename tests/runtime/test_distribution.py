@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import types
 from pathlib import Path
 
 import keras
@@ -20,6 +21,7 @@ from semisup.models.associative_model import AssociativeModel
 from semisup.runs import checkpoints
 from semisup.runs.directory import RunDirectory
 from semisup.runtime import distribution, workers
+from semisup.training import loop
 from tests import processes
 
 # What is in the model, or how it walks, by case.
@@ -496,6 +498,18 @@ def test_what_cannot_be_shared_out_is_refused():
         distribution.check_shares(4, 6, 8)
     with pytest.raises(InputError, match=r"the 7 unlabelled images .* multiples of 2"):
         distribution.check_shares(2, 6, 7)
+    with pytest.raises(InputError, match=r"the 3 labelled images of each class"):
+        distribution.check_shares(2, 6, 8, 3)
+
+
+def test_a_replica_that_walks_alone_has_labelled_images_of_each_class(tiny):
+    """Else the walk of a replica could not reach a class, and would go to another."""
+    few = dataclasses.replace(
+        tiny, sup_per_batch=2, unsup_batch_size=9, association_scope="replica"
+    )
+    three = types.SimpleNamespace(num_replicas_in_sync=3)
+    with pytest.raises(InputError, match="the 2 labelled images of each class in a batch"):
+        loop._model_on_devices(experiment.build(few), three)
 
 
 def test_unknown_names_are_refused():

@@ -108,5 +108,7 @@ def test_compare_clears_all_runs_before_the_first(tiny, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(comparison.loop, "train", stop)
+    assert (tmp_path / "comparison.json").exists()
     with pytest.raises(signals.Stopped):
         comparison.compare(small, tmp_path, seeds=1, overwrite=True)
+    assert not (tmp_path / "comparison.json").exists()  # its runs are gone

@@ -120,6 +120,64 @@ def test_last_evaluation_is_made_again_if_its_line_was_damaged(tiny, tmp_path):
     assert [e["step"] for e in RunDirectory(tmp_path).read_evaluations()] == [0, 20, 30]
 
 
+def test_a_run_that_was_killed_before_its_first_checkpoint_makes_it(tiny, tmp_path, monkeypatch):
+    saved = []
+
+    def killed(run, step, model, **state):
+        saved.append(step)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save", killed)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                loop.train(tiny, tmp_path)
+    assert saved == [0, 0]
+    assert [e["step"] for e in RunDirectory(tmp_path).read_evaluations()] == [0]
+
+
+def test_entries_of_tensorboard_are_in_their_file_before_a_checkpoint(tiny, tmp_path, monkeypatch):
+    """A run that is killed then resumes behind them, and does not write them again."""
+    written = {}
+
+    def entries(step):
+        [path] = tmp_path.glob("events.out.*")
+        events = tf.compat.v1.train.summary_iterator(str(path))
+        return sum(event.step == step for event in events)
+
+    def look(run, step, model, **state):
+        written[step] = entries(step)
+
+    monkeypatch.setattr(checkpoints, "save", look)
+    loop.train(dataclasses.replace(tiny, log_interval=5), tmp_path, save_interval=5)
+    steps = range(0, 30, 5)  # at the last one there are pictures to come
+    assert {step: written[step] for step in steps} == {step: entries(step) for step in steps}
+
+
+def test_evaluations_whose_weights_are_lost_are_not_selected(tiny, tmp_path, monkeypatch):
+    """model.keras is of step 30, whose checkpoint is damaged: step 10, the next best, has none."""
+    scores = {0: 0.1, 10: 0.8, 20: 0.5, 30: 0.9}
+
+    def scored(model, probe):
+        return {name: scores[int(model.optimizer.iterations)] for name in label_free.NAMES}
+
+    monkeypatch.setattr(label_free, "scores", scored)
+    steps = {"eval_interval": 10, "learning_rate_schedule": "step"}
+    selecting = dataclasses.replace(tiny, select="label_free", **steps)
+    finish = evaluator.Evaluator.finish
+    monkeypatch.setattr(evaluator.Evaluator, "finish", lambda *_: None)
+    loop.train(selecting, tmp_path)
+    run = RunDirectory(tmp_path)
+    for path in run.checkpoints_by_step()[30]:
+        if path.suffix != ".json":
+            path.write_bytes(b"damaged")
+    scores[30] = 0.6  # computed in another order
+    monkeypatch.setattr(evaluator.Evaluator, "finish", finish)
+    assert loop.train(selecting, tmp_path)["selected_step"] == 30
+    lost = {e["step"]: bool(e.get("weights_lost")) for e in run.read_evaluations()}
+    assert lost == {0: True, 10: True, 20: False, 30: False}
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_before_the_first_step_saves_too(tiny, tmp_path, monkeypatch, number):
     """While the step is traced, which takes seconds with a large network."""
@@ -180,7 +238,7 @@ def test_a_run_goes_on_with_the_defaults_that_it_was_begun_with(mnist_dir, tmp_p
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop, "Trainer", stopped)
-    trained = recipe(mnist_dir, learning_rate_schedule="step")
+    trained = recipe(mnist_dir, learning_rate=None, learning_rate_schedule="step")
     for here, rate, again in (
         ("float32", 0.5, False),
         ("mixed_bfloat16", 0.25, False),

@@ -84,6 +84,8 @@ def test_describe_classes_says_how_many_images_there_are_of_each():
         r"warning: there is no test image of a\nb, so its error is unknown",
         "warning: the error is of 2 test images only, so one of them changes it by 50.0 points",
     ]
+    _, line, _ = progress.describe_classes(dataset, left_out=5)
+    assert line.endswith("so its error is unknown (of those drawn by `eval_images`)")
 
 
 def test_describe_classes_shortens_many():

@@ -168,6 +168,13 @@ def test_refuses_a_teacher_that_does_not_fit(tmp_path):
         pseudo_labels(plain, make_dataset(), SPLIT, 1.0)
 
 
+def test_warns_of_a_teacher_that_read_other_values(teacher, caplog):
+    pseudo_labels(teacher, make_dataset(), SPLIT, 1.0)
+    assert not caplog.text
+    pseudo_labels(teacher, make_dataset(values_in=(0.0, 4095.0)), SPLIT, 1.0)
+    assert "values from 0 to 255 as 0 to 255, but points is read from 0 to 4095" in caplog.text
+
+
 @pytest.fixture
 def student(tiny, tmp_path):
     """A recipe whose teacher is trained."""
@@ -239,6 +246,13 @@ def test_says_what_else_its_teacher_knew(student, tmp_path, capsys):
     train(dataclasses.replace(student, sup_per_class=1), tmp_path / "student")
     said = capsys.readouterr().out
     assert "The teacher was trained with 3 labels that this run does not have" in said
+
+
+def test_a_teacher_that_labels_nothing_is_told(student, tmp_path, capsys):
+    train(dataclasses.replace(student, sup_per_class=-1), tmp_path / "student")
+    said = capsys.readouterr().out
+    assert "The teacher labels no image: all are labelled already" in said
+    assert "The unlabelled images are not used" in said
 
 
 def test_unused_images_are_said_to_be_so(student, tmp_path, capsys):

@@ -180,8 +180,8 @@ def shaped(pixels: np.ndarray, image_shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def as_rgb(image: np.ndarray) -> np.ndarray:
-    """An image [H, W, 1 or 3] as [H, W, 3]; a grey one has its channel three times."""
-    return image if image.shape[2] == 3 else np.broadcast_to(image, (*image.shape[:2], 3))
+    """Images [..., H, W, 1 or 3] as [..., H, W, 3]; grey ones have their channel three times."""
+    return image if image.shape[-1] == 3 else np.repeat(image, 3, axis=-1)
 
 
 def _shaped(image: Image.Image, image_shape: tuple[int, int, int]) -> np.ndarray:

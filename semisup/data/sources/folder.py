@@ -22,8 +22,8 @@ from semisup.errors import InputError, few
 # Where the largest value but for a thousandth is below this share of white, little is seen.
 _DARK = 1 / 16
 
-Keep = Callable[[list[Path]], list[Path]]
 Skipped = list[tuple[str, Path]]
+Keep = Callable[[list[Path], Skipped], list[Path]]
 
 
 def load_folder(
@@ -58,10 +58,15 @@ def load_folder(
         InputError: a folder is missing or empty, a class is only in test/, a file
             can't be read, or the images differ in size and there is no `new_size`.
     """
-    how, skipped, unreadable = Reading(max_megapixels=max_megapixels), Skipped(), list[Path]()
+    how, skipped = Reading(max_megapixels=max_megapixels), Skipped()
 
-    def keep(paths: list[Path]) -> list[Path]:
-        return _readable(paths, unreadable, how) if skip_unreadable else paths
+    def keep(paths: list[Path], left_out: Skipped) -> list[Path]:
+        if not skip_unreadable:
+            return paths
+        readable, damaged = _readable(paths, how)
+
+        left_out += [("unreadable images", path) for path in damaged]
+        return readable
 
     places = _find_places(data_dir)
     classes = _find_classes(places.train, keep, skipped, places.unlabeled)
@@ -83,10 +88,7 @@ def load_folder(
     unlabeled_paths = _without(unlabeled_paths, [*train_paths, *test_paths], skipped)
     if skipped:
         logging.warning("%s: left out: %s", data_dir, image_io.describe_skipped(skipped))
-    if unreadable:
-        logging.warning(
-            "%d unreadable images left out, the first is %s", len(unreadable), unreadable[0]
-        )
+
     (train_images, test_images, unlabeled_images), values_in = _images(
         (train_paths, test_paths, unlabeled_paths), new_size, f"the images in {data_dir}", how
     )
@@ -118,6 +120,8 @@ def _find_places(data_dir: Path) -> _Places:
     """Find train/, test/ and unlabeled/, and warn of what lies beside them."""
     found: dict[str, list[Path]] = {"train": [], "test": [], "unlabeled": []}
     others = []
+    if data_dir.is_file():
+        raise InputError(f"{data_dir} is a file, wanted the folder that holds train/; unpack it")
     for path, kind in image_io.children(data_dir):
         word = path.stem.casefold()
         word = "unlabeled" if image_io.is_unlabeled_folder(path.stem) else word
@@ -175,7 +179,7 @@ def _find_classes(
         elif image_io.is_visible(path.name):
             skipped.append(("images outside the folders of the classes", path))
     for name, paths in classes.items():
-        classes[name] = keep(sorted(paths))
+        classes[name] = keep(sorted(paths), reasons[name])
         if each and not classes[name]:
             why = image_io.describe_skipped(reasons[name])
             raise InputError(f"there is no image in {folder / name}{': ' if why else ''}{why}")
@@ -205,7 +209,7 @@ def _find_unlabeled(folders: Sequence[Path], keep: Keep, skipped: Skipped) -> np
     paths: list[Path] = []
     for folder in folders:
         found = image_io.find_images(folder)
-        images = keep(found.images)
+        images = keep(found.images, found.skipped)
         if not images:
             why = image_io.describe_skipped(found.skipped) or "it is empty"
             raise InputError(
@@ -297,14 +301,17 @@ def _range_of_values(paths: Sequence[Path], how: Reading) -> ValueRange:
     return values_in
 
 
-def _readable(paths: list[Path], skipped: list[Path], how: Reading) -> list[Path]:
-    """Those of the images that can be decoded. The others are appended to `skipped`."""
+def _readable(paths: list[Path], how: Reading) -> tuple[list[Path], list[Path]]:
+    """Those of the images that can be decoded, and the others."""
     can_read = functools.partial(
         _can_read, how=dataclasses.replace(how, values_in=ValueRange(0, 1))
     )
     readable = list(image_io.on_all_cores(can_read, paths, description="checking images"))
-    skipped += [path for path, good in zip(paths, readable, strict=True) if not good]
-    return [path for path, good in zip(paths, readable, strict=True) if good]
+    good, bad = (
+        [path for path, can in zip(paths, readable, strict=True) if can is wanted]
+        for wanted in (True, False)
+    )
+    return good, bad
 
 
 def _can_read(path: Path, how: Reading) -> bool:

@@ -121,20 +121,7 @@ def make_mnistm_bsds500(data_dir: Path) -> Dataset:
         InputError: a file is missing or damaged.
     """
     digits, photos = load_mnist(data_dir), _photos_of_bsds500(data_dir)
-    blended = {
-        split: blend(np.where(images > 0, np.uint8(255), np.uint8(0)), photos, seed)
-        for seed, (split, images) in enumerate(
-            (("train", np.asarray(digits.train_images)), ("test", np.asarray(digits.test_images)))
-        )
-    }
-    return Dataset(
-        "mnistm_bsds500",
-        blended["train"],
-        digits.train_labels,
-        blended["test"],
-        digits.test_labels,
-        DIGITS,
-    )
+    return _blended("mnistm_bsds500", digits, photos, white=True)
 
 
 def _photos_of_bsds500(data_dir: Path) -> list[np.ndarray]:
@@ -165,15 +152,16 @@ def make_mnistm_local(data_dir: Path | None) -> Dataset:
         data_dir: the folder with MNIST's files; None for the digits of mnist5k.
     """
     digits = load_mnist5k() if data_dir is None else load_mnist(data_dir)
-    photos = _photos()
-    return Dataset(
-        "mnistm_local",
-        blend(np.asarray(digits.train_images), photos, seed=0),
-        digits.train_labels,
-        blend(np.asarray(digits.test_images), photos, seed=1),
-        digits.test_labels,
-        DIGITS,
-    )
+    return _blended("mnistm_local", digits, _photos())
+
+
+def _blended(name: str, digits: Dataset, photos: list[np.ndarray], white: bool = False) -> Dataset:
+    """The digits blended with the photographs; with `white`, white where they are not black."""
+    train, test = (np.asarray(images) for images in (digits.train_images, digits.test_images))
+    if white:
+        train, test = (np.where(images > 0, np.uint8(255), np.uint8(0)) for images in (train, test))
+    train, test = blend(train, photos, seed=0), blend(test, photos, seed=1)
+    return Dataset(name, train, digits.train_labels, test, digits.test_labels, DIGITS)
 
 
 def blend(digits: np.ndarray, photos: list[np.ndarray], seed: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Office-31: things in an office, 31 classes, in three domains; 96x96x3 as the authors had them."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +14,6 @@ SIZE = 96
 
 # The authors hold out this share; which images, they do not say in a way that can be repeated.
 _TEST_SHARE = 0.3
-
-
-def load_amazon(data_dir: Path, new_size: int = 0) -> Dataset:
-    """The domain amazon: photographs out of a catalogue; see `load_domain`."""
-    return load_domain("amazon", data_dir, new_size)
-
-
-def load_dslr(data_dir: Path, new_size: int = 0) -> Dataset:
-    """The domain dslr: photographs by a good camera; see `load_domain`."""
-    return load_domain("dslr", data_dir, new_size)
-
-
-def load_webcam(data_dir: Path, new_size: int = 0) -> Dataset:
-    """The domain webcam; see `load_domain`."""
-    return load_domain("webcam", data_dir, new_size)
 
 
 def load_domain(domain: str, data_dir: Path, new_size: int = 0) -> Dataset:
@@ -65,6 +51,11 @@ def load_domain(domain: str, data_dir: Path, new_size: int = 0) -> Dataset:
         tuple(names),
         train_files=np.array(paths, dtype=object)[train],
     )
+
+
+load_amazon, load_dslr, load_webcam = (
+    functools.partial(load_domain, domain) for domain in ("amazon", "dslr", "webcam")
+)
 
 
 def _split(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -57,7 +57,12 @@ def images_in(content: dict[str, Any], key: str, path: Path) -> np.ndarray:
 def labels_in(content: dict[str, Any], key: str, path: Path) -> np.ndarray:
     """The labels under a key, int64 [N], whether numbers, their texts, or rows with a single 1."""
     labels = _as_array(content, key, path)
-    if labels.ndim == 2 and labels.dtype.kind in "buif" and np.all(labels.sum(axis=1) == 1):
+    if (
+        labels.ndim == 2
+        and labels.dtype.kind in "buif"
+        and np.all((labels == 0) | (labels == 1))
+        and np.all(labels.sum(axis=1) == 1)
+    ):
         return labels.argmax(axis=1).astype(np.int64)
     try:
         if labels.ndim == 1:

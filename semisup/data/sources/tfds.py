@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from absl import logging as absl_logging
@@ -66,9 +67,7 @@ def load_tfds(name: str, data_dir: Path | None) -> Dataset:
             )
 
     def read(split: str) -> tuple[np.ndarray, np.ndarray]:
-        examples = list(tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False)))
-        if len({example["image"].shape for example in examples}) > 1:
-            raise InputError(f"the images of tensorflow-datasets' {name!r} differ in size")
+        examples = _examples(name, builder, split)
         labels = np.array([example["label"] for example in examples], np.int64)
         return np.stack([example["image"] for example in examples]), labels
 
@@ -79,3 +78,20 @@ def load_tfds(name: str, data_dir: Path | None) -> Dataset:
         tuple(features["label"].names),
         unlabeled_images=read(_UNLABELED)[0] if _UNLABELED in splits else None,
     )
+
+
+def _examples(name: str, builder: Any, split: str) -> list[dict[str, Any]]:
+    """The examples of a split; InputError if they can't be read, or their images differ in size."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    try:
+        examples = list(tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False)))
+    except tf.errors.OpError as error:
+        raise InputError(
+            f"tensorflow-datasets' files of {name!r} are damaged or missing ({first_line(error)}); "
+            "remove their folder, and they are prepared again"
+        ) from None
+    if len({example["image"].shape for example in examples}) > 1:
+        raise InputError(f"the images of tensorflow-datasets' {name!r} differ in size")
+    return examples

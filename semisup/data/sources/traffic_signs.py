@@ -135,7 +135,7 @@ def _rows(path: Path, delimiter: str, columns: int) -> list[list[str]]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file, delimiter=delimiter) if row]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"there is no file {path}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} is damaged: {error}") from None

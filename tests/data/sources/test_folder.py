@@ -119,7 +119,15 @@ def test_load_folder_names_unreadable_images_or_leaves_them_out(tmp_path, caplog
     dataset = load_dataset("folder", tmp_path, skip_unreadable=True)
     np.testing.assert_array_equal(np.bincount(dataset.train_labels), [9, 9])
     assert len(dataset.unlabeled_pool) == 2
-    assert "3 unreadable images left out" in caplog.text
+    assert "3 unreadable images (such as" in caplog.text
+    for path in (tmp_path / "unlabeled").rglob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"there is no image in .*unlabeled: 3 unreadable images"):
+        load_dataset("folder", tmp_path, skip_unreadable=True)
+    for path in (tmp_path / "train" / "cat").glob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"there is no image in .*cat: 10 unreadable images"):
+        load_dataset("folder", tmp_path, skip_unreadable=True)
 
 
 def test_load_folder_refuses_absurd_sizes_before_decoding(tmp_path):
@@ -145,6 +153,9 @@ def test_load_folder_names_what_is_missing(tmp_path):
         load_dataset("folder", tmp_path)
     with pytest.raises(InputError, match="data set folder needs `data_dir`"):
         load_dataset("folder")
+    (tmp_path / "photos.zip").touch()
+    with pytest.raises(InputError, match=r"photos\.zip is a file, wanted the folder .*; unpack it"):
+        load_dataset("folder", tmp_path / "photos.zip")
 
 
 def make_small(folder, *names):

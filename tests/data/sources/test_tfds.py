@@ -1,5 +1,7 @@
 """tensorflow-datasets, offline: a set prepared on disk, read by TFDS's own readers."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -87,6 +89,14 @@ def test_load_tfds_refuses_sets_that_do_not_fit(prepared):
         load_dataset("tfds:numbers", prepared)
     with pytest.raises(InputError, match="no set called 'nonsense_set'"):
         load_dataset("tfds:nonsense_set", prepared)
+
+
+def test_load_tfds_names_a_set_whose_files_are_damaged(prepared, tmp_path):
+    shutil.copytree(prepared / "mnist", tmp_path / "mnist")
+    [shard] = (tmp_path / "mnist").rglob("*train.tfrecord*")
+    shard.write_bytes(shard.read_bytes()[:-10])
+    with pytest.raises(InputError, match=r"files of 'mnist' are damaged or missing .*; remove"):
+        load_dataset("tfds:mnist", tmp_path)
 
 
 def test_load_tfds_says_what_to_do_when_a_download_fails(tmp_path, monkeypatch):
