@@ -21,6 +21,7 @@ Parts:
 Run nothing else beside it. Medians; in brackets the 10th and 90th percentile.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +81,36 @@ def main() -> None:
         # Parts may be of other days and machines, and so may cases and points, of which each says
         # when it was measured.
         measured = {} if part in ("steps", "growth") else {"measured": here_and_now()}
-        before = dict(figures.get(part, {})) if part == "steps" else {}
-        before.pop("measured", None)  # of all cases, in files of earlier versions
-        figures[part] = {**before, **measured, **_RUN[part](out)}
+        before = figures.get(part, {}) if part == "steps" else {}
+        figures[part] = {**before, **measured, **_measure(part, out)}
         write_json(path, figures)
     print(f"\nall figures: {path}")
 
 
-def _steps(out: Path) -> dict[str, Any]:
+def _measure(part: str, out: Path) -> dict[str, Any]:
+    """The figures of a part, which are also printed."""
+    from benchmarks import growth, heads, inference, saving, startup
+
+    told: dict[str, Callable[[], dict[str, Any]]] = {
+        "steps": _steps,
+        "association": lambda: _association(out),
+        "growth": lambda: growth.measure(out / "growth.json", out / "growth.png"),
+        "accuracy": lambda: _accuracy(out),
+    }
+    if part in told:
+        return told[part]()
+    figures = {
+        "startup": startup.measure,
+        "inference": inference.measure,
+        "heads": heads.measure,
+        "checkpoints": saving.measure,
+        "photos": lambda: startup.photos(str(_DATA_DIR.value), str(_BACKBONE.value)),
+    }[part]()
+    print(", ".join(f"{name}: {value}" for name, value in figures.items()))
+    return figures
+
+
+def _steps() -> dict[str, Any]:
     from importlib.util import find_spec
 
     from benchmarks import steps
@@ -132,52 +155,6 @@ def _association(out: Path) -> dict[str, Any]:
     return figures
 
 
-def _startup(out: Path) -> dict[str, Any]:
-    from benchmarks import startup
-
-    figures = startup.measure(repeats=5)
-    print(", ".join(f"{name}: {value}" for name, value in figures.items()))
-    return figures
-
-
-def _inference(out: Path) -> dict[str, Any]:
-    from benchmarks import inference
-
-    figures = inference.measure()
-    print(", ".join(f"{name}: {value}" for name, value in figures.items()))
-    return figures
-
-
-def _heads(out: Path) -> dict[str, Any]:
-    from benchmarks import heads
-
-    figures = heads.measure()
-    print(", ".join(f"{name}: {value} s" for name, value in figures.items()))
-    return figures
-
-
-def _photos(out: Path) -> dict[str, Any]:
-    from benchmarks import startup
-
-    figures = startup.photos(str(_DATA_DIR.value), str(_BACKBONE.value), repeats=3)
-    print(", ".join(f"{name}: {value}" for name, value in figures.items()))
-    return figures
-
-
-def _checkpoints(out: Path) -> dict[str, Any]:
-    from benchmarks import saving
-
-    figures = saving.measure(repeats=10)
-    print(", ".join(f"{name}: {value}" for name, value in figures.items()))
-    return figures
-
-
-def _growth(out: Path) -> dict[str, Any]:
-    from benchmarks import growth
-
-    return growth.measure(out / "growth.json", out / "growth.png")
-
-
 def _accuracy(out: Path) -> dict[str, Any]:
     from benchmarks import accuracy
 
@@ -187,19 +164,6 @@ def _accuracy(out: Path) -> dict[str, Any]:
         ms = figures["step_ms"][name]
         print(f"{name}: {ms} ms a step; seconds to an error of {seconds}")
     return figures
-
-
-_RUN = {
-    "steps": _steps,
-    "association": _association,
-    "startup": _startup,
-    "inference": _inference,
-    "heads": _heads,
-    "photos": _photos,
-    "checkpoints": _checkpoints,
-    "growth": _growth,
-    "accuracy": _accuracy,
-}
 
 
 def _check_names(flag: str, given: list[str], known: tuple[str, ...]) -> None:

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 from reproduction import command
 from reproduction.places import places_of
-from reproduction.running import engine
 from reproduction.scales import stretched
+from reproduction.side_by_side import engine, share_of_machine, unordered
 from tqdm import tqdm
 
 from semisup import recipes
@@ -251,16 +251,9 @@ def _made(jobs: Sequence["Job"]) -> Iterator[dict[str, Any] | str]:
     if _JOBS.value == 1:
         yield from map(_attempt, jobs)
         return
-    import joblib
-
-    threads = max(joblib.cpu_count() // _JOBS.value, 1)
-    os.environ |= {"TF_NUM_INTRAOP_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
-    os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+    os.environ |= share_of_machine(_JOBS.value)
     with engine(_BACKEND.value, _JOBS.value):
-        parallel = joblib.Parallel(
-            return_as="generator_unordered", batch_size=1, pre_dispatch=_JOBS.value
-        )
-        yield from parallel(joblib.delayed(_attempt)(job) for job in jobs)
+        yield from unordered(_attempt, jobs, _JOBS.value)
 
 
 def _attempt(job: "Job") -> dict[str, Any] | str:

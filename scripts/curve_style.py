@@ -2,11 +2,17 @@
 
 @matplotlib.rc_context(CURVES)
 def draw(...):
+    ...
+    save(figure, path)
 """
 
+from pathlib import Path
 from typing import Any
 
 from cycler import cycler
+from matplotlib.figure import Figure
+
+from semisup.runs import files
 
 # The palette of Okabe and Ito; `semisup.visualization.plots` has its first two colours.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
@@ -22,5 +28,11 @@ CURVES: Any = {  # matplotlib types the keys, and not cycler
     "grid.alpha": 0.3,
     "legend.frameon": False,
     "lines.markersize": 4,
-    "savefig.dpi": 130,
 }
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG file, whole or not at all; the same figure is the same file."""
+    with files.whole(path) as temporary:
+        # Without the version of Matplotlib.
+        figure.savefig(temporary, format="png", dpi=130, metadata={"Software": None})

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from absl import flags
-from reproduction import command, details, records, running
+from reproduction import command, details, records, running, side_by_side
 from reproduction.places import places_of
 from reproduction.running import Run
 from reproduction.scales import SEEDS, scaled
@@ -51,7 +51,7 @@ _ROWS = flags.DEFINE_list("rows", None, "only these rows of the table, such as 1
 _OUT = flags.DEFINE_string("out", "runs/reproduction", "folder for the runs and the tables")
 _JOBS = flags.DEFINE_integer("jobs", 1, "number of runs at a time", lower_bound=1)
 _BACKEND = flags.DEFINE_enum(
-    "backend", "threading", running.BACKENDS, "joblib's backend, which starts the runs"
+    "backend", "threading", side_by_side.BACKENDS, "joblib's backend, which starts the runs"
 )
 
 # What the cells set themselves, or what would make it another table.

@@ -85,12 +85,10 @@ def main() -> None:
     authors.check_evaluation(_said_of_the_run(), recipe)
     if _TARGET_DATA_DIR.value and recipe.target_dataset is None:
         raise InputError("this run has no target; leave out --target_data_dir")
-    target_data_dir = _TARGET_DATA_DIR.value or recipe.target_data_dir
     recipe = dataclasses.replace(
         recipe,
         data_dir=_DATA_DIR.value or recipe.data_dir,
-        # Without a target, earlier versions took it and ignored it.
-        target_data_dir=recipe.target_dataset and target_data_dir,
+        target_data_dir=_TARGET_DATA_DIR.value or recipe.target_data_dir,
         eval_images=0,
     )
     app.load_tensorflow()  # which --help and bad flags do not need

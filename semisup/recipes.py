@@ -67,7 +67,6 @@ _QUICK_SYNTHETIC: dict[str, Any] = {
     **_QUICK_JOINT,
     "augmentation": "digits",
     "label_smoothing": 0.2,
-    "walker_weight_envelope_steps": 600,
     "walker_weight_envelope_delay": 300,
     "visit_weight": 0.5,
 }

@@ -13,14 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import curve_style
 import matplotlib
-from curve_style import CURVES
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from semisup import recipes
 from semisup.errors import InputError
-from semisup.runs import files
 from semisup.runs.directory import RunDirectory
 
 # Percent, on MNIST's 10,000 test digits.
@@ -135,7 +134,7 @@ def _measure_steps(rounds: int) -> dict[str, float]:
     return {name: round(statistics.median(values), 2) for name, values in times.items()}
 
 
-@matplotlib.rc_context(CURVES)
+@matplotlib.rc_context(curve_style.CURVES)
 def draw(measured: Mapping[str, Any], path: Path) -> None:
     """Draw the error over the training seconds: each seed thin, the median of the seeds bold.
 
@@ -167,5 +166,4 @@ def draw(measured: Mapping[str, Any], path: Path) -> None:
     axes.set(xlabel="seconds of training", ylabel="test error, %")
     axes.set_title("MNIST, 100 labels: thin lines are seeds, bold ones their median")
     axes.legend()
-    with files.whole(path) as temporary:
-        figure.savefig(temporary, format="png")
+    curve_style.save(figure, path)

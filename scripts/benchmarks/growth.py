@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.timing import peak_mb
 from semisup.runs import files
 from semisup.runtime.machine import here_and_now
 
@@ -112,7 +113,7 @@ def _measure_point(kind: str, size: int, path: Path) -> dict[str, float]:
     if kind.endswith("streamed"):  # too large for the memory, it says, but for the labels
         lazy_images.memory_for_images = lambda: at.images * SIDE**2 // 2
     tf.constant(0) + 1  # TensorFlow's own memory
-    before = _peak_mb()
+    before = peak_mb()
     began = time.perf_counter()
     settings = {"dataset": "npz", "data_dir": str(path), **at.settings}
     setup = experiment.build(recipes.get("mnist", **settings))
@@ -132,7 +133,7 @@ def _measure_point(kind: str, size: int, path: Path) -> dict[str, float]:
     began = time.perf_counter()
     evaluate(setup.model, images, labels, dataset.class_names)
     evaluation = time.perf_counter() - began
-    values = (start, statistics.median(steps), evaluation, _peak_mb() - before)
+    values = (start, statistics.median(steps), evaluation, peak_mb() - before)
     return {name: round(value, 4) for name, value in zip(MEASURED, values, strict=True)}
 
 
@@ -158,21 +159,15 @@ def _digits(seed: int) -> np.ndarray:
     return np.stack([np.asarray(image) for image in small])[..., None]
 
 
-def _peak_mb() -> float:
-    # Not `getrusage`, whose peak begins with that of the process that started this one.
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(status["VmHWM"].split()[0]) / 1024
-
-
 def _draw(figures: dict[str, Any], path: Path) -> None:
     """One panel for each kind, logarithmic both ways; in grey what grows as the size does."""
     # Here, so that the processes that measure their memory do without them.
+    import curve_style
     import matplotlib
-    from curve_style import CURVES
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 6), layout="constrained")
-    with matplotlib.rc_context(CURVES):
+    with matplotlib.rc_context(curve_style.CURVES):
         panels = figure.subplots(2, 3, sharey=True).ravel()  # the last one has the legend
     for axes, (kind, points) in zip(panels[: len(figures)], figures.items(), strict=True):
         sizes = [int(size) for size in points]
@@ -191,8 +186,7 @@ def _draw(figures: dict[str, Any], path: Path) -> None:
     panels[3].set_ylabel("seconds; gigabytes")
     panels[-1].axis("off")
     panels[-1].legend(*panels[0].get_legend_handles_labels(), loc="center")
-    with files.whole(path) as temporary:
-        figure.savefig(temporary, dpi=130, format="png")
+    curve_style.save(figure, path)
 
 
 if __name__ == "__main__":

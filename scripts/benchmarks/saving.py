@@ -15,7 +15,7 @@ from semisup.training.loop import make_train_step
 INTERVAL = 500
 
 
-def measure(repeats: int) -> dict[str, Any]:
+def measure(repeats: int = 10) -> dict[str, Any]:
     """Medians of a step of the recipe mnist5k, and of a checkpoint of its model."""
     setup = experiment.build(recipes.get("mnist5k"))
     batches = setup.batches()

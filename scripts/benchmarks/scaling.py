@@ -4,57 +4,26 @@ Each size runs in a process of its own, so that its peak memory is its own.
 """
 
 import json
+import statistics
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import curve_style
 import matplotlib
-from curve_style import CURVES
+import numpy as np
+import tensorflow as tf
 from matplotlib.figure import Figure
+
+from benchmarks.timing import peak_mb, timed
+from semisup.losses import association
 
 SIZES = {"matrices": (1024, 2048, 4096, 8192), "blocks": (1024, 2048, 4096, 8192, 16384, 32768)}
 
 # Embeddings have so many dimensions, and each class so many labelled samples: with more samples
 # come more classes, 1,024 of them at 8,192 samples.
 DIMENSIONS, PER_CLASS = 128, 8
-
-_SCRIPT = """
-import json, statistics, sys, time
-from pathlib import Path
-import numpy as np, tensorflow as tf
-from semisup.losses import association
-size, block_size = map(int, sys.argv[1:])
-def peak():
-    # Not getrusage, whose peak begins with that of the process that started this one.
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-random = np.random.default_rng(0)
-spec = tf.TensorSpec([None, {D}])
-
-@tf.function(input_signature=[spec, spec, tf.TensorSpec([None], tf.int64)])
-def gradients(A, B, labels):
-    with tf.GradientTape() as tape:
-        tape.watch([A, B])
-        losses = association.association_losses(A, B, labels, block_size=block_size)
-        loss = losses.walker + losses.visit
-    return [tf.convert_to_tensor(g) for g in tape.gradient(loss, [A, B])]
-
-def inputs(n):
-    A, B = (tf.constant(random.normal(0, 0.3, (n, {D})), tf.float32) for _ in "AB")
-    return A, B, tf.constant(np.arange(n) % (n // {C}))
-
-gradients(*inputs(64))
-data = inputs(size)
-before = peak()
-times = []
-for _ in range(3):
-    started = time.perf_counter()
-    gradients(*data)[0].numpy()
-    times.append(time.perf_counter() - started)
-print(json.dumps([statistics.median(times), peak() - before]))
-""".replace("{D}", str(DIMENSIONS)).replace("{C}", str(PER_CLASS))
 
 
 def measure(picture: Path | None) -> dict[str, Any]:
@@ -63,15 +32,16 @@ def measure(picture: Path | None) -> dict[str, Any]:
     Args:
         picture: where to draw them; None for nowhere.
     """
-    from semisup.losses.association import BLOCK_SIZE
-
     figures: dict[str, Any] = {kind: {} for kind in SIZES}
     # From small to large and both kinds in turn.
     for size in SIZES["blocks"]:
-        for kind, block_size in (("matrices", 0), ("blocks", BLOCK_SIZE)):
+        for kind, block_size in (("matrices", 0), ("blocks", association.BLOCK_SIZE)):
             if size in SIZES[kind]:
-                command = [sys.executable, "-c", _SCRIPT, str(size), str(block_size)]
-                result = subprocess.run(command, capture_output=True, text=True, check=True)
+                command = [sys.executable, "-m", "benchmarks.scaling", str(size), str(block_size)]
+                where = Path(__file__).parents[1]
+                result = subprocess.run(
+                    command, cwd=where, capture_output=True, text=True, check=True
+                )
                 seconds, megabytes = json.loads(result.stdout.splitlines()[-1])
                 figures[kind][size] = {"seconds": round(seconds, 4), "mb": round(megabytes)}
                 print(f"{size:>6} {kind:9} {seconds:8.3f} s {megabytes:7.0f} MB", flush=True)
@@ -80,35 +50,51 @@ def measure(picture: Path | None) -> dict[str, Any]:
     return figures
 
 
-def small_losses_ms(repeats: int = 200) -> float:
-    """Milliseconds of the losses and their gradients for 100 by 100 samples, median."""
-    import numpy as np
-    import tensorflow as tf
+def small_losses_ms() -> float:
+    """Milliseconds of the losses and their gradients for 100 by 100 samples, median of 200."""
+    gradients, data = _gradients(None), _inputs(100, 10)
+    gradients(*data)
+    times: list[float] = []
+    for _ in range(200):
+        with timed(times):
+            gradients(*data)[0].numpy()
+    return statistics.median(times)
 
-    from benchmarks.timing import timed
-    from semisup.losses import association
 
-    random = np.random.default_rng(0)
-    A, B = (tf.constant(random.normal(0, 0.3, (100, DIMENSIONS)), tf.float32) for _ in "AB")
-    labels = tf.constant(np.arange(100) % 10)
+def _measure_one(size: int, block_size: int) -> tuple[float, float]:
+    """Seconds and extra megabytes of one size, in this process."""
+    gradients = _gradients(block_size)
+    gradients(*_inputs(64, 64 // PER_CLASS))
+    data, times = _inputs(size, size // PER_CLASS), list[float]()
+    before = peak_mb()
+    for _ in range(3):
+        with timed(times):
+            gradients(*data)[0].numpy()
+    return statistics.median(times) / 1e3, peak_mb() - before
 
-    @tf.function
-    def gradients(A, B):
+
+def _gradients(block_size: int | None) -> Any:
+    """A function of (A, B, labels): the gradients of walker and visit loss, as a graph."""
+    rows = tf.TensorSpec([None, DIMENSIONS])
+
+    @tf.function(input_signature=[rows, rows, tf.TensorSpec([None], tf.int64)])
+    def gradients(A: tf.Tensor, B: tf.Tensor, labels: tf.Tensor) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch([A, B])
-            losses = association.association_losses(A, B, labels)
+            losses = association.association_losses(A, B, labels, block_size=block_size)
             loss = losses.walker + losses.visit
-        return tape.gradient(loss, [A, B]), losses
+        return [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, [A, B])]
 
-    gradients(A, B)
-    times: list[float] = []
-    for _ in range(repeats):
-        with timed(times):
-            gradients(A, B)[0][0].numpy()
-    return float(np.median(times))
+    return gradients
 
 
-@matplotlib.rc_context(CURVES)
+def _inputs(size: int, classes: int) -> tuple[Any, Any, Any]:
+    random = np.random.default_rng(0)
+    A, B = (tf.constant(random.normal(0, 0.3, (size, DIMENSIONS)), tf.float32) for _ in "AB")
+    return A, B, tf.constant(np.arange(size) % classes)
+
+
+@matplotlib.rc_context(curve_style.CURVES)
 def _draw(figures: dict[str, Any], path: Path) -> None:
     figure = Figure(figsize=(9, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -129,4 +115,8 @@ def _draw(figures: dict[str, Any], path: Path) -> None:
         axes.minorticks_off()
         axes.legend()
     figure.suptitle(f"Association losses, {DIMENSIONS} dimensions, N / {PER_CLASS} classes")
-    figure.savefig(path)
+    curve_style.save(figure, path)
+
+
+if __name__ == "__main__":
+    print(json.dumps(_measure_one(int(sys.argv[1]), int(sys.argv[2]))))

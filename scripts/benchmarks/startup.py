@@ -48,7 +48,7 @@ finally:
 """
 
 
-def measure(repeats: int) -> dict[str, Any]:
+def measure(repeats: int = 5) -> dict[str, Any]:
     """Medians, with the machine's disk cache warm."""
     help_seconds, first_seconds = [], []
     for _ in range(repeats):
@@ -70,7 +70,7 @@ def measure(repeats: int) -> dict[str, Any]:
     }
 
 
-def photos(data_dir: str, backbone: str, repeats: int) -> dict[str, Any]:
+def photos(data_dir: str, backbone: str, repeats: int = 3) -> dict[str, Any]:
     """Seconds of `--recipe=photos` on STL-10 with its features in the cache, to the last line.
 
     Args:

@@ -1,8 +1,9 @@
-"""Milliseconds of a block of code."""
+"""Milliseconds of a block of code, and the peak of a process's memory."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 @contextmanager
@@ -11,3 +12,10 @@ def timed(times: list[float]) -> Iterator[None]:
     started = time.perf_counter()
     yield
     times.append(1e3 * (time.perf_counter() - started))
+
+
+def peak_mb() -> float:
+    """The peak of this process's memory so far, in megabytes."""
+    # Not `getrusage`, whose peak begins with that of the process that started this one.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024

@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import curve_style
 import matplotlib
-from curve_style import CURVES
 from matplotlib.figure import Figure
 from reproduction.details import line
 
 from comparison import methods as known
 from comparison.record import Record
-from semisup.runs import files
 
 # Methods as a reader knows them; the others by their own names.
 _SHOWN = {
@@ -176,7 +175,7 @@ def how_made(made: Sequence[Mapping[str, Any]]) -> str:
     return f"{'; '.join([*machines, *versions, when])}."
 
 
-@matplotlib.rc_context(CURVES)
+@matplotlib.rc_context(curve_style.CURVES)
 def figure(
     record: Record,
     names: Sequence[str],
@@ -220,5 +219,4 @@ def figure(
     axes.yaxis.set_minor_formatter("{x:g}")
     axes.tick_params(axis="y", which="minor", labelsize=7)
     axes.legend()
-    with files.whole(path) as temporary:
-        drawing.savefig(temporary, format="png")
+    curve_style.save(drawing, path)

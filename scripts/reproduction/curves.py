@@ -4,16 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import curve_style
 import matplotlib
-from curve_style import CURVES
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from semisup.runs import files
 
-
-@matplotlib.rc_context(CURVES)
+@matplotlib.rc_context(curve_style.CURVES)
 def draw_grid(record: Mapping[str, Any], paper_data: str, path: Path) -> None:
     """Draw table 3: for each number of labels the error over the number of unlabelled images.
 
@@ -42,10 +40,10 @@ def draw_grid(record: Mapping[str, Any], paper_data: str, path: Path) -> None:
         axes.set(xlabel="unlabelled images", ylabel="test error in %", title=title)
         _logarithmic(axes)
     drawing.legend(*axes.get_legend_handles_labels(), loc="outside right center")
-    _save(drawing, path)
+    curve_style.save(drawing, path)
 
 
-@matplotlib.rc_context(CURVES)
+@matplotlib.rc_context(curve_style.CURVES)
 def draw_steps(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """Draw the test error of every run over its training steps, a panel for each row.
 
@@ -80,7 +78,7 @@ def draw_steps(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         axes.xaxis.set_minor_formatter(NullFormatter())
         _logarithmic(axes)
         axes.legend(fontsize="small")
-    _save(drawing, path)
+    curve_style.save(drawing, path)
 
 
 def _logarithmic(axes: Axes) -> None:
@@ -88,9 +86,3 @@ def _logarithmic(axes: Axes) -> None:
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _save(drawing: Figure, path: Path) -> None:
-    with files.whole(path) as temporary:
-        # Without the version of Matplotlib, so that the same figure is the same file.
-        drawing.savefig(temporary, format="png", metadata={"Software": None})

@@ -1,26 +1,24 @@
 """The runs of a table: each a process of `semisup-train`, many side by side through joblib."""
 
 import dataclasses
-import logging
+import functools
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reproduction.side_by_side import engine, share_of_machine, unordered
 from reproduction.tables import Cell
 from semisup import recipes
 from semisup.config import Recipe
 from semisup.data.registry import DATASETS
 from semisup.errors import InputError
 from semisup.runs.directory import RunDirectory
-
-BACKENDS = ("threading", "loky", "dask")
 
 # Where files lie is no setting of an experiment: a table may move, and so may its data, but for
 # people's own.
@@ -132,19 +130,13 @@ def run_all(missing: Sequence[Run], jobs: int, backend: str) -> Iterator[tuple[R
     Yields:
         Each run when it has ended, and the last line it printed if it failed, else "".
     """
-    import joblib
-
-    threads = max(joblib.cpu_count() // jobs, 1) if jobs > 1 else None
+    share = share_of_machine(jobs) if jobs > 1 else {}
     late = [run for run in missing if run.recipe.init_from or run.recipe.teacher]
     waves = [[run for run in missing if run not in late], late]
     try:
         with engine(backend, jobs):
             for wave in filter(None, waves):
-                # One at a time to each worker: the runs are long, and of unequal length.
-                parallel = joblib.Parallel(
-                    return_as="generator_unordered", batch_size=1, pre_dispatch=jobs
-                )
-                yield from parallel(joblib.delayed(_run)(run, threads) for run in wave)
+                yield from unordered(functools.partial(_run, share=share), wave, jobs)
     finally:
         for child in list(_children):
             child.send_signal(signal.SIGINT)  # it saves, and stops
@@ -201,18 +193,15 @@ def command_of(cell: Cell, cells: Sequence[Cell]) -> str:
     return " ".join(["semisup-train", *said, "--sup_seed=S", "--seed=S"])
 
 
-def _run(run: Run, threads: int | None) -> tuple[Run, str]:
+def _run(run: Run, share: Mapping[str, str]) -> tuple[Run, str]:
     """Make one run in a process of its own; what it prints goes to a file beside its folder."""
     run.folder.path.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "semisup.train", *words(run.recipe), f"--logdir={run.folder}"]
-    environment = dict(os.environ)
-    if threads:
-        # Side by side, each takes its share of the cores, and of the GPU what it needs.
-        environment |= {"TF_NUM_INTRAOP_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
-        environment |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     log = run.folder.path.with_suffix(".log")
     with log.open("w", encoding="utf-8") as file:
-        child = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
+        child = subprocess.Popen(
+            command, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, **share}
+        )
         _children.add(child)
         try:
             status = child.wait()
@@ -224,35 +213,3 @@ def _run(run: Run, threads: int | None) -> tuple[Run, str]:
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
     said = next((line for line in reversed(lines) if line.strip()), "nothing printed")
     return run, f"{said.removeprefix('error: ')} (status {status}; {log})"
-
-
-@contextmanager
-def engine(backend: str, jobs: int) -> Iterator[None]:
-    """Joblib works with this backend inside; a cluster's address comes from its own settings.
-
-    Raises:
-        InputError: the backend's package is not installed.
-    """
-    import joblib
-
-    with ExitStack() as opened:
-        try:
-            if backend == "dask":
-                import dask
-                from distributed import Client, LocalCluster
-
-                logging.getLogger("distributed").setLevel(logging.ERROR)  # it tells every step
-                # DASK_SCHEDULER_ADDRESS names a running cluster; without, workers right here.
-                place = dask.config.get("scheduler-address", None)
-                if place is None:
-                    local = LocalCluster(
-                        n_workers=jobs, threads_per_worker=1, dashboard_address=None
-                    )
-                    place = opened.enter_context(local)
-                opened.enter_context(Client(place))
-        except ImportError:
-            raise InputError(
-                f"--backend={backend} needs one more package: pip install '.[{backend}]'"
-            ) from None
-        with joblib.parallel_config(backend=backend, n_jobs=jobs):
-            yield

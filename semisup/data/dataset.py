@@ -167,7 +167,7 @@ class Dataset:
         return [
             _name(self.train_files, f"{self.name}/train", i)
             if i < first
-            else self.unlabeled_names(np.array([i - first]))[0]
+            else _name(self.unlabeled_files, f"{self.name}/unlabeled", i - first)
             for i in indices
         ]
 

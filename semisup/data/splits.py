@@ -127,11 +127,6 @@ def _read(path: str | Path) -> Split:
         raise InputError(f"cannot read the split file {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{path} is not a split file, or is damaged: {error!r}") from None
-    if "classes" in content:
-        raise InputError(
-            f"{path} was written by another version of semisup; draw the images again with the "
-            "same `sup_per_class` and `sup_seed`"
-        )
     if content.get("hash") != name:
         raise InputError(f"{path} is damaged: its hash is not that of its content")
     return split

@@ -20,7 +20,7 @@ from semisup.errors import InputError, few, first_line, missing_package
 from semisup.models.associative_model import AssociativeModel
 from semisup.runs.directory import CLASSES_ENDING
 from semisup.runs.directory import EXPORT_ENDINGS as ENDINGS
-from semisup.runs.files import TEMPORARY
+from semisup.runs.files import TEMPORARY, remove
 from semisup.runtime import paths
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -159,9 +159,7 @@ def _export(
             shutil.rmtree(out)
         temporary.replace(out)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
     return difference
 
 

@@ -132,7 +132,7 @@ def as_dot(
     elif metric == "euclidean":
         # -|a - b|^2 = 2 a.b - |a|^2 - |b|^2 needs no [N, M, D] tensor, and loses no digits
         # if the cloud of embeddings is first moved to the origin.
-        centre = ops.stop_gradient(_mean_row(B))
+        centre = ops.stop_gradient(_mean(B))
         A, B = A - centre, B - centre
         squares_a = ops.sum(ops.square(A), axis=1, keepdims=True)
         squares_b = ops.sum(ops.square(B), axis=1, keepdims=True)
@@ -257,7 +257,7 @@ def target_V(size: int) -> Tensor:
 def p_visit(P_ab: Tensor) -> Tensor:
     """P_visit, the mean over A of P_ab, float32 [M]: equation (9). It sums to 1."""
     with keras.name_scope("p_visit"):
-        return _mean_row(_float32(P_ab))
+        return _mean(_float32(P_ab))
 
 
 def walker_loss(P_aba: Tensor, labels: Tensor) -> Tensor:
@@ -497,11 +497,7 @@ def _float32(x: Tensor) -> Tensor:
 
 def _mean(rows: Tensor) -> Tensor:
     # 0, not NaN, over no rows: a batch may happen to hold no labelled sample.
-    return ops.sum(rows) / _float32(ops.maximum(ops.shape(rows)[0], 1))
-
-
-def _mean_row(B: Tensor) -> Tensor:
-    return ops.sum(B, axis=0) / _float32(ops.maximum(ops.shape(B)[0], 1))
+    return ops.sum(rows, axis=0) / _float32(ops.maximum(ops.shape(rows)[0], 1))
 
 
 def _p_correct_rows(P_aba: Tensor, labels: Tensor) -> Tensor:

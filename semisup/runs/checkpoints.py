@@ -5,7 +5,6 @@ written last: without it a checkpoint does not count, so one can be cut short at
 """
 
 import hashlib
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -196,10 +195,7 @@ def _sweep(run: RunDirectory, step: int) -> None:
         for path in sorted(by_step[old], key=lambda path: path.suffix != ".json"):
             path.unlink()
     for path in run.unfinished_checkpoints():
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        files.remove(path)
 
 
 def _record(prefix: Path) -> Path:

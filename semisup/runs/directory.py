@@ -18,9 +18,7 @@ import dataclasses
 import json
 import re
 import shlex
-import shutil
 import time
-import typing
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -170,8 +168,6 @@ class RunDirectory:
                 f"{self} was begun by another version of semisup, which has other settings: use "
                 "that version for this run, or choose another `logdir`"
             )
-        if "split_hash" in names:
-            self._refuse_other_version()
         if names == ["max_steps"]:
             self._refuse_other_length(before["max_steps"], now["max_steps"])
         if names:
@@ -184,14 +180,6 @@ class RunDirectory:
             raise InputError(
                 f"{self} holds another run ({few(said, '; ', _SHOWN)}); "
                 "choose another `logdir`, or start again in this one with `overwrite`"
-            )
-
-    def _refuse_other_version(self) -> None:
-        """Raise InputError if the run's split is on record as another version has it."""
-        if "data" not in files.read_json(self.split):
-            raise InputError(
-                f"{self} was made by another version of semisup, which recorded the data "
-                "differently: use that version for this run, or train in a new folder"
             )
 
     def holds(self, recipe: Recipe) -> bool:
@@ -267,10 +255,7 @@ class RunDirectory:
             return
         self.refuse_links()
         for path in list(self._written()):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            files.remove(path)
 
     def refuse_needed(self, recipe: Recipe) -> None:
         """Raise InputError if the recipe begins with files of the run that is to be removed."""
@@ -357,20 +342,19 @@ class RunDirectory:
                 "folder that semisup-train wrote"
             )
         settings = files.read_json(self.recipe).get("recipe")
-        kinds = typing.get_type_hints(Recipe)
         if not isinstance(settings, dict) or not settings:
             raise InputError(f"{self.recipe} is damaged: it has no settings")
-        differing = sorted(settings.keys() ^ kinds.keys())
+        differing = sorted(settings.keys() ^ {field.name for field in dataclasses.fields(Recipe)})
         if differing:
             raise InputError(
                 f"{self.recipe} is of another version of semisup, which has other settings "
                 f"({few(differing, most=_SHOWN)}): use that version "
                 "for this run, or train in a new folder"
             )
-        for name, value in settings.items():
-            if not _fits(value, kinds[name]):
-                raise InputError(f"{self.recipe} is damaged: {name} is {value!r}")
-        return Recipe(**settings)
+        try:
+            return Recipe(**settings)
+        except InputError as error:
+            raise InputError(f"{self.recipe} is damaged: {error}") from None
 
     def as_begun(self, recipe: Recipe) -> Recipe:
         """Return the recipe with what its defaults stood for when the run was begun, if any was.
@@ -408,7 +392,6 @@ class RunDirectory:
             InputError: it is not, so that test images may have been trained on.
         """
         if files.read_json(self.recipe).get("split_hash") != split_hash:
-            self._refuse_other_version()
             raise InputError(
                 f"the data has changed since {self} was trained: its files, classes or range of "
                 "values have changed, so that test images may have been trained on; set `data_dir` "
@@ -427,9 +410,8 @@ class RunDirectory:
             return None
         result = files.read_json(self.result)
         errors = [result.get(name, "") for name in _ERRORS]
-        if not all(_fits(result.get(name), float) for name in _NUMBERS) or not all(
-            _fits(error, float | None) for error in errors
-        ):
+        numbers = [*(result.get(name) for name in _NUMBERS), *(e for e in errors if e is not None)]
+        if not all(map(_is_number, numbers)):
             raise InputError(
                 f"{self.result} is damaged; delete it and give the same command again, which "
                 "rewrites it"
@@ -448,7 +430,7 @@ class RunDirectory:
             try:
                 record = json.loads(line)
                 error = record["test_error"]  # null where there are no test images
-                if type(record["step"]) is not int or not _fits(error, float | None):
+                if type(record["step"]) is not int or not (error is None or _is_number(error)):
                     raise ValueError
                 if record["step"] >= 0 and (error is None or error >= 0):
                     records.append(record)
@@ -484,7 +466,6 @@ def _present(*paths: Path) -> Iterator[Path]:
                 yield name
 
 
-def _fits(value: Any, kind: Any) -> bool:
-    """Return whether a value out of JSON, where 1 may stand for 1.0, is of a setting's type."""
-    kinds = typing.get_args(kind) or (kind,)  # of `int | None`, both
-    return type(value) in kinds or (type(value) is int and float in kinds)
+def _is_number(value: Any) -> bool:
+    """Return whether a value out of JSON is a number; True and False are none."""
+    return type(value) in (int, float)

@@ -62,7 +62,6 @@ def load(path: Path) -> LabeledEmbeddings:
     """
     arrays = read_npz(path)
     wanted = [field.name for field in dataclasses.fields(LabeledEmbeddings)]
-    arrays.setdefault("values_in", np.empty(0))  # which earlier versions did not keep
     if not set(wanted) <= arrays.keys():
         raise InputError(
             f"{path} is damaged or of another version; if it is deleted, the newest checkpoint and "

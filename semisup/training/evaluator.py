@@ -197,7 +197,7 @@ def embed_labeled(setup: experiment.Experiment) -> EmbeddedLabels:
         labeled = labeled[_of_all_classes(setup.data.labeled_labels, _EMBEDDINGS_KEPT)]
     labels = dataset.train_labels[labeled]
     by_class = labeled[np.argsort(labels, kind="stable")]
-    shown = by_class[_spread(len(by_class), min(_IMAGES_KEPT, len(by_class)))]
+    shown = by_class[np.linspace(0, len(by_class) - 1, min(_IMAGES_KEPT, len(by_class)), dtype=int)]
     predictions = predict(setup.model, dataset.train_images[labeled])
     record = labeled_embeddings.LabeledEmbeddings(
         embeddings=predictions.embeddings,
@@ -217,11 +217,6 @@ def _of_all_classes(labels: np.ndarray, count: int) -> np.ndarray:
     _, first, sizes = np.unique(labels[order], return_index=True, return_counts=True)
     number_in_class = np.arange(len(labels)) - np.repeat(first, sizes)
     return np.sort(order[np.argsort(number_in_class, kind="stable")[:count]])
-
-
-def _spread(length: int, count: int) -> np.ndarray:
-    """`count` places from the first to the last of `length`, evenly."""
-    return np.linspace(0, length - 1, count, dtype=int)
 
 
 def _selected(evaluations: Sequence[Mapping[str, Any]], recipe: Recipe) -> Mapping[str, Any]:

@@ -66,9 +66,9 @@ def test_a_half_removed_run_is_an_unfinished_one(run, monkeypatch):
     """Not a finished one whose files are missing, nor files of an unknown run."""
     removed, unlink = [], Path.unlink
 
-    def remove(path):
+    def remove(path, **options):
         removed.append(path.name)
-        unlink(path)
+        unlink(path, **options)
 
     monkeypatch.setattr(Path, "unlink", remove)
     RunDirectory(run).clear()

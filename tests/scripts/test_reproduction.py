@@ -262,7 +262,7 @@ def test_page_has_what_was_run_in_rows_and_the_rest_in_a_sentence(tmp_path, monk
     assert list(page.with_curves(found)) == ["1"]
     of_table = {**page.with_curves(found)["1"], "table1_mnist_800_steps": content}
     drawn = []
-    monkeypatch.setattr(curves, "_save", lambda figure, path: drawn.append(figure))
+    monkeypatch.setattr(curves.curve_style, "save", lambda figure, path: drawn.append(figure))
     curves.draw_steps(of_table, tmp_path / "steps.png")
     [axes] = drawn[0].axes
     legend = [text.get_text() for text in axes.get_legend().get_texts()]
@@ -464,7 +464,7 @@ def test_a_table_counts_every_seed_that_was_run_with_these_settings(tmp_path):
 def test_run_all_makes_those_that_need_another_after_it(tmp_path, monkeypatch):
     cells_ = cells("1", "mnist_student")
     every = [run for cell in reversed(cells_) for run in running.runs_of(cell, 2, tmp_path)]
-    monkeypatch.setattr(running, "_run", lambda run, threads: (run, ""))
+    monkeypatch.setattr(running, "_run", lambda run, share: (run, ""))
     made = [run for run, _ in running.run_all(every, 1, "threading")]
     assert sorted(str(run.folder) for run in made) == sorted(str(run.folder) for run in every)
     place = {str(run.folder): i for i, run in enumerate(made)}

@@ -60,8 +60,8 @@ def augment_svhn(images: tf.Tensor, seed: Seed) -> tf.Tensor:
     matrices = tf.eye(2) + draw.normal(0.15, 2, 2)
     height, width = images.shape[1:3]
     transforms = about_centre(matrices, draw.normal(2.0, 2), height, width)
-    warped = warp_over_border(images, transforms, draw.chance(0.5))
-    return tf.where(draw.chance(0.5)[:, None, None, None], gaussian_blur(warped), warped)
+    warped = warp_over_border(images, transforms, draw.coin())
+    return tf.where(draw.coin()[:, None, None, None], gaussian_blur(warped), warped)
 
 
 def augment_stl10(images: tf.Tensor, seed: Seed) -> tf.Tensor:
@@ -76,7 +76,7 @@ def augment_stl10(images: tf.Tensor, seed: Seed) -> tf.Tensor:
     draw = Draw(seed, tf.shape(images)[0])
     height, width = images.shape[1:3]
     scale = 1.0 - draw.uniform(0.0, 0.2)
-    flip = tf.where(draw.chance(0.5), -1.0, 1.0)
+    flip = tf.where(draw.coin(), -1.0, 1.0)
     zoom = tf.linalg.diag(tf.stack([scale * flip, scale], axis=1))
     margin = (1.0 - scale)[:, None] * tf.constant([width / 2, height / 2], tf.float32)
     shifts = draw.uniform(-1.0, 1.0, 2) * margin
@@ -84,12 +84,12 @@ def augment_stl10(images: tf.Tensor, seed: Seed) -> tf.Tensor:
     warped = warp(images, about_centre(matrices, shifts, height, width))
     brightness, saturation = draw.uniform(-0.25, 0.25), draw.uniform(0.5, 1.2)
     coloured = adjust_colours(warped, brightness, saturation, draw.uniform(-0.1, 0.1))
-    return to_grey(coloured, draw.chance(0.5))
+    return to_grey(coloured, draw.coin())
 
 
 def augment_inversion(images: tf.Tensor, seed: Seed) -> tf.Tensor:
     """The follow-up's for MNIST to MNIST-M: every second image is inverted."""
-    return invert(images, Draw(seed, tf.shape(images)[0]).chance(0.5))
+    return invert(images, Draw(seed, tf.shape(images)[0]).coin())
 
 
 def augment_colouring(images: tf.Tensor, seed: Seed) -> tf.Tensor:
@@ -146,7 +146,7 @@ def augment_photos_strong(images: tf.Tensor, seed: Seed) -> tf.Tensor:
 def _shifted_and_flipped(images: tf.Tensor, draw: Draw) -> tf.Tensor:
     furthest = tf.constant([images.shape[2] // 8, images.shape[1] // 8])
     corners = draw.integers(2 * furthest + 1, 2) - furthest
-    return crop_with_reflection(images, corners, draw.chance(0.5))
+    return crop_with_reflection(images, corners, draw.coin())
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {

@@ -8,11 +8,12 @@ import tensorflow as tf
 from semisup.data.augmentation.draw import Draw
 
 
-def gaussian_blur(images: tf.Tensor, size: int = 7, sigma: float = 1.4) -> tf.Tensor:
-    """Blur with a Gaussian of `size` x `size` pixels; the border is mirrored (cb|abc).
+def gaussian_blur(images: tf.Tensor) -> tf.Tensor:
+    """Blur with SVHN's Gaussian of 7 x 7 pixels; the border is mirrored (cb|abc).
 
-    The defaults are SVHN's: OpenCV derives sigma = 0.3 ((size - 1) / 2 - 1) + 0.8 = 1.4.
+    OpenCV, which the authors' code calls, derives sigma = 0.3 ((size - 1) / 2 - 1) + 0.8 = 1.4.
     """
+    size, sigma = 7, 1.4
     offsets = tf.range(size, dtype=tf.float32) - (size - 1) / 2
     kernel = tf.exp(-tf.square(offsets) / (2.0 * sigma**2))
     kernel /= tf.reduce_sum(kernel)

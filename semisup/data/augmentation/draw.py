@@ -29,5 +29,5 @@ class Draw:
     def normal(self, deviation: float, *shape: int) -> tf.Tensor:
         return tf.random.stateless_normal([self.batch, *shape], self._next(), stddev=deviation)
 
-    def chance(self, probability: float) -> tf.Tensor:
-        return self.uniform(0.0, 1.0) < probability
+    def coin(self) -> tf.Tensor:
+        return self.uniform(0.0, 1.0) < 0.5

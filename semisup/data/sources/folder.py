@@ -218,7 +218,7 @@ def _find_unlabeled(folders: Sequence[Path], keep: Keep, skipped: Skipped) -> np
             )
         paths += images
         skipped += found.skipped
-    return _as_objects(paths)
+    return np.array(paths, object)
 
 
 def _without(paths: np.ndarray, others: Sequence[Path], skipped: Skipped) -> np.ndarray:
@@ -240,7 +240,7 @@ def _labeled(classes: dict[str, list[Path]], names: Sequence[str]) -> tuple[np.n
     """The files of all classes, in the order of the names, and their labels."""
     paths = [path for name in names for path in classes.get(name, [])]
     counts = [len(classes.get(name, [])) for name in names]
-    return _as_objects(paths), np.repeat(np.arange(len(names), dtype=np.int64), counts)
+    return np.array(paths, object), np.repeat(np.arange(len(names), dtype=np.int64), counts)
 
 
 def _images(
@@ -324,7 +324,3 @@ def _can_read(path: Path, how: Reading) -> bool:
 
 def _quoted(names: Sequence[str]) -> str:
     return few([repr(name) for name in names])
-
-
-def _as_objects(paths: Sequence[Path]) -> np.ndarray:
-    return np.array(paths, dtype=object)
