@@ -33,6 +33,7 @@ from semisup.cli.app import load_tensorflow, run_main
 from semisup.cli.flags import define_recipe_flags, given_settings
 from semisup.config import Recipe
 from semisup.errors import InputError
+from semisup.runtime import signals
 from semisup.runtime.paths import expanded
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ _NOT_YOURS = ("seed", "sup_seed", "split_file", "teacher", "compat", "select", "
 
 
 def main() -> None:
+    signals.treat_alike()
     recipe = _recipe()
     names = list(dict.fromkeys(_METHODS.value))
     if not names:
@@ -94,18 +96,17 @@ def main() -> None:
 
     parts = list(dict.fromkeys(part for name in names for part in methods.parts_of(name)))
     checks.refuse_ignored(recipe, search=_SEARCH.value > 0)
-    alike = [part for part in parts if methods.METHODS[part].view == "weak"]
-    if alike and not checks.views_differ(recipe):
-        print(
-            f"--augmentation={recipe.augmentation} leaves unlabelled images as they are, so both "
-            "views of one are the same, and these methods learn little or nothing from them: "
-            f"{', '.join(alike)}"
-        )
+    for line in checks.notes(recipe, parts):
+        print(line)
     # What it stands for here, so that all runs have the same, wherever they are made.
     recipe = dataclasses.replace(recipe, precision=precision.resolve(recipe.precision))
     out = expanded(_OUT.value or f"runs/comparison/{flags.FLAGS.recipe}")
-    with record.held(out):
-        _compare(recipe, names, parts, out)
+    try:
+        with record.held(out):
+            _compare(recipe, names, parts, out)
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on; the run in progress begins again.")
+        raise
 
 
 def _compare(recipe: Recipe, names: Sequence[str], parts: Sequence[str], out: Path) -> None:
@@ -115,10 +116,10 @@ def _compare(recipe: Recipe, names: Sequence[str], parts: Sequence[str], out: Pa
     from semisup.runs import files
 
     record = Record(out.with_name(f"{out.name}.json"), flags.FLAGS.recipe, recipe)
-    earlier = record.content["commands"]
-    record.content["commands"] = command.added(earlier, "compare.py", ["time"])
+    if not _TIME.value:  # which makes no run
+        record.content["commands"] = command.added(record.content["commands"], "compare.py")
     chosen: dict[str, dict[str, float]] = {}
-    if _SEARCH.value:
+    if _SEARCH.value and not _TIME.value:
         _run_all(record, list(_search_jobs(recipe, parts)))
         chosen = {part: _best(record, recipe, part) for part in parts}
     if _TIME.value or _BUDGET.value == "seconds":
@@ -130,10 +131,13 @@ def _compare(recipe: Recipe, names: Sequence[str], parts: Sequence[str], out: Pa
     in_time = {} if record.untimed(names) else record.steps_in_time(names)
     steps_of = in_time if _BUDGET.value == "seconds" else {}
     _run_all(record, list(_jobs(recipe, names, chosen, steps_of)))
-    page = report.page(record, names, chosen, in_time)
+    seeds = _SEEDS.value
+    page = report.page(record, names, chosen, in_time, seeds)
     files.write_text(out.with_name(f"{out.name}.md"), page)
-    report.figure(record, names, chosen, steps_of, out.with_name(f"{out.name}.png"))
+    report.figure(record, names, chosen, steps_of, seeds, out.with_name(f"{out.name}.png"))
     print(f"\n{page}\nwritten to {out}.json, .md and .png")
+    if record.untimed(names):
+        print("The figure is over steps. The same command with --time, then without, adds seconds.")
 
 
 def _recipe() -> Recipe:

@@ -67,6 +67,7 @@ def main(*words: str) -> int:
     out = None if _OUT.value is None else expanded(_OUT.value)
     if out is not None and (not out.name or out.is_dir()):
         raise InputError(f"{out} is a folder; `out` names the file to write")
+
     # The progress display; standard output may be the CSV.
     with redirect_stdout(sys.stderr):
         run = saved_run.load(RunDirectory(_LOGDIR.value))
@@ -99,7 +100,7 @@ def main(*words: str) -> int:
         if classified == 0:
             where = f"the {len(files)} file{'s' * (len(files) != 1)}"
             raise InputError(f"there is no image that can be read in {where}")
-    if _OUT.value:
+    if out is not None and not is_special(out):  # /dev/stdout is for the CSV alone
         print(f"wrote {_OUT.value}: {classified:,} image{'s' * (classified != 1)} classified")
     if skipped:
         print(f"{len(skipped)} of the files could not be read", file=sys.stderr)

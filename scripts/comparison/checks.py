@@ -1,5 +1,9 @@
 """What a recipe must not have for a comparison, and what its reader must know."""
 
+from collections.abc import Iterator, Sequence
+
+from comparison.methods import METHODS
+from comparison.methods.pseudo_labels import FixMatch
 from semisup import experiment
 from semisup.config import Recipe
 from semisup.data.augmentation import LABELED_ONLY
@@ -28,6 +32,25 @@ def refuse_ignored(recipe: Recipe, search: bool) -> None:
         raise InputError(
             "--fold can't be given with --search, whose held-out images are of all folds"
         )
+
+
+def notes(recipe: Recipe, parts: Sequence[str]) -> Iterator[str]:
+    """Yield a line for each reason why methods would learn less here than they could."""
+    alike = [part for part in parts if METHODS[part].view == "weak"]
+    if alike and not views_differ(recipe):
+        yield (
+            f"--augmentation={recipe.augmentation} leaves unlabelled images as they are, so both "
+            "views of one are the same, and these methods learn little or nothing from them: "
+            f"{', '.join(alike)}"
+        )
+    if "fixmatch" in parts and FixMatch.threshold > 1.0 - recipe.label_smoothing:
+        yield (
+            f"--label_smoothing={recipe.label_smoothing:g} keeps predictions below the threshold "
+            "of fixmatch, which then learns from few images; give --label_smoothing=0"
+        )
+    to_target = [part for part in parts if part in ("dann", "mmd", "coral")]
+    if to_target and recipe.target_dataset is None:
+        yield f"there is no target domain here, for which these are: {', '.join(to_target)}"
 
 
 def views_differ(recipe: Recipe) -> bool:

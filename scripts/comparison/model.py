@@ -130,6 +130,9 @@ def compared(setup: Experiment, methods: Sequence[Method], unlabeled: int) -> Co
     model = ComparedModel.from_config(config)
     model.network.set_weights(first.network.get_weights())
     model.classifier.set_weights(first.classifier.get_weights())
+    for method in methods:  # averages begin with the same weights
+        for variable, average in method.evaluated():
+            average.assign(variable)
     model.compile(keras.optimizers.deserialize(keras.optimizers.serialize(first.optimizer)))
     model.optimizer.build(model.trainable_variables)
     return model

@@ -63,15 +63,15 @@ def by_name(parameters: Mapping[str, Any]) -> str:
 
 
 def seeds_of(
-    record: Record, method: str, chosen: known.Parameters, steps: int | None
+    record: Record, method: str, chosen: known.Parameters, steps: int | None, seeds: int
 ) -> list[dict[str, Any]]:
-    """The runs of a method with so many steps and these parameters, by seed.
+    """The runs of a method with so many steps, these parameters and the first seeds, by seed.
 
-    The record may have others, of another search.
+    The record may have others, of another search, or more seeds of some methods.
     """
     parameters = known.parameters_of(method, chosen)
     runs = record.matching(method=method, parameters=parameters, steps=steps, validation=False)
-    return sorted(runs, key=lambda run: run["seed"])
+    return sorted((run for run in runs if run["seed"] < seeds), key=lambda run: run["seed"])
 
 
 def table(
@@ -79,6 +79,7 @@ def table(
     names: Sequence[str],
     chosen: known.Parameters,
     steps_in_time: Mapping[str, int],
+    seeds: int,
 ) -> str:
     """The table as Markdown.
 
@@ -87,20 +88,23 @@ def table(
         names: the methods, in order.
         chosen: parameters of each method, where they are not the published ones.
         steps_in_time: of each method, the steps in the time of association's; empty if not known.
+        seeds: how many of each method, as far as they were run.
     """
     steps = record.content["steps"]
     heads = ["method", "parameters", f"error after {steps:,} steps", "seeds", "ms a step"]
     heads += ["seconds", "error in the same time", "steps"]
     lines = [line(heads), line(["---"] * len(heads))]
     for name in names:
-        equal, timed = (seeds_of(record, name, chosen, n) for n in (steps, steps_in_time.get(name)))
+        equal, timed = (
+            seeds_of(record, name, chosen, n, seeds) for n in (steps, steps_in_time.get(name))
+        )
         milliseconds = record.milliseconds.get(name)
         runs = equal or timed
         words = [name.replace("_", " "), by_name(runs[-1]["parameters"]) if runs else ""]
-        seeds = str(len(runs) or "")
+        count = str(len(runs) or "")
         if equal and timed and len(equal) != len(timed):
-            seeds = f"{len(equal)}, in the same time {len(timed)}"
-        words += [spread(record.errors(equal)), seeds]
+            count = f"{len(equal)}, in the same time {len(timed)}"
+        words += [spread(record.errors(equal)), count]
         time = ["", ""]
         if milliseconds:
             time = [f"{milliseconds:.1f}", f"{milliseconds * steps / 1000:.0f}"]
@@ -143,6 +147,7 @@ def page(
     names: Sequence[str],
     chosen: known.Parameters,
     steps_in_time: Mapping[str, int],
+    seeds: int,
 ) -> str:
     """All of it as Markdown; the arguments are those of `table`."""
     content = record.content
@@ -153,7 +158,7 @@ def page(
             "",
             how_made([*content["runs"], *content["times"].values()]),
             "",
-            table(record, names, chosen, steps_in_time),
+            table(record, names, chosen, steps_in_time, seeds),
             "",
             READING,
             "",
@@ -181,6 +186,7 @@ def figure(
     names: Sequence[str],
     chosen: known.Parameters,
     steps_of: Mapping[str, int],
+    seeds: int,
     path: Path,
 ) -> None:
     """Error over seconds as a PNG file: the median over the seeds, and lowest to highest.
@@ -191,6 +197,7 @@ def figure(
     Args:
         record, names, chosen: see `table`.
         steps_of: of each method, the steps of the runs to draw, where they are not the record's.
+        seeds: how many of each method.
         path: the file.
     """
     milliseconds, steps = record.milliseconds, record.content["steps"]
@@ -198,7 +205,7 @@ def figure(
     drawing = Figure(figsize=(7.0, 4.2), layout="constrained")
     axes = drawing.add_subplot()
     for name in names:
-        runs = seeds_of(record, name, chosen, steps_of.get(name, steps))
+        runs = seeds_of(record, name, chosen, steps_of.get(name, steps), seeds)
         if not runs:
             continue
         columns = list(zip(*(run["evaluations"] for run in runs), strict=False))

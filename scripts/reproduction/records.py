@@ -164,7 +164,7 @@ def read_run(run: Run, start: bool) -> Record:
         "selected_step": result["selected_step"],
         "evaluations": sum(record["step"] > 0 for record in evaluations),
         "train_seconds": round(result["train_seconds"], 1),
-        "precision": run.folder.as_begun(run.recipe).precision,
+        "precision": files.read_json(run.folder.recipe).get("precision"),
         **{name: result.get(name, "not recorded") for name in ("hardware", "versions", "date")},
         "curve": [[e["step"], round(e["test_error"], 4)] for e in evaluations],
     }

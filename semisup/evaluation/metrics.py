@@ -219,7 +219,7 @@ def count_mistakes(labels: np.ndarray, predicted: np.ndarray, class_names: Seque
     classes = len(class_names)
     labels = class_numbers(labels, "leave out the images without labels")
     predicted = np.asarray(predicted)
-    if predicted.dtype.kind not in "iu":
+    if predicted.size and predicted.dtype.kind not in "iu":
         raise InputError(f"predicted classes must be whole numbers, but are {predicted.dtype}")
     predicted = predicted.astype(np.int64)
     if predicted.shape != labels.shape:

@@ -16,9 +16,10 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import softmax
 
+from semisup.data.image_io import is_visible
 from semisup.errors import InputError, few, first_line, missing_package
 from semisup.models.associative_model import AssociativeModel
-from semisup.runs.directory import CLASSES_ENDING
+from semisup.runs.directory import CLASSES_ENDING, OF_SAVED_MODELS
 from semisup.runs.directory import EXPORT_ENDINGS as ENDINGS
 from semisup.runs.files import TEMPORARY, remove
 from semisup.runtime import paths
@@ -28,8 +29,6 @@ Run = Callable[[np.ndarray], np.ndarray]
 # Endings by which people, and Keras, know what a file is.
 _OF_FILES = frozenset((".keras", ".h5", ".hdf5", ".pb", ".tflite", ".lite", ".onnx"))
 
-# What TensorFlow writes into the folder of a SavedModel.
-_OF_SAVED_MODELS = frozenset(("saved_model.pb", "fingerprint.pb", "variables", "assets"))
 
 # Largest difference of any probability from the run's own model. TensorFlow runs the first
 # two with the same kernels; the others have kernels of their own.
@@ -100,7 +99,8 @@ def _check_replaceable(kind: str, folder: Path) -> None:
     """Raise InputError if a folder is more than an earlier export, which would be lost."""
     if kind != "saved_model" or not (folder / "saved_model.pb").is_file():
         raise InputError(f"{folder} is a folder that holds no SavedModel; choose another `out`")
-    others = sorted({path.name for path in folder.iterdir()} - _OF_SAVED_MODELS)
+    names = {path.name for path in folder.iterdir() if is_visible(path.name)}
+    others = sorted(names - OF_SAVED_MODELS)
     if others or folder.is_symlink():
         what = f"also holds {few(others)}" if others else "is a link"
         raise InputError(f"{folder} {what}; choose another `out`")

@@ -36,9 +36,9 @@ def load(run: RunDirectory) -> SavedRun:
     recipe = run.read_begun_recipe()
     if experiment.resizes_as_tensorflow_1(recipe, recipe.target_dataset or recipe.dataset):
         logging.warning(
-            "the images of this run were resized as TensorFlow 1 did it (`compat=authors`), other "
-            "images are resized with antialiasing: bring them to %dx%d pixels yourself to be sure "
-            "of the same predictions",
+            "images of this run that were not of %dx%d pixels were resized as TensorFlow 1 did it "
+            "(`compat=authors`), others are resized with antialiasing: bring them to this size "
+            "yourself to be sure of the same predictions",
             *(recipe.new_size, recipe.new_size),
         )
     if run.model.is_file() and run.labeled.is_file():

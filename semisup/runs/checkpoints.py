@@ -142,9 +142,9 @@ def _checkpoint(model: AssociativeModel, state: Mapping[str, tf.Variable]) -> tf
 
 
 def _newest_whole(run: RunDirectory) -> tuple[str | None, list[str]]:
-    """The newest checkpoint that is whole, and what is wrong with newer ones, with a warning.
+    """The newest checkpoint that is whole, with a warning of newer ones that are not.
 
-    None where the very first is not whole yet.
+    None, and what is wrong, where the very first is not whole yet.
     """
     faults: list[str] = []
     prefixes = _prefixes(run)

@@ -1,4 +1,4 @@
-"""The folder of a run. Only `RunDirectory` reads and writes its records.
+"""The folder of a run. Only `RunDirectory` names what it holds, and keeps its records.
 
     split.json         which images are labelled and unlabelled; `split_file` takes it
     pseudo_labels.npz  of a run with a teacher: its pseudo-labels
@@ -33,6 +33,14 @@ from semisup.runtime.paths import expanded
 # What `semisup-export` writes unless told otherwise: a file or folder, and its class names.
 EXPORT_ENDINGS = {"keras": ".keras", "saved_model": "", "tflite": ".tflite", "onnx": ".onnx"}
 CLASSES_ENDING = ".classes.txt"
+
+# What TensorFlow writes into the folder of a SavedModel.
+OF_SAVED_MODELS = frozenset(
+    (
+        *("saved_model.pb", "fingerprint.pb", "keras_metadata.pb"),
+        *("variables", "assets", "assets.extra"),
+    )
+)
 
 FIGURE_ENDINGS = ("png", "pdf", "svg")
 
@@ -291,8 +299,12 @@ class RunDirectory:
             yield from _present(path.with_name(f"{path.name}{CLASSES_ENDING}"))
             if ending:
                 yield from _present(path)
-            elif path.is_symlink() or (path / "saved_model.pb").is_file():
+            elif path.is_symlink():
                 yield path
+            elif (path / "saved_model.pb").is_file():
+                others = {entry.name for entry in path.iterdir()} - OF_SAVED_MODELS
+                yield from (path / name for name in OF_SAVED_MODELS if (path / name).exists())
+                yield from () if others else (path,)
         for paths in self.checkpoints_by_step().values():
             yield from paths
         yield from self.unfinished_checkpoints()
@@ -312,10 +324,11 @@ class RunDirectory:
                 found.setdefault(int(match[1]), []).append(path)
         return found
 
-    def has_checkpoint(self) -> bool:
-        """Return whether there is a checkpoint that was whole once, so that a run goes on by it."""
-        files_of_all = self.checkpoints_by_step().values()
-        return any(path.suffix == ".json" for paths in files_of_all for path in paths)
+    def has_checkpoint(self, step: int | None = None) -> bool:
+        """Return whether there is a checkpoint, of this step or any, that was whole once."""
+        found = self.checkpoints_by_step()
+        steps = found if step is None else (step,)
+        return any(path.suffix == ".json" for each in steps for path in found.get(each, ()))
 
     def unfinished_checkpoints(self) -> list[Path]:
         """Return the files and folders that a write that was cut short leaves."""
@@ -354,7 +367,8 @@ class RunDirectory:
         try:
             return Recipe(**settings)
         except InputError as error:
-            raise InputError(f"{self.recipe} is damaged: {error}") from None
+            what = "is damaged, or of another version of semisup"
+            raise InputError(f"{self.recipe} {what}: {error}") from None
 
     def as_begun(self, recipe: Recipe) -> Recipe:
         """Return the recipe with what its defaults stood for when the run was begun, if any was.

@@ -96,13 +96,17 @@ def whole(path: Path) -> Iterator[Path]:
 
 def is_special(path: Path) -> bool:
     """Whether a path is there that is no file to replace: a folder, a pipe or a device."""
-    return path.exists() and (not path.is_file() or path.is_relative_to("/dev"))
+    # /dev/stdout is a link, and may lead to a file; what lies in /dev/shm is an ordinary one.
+    return path.exists() and (
+        not path.is_file() or (path.is_symlink() and path.is_relative_to("/dev"))
+    )
 
 
 @contextmanager
 def _alone(temporary: Path) -> Iterator[None]:
     """Context manager: hold an empty file that no other process writes to meanwhile."""
-    if temporary.is_symlink():
+    ordinary = temporary.is_file() and os.access(temporary, os.W_OK)
+    if os.path.lexists(temporary) and (temporary.is_symlink() or not ordinary):
         temporary.unlink()
     while True:
         with temporary.open("ab") as file:
@@ -111,8 +115,13 @@ def _alone(temporary: Path) -> Iterator[None]:
             except BlockingIOError:
                 logging.warning("another process is writing %s; waiting for it", temporary)
                 fcntl.flock(file, fcntl.LOCK_EX)
-            # Else the other one has renamed or deleted it meanwhile.
-            if temporary.exists() and temporary.stat().st_ino == os.fstat(file.fileno()).st_ino:
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+                    raise  # else this file system has no locks
+            ours = False  # if the other one has renamed or deleted it meanwhile
+            with suppress(FileNotFoundError):
+                ours = os.path.samestat(os.fstat(file.fileno()), temporary.stat())
+            if ours:
                 file.truncate(0)
                 yield
                 return

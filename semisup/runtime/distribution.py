@@ -1,8 +1,8 @@
 """Many devices, one batch: each replica embeds its share, and the walk is over all shares.
 
 Every replica has the same weights. Of n replicas, each takes every n-th row of a batch, so that
-it has 1/n of the labelled images, of each class where `sup_per_batch` is a multiple of n, and of
-the unlabelled ones. Each of several workers
+it has 1/n of the labelled images, some of each class where there are at least n, and of the
+unlabelled ones. Each of several workers
 makes only its own rows of a batch, which its replicas share.
 
 With the scope "global" the embeddings of all shares are gathered before the losses, so that
@@ -55,22 +55,15 @@ def strategy(name: str) -> tf.distribute.Strategy | None:
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
-def check_shares(replicas: int, labeled: int, unlabeled: int, of_each_class: int = 0) -> None:
+def check_shares(replicas: int, labeled: int, unlabeled: int) -> None:
     """Raises InputError if this many images of a batch can't be divided evenly among replicas.
 
-    Replicas with shares of several sizes would count their images differently. With the scope
-    "replica" those without labelled images of a class would walk to others: then `of_each_class`
-    is checked, too.
+    Replicas with shares of several sizes would count their images differently.
     """
-    kinds = {
-        "labelled images": labeled,
-        "unlabelled images": unlabeled,
-        "labelled images of each class": of_each_class,
-    }
-    for kind, count in kinds.items():
+    for kind, count in (("labelled", labeled), ("unlabelled", unlabeled)):
         if count % replicas != 0:
             raise InputError(
-                f"the {count} {kind} in a batch can't be shared out evenly among {replicas} "
+                f"the {count} {kind} images of a batch can't be shared out evenly among {replicas} "
                 "devices; choose a `sup_per_batch` and an `unsup_batch_size` that are multiples of "
                 f"{replicas}"
             )

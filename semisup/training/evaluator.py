@@ -53,11 +53,12 @@ class Evaluator:
         self.evaluations = [record for record in before if record["step"] <= step]
         if before and setup.recipe.select != "last":
             lost = int(_selected(before, setup.recipe)["step"])
-            # Its checkpoint was there, and is damaged: then model.keras has its weights, and those
+            # Its checkpoint was whole, and is damaged: then model.keras has its weights, and those
             # of an earlier evaluation that was the best before are gone.
-            if lost > step and lost in run.checkpoints_by_step():
+            if lost > step and run.has_checkpoint(lost):
                 for record in self.evaluations:
-                    record["weights_lost"] = record["step"] < step
+                    if record["step"] < step:
+                        record["weights_lost"] = True
         run.write_evaluations(self.evaluations)
         self._newest: tuple[int, Evaluation] | None = None
         self._seconds_per_image = 0.0

@@ -117,8 +117,14 @@ def _model_on_devices(
         strategy.num_replicas_in_sync,
         setup.labeled_in_batch,
         recipe.unsup_batch_size if recipe.associates else 0,
-        recipe.sup_per_batch if recipe.associates and recipe.association_scope == "replica" else 0,
     )
+    # Else the walks of a replica could not reach some classes, and would be rewarded in others.
+    alone = recipe.associates and recipe.association_scope == "replica"
+    if alone and recipe.sup_per_batch < strategy.num_replicas_in_sync:
+        raise InputError(
+            f"`association_scope=replica` on {strategy.num_replicas_in_sync} devices needs as many "
+            f"labelled images of each class in a batch; `sup_per_batch` is {recipe.sup_per_batch}"
+        )
     with workers.losses_named(strategy), strategy.scope():
         model = setup.untrained_model()
     # With A and B apart it can't: TensorFlow has no collectives inside a condition.
@@ -289,12 +295,13 @@ class Trainer:
         if line := monitoring.unsettled_batch_norm(fresh, self.recipe.max_steps):
             self.progress.warn(line)
         begun = bool(self.evaluator and self.evaluator.evaluations)
-        has_begun = workers.any_of(self.strategy, begun)
+        saved = bool(self.evaluator and self.run.has_checkpoint())
+        has_begun, has_saved = (workers.any_of(self.strategy, each) for each in (begun, saved))
         if not has_begun:
             tensorboard.write_graph(graph)
             tensorboard.write_settings(self.recipe)
             self._evaluate(step, {})
-        if not has_begun or step == 0:  # else it may have been killed before the first one
+        if not has_begun or not has_saved:  # it may have been killed before it could be
             self._save(step)
         if has_begun and self.evaluator:
             trained = [e for e in self.evaluator.evaluations if "visit_entropy" in e]

@@ -38,6 +38,7 @@ def predict_pseudo_labels(teacher: RunDirectory, data: LabeledData, share: float
     """
     dataset, split = data.dataset, data.split
     model = load_teacher(teacher, dataset)
+    _warn_of_other_values(teacher, dataset)
     candidates = split.unlabeled
     candidates = dataset.without_labeled(candidates, split.labeled)
     if len(candidates) == 0:
@@ -107,6 +108,11 @@ def load_teacher(teacher: RunDirectory, dataset: Dataset) -> AssociativeModel:
             f"the run in {teacher} takes images of {'x'.join(map(str, shape))}, not of "
             f"{'x'.join(map(str, dataset.image_shape))}; `teacher` must name a run on such images"
         )
+    return model
+
+
+def _warn_of_other_values(teacher: RunDirectory, dataset: Dataset) -> None:
+    """Warn if the teacher's images became bytes by another range of values."""
     values_in = tuple(npz.read_npz(teacher.labeled, ["values_in"]).get("values_in", ()))
     if values_in != tuple(dataset.values_in or ()):
         logging.warning(
@@ -114,7 +120,6 @@ def load_teacher(teacher: RunDirectory, dataset: Dataset) -> AssociativeModel:
             "sees other brightness than it has learned, so its labels may be wrong",
             *(teacher, _range(values_in), dataset.name, _range(dataset.values_in)),
         )
-    return model
 
 
 def _range(values_in: Sequence[float] | None) -> str:

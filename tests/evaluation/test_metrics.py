@@ -115,6 +115,7 @@ def test_count_mistakes_takes_whole_numbers_of_any_type_and_no_others():
     for dtype in (np.uint8, np.uint64, np.int32):
         report = count_mistakes(np.array([0, 1], dtype), np.array([1, 1], dtype), ("cat", "dog"))
         assert report.confusion.tolist() == [[0, 1], [0, 1]]
+    assert count_mistakes([], [], ("cat", "dog")).confusion.sum() == 0
     with pytest.raises(InputError, match="predicted classes must be whole numbers, but are"):
         count_mistakes([0, 1], np.array([1.0, 1.0]), ("cat", "dog"))
 

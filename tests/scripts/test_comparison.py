@@ -444,13 +444,13 @@ def test_table_has_medians_at_equal_steps_and_in_equal_time(tmp_path, monkeypatc
     times = {"association": 100.0, "pi_model": 160.0}
     record.content["times"] = {name: {"milliseconds": time} for name, time in times.items()}
     names = ["association", "pi_model"]
-    text = report.table(record, names, {}, {"association": 10, "pi_model": 6})
+    text = report.table(record, names, {}, {"association": 10, "pi_model": 6}, 5)
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.split("\n")[2:]]
     first = "association|published|4.00 (3.00 to 9.00)|3|100.0|1|4.00 (3.00 to 9.00)|10"
     second = "pi model|published|3.00 (2.00 to 8.00)|3|160.0|2|5.00 (4.00 to 10.00)|6"
     assert rows == [first.split("|"), second.split("|")]
     record.add(a_run("pi_model", 3, 3.0))
-    more = report.table(record, names, {}, {"association": 10, "pi_model": 6})
+    more = report.table(record, names, {}, {"association": 10, "pi_model": 6}, 5)
     assert " | 4, in the same time 3 | " in more
     drawn = []
     plot = report.Figure.add_subplot
@@ -461,7 +461,7 @@ def test_table_has_medians_at_equal_steps_and_in_equal_time(tmp_path, monkeypatc
 
     monkeypatch.setattr(report.Figure, "add_subplot", kept)
     for steps_of, errors in (({}, [6.0, 3.0]), ({"association": 10, "pi_model": 6}, [10.0, 5.0])):
-        report.figure(record, names, {}, steps_of, tmp_path / "r.png")
+        report.figure(record, names, {}, steps_of, 5, tmp_path / "r.png")
         association, pi_model = drawn[-1].lines
         assert list(association.get_ydata()) == [8.0, 4.0]
         assert list(pi_model.get_ydata()) == errors

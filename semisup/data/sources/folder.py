@@ -58,13 +58,13 @@ def load_folder(
         InputError: a folder is missing or empty, a class is only in test/, a file
             can't be read, or the images differ in size and there is no `new_size`.
     """
-    how, skipped = Reading(max_megapixels=max_megapixels), Skipped()
+    how, skipped, unreadable = Reading(max_megapixels=max_megapixels), Skipped(), list[Path]()
 
     def keep(paths: list[Path], left_out: Skipped) -> list[Path]:
         if not skip_unreadable:
             return paths
         readable, damaged = _readable(paths, how)
-
+        unreadable.extend(damaged)
         left_out += [("unreadable images", path) for path in damaged]
         return readable
 
@@ -88,7 +88,8 @@ def load_folder(
     unlabeled_paths = _without(unlabeled_paths, [*train_paths, *test_paths], skipped)
     if skipped:
         logging.warning("%s: left out: %s", data_dir, image_io.describe_skipped(skipped))
-
+    if unreadable:
+        logging.warning("%d of these images can't be read", len(unreadable))
     (train_images, test_images, unlabeled_images), values_in = _images(
         (train_paths, test_paths, unlabeled_paths), new_size, f"the images in {data_dir}", how
     )
