@@ -231,11 +231,13 @@ def _run_all(record: "Record", jobs: Sequence["Job"]) -> None:
     Raises:
         InputError: one failed.
     """
+    if not jobs:  # of a search of methods without parameters
+        return
     missing = [job for job in jobs if record.find(job.key) is None]
+    kind = "of the search" if any(job.validation for job in jobs) else "to compare"
+    print(f"{len(jobs)} runs {kind}, {len(jobs) - len(missing)} of them made before", flush=True)
     if not missing:
         return
-    kind = "of the search" if missing[0].validation else "to compare"
-    print(f"{len(jobs)} runs {kind}, {len(jobs) - len(missing)} of them made before", flush=True)
     failed = []
     with tqdm(total=len(missing), unit="run", disable=None) as bar:
         for run in _made(missing):
@@ -257,15 +259,17 @@ def _made(jobs: Sequence["Job"]) -> Iterator[dict[str, Any] | str]:
         return
     os.environ |= share_of_machine(_JOBS.value)
     with engine(_BACKEND.value, _JOBS.value):
-        yield from unordered(_attempt, jobs, _JOBS.value)
+        # As tuples: to read a Job would import TensorFlow, with its notes, before `_attempt`.
+        yield from unordered(_attempt, map(tuple, jobs), _JOBS.value)
 
 
-def _attempt(job: "Job") -> dict[str, Any] | str:
-    """The record of a run, or what made it fail."""
+def _attempt(of_job: Sequence[Any]) -> dict[str, Any] | str:
+    """The record of a run, or what made it fail, given the fields of its `Job`."""
     load_tensorflow()  # where this is another process
     import tensorflow as tf
-    from comparison.running import run
+    from comparison.running import Job, run
 
+    job = Job(*of_job)
     try:
         return run(job)
     except (InputError, tf.errors.ResourceExhaustedError) as error:

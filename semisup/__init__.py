@@ -6,8 +6,8 @@
     model.compile("adam")
     model.fit(semisup.association_batches(images, labels, unlabeled_images), steps_per_epoch=500)
 
-More is in the namespaces `semisup.losses`, `models`, `optimizers`, `data`, `evaluation` and
-`visualization`. After `import semisup`, in any order with `import keras`,
+More is in the namespaces `semisup.losses`, `models`, `optimizers`, `data`, `evaluation`,
+`inference` and `visualization`. After `import semisup`, in any order with `import keras`,
 `keras.models.load_model` loads what was saved with our classes.
 
 All names are imported when they are first used: `semisup-train --help` must not wait
@@ -23,6 +23,7 @@ from semisup.runtime import keras_registration
 if TYPE_CHECKING:
     from semisup import data as data
     from semisup import evaluation as evaluation
+    from semisup import inference as inference
     from semisup import losses as losses
     from semisup import models as models
     from semisup import optimizers as optimizers
@@ -51,7 +52,9 @@ __all__ = [
     "walk",
 ]
 
-_NAMESPACES = ("data", "evaluation", "losses", "models", "optimizers", "visualization")
+_NAMESPACES = (
+    *("data", "evaluation", "inference", "losses", "models", "optimizers", "visualization"),
+)
 
 _NAMESPACE_OF = {
     "AssociativeModel": "models",
@@ -87,7 +90,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_NAMESPACES})
+    return sorted({*__all__, *_NAMESPACES, "__version__"})
 
 
 keras_registration.register()

@@ -74,8 +74,7 @@ def main(*words: str) -> int:
     # How many images a .npz holds shows when it is read; on a terminal only.
     count = None if any(map(inputs.is_npz, files)) else len(files)
     bar = tqdm(total=count, unit=" images", disable=None)
-    skipped: list[InputError] = []
-    classified, said = 0, time.monotonic()
+    skipped, classified, said = list[InputError](), 0, time.monotonic()
 
     def skip(error: InputError) -> None:
         skipped.append(error)

@@ -45,8 +45,8 @@ def notes(recipe: Recipe, parts: Sequence[str]) -> Iterator[str]:
         )
     if "fixmatch" in parts and FixMatch.threshold > 1.0 - recipe.label_smoothing:
         yield (
-            f"--label_smoothing={recipe.label_smoothing:g} keeps predictions below the threshold "
-            "of fixmatch, which then learns from few images; give --label_smoothing=0"
+            f"--label_smoothing={recipe.label_smoothing:g} keeps predictions near or below the "
+            "threshold of fixmatch, which then learns from few images; give --label_smoothing=0"
         )
     to_target = [part for part in parts if part in ("dann", "mmd", "coral")]
     if to_target and recipe.target_dataset is None:

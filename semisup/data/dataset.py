@@ -60,6 +60,11 @@ class Dataset:
     train_in_pool: bool = False
     values_in: ValueRange | None = None
 
+    def __repr__(self) -> str:
+        counts = f"{len(self.train_labels):,} training and {len(self.test_labels):,} test images"
+        size = "x".join(map(str, self.image_shape))
+        return f"<Dataset {self.name!r}: {counts} of {size}, {len(self.class_names)} classes>"
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))  # of a frozen class
         for split in ("train", "test"):

@@ -109,7 +109,7 @@ def association_batches(
     by_class = np.argsort(labels, kind="stable")
     classes, first, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
     labeled_size = len(classes) * sup_per_batch
-    views = _views(augment_unlabeled, augment)
+    views = _views(augment_unlabeled, augment, images)
     both = np.repeat(classes, sup_per_batch), np.full(len(views) * unsup_batch_size, UNLABELED)
     part_labels = tf.constant(np.concatenate(both)[part::parts], tf.int64)
     take_labeled, take_unlabeled = _taker(images[by_class]), _taker(unlabeled_images)
@@ -192,7 +192,7 @@ def _joined(first: tf.Tensor, then: tf.Tensor) -> tf.Tensor:
 
 
 def _views(
-    unlabeled: Augment | Sequence[Augment | None] | None, labeled: Augment | None
+    unlabeled: Augment | Sequence[Augment | None] | None, labeled: Augment | None, images: Images
 ) -> Sequence[Augment | None]:
     """What changes the unlabelled images, as a list; InputError if it, or the other, can't."""
     views: Sequence[Any] = unlabeled if isinstance(unlabeled, list | tuple) else [unlabeled]
@@ -203,6 +203,7 @@ def _views(
         )
     for augment in (labeled, *views):
         _check_augment(augment)
+        _check_range(images, augment)
     return views
 
 
@@ -216,8 +217,30 @@ def _check_augment(augment: Any) -> None:
         )
 
 
-def _array_or_lazy(images: Images) -> Images:
-    return images if isinstance(images, LazyImages) else np.asarray(images)
+def _check_range(images: Images, augment: Any) -> None:
+    """Raise InputError if one of our augmentations would round images in [0, 1] to 0 and 1."""
+    if getattr(augment, "takes_bytes", False) and images.dtype.kind == "f":
+        largest = float(np.max(images[:100]))
+        if 0 < largest <= 1:
+            raise InputError(
+                f"this augmentation takes pixels in [0, 255], but those of the images are at most "
+                f"{largest:g}; give the images as they were before they were divided by 255"
+            )
+
+
+def _array_or_lazy(images: Any) -> Images:
+    if isinstance(images, LazyImages):
+        return images
+    try:
+        array = np.asarray(images)
+    except ValueError:  # of a list of images
+        raise InputError("the images differ in size; bring them to one size first") from None
+    if array.ndim == 0:
+        raise InputError(
+            f"the images must be an array [N, ...], but are a {type(images).__name__}; for a "
+            "folder of images see `load_dataset`"
+        )
+    return array
 
 
 def _taker(images: Images) -> Take:

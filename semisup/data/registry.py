@@ -190,7 +190,8 @@ def load_dataset(
         resize_lazily: keep images in memory as they are and resize them when they are read.
 
     Returns:
-        The data set; people's own images that are too many for the memory stay on disk.
+        The data set; people's own images that are too many for the memory stay on disk. Of a
+        "folder" without test/, a fifth of the labelled images of each class are the test images.
 
     Raises:
         InputError: the name is unknown, its files or package are missing, a file is damaged, or
@@ -206,12 +207,17 @@ def load_dataset(
     from semisup.data.sources.tfds import load_tfds
     from semisup.runtime.arguments import whole_number
 
-    path = None if data_dir is None else expanded(data_dir)
+    name, path = str(name), None if data_dir is None else expanded(data_dir)
     new_size = whole_number("new_size", new_size, minimum=0)
     if name.startswith(TFDS_PREFIX):
         dataset = load_tfds(name.removeprefix(TFDS_PREFIX), path)
         return resized(dataset, new_size, resize_lazily) if new_size > 0 else dataset
     if name not in DATASETS:
+        if expanded(name).exists():
+            raise InputError(
+                f"{name!r} is a path, not the name of a data set; for images of your own give the "
+                "name folder, or npz for a .npz file, and the path as `data_dir`"
+            )
         known = ", ".join(DATASETS)
         raise InputError(f"unknown data set {name!r}; known: {known}, {TFDS_PREFIX}NAME")
     info = DATASETS[name]
@@ -219,8 +225,8 @@ def load_dataset(
         raise InputError(f"there is no file or folder {path}, which `data_dir` names")
     if path is not None and info.files == "none":
         raise InputError(
-            f"data set {name} reads no files, so `data_dir` has no use; for images of your own "
-            "name `dataset=folder`, or `recipe=photos` for a pretrained network"
+            f"data set {name} reads no files, so `data_dir` has no use; for images of your own the "
+            "data set is called folder (for a program: --dataset=folder, or --recipe=photos)"
         )
     if path is None and info.needs_files:
         raise InputError(f"data set {name} needs `data_dir`, the path of its files")

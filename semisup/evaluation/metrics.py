@@ -51,6 +51,9 @@ class Report:
     confusion: np.ndarray
     class_names: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return self.table()
+
     @property
     def error(self) -> float:
         """Images classified wrongly, in percent; NaN without images."""
@@ -176,7 +179,7 @@ def evaluate(
     model: AssociativeModel,
     images: Images,
     labels: np.ndarray,
-    class_names: Sequence[str],
+    class_names: Sequence[str] | None = None,
 ) -> Evaluation:
     """Classify labelled images and count the mistakes.
 
@@ -184,7 +187,7 @@ def evaluate(
         model: the model.
         images: [N, H, W, C], as the model takes them.
         labels: integers [N], in [0, classes).
-        class_names: one for each class.
+        class_names: one for each class; by default their numbers.
 
     Raises:
         InputError: as `count_mistakes`.
@@ -200,7 +203,8 @@ def evaluate(
         (50, True)
     """
     embeddings, logits = predict(model, images)
-    report = count_mistakes(labels, logits.argmax(axis=1), class_names)
+    names = [*map(str, range(model.num_classes))] if class_names is None else class_names
+    report = count_mistakes(labels, logits.argmax(axis=1), names)
     return Evaluation(embeddings, logits, report)
 
 

@@ -72,9 +72,8 @@ def walk_signs(
     block_size = association.BLOCK_SIZE
     walk = blockwise.class_walk(*association.as_dot(A, B, metric, temperature), labels, block_size)
     classes = int(np.max(labels)) + 1
-    back = np.asarray(
-        class_mass(A, B, labels, classes, metric, block_size, temperature), np.float64
-    )
+    back = class_mass(A, B, labels, classes, metric, temperature, block_size=block_size)
+    back = np.asarray(back, np.float64)
     # Of one class there is no doubt, and its logarithm is 0.
     uncertainty = entropy(back, axis=1) / np.log(max(len(np.unique(labels)), 2))
     return Signs(np.asarray(walk.P_visit), uncertainty, back.argmax(axis=1))

@@ -62,7 +62,7 @@ def probability_model(
 
 
 def export(
-    model: AssociativeModel, kind: str, out: Path, images: np.ndarray, dtype: str = "uint8"
+    model: AssociativeModel, kind: str, out: str | Path, images: np.ndarray, dtype: str = "uint8"
 ) -> float:
     """Export the model to another format, and check that it makes the same predictions.
 
@@ -84,6 +84,7 @@ def export(
             network, the export predicts otherwise, or `out` does not end as the format wants or
             is a folder of other things.
     """
+    out = Path(out)
     if kind not in ENDINGS:
         raise InputError(f"unknown format {kind!r}; known: {', '.join(ENDINGS)}")
     if out.is_dir():

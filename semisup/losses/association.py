@@ -122,10 +122,12 @@ def as_dot(
         Those of A, float32 [N, D'], and those of B, float32 [M, D'].
 
     Raises:
-        InputError: the metric is unknown, or the temperature is not above 0.
+        InputError: the metric is unknown, the temperature is not above 0, or the shapes do not fit
+            each other.
     """
     check_metric(metric)
     check_temperature(temperature)
+    _check_widths(_known_shape(A), _known_shape(B))
     A, B = _float32(A), _float32(B)
     if metric == "cosine":
         A, B = unit_length(A), unit_length(B)
@@ -143,6 +145,16 @@ def as_dot(
     return A / _float32(temperature), B  # M / temperature, without an [N, M] division
 
 
+def _check_widths(A: tuple[int | None, ...] | None, B: tuple[int | None, ...] | None) -> None:
+    """Raises InputError if these are not the shapes of [N, D] and [M, D], as far as known."""
+    known = [shape for shape in (A, B) if shape is not None]
+    widths = {shape[1] for shape in known if len(shape) == 2} - {None}
+    if any(len(shape) != 2 for shape in known) or len(widths) > 1:
+        raise InputError(
+            f"`A` and `B` must be embeddings [N, D] and [M, D], but have the shapes {A} and {B}"
+        )
+
+
 def unit_length(X: Tensor) -> Tensor:
     """The rows of X [N, D] divided by their lengths, float32.
 
@@ -151,8 +163,8 @@ def unit_length(X: Tensor) -> Tensor:
     """
     X = _float32(X)
     squares = ops.sum(ops.square(X), axis=1, keepdims=True)
-    some = squares > _SHORTEST**2
-    return ops.where(some, X * ops.rsqrt(ops.where(some, squares, 1.0)), 0.0)
+    short = squares <= _SHORTEST**2  # not so of NaN, which must not vanish
+    return ops.where(short, 0.0, X * ops.rsqrt(ops.where(short, 1.0, squares)))
 
 
 def check_metric(metric: str) -> None:
@@ -197,8 +209,8 @@ def walk(A: Tensor, B: Tensor, metric: str = "dot", temperature: float | Tensor 
     Args:
         A: labelled embeddings [N, D].
         B: unlabelled embeddings [M, D].
-        metric: see `similarity`.
-        temperature: see `similarity`.
+        metric: see `similarity`; of an `AssociativeModel` its `similarity`.
+        temperature: see `similarity`; of an `AssociativeModel` its `temperature`.
 
     Returns:
         M, P_ab, P_ba and P_aba, float32.
@@ -372,27 +384,28 @@ def association_losses(
     B: Tensor,
     labels: Tensor,
     metric: str = "dot",
-    block_size: int | None = None,
     temperature: float | Tensor = 1.0,
+    *,
+    block_size: int | None = None,
 ) -> AssociationLosses:
     """Walker loss, visit loss and walk statistics of one pair of batches.
 
     Args:
         A: labelled embeddings [N, D].
         B: unlabelled embeddings [M, D].
-        labels: classes of A [N], any integers.
+        labels: classes of A [N], any integers but -1; those of B are unknown and not given.
         metric: see `similarity`.
+        temperature: see `similarity`.
         block_size: walk over this many of B at a time, and never hold an [N, M] matrix; see
             `semisup.losses.blockwise`. 0 for the matrices. None chooses by N and M, where they
             are known before the graph runs.
-        temperature: see `similarity`.
 
     Returns:
         Losses and statistics, float32 scalars.
 
     Raises:
         InputError: the metric is unknown, the block size is negative, the temperature is a number
-            that is not above 0, or the shapes do not fit each other.
+            that is not above 0, the shapes do not fit each other, or a label is -1.
 
     Examples:
         >>> A, B = 10 * np.eye(2), np.eye(2)  # each A_i is like one B_j
@@ -403,6 +416,7 @@ def association_losses(
     A, B = ops.convert_to_tensor(A), ops.convert_to_tensor(B)
     block_size = checked_block_size(block_size, A, B)
     check_labels_of(labels, A, "A")
+    _check_labeled(labels)
     with keras.name_scope("association"):
         if block_size > 0:
             A, B = as_dot(A, B, metric, temperature)
@@ -421,13 +435,23 @@ def checked_block_size(block_size: int | None, A: Tensor, B: Tensor) -> int:
     """The block size given, or else the one that suits A [N, D] and B [M, D].
 
     Raises:
-        InputError: it is negative.
+        InputError: it is no whole number of at least 0.
     """
     if block_size is None:
         return block_size_for(A.shape[0], B.shape[0])
-    if block_size < 0:
-        raise InputError(f"`block_size` is {block_size}; it must be at least 0")
-    return block_size
+    if not isinstance(block_size, numbers.Integral) or block_size < 0:
+        raise InputError(f"`block_size` is {block_size}; it must be a whole number of at least 0")
+    return int(block_size)
+
+
+def _check_labeled(labels: Tensor) -> None:
+    """Raises InputError if a label is -1, where the labels are known: it would be a class here."""
+    known = hasattr(labels, "numpy") or isinstance(labels, np.ndarray | list | tuple)
+    if known and np.any(np.asarray(labels) == -1):
+        raise InputError(
+            "a label is -1, which means none: `labels` are those of `A` alone; give the embeddings "
+            "of images without a label as `B`"
+        )
 
 
 def check_labels_of(labels: Tensor, rows: Tensor, name: str) -> None:

@@ -23,8 +23,9 @@ def class_mass(
     labels: Tensor,
     num_classes: int,
     metric: str = "dot",
-    block_size: int | None = None,
     temperature: float | Tensor = 1.0,
+    *,
+    block_size: int | None = None,
 ) -> Tensor:
     """Probability that the step from each B_j ends in each class, float32 [M, num_classes].
 
@@ -36,10 +37,9 @@ def class_mass(
         labels: classes of A [N]. Steps to classes outside [0, num_classes), for instance those
             of virtual embeddings, count for no class: such rows sum to less than 1.
         num_classes: number of classes.
-        metric: see `association.similarity`.
+        metric, temperature: see `association.similarity`.
         block_size: take this many of B at a time, so that P_ba, equation (2), is never held whole;
             0 for all at once; None chooses as `association.association_losses` does.
-        temperature: see `association.similarity`.
 
     Raises:
         InputError: the metric is unknown, the block size is negative, the temperature is a number

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from semisup.errors import InputError
@@ -37,6 +38,7 @@ _WALK_METRICS = ("walker_loss", "visit_loss", "p_correct", "estimated_accuracy",
 # Of the paper's losses, then of those that are not the paper's.
 _PAPER_WEIGHTS = ("walker_weight", "visit_weight", "logit_weight")
 _WEIGHTS = (*_PAPER_WEIGHTS, "pseudo_label_weight", "vat_weight")
+_WEIGHTS_OF_B = ("walker_weight", "visit_weight", "pseudo_label_weight", "vat_weight")
 
 # Graphs take these in when they are made: a later value would be passed over.
 _IN_GRAPHS = (
@@ -69,14 +71,18 @@ class AssociativeModel(CheckedModel):
         estimated_accuracy, visit_entropy               see `semisup.losses.association`
         error                 labelled images classified wrongly, in percent
 
-    A Keras callback that watches one of these needs its mode, for instance
-    EarlyStopping("val_error", mode="min").
+    A Keras callback that watches one of these, such as EarlyStopping("val_error"), knows whether
+    more or less of it is better.
 
     Metrics given to `compile` get the classes [N] and the logits [N, num_classes] of the labelled
     rows, so those that want probabilities need `from_logits=True`. Give them as a list: the keys of
     a dict are not looked at. Large batches are walked
     over in blocks (`association.block_size_for`) if their size is known when the graph is
     made: give `tf.data` a `drop_remainder`.
+
+    `predict` returns "embedding", of unit length with "cosine", and "logits"; their softmax is the
+    probabilities, which `semisup.inference.probability_model` gives. `evaluate` returns "loss",
+    "classification_loss", "l2_loss" and "error", by name with `return_dict=True`.
 
     `evaluate` computes no walk: its "loss" is the weighted classification loss with the L2 terms,
     not comparable with that of `fit`. Give it labelled images: rows with -1 are ignored, although
@@ -121,7 +127,8 @@ class AssociativeModel(CheckedModel):
             `fit` gives each replica consecutive rows, so for "replica" its batches must have A
             and B mixed, unlike those of `association_batches`.
 
-    Save it as a .keras file: from the older .h5, Keras can't load it.
+    Save it as a .keras file: from the older .h5, Keras can't load it. Where it is loaded, import
+    semisup first.
 
     Attributes:
         network: as given. Its embeddings are not of unit length yet, whatever the similarity.
@@ -218,6 +225,11 @@ class AssociativeModel(CheckedModel):
             )
         super().__setattr__(name, value)
 
+    def __getattr__(self, name: str) -> Any:
+        if name in _WEIGHTS and "loss_schedules" in self.__dict__:
+            return self.loss_schedules[name]
+        raise AttributeError(f"AssociativeModel has no attribute {name!r}")
+
     def build(self, input_shape: tuple[Any, ...]) -> None:
         if self.separate_batches and len(input_shape) == 2 and isinstance(input_shape[0], tuple):
             input_shape = input_shape[0]  # of (images, labels)
@@ -274,14 +286,14 @@ class AssociativeModel(CheckedModel):
     def train_step(self, data: Any) -> dict[str, Tensor]:
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if self.labeled_first is None:
-            labels = checked(labels, self.num_classes)
+            labels = checked(labels, self.num_classes, images)
         rows = batch_rows.find(labels, self.labeled_first)
         inputs = (images, labels) if self.separate_batches else images
         return super().train_step((inputs, rows, sample_weight))
 
     def test_step(self, data: Any) -> dict[str, Tensor]:
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        rows = batch_rows.find(checked(labels, self.num_classes))
+        rows = batch_rows.find(checked(labels, self.num_classes, images))
         return _of_evaluation(super().test_step((images, rows, sample_weight)))
 
     def get_metrics_result(self) -> dict[str, Tensor]:
@@ -369,7 +381,16 @@ class AssociativeModel(CheckedModel):
                 "first"
             )
         step = self.optimizer.iterations
-        return {name: schedule(step) for name, schedule in self.loss_schedules.items()}
+        return {name: self._weight_at(name, step) for name in self.loss_schedules}
+
+    def _weight_at(self, name: str, step: Tensor) -> Tensor:
+        try:
+            return self.loss_schedules[name](step)
+        except tf.errors.OperatorNotAllowedInGraphError:
+            raise InputError(
+                f"`{name}` has a Python `if` over the training step, which a graph can't have; use "
+                "keras.ops.where, or semisup.Envelope"
+            ) from None
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
@@ -441,7 +462,7 @@ class AssociativeModel(CheckedModel):
             own_classes = self.num_classes + ops.arange(self.virtual_embeddings)
             labels = ops.concatenate([labels, ops.cast(own_classes, labels.dtype)])
         losses = association.association_losses(
-            A, B, labels, self.similarity, block_size, self.temperature
+            A, B, labels, self.similarity, self.temperature, block_size=block_size
         )
         with keras.name_scope("metrics"):
             for name, value in zip(_WALK_METRICS, losses, strict=True):
@@ -449,7 +470,8 @@ class AssociativeModel(CheckedModel):
         pseudo_label = 0.0
         if self.uses_pseudo_labels:
             mass = pseudo_labels.class_mass(
-                A, B, labels, self.num_classes, self.similarity, block_size, self.temperature
+                *(A, B, labels, self.num_classes, self.similarity, self.temperature),
+                block_size=block_size,
             )
             logits_of_B = rows.of_B(outputs["logits"])
             pseudo_label = walked * pseudo_labels.pseudo_label_loss(logits_of_B, mass)
@@ -489,6 +511,10 @@ class AssociativeModel(CheckedModel):
         with keras.name_scope("metrics"):
             self.means["vat_loss"].update_state(vat, count)
         return vat
+
+    @property
+    def uses_unlabeled(self) -> bool:
+        return any(map(self._ever_counts, _WEIGHTS_OF_B))
 
     def _ever_counts(self, weight: str) -> bool:
         """Whether a weight is not always 0; known when the graph is made, so 0 takes no time."""

@@ -16,6 +16,9 @@ from semisup.errors import InputError, from_graph
 from semisup.models import labels
 from semisup.runtime.arguments import class_numbers
 
+# Of the metrics of an `AssociativeModel`.
+_MORE_IS_BETTER = ("p_correct", "estimated_accuracy", "visit_entropy")
+
 
 class CheckedModel(keras.Model):
     """A Keras model of `num_classes` classes whose training labels may be -1 (unlabelled).
@@ -30,6 +33,11 @@ class CheckedModel(keras.Model):
     labeled_first: int | None = None
     _traced_for: int | None = None  # the `labeled_first` of Keras's `train_function`
     _evaluating: bool = False
+
+    @property
+    def uses_unlabeled(self) -> bool:
+        """Whether a loss on unlabelled rows counts at any step."""
+        return False
 
     @contextmanager
     def expecting(self, batches: Any, shares: int = 1) -> Iterator[None]:
@@ -77,8 +85,26 @@ class CheckedModel(keras.Model):
         call = _fit_arguments(super().fit, self.num_classes, *args, **kwargs)
         # Keras gives each of several replicas consecutive rows, of A or of B.
         alone = self.distribute_strategy.num_replicas_in_sync == 1
-        with self.expecting(call.arguments.get("x") if alone else None), self.errors_in_one_line():
+        batches = call.arguments.get("x")
+        self._warn_without_unlabeled(batches)
+        self._set_modes(call.arguments.get("callbacks"))
+        with self.expecting(batches if alone else None), self.errors_in_one_line():
             return super().fit(*call.args, **call.kwargs)
+
+    def _warn_without_unlabeled(self, batches: Any) -> None:
+        labels = pipeline.labels_of_batches(batches)
+        if labels is not None and np.all(np.asarray(labels) >= 0) and self.uses_unlabeled:
+            logging.warning(
+                "these batches have no unlabelled image, so nothing is learned by association; the "
+                "unlabelled images of a data set are its `unlabeled_pool`"
+            )
+
+    def _set_modes(self, callbacks: Any) -> None:
+        """Tell callbacks that watch one of our metrics whether more or less of it is better."""
+        for callback in keras.tree.flatten(getattr(callbacks, "callbacks", callbacks)):
+            watched = str(getattr(callback, "monitor", "")).removeprefix("val_")
+            if getattr(callback, "mode", None) == "auto" and watched in self.means:
+                callback.mode = "max" if watched in _MORE_IS_BETTER else "min"
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """As Keras has it; of batches without a labelled image every result is NaN, with a warning.

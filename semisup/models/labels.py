@@ -15,7 +15,7 @@ NONE_IS_MINUS_ONE = "the label of an image without one is -1"
 
 # By these the graph's error is known.
 _OUTSIDE = "labels are outside the classes"
-_FOUND = re.compile(rf"\[{_OUTSIDE}\] \[(\S+)\] \[(\S+)\]")
+_FOUND = re.compile(rf"\[{_OUTSIDE}\]" + r" \[(\S+)\]" * 4)
 
 
 def check_labels(labels: Tensor) -> None:
@@ -34,9 +34,26 @@ def check_labels(labels: Tensor) -> None:
             "labels must be an array [batch] of integers, -1 for none, but are a "
             f"{type(labels).__name__}"
         )
-    if len(labels.shape) > 2 or (len(labels.shape) == 2 and labels.shape[1] != 1):
+    shape = labels.shape
+    rank = shape.rank if isinstance(shape, tf.TensorShape) else len(shape)
+    if rank is None:
         raise InputError(
-            f"labels must be integers [batch], -1 for none, but have shape {tuple(labels.shape)}; "
+            "the shape of the labels is unknown: give it, by `output_signature` of a generator or "
+            "by tf.ensure_shape(labels, [None])"
+        )
+    if rank == 0:
+        raise InputError(
+            "labels must be integers [batch], but are one number: batch the data set by .batch(n); "
+            "the labels of n images without one are tf.fill([n], -1)"
+        )
+    if rank > 2:
+        raise InputError(
+            f"the labels have shape {tuple(shape)}, like images: a batch is a pair (images, "
+            "labels), in which images without a label, too, have one, -1"
+        )
+    if rank == 2 and shape[1] != 1:
+        raise InputError(
+            f"labels must be integers [batch], -1 for none, but have shape {tuple(shape)}; "
             "turn one-hot labels into numbers with argmax"
         )
     dtype = tf.as_dtype(labels.dtype)
@@ -44,8 +61,10 @@ def check_labels(labels: Tensor) -> None:
         raise InputError(f"labels must be integers [batch], -1 for none, but are {dtype.name}")
 
 
-def checked(labels: Tensor, num_classes: int) -> Tensor:
+def checked(labels: Tensor, num_classes: int, images: Tensor = None) -> Tensor:
     """The labels as int64; the graph stops at one that is no class and not -1.
+
+    It also stops if there are more or fewer than `images`, where these are one tensor.
 
     `outside_classes` knows the error that it stops with. A graph compiled by XLA can't stop: there
     all labels become `num_classes`, which is no class, so that the losses are NaN.
@@ -64,8 +83,10 @@ def checked(labels: Tensor, num_classes: int) -> Tensor:
             fits = tf.constant(True)
         # Of no labels, the minimum is above the maximum.
         minimum, maximum = tf.reduce_min(whole), tf.reduce_max(whole)
-        fits = fits & (minimum >= -1) & (maximum < num_classes)
-        values = [_OUTSIDE, tf.reduce_min(labels), tf.reduce_max(labels)]
+        count = tf.shape(whole)[0]
+        wanted = tf.shape(images)[0] if tf.is_tensor(images) else count
+        fits = fits & (minimum >= -1) & (maximum < num_classes) & (count == wanted)
+        values = [_OUTSIDE, tf.reduce_min(labels), tf.reduce_max(labels), count, wanted]
         stop = tf.raw_ops.Assert(condition=fits, data=values)
         with tf.control_dependencies([stop] if stop is not None else []):
             return tf.where(fits, whole, tf.cast(num_classes, tf.int64))
@@ -74,7 +95,11 @@ def checked(labels: Tensor, num_classes: int) -> Tensor:
 def outside_classes(error: Exception, num_classes: int) -> InputError | None:
     """The one line for the error of `checked`'s graph; None if it is another error."""
     found = isinstance(error, tf.errors.InvalidArgumentError) and _FOUND.search(error.message)
-    return outside(found[1], found[2], num_classes) if found else None
+    if not found:
+        return None
+    if found[3] != found[4]:
+        return InputError(f"a batch has {found[3]} labels for {found[4]} images; give one for each")
+    return outside(found[1], found[2], num_classes)
 
 
 def outside(minimum: object, maximum: object, num_classes: int) -> InputError:

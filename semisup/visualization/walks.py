@@ -77,16 +77,18 @@ def choose_walk_sample(
 
 
 def association_figure(
-    models: Mapping[str, AssociativeModel], sample: WalkSample, title: str = ""
+    models: Mapping[str, AssociativeModel] | AssociativeModel, sample: WalkSample, title: str = ""
 ) -> Figure:
     """The paper's figure 2: walks A -> B -> A; the darker a line, the likelier the step.
 
     Args:
-        models: whose embeddings to walk on; each gets a panel under its title, for
-            instance one before and one after training.
+        models: whose embeddings to walk on: one model, or several by their titles, for instance
+            before and after training.
         sample: the images to walk on, from `choose_walk_sample`.
         title: stands above all.
     """
+    if isinstance(models, AssociativeModel):
+        models = {"": models}
     figure = Figure(figsize=(_WIDTH, 5.1 * len(models)), layout="constrained")
     if title:
         figure.suptitle(title, fontsize=14, **plain())

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from semisup.data.augmentation import get_augmentation
 from semisup.data.lazy_images import ImageFiles
 from semisup.data.pipeline import _draw, association_batches
 from semisup.errors import InputError
@@ -285,3 +286,16 @@ def test_association_batches_refuse_augmentation_that_makes_images_unlike():
     ):
         with pytest.raises(InputError, match=r"augmentation makes some images uint8 .*be alike"):
             association_batches(images, labels, images, augment_unlabeled=change)
+
+
+def test_images_in_0_to_1_are_not_augmented_to_black():
+    images = np.full((4, 8, 8, 1), 0.7)
+    photos = get_augmentation("photos")
+    options = {"augment": photos, "augment_unlabeled": photos, "sup_per_batch": 1}
+    with pytest.raises(InputError, match=r"takes pixels in \[0, 255\], but .* at most 0\.7"):
+        association_batches(images, [0, 0, 1, 1], images, **options)
+    association_batches(255 * images, [0, 0, 1, 1], images, **options)
+    with pytest.raises(InputError, match="must be an array"):
+        association_batches("photos", [0], images)
+    with pytest.raises(InputError, match="differ in size"):
+        association_batches([np.ones((2, 2, 1)), np.ones((3, 2, 1))], [0, 1], None)

@@ -55,10 +55,16 @@ def test_load_dataset_names_unknown_sets_and_folders(tmp_path):
         load_dataset("mnist", tmp_path / "nowhere")
 
 
+def test_a_path_in_place_of_a_name_is_told(tmp_path):
+    for path in (tmp_path, str(tmp_path)):
+        with pytest.raises(InputError, match="is a path, not the name of a data set"):
+            load_dataset(path)
+
+
 @pytest.mark.parametrize("name", ["mnist5k", "synth_digits"])
 def test_a_place_for_a_data_set_without_files_is_refused(name, tmp_path):
     # Somebody's photographs, say, beside which the digits would be trained on without a word.
-    with pytest.raises(InputError, match=f"{name} reads no files.*`dataset=folder`"):
+    with pytest.raises(InputError, match=f"{name} reads no files.*the data set is called folder"):
         load_dataset(name, tmp_path)
 
 

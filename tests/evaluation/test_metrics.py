@@ -154,6 +154,13 @@ def test_evaluate_equals_a_count_over_predictions():
     np.testing.assert_array_equal(found.logits, outputs.logits)
 
 
+def test_a_report_is_its_table_and_needs_no_names():
+    model = AssociativeModel(keras.Sequential([keras.Input((2,))]), 2)
+    report = evaluate(model, np.eye(2, dtype=np.float32), [0, 1]).report
+    assert report.class_names == ("0", "1")
+    assert str(report) == report.table()
+
+
 def test_report_of_no_images_knows_no_error():
     report = count_mistakes(np.empty(0, int), np.empty(0, int), ["a", "b"])
     for value in (report.error, report.balanced_error, report.macro_f1):

@@ -351,7 +351,9 @@ def test_association_losses_with_a_temperature_equal_the_loops(
     def compute(A, B, temperature):
         with tf.GradientTape() as tape:
             tape.watch([A, B])
-            losses = association.association_losses(A, B, labels, metric, block_size, temperature)
+            losses = association.association_losses(
+                A, B, labels, metric, temperature, block_size=block_size
+            )
             loss = losses.walker + losses.visit
         return losses, [tf.convert_to_tensor(g) for g in tape.gradient(loss, [A, B])]
 
@@ -398,12 +400,35 @@ def test_similarity_at_temperature_one_divides_nothing(metric):
 @pytest.mark.parametrize("temperature", [0, -0.5, float("nan"), np.float32(0)])
 def test_temperature_must_be_above_zero(temperature):
     with pytest.raises(InputError, match=r"`temperature` is .*; it must be above 0"):
-        association.association_losses(np.ones((1, 2)), np.ones((1, 2)), [0], "dot", 0, temperature)
+        association.association_losses(np.ones((1, 2)), np.ones((1, 2)), [0], "dot", temperature)
 
 
 def test_similarity_refuses_an_unknown_metric():
     with pytest.raises(InputError, match="unknown similarity 'hamming'; known: dot, cosine"):
         association.similarity(np.ones((1, 2)), np.ones((1, 2)), "hamming")
+
+
+@pytest.mark.parametrize("metric", association.METRICS)
+def test_a_nan_does_not_vanish(metric):
+    A, B = np.ones((2, 3), np.float32), np.ones((4, 3), np.float32)
+    for rows in (A, B):
+        rows[1, 2] = np.nan
+        losses = association.association_losses(A, B, [0, 1], metric)
+        assert np.isnan(losses.walker + losses.visit)
+        rows[1, 2] = 1
+
+
+@pytest.mark.parametrize(("A", "B"), [((6, 4), (7, 5)), ((6, 4, 1), (7, 4)), ((6, 4), (4,))])
+def test_embeddings_of_other_shapes_are_refused(A, B):
+    for function in (association.association_losses, pseudo_labels.class_mass):
+        options = (2,) if function is pseudo_labels.class_mass else ()
+        with pytest.raises(InputError, match=r"`A` and `B` must be embeddings .*4.*and \("):
+            function(np.ones(A), np.ones(B), [0, 1] * 3, *options)
+
+
+def test_labels_of_none_are_refused():
+    with pytest.raises(InputError, match="a label is -1, which means none"):
+        association.association_losses(np.eye(3), np.eye(3), [0, 1, -1])
 
 
 def test_association_losses_have_name_scopes():
@@ -446,5 +471,5 @@ def test_label_smoothing_and_block_size_out_of_range_are_refused():
     for smoothing in (-0.1, 1.0):
         with pytest.raises(InputError, match=r"`label_smoothing` is .*; it must be in \[0, 1\)"):
             association.classification_loss(np.eye(2), [0, 1], smoothing)
-    with pytest.raises(InputError, match="`block_size` is -1; it must be at least 0"):
+    with pytest.raises(InputError, match="`block_size` is -1; it must be a whole number"):
         pseudo_labels.class_mass(np.eye(2), np.eye(2), [0, 1], 2, block_size=-1)

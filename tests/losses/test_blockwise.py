@@ -39,7 +39,7 @@ def losses_and_gradients(A, B, labels, metric, block_size, mode, weights=(1, 0.5
     def compute(A, B):
         with tf.GradientTape() as tape:
             tape.watch([A, B])
-            losses = association.association_losses(A, B, labels, metric, block_size)
+            losses = association.association_losses(A, B, labels, metric, block_size=block_size)
             mixture = sum(w * loss for w, loss in zip(weights, losses, strict=True) if w)
         return losses, [tf.convert_to_tensor(g) for g in tape.gradient(mixture, [A, B])]
 
@@ -158,5 +158,5 @@ print(peak() - before)
 
 
 def test_block_size_must_not_be_negative():
-    with pytest.raises(InputError, match="`block_size` is -1; it must be at least 0"):
+    with pytest.raises(InputError, match="`block_size` is -1; it must be a whole number"):
         association.association_losses(*embeddings(LABELS["balanced"]), block_size=-1)

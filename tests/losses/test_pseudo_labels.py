@@ -30,7 +30,7 @@ def test_class_mass_of_every_similarity_and_temperature(metric, temperature, blo
     A, B, labels = embeddings("unbalanced, any order")
     _, _, P_ba, _ = naive_walk(A, B, metric, temperature)
     expected = P_ba @ (labels[:, None] == np.arange(3))
-    mass = pseudo_labels.class_mass(A, B, labels, 3, metric, block_size, temperature)
+    mass = pseudo_labels.class_mass(A, B, labels, 3, metric, temperature, block_size=block_size)
     np.testing.assert_allclose(mass, expected, rtol=1e-4, atol=1e-7)
 
 

@@ -56,7 +56,7 @@ def expected_losses(model, images, labels):
         outputs["logits"].numpy()[labels >= 0], labels[labels >= 0], model.label_smoothing
     )
     return association.association_losses(
-        A, B, labels[labels >= 0], model.similarity, 0, model.temperature
+        A, B, labels[labels >= 0], model.similarity, model.temperature
     ), classification
 
 
@@ -271,25 +271,87 @@ def test_endless_batches_need_a_number_of_steps():
 
 @pytest.mark.parametrize("floatx", ["float16", "bfloat16", "float64"])
 def test_model_trains_whatever_floatx_is(floatx):
-    before = keras.config.floatx()
+    before = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(floatx)  # as it is where nothing has asked for it before
     try:
         model = AssociativeModel(network(kernel_regularizer="l2"), 4)
         model.compile("sgd")
         logs = model.train_on_batch(*batch(), return_dict=True)
     finally:
-        keras.config.set_floatx(before)
+        keras.config.set_floatx(before[0])
+        keras.config.set_dtype_policy(before[1])
     assert np.isfinite([float(value) for value in logs.values()]).all()
     assert model.means["error"].dtype == "float32"
+
+
+def test_own_batches_of_other_shapes_end_with_one_line():
+    images, labels = batch()
+    pairs = tf.data.Dataset.from_tensor_slices((images, labels))
+    unlabeled = pairs.map(lambda image, _: image)
+    other = tf.data.Dataset.from_tensors((images, labels[:5]))
+    for batches, words in (
+        (pairs, "are one number: batch the data set"),
+        (tf.data.Dataset.zip((pairs.batch(2), unlabeled.batch(2))), "like images: a batch is a"),
+        (other, "a batch has 5 labels for 18 images"),
+    ):
+        with pytest.raises(InputError, match=words):
+            compiled().fit(batches, verbose=0)
+    with pytest.raises(InputError, match="a batch has 5 labels for 18 images"):
+        compiled().evaluate(other.map(lambda x, y: (x, tf.maximum(y, 0))), verbose=0)
+
+
+def test_batches_without_unlabelled_images_are_told(caplog):
+    images, labels = batch()
+    labeled = labels >= 0
+    batches = association_batches(images[labeled], labels[labeled], None)
+    compiled(walker_weight=0, visit_weight=0).fit(batches, steps_per_epoch=1, verbose=0)
+    assert not caplog.text
+    compiled().fit(batches, steps_per_epoch=1, verbose=0)
+    assert "nothing is learned by association" in caplog.text
+
+
+def test_a_nan_in_an_image_reaches_the_loss():
+    images, labels = batch()
+    images[0, 0, 0] = np.nan
+    stop = keras.callbacks.TerminateOnNaN()
+    history = compiled(similarity="cosine").fit(
+        images, labels, batch_size=18, epochs=3, verbose=0, callbacks=[stop]
+    )
+    assert np.isnan(history.history["loss"][0])
+    assert len(history.epoch) == 1
+
+
+def test_loss_weights_can_be_read():
+    model = compiled(visit_weight=0.25)
+    assert float(model.visit_weight(7)) == 0.25
+    assert float(model.walker_weight(7)) == 1.0
+    with pytest.raises(AttributeError, match="has no attribute 'visit_wait'"):
+        _ = model.visit_wait
+
+
+def test_a_weight_with_a_python_if_is_named():
+    model = compiled(visit_weight=lambda step: 1.0 if step > 1 else 0.0)
+    with pytest.raises(InputError, match="`visit_weight` has a Python `if` over the training step"):
+        model.fit(*batch(), verbose=0)
+
+
+def test_callbacks_know_which_metrics_should_rise():
+    images, labels = batch()
+    validation = (images[labels >= 0], labels[labels >= 0])
+    for name, mode in (("val_error", "min"), ("p_correct", "max"), ("walker_loss", "min")):
+        stop = keras.callbacks.EarlyStopping(name)
+        compiled().fit(
+            images, labels, validation_data=validation, callbacks=[stop], epochs=2, verbose=0
+        )
+        assert stop.mode == mode
 
 
 def test_error_can_be_watched_by_callbacks(tmp_path):
     images, labels = batch()
     callbacks = [
-        keras.callbacks.EarlyStopping("val_error", mode="min"),
-        keras.callbacks.ModelCheckpoint(
-            tmp_path / "best.keras", "val_error", mode="min", save_best_only=True
-        ),
+        keras.callbacks.EarlyStopping("val_error"),
+        keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", "val_error", save_best_only=True),
     ]
     compiled().fit(
         images,
@@ -621,8 +683,8 @@ def test_temperature_divides_the_similarities(similarity):
     model = compiled(similarity=similarity, temperature=0.5, pseudo_label_weight=1.0)
     outputs = {name: value.numpy() for name, value in model(images).items()}
     A, B = (outputs["embedding"][rows] for rows in (labels >= 0, labels < 0))
-    walk = association.association_losses(A, B, labels[labels >= 0], similarity, 0, 0.5)
-    mass = pseudo_labels.class_mass(A, B, labels[labels >= 0], 4, similarity, 0, 0.5)
+    walk = association.association_losses(A, B, labels[labels >= 0], similarity, 0.5)
+    mass = pseudo_labels.class_mass(A, B, labels[labels >= 0], 4, similarity, 0.5)
     pseudo_label = pseudo_labels.pseudo_label_loss(outputs["logits"][labels < 0], mass)
     logs = model.train_on_batch(images, labels, return_dict=True)
     np.testing.assert_allclose(logs["walker_loss"], walk.walker, rtol=1e-5)

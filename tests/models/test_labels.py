@@ -21,6 +21,29 @@ def test_checked_takes_booleans_columns_and_nothing():
     assert labels.checked(tf.zeros([0], tf.int32), 2).shape == (0,)
 
 
+def test_there_is_a_label_for_each_image():
+    images = tf.zeros([3, 8, 8, 1])
+    assert labels.checked(tf.constant([0, 1, 2]), 3, images).numpy().tolist() == [0, 1, 2]
+    with pytest.raises(tf.errors.InvalidArgumentError) as raised:
+        labels.checked(tf.constant([0, 1]), 3, images)
+    named = labels.outside_classes(raised.value, 3)
+    assert str(named) == "a batch has 2 labels for 3 images; give one for each"
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        (tf.TensorShape(None), r"shape of the labels is unknown: .* tf\.ensure_shape"),
+        ((), r"are one number: batch the data set by \.batch\(n\)"),
+        ((None, 8, 8, 1), "like images: a batch is a pair"),
+        ((4, 3), "turn one-hot labels into numbers with argmax"),
+    ],
+)
+def test_labels_of_other_shapes_are_refused(shape, words):
+    with pytest.raises(InputError, match=words):
+        labels.check_labels(tf.TensorSpec(shape, tf.int32))
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [

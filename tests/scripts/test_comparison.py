@@ -2,9 +2,11 @@
 
 import dataclasses
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -12,10 +14,19 @@ import pytest
 import tensorflow as tf
 from comparison import checks, methods, report, running
 from comparison.method import Batch, Rows, ramp_up
-from comparison.methods.adaptation import Coral, coral, mmd, reverse_gradient
+from comparison.methods.adaptation import (
+    MMD,
+    AdversarialDomains,
+    Coral,
+    coral,
+    mmd,
+    reverse_gradient,
+    squared_distances,
+)
 from comparison.methods.adversarial import VirtualAdversarial
 from comparison.methods.consistency import MeanTeacher, PiModel, Transformations, one_class
 from comparison.methods.pseudo_labels import FixMatch, PseudoLabels
+from comparison.model import compared
 from comparison.record import Record, held
 
 from semisup import experiment, recipes
@@ -125,6 +136,25 @@ def test_vat_loss_is_divergence_and_entropy():
         assert np.mean(np.sum(p * np.log(p / q), axis=1)) < 1.05 * float(found)
 
 
+@pytest.mark.parametrize("kind", ["images", "features"])
+def test_vat_changes_inputs_by_its_epsilon(kind):
+    """Pixels by 255 epsilon, features by epsilon times a tenth of their mean length."""
+    random = np.random.default_rng(0)
+    shape, epsilon = ((5, 3, 2, 1) if kind == "images" else (5, 6)), 0.5
+    inputs = tf.constant(random.uniform(0, 255, shape), tf.float32)
+    given = []
+
+    def of_pixels(images, training):
+        given.append(tf.reshape(images, [5, 6]))
+        return model(given[-1] / 255, training)
+
+    rows = Rows(inputs, None, of_pixels(inputs, True)["logits"])
+    VirtualAdversarial(epsilon=epsilon).loss(of_pixels, batch()._replace(unlabeled=rows))
+    plain, *_, changed = given
+    unit = 255 if kind == "images" else np.linalg.norm(plain, axis=1).mean() / 10
+    np.testing.assert_allclose(np.linalg.norm(changed - plain, axis=1), epsilon * unit, rtol=1e-4)
+
+
 def test_reverse_gradient_is_the_negated_one():
     x = tf.constant([[1.0, -2.0]])
     with tf.GradientTape(persistent=True) as tape:
@@ -133,6 +163,30 @@ def test_reverse_gradient_is_the_negated_one():
         reversed_ = tf.reduce_sum(reverse_gradient(x, tf.constant(0.5)) ** 3)
     assert float(plain) == float(reversed_)
     np.testing.assert_allclose(tape.gradient(reversed_, x), -0.5 * tape.gradient(plain, x))
+
+
+def test_dann_loss_is_that_of_a_loop_and_reversed_for_the_embeddings_only():
+    dann = AdversarialDomains(weight=0.5)
+    dann.build(SimpleNamespace(classifier=SimpleNamespace(kernel=W)))
+    of_batch = batch(progress=0.1)
+    A, B = of_batch.labeled.embedding, of_batch.unlabeled.embedding
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([A, B])
+        loss = dann.loss(model, of_batch)
+        source, target = (dann.domain(x)[:, 0] for x in (A, B))
+        plain = tf.reduce_mean(tf.nn.softplus(-source)) + tf.reduce_mean(tf.nn.softplus(target))
+        plain = 0.5 * plain
+    of_source = [-math.log(1 / (1 + math.exp(-d))) for d in source.numpy()]
+    of_target = [-math.log(1 - 1 / (1 + math.exp(-d))) for d in target.numpy()]
+    expected = (np.mean(of_source) + np.mean(of_target)) / 2
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    scale = 0.5 * (2 / (1 + math.exp(-10 * 0.1)) - 1)
+    for part in (A, B):
+        wanted = -scale * tape.gradient(plain, part)
+        np.testing.assert_allclose(tape.gradient(loss, part), wanted, rtol=1e-4, atol=1e-7)
+    for weight in dann.domain.trainable_variables:
+        found, wanted = (tape.gradient(each, weight.value) for each in (loss, plain))
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-7)
 
 
 def test_mmd_is_that_of_a_loop_and_0_of_equal_samples():
@@ -154,6 +208,27 @@ def test_mmd_is_that_of_a_loop_and_0_of_equal_samples():
     np.testing.assert_allclose(mmd(same, same), 0.0, atol=1e-6)
 
 
+def test_mmd_has_its_weight_and_a_width_without_gradient():
+    of_batch = batch()
+    A, B = of_batch.labeled.embedding, of_batch.unlabeled.embedding
+    both = tf.concat([A, B], axis=0)
+    width = float(tf.reduce_mean(squared_distances(both, both)))
+
+    def kernel(X, Y):
+        distances = squared_distances(X, Y) / width
+        scales = (0.25, 0.5, 1, 2, 4)
+        return sum(tf.reduce_mean(tf.exp(-distances / s)) for s in scales) / 5
+
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([A, B])
+        loss = MMD(weight=2.0).loss(model, of_batch)
+        at_width = 2.0 * (kernel(A, A) + kernel(B, B) - 2.0 * kernel(A, B))
+    np.testing.assert_allclose(loss, 2.0 * mmd(A, B), rtol=1e-6)
+    for part in (A, B):
+        found, wanted = (tape.gradient(each, part) for each in (loss, at_width))
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
+
+
 def test_coral_is_the_distance_of_covariances():
     random = np.random.default_rng(0)
     A, B = random.normal(size=(7, 3)), random.normal(2.0, 3.0, size=(5, 3))
@@ -170,8 +245,6 @@ def test_coral_is_the_distance_of_covariances():
 @pytest.fixture(scope="module")
 def small(tiny):
     """An experiment, and what makes a model of it with the losses of methods."""
-    from comparison.model import compared
-
     settings = {"learning_rate": 1e-2, "label_smoothing": 0.0, "max_steps": 3, "vat_weight": 0.5}
     recipe = dataclasses.replace(tiny, **settings)
     setup = experiment.build(recipe)
@@ -202,6 +275,32 @@ def test_compared_model_walks_as_the_recipe_does_whatever_views_there_are(small)
         ours = one_step(make(*used), running._batches(setup, used))
         for found, other in zip(ours, plain, strict=True):
             np.testing.assert_allclose(found, other, atol=1e-6)
+
+
+def test_association_has_factors_of_the_recipes_weights(small):
+    setup, _ = small
+    recipe = dataclasses.replace(setup.recipe, visit_weight=0.5, walker_weight=0.25)
+    plain = experiment.build_model(recipe, setup.data.dataset)
+    walk = methods.make("association", {"association": {"visit": 3.0}})
+    made = compared(dataclasses.replace(setup, recipe=recipe, model=plain), walk, 8)
+    weights = [float(made.loss_schedules[f"{name}_weight"](9)) for name in ("visit", "walker")]
+    assert weights == [1.5, 0.25]
+
+
+def test_mean_teacher_begins_with_the_students_weights(small):
+    _, make = small
+    teacher = MeanTeacher(decay=0.6)
+    student = make(teacher)
+    assert len(teacher.evaluated()) == len(student.trainable_variables)
+    for weight, average in teacher.evaluated():
+        np.testing.assert_array_equal(weight, average)
+    for step in range(4):
+        for weight, average in teacher.evaluated():
+            weight.assign(tf.zeros(weight.shape))
+            average.assign(tf.ones(weight.shape))
+        teacher.after_step()
+        for _, average in teacher.evaluated():
+            np.testing.assert_allclose(average, min(1 - 1 / (step + 1), 0.6), rtol=1e-6)
 
 
 def test_mean_teacher_is_the_average_of_its_students(small):
@@ -262,6 +361,37 @@ def test_batches_have_a_strong_view_of_the_same_images(small):
         running._batches(setup, [FixMatch(), PiModel()])
 
 
+def views_of_a_batch(setup, method, **settings):
+    """The unlabelled images of the first batch and their second view."""
+    changed = dataclasses.replace(setup, recipe=dataclasses.replace(setup.recipe, **settings))
+    images = next(iter(running._batches(changed, [method])))[0].numpy()
+    return images[6:14], images[14:]
+
+
+def test_strong_view_is_of_the_unlabelled_images_in_their_order(small, monkeypatch):
+    setup, _ = small
+    unlabeled, view = views_of_a_batch(setup, FixMatch(), augmentation="none")
+    assert (unlabeled != view).any(axis=(1, 2, 3)).all()
+    monkeypatch.setattr(running, "_strong", lambda weak: lambda images, seed: images)
+    unlabeled, view = views_of_a_batch(setup, FixMatch(), augmentation="none")
+    np.testing.assert_array_equal(unlabeled, view)
+
+
+def test_weak_views_are_the_same_images_with_other_random_numbers(small, monkeypatch):
+    setup, _ = small
+
+    def negative_with_noise(images, seed):
+        noise = tf.random.stateless_uniform(tf.shape(images[:, :1]), seed, 0, 256, tf.int32)
+        return tf.concat([tf.cast(noise, images.dtype), 255 - images[:, 1:]], axis=1)
+
+    monkeypatch.setattr(
+        experiment.Experiment, "augment_unlabeled", lambda setup: negative_with_noise
+    )
+    unlabeled, view = views_of_a_batch(setup, PiModel())
+    np.testing.assert_array_equal(unlabeled[:, 1:], view[:, 1:])
+    assert (unlabeled[:, 0] != view[:, 0]).any(axis=(1, 2)).all()
+
+
 def test_run_is_alone_in_its_process(tiny, monkeypatch):
     def build(job, methods):
         raise InputError("alone" if running._alone.locked() else "with others")
@@ -318,6 +448,26 @@ def test_views_differ_where_unlabelled_images_are_augmented(small):
         changes = dataclasses.replace(setup, recipe=recipe).augment_unlabeled() is not None
         assert checks.views_differ(recipe) == changes, name
     assert checks.views_differ(Recipe(augmentation="none", dropout=0.1))
+
+
+@pytest.mark.parametrize(
+    ("settings", "parts", "message"),
+    [
+        ({"augmentation": "none"}, ["vat", "pi_model", "fixmatch"], "from them: pi_model"),
+        ({"augmentation": "none"}, ["mean_teacher", "transformations"], "teacher, transformations"),
+        ({"augmentation": "digits"}, ["pi_model", "mean_teacher", "transformations"], None),
+        ({"label_smoothing": 0.1}, ["fixmatch"], "below the threshold of fixmatch"),
+        ({"label_smoothing": 0.1}, ["association", "pseudo_labels"], None),
+        ({"label_smoothing": 0.0}, ["fixmatch"], None),
+        ({}, ["vat", "dann", "mmd", "coral"], "no target domain here, .*: dann, mmd, coral"),
+        ({"target_dataset": "usps"}, ["dann", "mmd", "coral"], None),
+    ],
+)
+def test_notes_say_which_methods_learn_less_here(settings, parts, message):
+    lines = list(checks.notes(dataclasses.replace(Recipe(label_smoothing=0.0), **settings), parts))
+    assert len(lines) == (message is not None), lines
+    if message:
+        assert re.search(f"{message}($|,)", lines[0])
 
 
 def test_parts_of_names_what_is_unknown():
@@ -433,7 +583,38 @@ def test_steps_in_time_are_all_of_associations(tmp_path):
     assert record.steps_in_time(list(of)) == {"association": 400, "pi_model": 200, "vat": 1}
 
 
-def test_table_has_medians_at_equal_steps_and_in_equal_time(tmp_path, monkeypatch):
+@pytest.fixture
+def drawn(monkeypatch):
+    """The axes of each figure of a report, as they are made."""
+    made = []
+    plot = report.Figure.add_subplot
+
+    def kept(figure):
+        made.append(plot(figure))
+        return made[-1]
+
+    monkeypatch.setattr(report.Figure, "add_subplot", kept)
+    return made
+
+
+def test_report_leaves_out_seeds_beyond_those_asked_for(tmp_path, drawn):
+    record = Record(tmp_path / "r.json", "mnist5k", Recipe(max_steps=10))
+    for seed, error in enumerate((3.0, 9.0, 4.0, 1.0, 20.0)):
+        record.add(a_run("association", seed, error))
+    for seed, error in enumerate((5.0, 6.0, 7.0)):
+        record.add(a_run("vat", seed, error))
+    names = ["association", "vat"]
+    association, vat = report.table(record, names, {}, {}, 3).split("\n")[2:]
+    assert " | 4.00 (3.00 to 9.00) | 3 | " in association
+    assert " | 6.00 (5.00 to 7.00) | 3 | " in vat
+    report.figure(record, names, {}, {}, 3, tmp_path / "r.png")
+    medians = [list(line.get_ydata()) for line in drawn[0].lines]
+    assert medians == [[8.0, 4.0], [12.0, 6.0]]
+    bands = [band.get_paths()[0].vertices[:, 1] for band in drawn[0].collections]
+    assert [(min(band), max(band)) for band in bands] == [(3.0, 18.0), (5.0, 14.0)]
+
+
+def test_table_has_medians_at_equal_steps_and_in_equal_time(tmp_path, drawn):
     record = Record(tmp_path / "r.json", "mnist5k", Recipe(max_steps=10))
     for seed, error in enumerate((3.0, 9.0, 4.0)):
         record.add(a_run("association", seed, error))
@@ -452,14 +633,6 @@ def test_table_has_medians_at_equal_steps_and_in_equal_time(tmp_path, monkeypatc
     record.add(a_run("pi_model", 3, 3.0))
     more = report.table(record, names, {}, {"association": 10, "pi_model": 6}, 5)
     assert " | 4, in the same time 3 | " in more
-    drawn = []
-    plot = report.Figure.add_subplot
-
-    def kept(figure):
-        drawn.append(plot(figure))
-        return drawn[-1]
-
-    monkeypatch.setattr(report.Figure, "add_subplot", kept)
     for steps_of, errors in (({}, [6.0, 3.0]), ({"association": 10, "pi_model": 6}, [10.0, 5.0])):
         report.figure(record, names, {}, steps_of, 5, tmp_path / "r.png")
         association, pi_model = drawn[-1].lines

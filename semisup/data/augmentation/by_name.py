@@ -185,6 +185,7 @@ def get_augmentation(name: str) -> Augmentation | None:
     def augment(images: tf.Tensor, seed: Seed) -> tf.Tensor:
         return as_uint8(AUGMENTATIONS[name](images, seed))
 
+    augment.takes_bytes = True  # type: ignore[attr-defined]  # `association_batches` looks at it
     return augment
 
 
