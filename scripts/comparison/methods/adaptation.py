@@ -63,7 +63,7 @@ class MMD(Method):
     """weight MMD^2(A, B), k = the mean of Gaussian kernels of several widths.
 
     MMD^2 = mean k(a, a') + mean k(b, b') - 2 mean k(a, b). The widths are the mean squared
-    distance times 1/4, 1/2, 1, 2, 4, as in the paper's code.
+    distance times 1/4, 1/2, 1, 2, 4, as in the paper's code, which sums the kernels.
 
     Args:
         weight: of the loss.

@@ -21,8 +21,8 @@ class PiModel(Method):
     """w(t) mean over B and classes of (p(view 1) - p(view 2))^2.
 
     Args:
-        weight: w at the end, as Tarvainen and Valpola gave it; Laine and Aila take 100 times the
-            share of labelled images.
+        weight: w at the end, as Tarvainen and Valpola gave it for SVHN; Laine and Aila take 100
+            times the share of labelled images.
         ramp: share of all steps in which w grows, theirs: 40,000 of 150,000.
     """
 

@@ -39,8 +39,9 @@ def rotate(images: tf.Tensor, degrees: tf.Tensor) -> tf.Tensor:
     return _transformed(images, rotations(degrees), tf.zeros([tf.shape(degrees)[0], 2]))
 
 
-# What changes an image, given how much [n]; and the range of that. FixMatch's list and
-# numbers, but that colours, contrast and sharpness may also grow, as in RandAugment's own code.
+# What changes an image, given how much [n]; and the range of that. FixMatch's list without
+# Equalize, and its numbers, but that colours, contrast and sharpness may also grow, as in
+# RandAugment's own code.
 _OPERATIONS: tuple[tuple[Callable[[tf.Tensor, tf.Tensor], tf.Tensor], float, float], ...] = (
     (lambda images, _: images, 0.0, 1.0),
     (lambda images, _: colour.stretch_contrast(images), 0.0, 1.0),
