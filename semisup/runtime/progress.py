@@ -20,9 +20,10 @@ Item = TypeVar("Item")
 
 
 def write_line(line: str) -> None:
-    """Print a line, at once."""
+    """Print a line, at once, above any bar."""
     global _written
-    print(line, flush=True)
+    with tqdm.external_write_mode():
+        print(line, flush=True)
     _written = time.monotonic()
 
 
