@@ -142,8 +142,8 @@ RECIPES: dict[str, Recipe] = {
     ),
     # Table 1: 100 labels of MNIST by the settings of the authors' code; --sup_per_class=100 or -1.
     # Command:  semisup-train --recipe=mnist --data_dir=MNIST
-    # Expected: 0.89 (paper); 1.14, 0.92, 0.91; with 1,000 labels 0.74 (paper); 0.82; 87 to 139
-    # minutes (beside other work).
+    # Expected: 0.89 (paper); 1.14, 0.92, 0.91; with 1,000 labels 0.74 (paper); 0.82; with all 0.36
+    # (paper); 0.41; 87 to 139 minutes (beside other work).
     "mnist": Recipe(
         dataset="mnist",
         similarity="dot",
