@@ -20,7 +20,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TextIO
 
@@ -67,7 +67,6 @@ def main(*words: str) -> int:
     out = None if _OUT.value is None else expanded(_OUT.value)
     if out is not None and (not out.name or out.is_dir()):
         raise InputError(f"{out} is a folder; `out` names the file to write")
-
     # The progress display; standard output may be the CSV.
     with redirect_stdout(sys.stderr):
         run = saved_run.load(RunDirectory(_LOGDIR.value))
@@ -120,14 +119,11 @@ def _csv_file(out: Path | None) -> Iterator[TextIO]:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
         yield sys.stdout
         return
-    if is_special(out):  # such as /dev/null, or a named pipe
-        with out.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            yield file
-        return
+    # /dev/null or a named pipe can't be replaced, only written to.
     with (
-        whole(out) as temporary,
+        nullcontext(out) if is_special(out) else whole(out) as place,
         # Names of files may be no UTF-8.
-        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+        place.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
         yield file
 

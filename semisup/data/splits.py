@@ -218,7 +218,8 @@ def choose_split(
         for c, class_name in enumerate(dataset.class_names[: dataset.num_classes - remove_classes])
     ]
     labeled = np.sort(np.concatenate(of_classes))
-    pool = np.arange(had := len(dataset.unlabeled_pool))
+    pool = np.arange(len(dataset.unlabeled_pool))
+    remedy = ": every image is labelled; leave out `exclude_labeled`" if len(pool) else ""
     if exclude_labeled:
         pool = dataset.without_labeled(pool, labeled)
     unlabeled = _draw(
@@ -227,7 +228,7 @@ def choose_split(
         np.random.RandomState(seed),
         "unsup_samples",
         f"unlabelled images in {dataset.name}",
-        ": every image is labelled; leave out `exclude_labeled`" if had else "",
+        remedy,
     )
     return Split(labeled, unlabeled)
 

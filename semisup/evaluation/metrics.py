@@ -228,7 +228,7 @@ def count_mistakes(labels: np.ndarray, predicted: np.ndarray, class_names: Seque
     predicted = predicted.astype(np.int64)
     if predicted.shape != labels.shape:
         raise InputError(
-            f"there are labels {labels.shape}, but predicted classes {np.shape(predicted)}; give "
+            f"there are labels {labels.shape}, but predicted classes {predicted.shape}; give "
             "one for each image"
         )
     if len(labels) and not 0 <= labels.min() <= labels.max() < classes:

@@ -29,7 +29,6 @@ Run = Callable[[np.ndarray], np.ndarray]
 # Endings by which people, and Keras, know what a file is.
 _OF_FILES = frozenset((".keras", ".h5", ".hdf5", ".pb", ".tflite", ".lite", ".onnx"))
 
-
 # Largest difference of any probability from the run's own model. TensorFlow runs the first
 # two with the same kernels; the others have kernels of their own.
 TOLERANCES = {"keras": 1e-5, "saved_model": 1e-5, "tflite": 1e-4, "onnx": 1e-4}

@@ -38,7 +38,7 @@ _WALK_METRICS = ("walker_loss", "visit_loss", "p_correct", "estimated_accuracy",
 # Of the paper's losses, then of those that are not the paper's.
 _PAPER_WEIGHTS = ("walker_weight", "visit_weight", "logit_weight")
 _WEIGHTS = (*_PAPER_WEIGHTS, "pseudo_label_weight", "vat_weight")
-_WEIGHTS_OF_B = ("walker_weight", "visit_weight", "pseudo_label_weight", "vat_weight")
+_WEIGHTS_OF_B = tuple(name for name in _WEIGHTS if name != "logit_weight")
 
 # Graphs take these in when they are made: a later value would be passed over.
 _IN_GRAPHS = (

@@ -93,7 +93,7 @@ class CheckedModel(keras.Model):
 
     def _warn_without_unlabeled(self, batches: Any) -> None:
         labels = pipeline.labels_of_batches(batches)
-        if labels is not None and np.all(np.asarray(labels) >= 0) and self.uses_unlabeled:
+        if labels is not None and np.all(labels >= 0) and self.uses_unlabeled:
             logging.warning(
                 "these batches have no unlabelled image, so nothing is learned by association; the "
                 "unlabelled images of a data set are its `unlabeled_pool`"

@@ -2,8 +2,8 @@
 
 Every replica has the same weights. Of n replicas, each takes every n-th row of a batch, so that
 it has 1/n of the labelled images, some of each class where there are at least n, and of the
-unlabelled ones. Each of several workers
-makes only its own rows of a batch, which its replicas share.
+unlabelled ones. Each of several workers makes only its own rows of a batch, which its replicas
+share.
 
 With the scope "global" the embeddings of all shares are gathered before the losses, so that
 every replica computes the losses of the whole batch. Those, divided by n, are what each

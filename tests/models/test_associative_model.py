@@ -306,7 +306,7 @@ def test_batches_without_unlabelled_images_are_told(caplog):
     labeled = labels >= 0
     batches = association_batches(images[labeled], labels[labeled], None)
     compiled(walker_weight=0, visit_weight=0).fit(batches, steps_per_epoch=1, verbose=0)
-    assert not caplog.text
+    assert not [each for each in caplog.records if each.name == "absl"]  # TensorFlow has notes, too
     compiled().fit(batches, steps_per_epoch=1, verbose=0)
     assert "nothing is learned by association" in caplog.text
 

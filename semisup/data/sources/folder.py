@@ -308,11 +308,8 @@ def _readable(paths: list[Path], how: Reading) -> tuple[list[Path], list[Path]]:
         _can_read, how=dataclasses.replace(how, values_in=ValueRange(0, 1))
     )
     readable = list(image_io.on_all_cores(can_read, paths, description="checking images"))
-    good, bad = (
-        [path for path, can in zip(paths, readable, strict=True) if can is wanted]
-        for wanted in (True, False)
-    )
-    return good, bad
+    damaged = [path for path, good in zip(paths, readable, strict=True) if not good]
+    return [path for path, good in zip(paths, readable, strict=True) if good], damaged
 
 
 def _can_read(path: Path, how: Reading) -> bool:
