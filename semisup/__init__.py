@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from semisup.losses import association_losses, classification_loss, total_loss, walk
     from semisup.models import AssociativeModel, mnist_model, stl10_model, svhn_model
     from semisup.optimizers import Envelope, Muon
-    from semisup.training.monitoring import CollapseWarning
+    from semisup.training.collapse import CollapseWarning
 
 __all__ = [
     "AssociativeModel",
@@ -58,7 +58,7 @@ _NAMESPACES = (
 
 _NAMESPACE_OF = {
     "AssociativeModel": "models",
-    "CollapseWarning": "training.monitoring",
+    "CollapseWarning": "training.collapse",
     "Envelope": "optimizers",
     "Muon": "optimizers",
     "association_batches": "data",

@@ -19,7 +19,7 @@ from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers import freezing
 from semisup.runs import checkpoints, directory
 from semisup.runtime import distribution, paths, signals, workers
-from semisup.training import evaluator, monitoring, progress, pseudo_labels
+from semisup.training import collapse, evaluator, monitoring, progress, pseudo_labels
 from semisup.visualization import tensorboard
 
 _SHOWN = ("loss", "walker_loss", "visit_loss", "classification_loss")
@@ -224,7 +224,7 @@ class Trainer:
             print(f"Resuming at step {self.first_step} of {self.recipe.max_steps}.")
         self.progress = progress.Progress(self.first_step, self.recipe.max_steps)
         self.losses = monitoring.LossMonitor(run.path)
-        self.collapse = monitoring.CollapseMonitor(setup, model)
+        self.collapse = collapse.CollapseMonitor(setup, model)
 
     def train(self, interrupted: Callable[[], bool]) -> dict[str, Any]:
         """Take all steps; returns the run's result.
@@ -289,7 +289,7 @@ class Trainer:
         graph = train_step(self.recipe.max_steps).get_concrete_function().graph  # traces it
         missing = self.setup.data.classes_without_labels
         if missing and self.recipe.visit_weight > 0 and self.recipe.virtual_embeddings == 0:
-            self.progress.warn(monitoring.missing_classes(missing))
+            self.progress.warn(collapse.missing_classes(missing))
         step = self.first_step
         fresh = monitoring.fresh_batch_norms(self.model.network) if step == 0 else []
         if line := monitoring.unsettled_batch_norm(fresh, self.recipe.max_steps):
@@ -321,7 +321,7 @@ class Trainer:
         return means
 
     def _warn_of_collapse(self, step: int, means: Mapping[str, float]) -> None:
-        for line in self.collapse.new_signs(step, means):
+        for line in self.collapse.new_warnings(step, means):
             self.progress.warn(line)
 
     def _evaluate(self, step: int, logs: Mapping[str, float]) -> None:

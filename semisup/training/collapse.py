@@ -1,0 +1,256 @@
+"""Detect a collapsed walk, in a run and in `fit`, and say what to try.
+
+The thresholds lie well outside of what runs that ended well have shown: batches of 100 labelled
+and 100 unlabelled images, in which the walk visited more than half of the unlabelled ones, and the
+visit loss came within 0.5 of its minimum.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import keras
+from absl import logging
+
+from semisup.evaluation import names
+from semisup.experiment import Experiment
+from semisup.models.associative_model import AssociativeModel
+from semisup.runtime.arguments import whole_number
+from semisup.training import monitoring
+
+# Of the unlabelled samples, the share that a walk must visit.
+FEWEST_VISITED = 0.1
+
+# Nats of the visit loss above its minimum.
+LARGEST_EXCESS = 0.5
+
+# Nats between a walk's losses and those of one whose steps are all equally likely.
+UNIFORM = 0.02
+
+# Nats of the visit loss below its minimum that say the batch is smaller than was told.
+_OF_OTHER_SIZE = math.log(2)
+
+# Nats of the walker loss above that of such a walk. No walk that is trained well comes near.
+WRONG = 0.5
+
+
+class Walk(NamedTuple):
+    """The size of the walk of a training batch.
+
+    Attributes:
+        labeled: samples of A.
+        unlabeled: samples of B.
+        classes: of A. Of one alone, no round trip can go wrong, and its losses say nothing.
+    """
+
+    labeled: int
+    unlabeled: int
+    classes: int
+
+
+def walk_of(model: AssociativeModel, labeled: int, unlabeled: int, classes: int) -> Walk:
+    """The walk of a batch of so many images: over those of all devices, or of each alone.
+
+    Args:
+        model: the model that learns.
+        labeled, unlabeled: images in a batch.
+        classes: of the labelled ones.
+    """
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    walks = replicas if model.association_scope == "replica" else 1
+    virtual = model.virtual_embeddings
+    return Walk(labeled // walks + virtual, unlabeled // walks, classes + virtual)
+
+
+def collapse(logs: Mapping[str, float], walk: Walk, begun: bool, visits: bool = True) -> str | None:
+    """Say how the walk has collapsed; None if it has not.
+
+    Args:
+        logs: means over some steps, as `AssociativeModel` reports them.
+        walk: its size.
+        begun: whether the walk has been trained for long enough to be other than uniform, which
+            it may be with the initial weights.
+        visits: whether few visits are a collapse: not without a visit loss, which asks for more.
+    """
+    visited = math.exp(logs["visit_entropy"])
+    if visits and visited < FEWEST_VISITED * walk.unlabeled:
+        return f"it visits about {visited:.0f} of {walk.unlabeled} unlabelled images"
+    if walk.classes > 1:
+        uniform = math.log(walk.labeled)
+        if logs["walker_loss"] > uniform + WRONG:
+            return (
+                "it mostly ends in a wrong class (walker loss "
+                f"{logs['walker_loss']:.1f}; a random walk has {uniform:.1f})"
+            )
+        if (
+            begun
+            and logs["walker_loss"] > uniform - UNIFORM
+            and logs["visit_entropy"] > math.log(walk.unlabeled) - UNIFORM
+        ):
+            return "all its steps are equally likely, so all embeddings are alike"
+    return None
+
+
+def advice(model: AssociativeModel) -> str:
+    """Say what to try against a collapse, given what the model is set to already."""
+    if model.similarity != "cosine":
+        return "try `similarity=cosine`, which bounds the similarities"
+    return f"try a lower `learning_rate`, or a higher `temperature` than {model.temperature:g}"
+
+
+def unreachable_visits(logs: Mapping[str, float], walk: Walk) -> str | None:
+    """Say that the visit loss can't be learned; None if it can."""
+    excess = logs["visit_loss"] - math.log(walk.unlabeled)
+    if excess <= LARGEST_EXCESS:
+        return None
+    return (
+        f"the visit loss stays {excess:.1f} above its minimum, which it can't reach if there "
+        "are unlabelled images of classes without labels; label some of them, try a smaller "
+        "`visit_weight`, or `virtual_embeddings=N`"
+    )
+
+
+def missing_classes(classes: Sequence[str]) -> str:
+    """The warning about classes of which no image is labelled."""
+    return (
+        f"no image of {names.listed(classes)} is labelled: the visit loss assigns their unlabelled "
+        "images to other classes; try a smaller `visit_weight`, or `virtual_embeddings=N`"
+    )
+
+
+class CollapseMonitor:
+    """Detect a collapsed walk and related problems in a run's losses; report each once.
+
+    Args:
+        setup: the run.
+        model: the model that learns.
+
+    Attributes:
+        collapsed: whether the walk was collapsed when it was last looked at.
+    """
+
+    def __init__(self, setup: Experiment, model: AssociativeModel) -> None:
+        self._recipe, self._model = setup.recipe, model
+        classes = setup.labeled_in_batch // setup.recipe.sup_per_batch
+        self._walk = walk_of(model, setup.labeled_in_batch, setup.recipe.unsup_batch_size, classes)
+        self._warned: set[str] = set()
+        self.collapsed = False
+
+    def new_warnings(self, step: int, logs: Mapping[str, float]) -> Iterator[str]:
+        """Yield a line for each problem that was not there before.
+
+        None while the walker loss has no weight, and no collapse while it grows. Nothing about
+        visits without a visit loss.
+
+        Args:
+            step: the training step.
+            logs: the model's metrics, means over some steps.
+        """
+        recipe, model = self._recipe, self._model
+        weights = {name: float(weight(step)) for name, weight in model.loss_schedules.items()}
+        if weights["walker_weight"] == 0:
+            return
+        asked, found = weights["visit_weight"] > 0, None
+        if _has_grown(model, weights["walker_weight"]):
+            found = collapse(logs, self._walk, step >= 0.25 * recipe.max_steps, asked)
+        self.collapsed = found is not None
+        if found and "collapse" not in self._warned:
+            self._warned.add("collapse")
+            yield f"the walk has collapsed at step {step}: {found}; {advice(self._model)}"
+        late = step >= 0.5 * recipe.max_steps
+        visits = unreachable_visits(logs, self._walk) if asked and late else None
+        if visits and not found and "visits" not in self._warned:
+            self._warned.add("visits")
+            yield visits
+
+
+def _has_grown(model: AssociativeModel, walker_weight: float) -> bool:
+    """Whether this is a weight of the walker loss, and all of it where it is ramped up."""
+    return walker_weight > 0.99 * getattr(
+        model.loss_schedules["walker_weight"], "final_weight", 0.0
+    )
+
+
+class CollapseWarning(keras.callbacks.Callback):
+    """Warn once in `fit` when the walk has collapsed.
+
+    It checks every `every` steps and at the end of each epoch, but not while the walker loss has
+    no weight or is still ramped up. It also warns at the end if the moving statistics of batch
+    norm are still near their initial values.
+
+    Args:
+        labeled: labelled images in a batch.
+        unlabeled: unlabelled images in a batch.
+        every: steps between two checks, at least 1; with `steps_per_execution` the next time that
+            many have been taken. The metrics are means since the epoch began.
+
+    Examples:
+        >>> warning = semisup.CollapseWarning(labeled=100, unlabeled=100)
+        >>> # model.fit(batches, steps_per_epoch=500, callbacks=[warning])
+    """
+
+    def __init__(self, labeled: int, unlabeled: int, every: int = 50) -> None:
+        super().__init__()
+        self._labeled = whole_number("labeled", labeled, minimum=1)
+        self._unlabeled = whole_number("unlabeled", unlabeled, minimum=1)
+        self._every = whole_number("every", every, minimum=1)
+        self._warned = self._told = False
+        self._looked = -1  # steps of this epoch at the last check; -1 before its first
+        self._fresh: list[keras.layers.BatchNormalization] = []
+        self._first_step = 0
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Note the batch norm layers that have not been trained yet."""
+        self._warned = self._told = False
+        self._fresh = monitoring.fresh_batch_norms(self.model.network)
+        self._first_step = int(self.model.optimizer.iterations.numpy())
+
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        """Warn if those layers have seen too few steps."""
+        steps = int(self.model.optimizer.iterations.numpy()) - self._first_step
+        if line := monitoring.unsettled_batch_norm(self._fresh, steps):
+            logging.warning("%s", line)
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Count the steps of the epoch."""
+        self._looked = -1
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Look at the losses of the steps so far, every so many steps."""
+        # Of a whole batch it is never lower: log(M) is the entropy of the target, equation (10).
+        loss = (logs or {}).get("visit_loss", math.inf)
+        smallest = math.log(self._walk().unlabeled) - _OF_OTHER_SIZE
+        if self._looked < 0 and not self._told and loss < smallest:
+            self._told = True
+            logging.warning(
+                "CollapseWarning was made for %d unlabelled images in a batch, but the visit loss "
+                "of %.2f is of fewer; give the numbers of images in a batch, not of all",
+                *(self._unlabeled, loss),
+            )
+        # With `steps_per_execution` Keras calls this after several steps.
+        self._looked = max(self._looked, 0)
+        if batch + 1 - self._looked >= self._every:
+            self._looked = batch + 1
+            self._look(logs or {})
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Look at the losses of the epoch."""
+        self._look(logs or {})
+
+    def _walk(self) -> Walk:
+        return walk_of(self.model, self._labeled, self._unlabeled, self.model.num_classes)
+
+    def _look(self, logs: Mapping[str, float]) -> None:
+        if self._warned or "walker_loss" not in logs:
+            return
+        weights = self.model.loss_weights_now()
+        if not _has_grown(self.model, float(weights["walker_weight"])):
+            return
+        step = int(self.model.optimizer.iterations.numpy())
+        walk = self._walk()
+        begun, asked = step >= 4 * self._every, float(weights["visit_weight"]) > 0
+        if found := collapse(logs, walk, begun, asked):
+            self._warned = True
+            logging.warning(
+                "the walk has collapsed at step %d: %s; %s", step, found, advice(self.model)
+            )
