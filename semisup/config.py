@@ -6,6 +6,7 @@ imported here.
 
 import dataclasses
 import functools
+import math
 import os
 import types
 import typing
@@ -65,11 +66,13 @@ def _setting(
 
 
 def _check(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
-    """Raise InputError if a setting is outside its bounds. NaN is outside of any."""
+    """Raise InputError if a setting is outside its bounds, or not finite."""
     wanted = None
     if bounds["choices"] and value not in bounds["choices"]:
         raise InputError(f"unknown `{name}` {value!r}; known: {', '.join(bounds['choices'])}")
-    if bounds["minimum"] is not None and not value >= bounds["minimum"]:
+    if isinstance(value, float) and not math.isfinite(value):
+        wanted = "finite"
+    elif bounds["minimum"] is not None and not value >= bounds["minimum"]:
         wanted = f"at least {bounds['minimum']}"
     elif bounds["above"] is not None and not value > bounds["above"]:
         wanted = f"above {bounds['above']}"
@@ -111,7 +114,7 @@ _IN_WORDS = {
 
 
 @functools.cache
-def _kinds() -> dict[str, tuple[type, ...]]:
+def setting_types() -> dict[str, tuple[type, ...]]:
     """The types that each setting may have."""
     hints = typing.get_type_hints(Recipe)
     return {name: typing.get_args(hint) or (hint,) for name, hint in hints.items()}
@@ -339,7 +342,6 @@ class Recipe:
         None,
         "largest learning rate; by default 3e-3 for mnist_model and 1e-3 for all other networks",
         above=0,
-        below=float("inf"),
     )
     learning_rate_schedule: str = _setting(
         "cosine",
@@ -354,9 +356,7 @@ class Recipe:
         below=1,
     )
     decay_factor: float = _setting(0.33, "factor of each decay of a step schedule", minimum=0)
-    decay_steps: float = _setting(
-        5000, "steps between the decays of a step schedule", minimum=1, below=float("inf")
-    )
+    decay_steps: float = _setting(5000, "steps between the decays of a step schedule", minimum=1)
     minimum_learning_rate: float = _setting(1e-6, "lower bound of the learning rate", minimum=0)
     ema: float = _setting(
         0.0,
@@ -399,7 +399,7 @@ class Recipe:
     )
 
     def __post_init__(self) -> None:
-        kinds = _kinds()
+        kinds = setting_types()
         for field in dataclasses.fields(self):
             value = _plain(field.name, getattr(self, field.name), kinds[field.name])
             object.__setattr__(self, field.name, value)  # of a frozen class
@@ -407,17 +407,29 @@ class Recipe:
                 _check(field.name, value, field.metadata)
         if self.visit_weight_envelope_steps == 0:
             raise InputError("`visit_weight_envelope_steps` is 0; it must be at least 1, or -1")
-        envelopes = {
-            "walker": self.walker_weight_envelope,
-            "visit": self.visit_weight_envelope or self.walker_weight_envelope,
-        }
-        for loss, envelope in envelopes.items():
+        for loss in ("walker", "visit"):
             delay = getattr(self, f"{loss}_weight_envelope_delay")
-            if envelope == "none" and delay > 0:
+            if self.envelope(loss)[0] == "none" and delay > 0:
                 raise InputError(
                     f"`{loss}_weight_envelope_delay` is {delay}, but there is no envelope to "
                     f"delay; add `{loss}_weight_envelope=linear`"
                 )
+
+    def envelope(self, loss: str) -> tuple[str, int, int]:
+        """Kind, steps and delay by which the weight of a loss is ramped up.
+
+        Args:
+            loss: "walker", or "visit", which follows the walker loss in what it has not of its own.
+        """
+        steps, delay = self.walker_weight_envelope_steps, self.walker_weight_envelope_delay
+        if loss == "walker":
+            return self.walker_weight_envelope, steps, delay
+        own_steps, own_delay = self.visit_weight_envelope_steps, self.visit_weight_envelope_delay
+        return (
+            self.visit_weight_envelope or self.walker_weight_envelope,
+            steps if own_steps == -1 else own_steps,
+            delay if own_delay == -1 else own_delay,
+        )
 
     @property
     def frozen_steps(self) -> int:

@@ -183,26 +183,17 @@ def with_defaults(recipe: Recipe) -> Recipe:
 
     A run records them, since another machine or version may choose others.
     """
-    similarity = _similarity(recipe)
+    network = recipe.architecture
+    on_digits = registry.augmentation_of(recipe.dataset) == "digits"
+    suited = "dot" if network == "mnist_model" and on_digits else "cosine"
+    similarity = recipe.similarity or suited
     return dataclasses.replace(
         recipe,
         precision=precision.resolve(recipe.precision),
         similarity=similarity,
         temperature=recipe.temperature or association.DEFAULT_TEMPERATURE[similarity],
-        learning_rate=_largest_learning_rate(recipe),
+        learning_rate=recipe.learning_rate or _LEARNING_RATES.get(network, _LEARNING_RATE),
     )
-
-
-def _similarity(recipe: Recipe) -> str:
-    """The recipe's similarity, or the one that suits its network and data."""
-    if recipe.similarity is not None:
-        return recipe.similarity
-    on_digits = registry.augmentation_of(recipe.dataset) == "digits"
-    return "dot" if recipe.architecture == "mnist_model" and on_digits else "cosine"
-
-
-def _largest_learning_rate(recipe: Recipe) -> float:
-    return recipe.learning_rate or _LEARNING_RATES.get(recipe.architecture, _LEARNING_RATE)
 
 
 def _to_evaluate_on(dataset: Dataset, count: int) -> Dataset:
@@ -365,7 +356,7 @@ def build_model(
         InputError: its network is unknown, does not fit the images, or not into the memory.
     """
     try:
-        return _build_model(recipe, dataset, backbone)
+        return _build_model(with_defaults(recipe), dataset, backbone)
     except tf.errors.ResourceExhaustedError as error:
         raise InputError(
             f"the model does not fit into the memory: {reason(error)}; try a smaller `emb_size`, "
@@ -432,11 +423,12 @@ def _load_weights(
 
 
 def _make_model(recipe: Recipe, network: keras.Model, num_classes: int) -> AssociativeModel:
+    assert recipe.similarity is not None  # `with_defaults`
     return AssociativeModel(
         network,
         num_classes,
-        walker_weight=_envelope(recipe, "walker"),
-        visit_weight=_envelope(recipe, "visit"),
+        walker_weight=schedules.Envelope(recipe.walker_weight, *recipe.envelope("walker")),
+        visit_weight=schedules.Envelope(recipe.visit_weight, *recipe.envelope("visit")),
         logit_weight=recipe.logit_weight,
         pseudo_label_weight=schedules.Envelope(
             recipe.pseudo_label_weight,
@@ -446,7 +438,7 @@ def _make_model(recipe: Recipe, network: keras.Model, num_classes: int) -> Assoc
         ),
         vat_weight=recipe.vat_weight,
         vat_epsilon=recipe.vat_epsilon,
-        similarity=_similarity(recipe),
+        similarity=recipe.similarity,
         temperature=recipe.temperature,
         label_smoothing=recipe.label_smoothing,
         virtual_embeddings=recipe.virtual_embeddings,
@@ -461,23 +453,9 @@ def _on_top(model: AssociativeModel) -> list[keras.Variable]:
     return [weight for weight in model.weights if id(weight) not in network]
 
 
-def _envelope(recipe: Recipe, loss: str) -> schedules.Envelope:
-    """The weight of the walker or visit loss; the visit loss follows the walker's."""
-
-    def setting(name: str, follows: Any) -> Any:
-        own = getattr(recipe, f"{loss}_weight_envelope{name}")
-        return getattr(recipe, f"walker_weight_envelope{name}") if own == follows else own
-
-    return schedules.Envelope(
-        getattr(recipe, f"{loss}_weight"),
-        kind=setting("", follows=None),
-        steps=setting("_steps", follows=-1),
-        delay=setting("_delay", follows=-1),
-    )
-
-
 def _learning_rate(recipe: Recipe) -> keras.optimizers.schedules.LearningRateSchedule:
-    rate, minimum = _largest_learning_rate(recipe), recipe.minimum_learning_rate
+    rate, minimum = recipe.learning_rate, recipe.minimum_learning_rate
+    assert rate is not None  # `with_defaults`
     if not _as_authors(recipe):  # whose rate rises to it
         minimum = min(minimum, rate)
     if recipe.learning_rate_schedule == "cosine":

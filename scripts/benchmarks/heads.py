@@ -66,6 +66,7 @@ def _experiment(features: np.ndarray, dropout: float) -> experiment.Experiment:
         sup_per_batch=10,
         unsup_batch_size=200,
     )
+    recipe = experiment.with_defaults(recipe)
     model = experiment.build_model(recipe, dataset, backbone)
     split = choose_split(dataset, recipe.sup_per_class)
     return experiment.Experiment(recipe, LabeledData(dataset, split), model, backbone)

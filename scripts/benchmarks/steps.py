@@ -97,6 +97,7 @@ def dataset(name: str) -> Dataset:
 def through_pipeline(recipe: Recipe, data: Dataset) -> Turn:
     """A recipe's step as it is in training: "step" in all, "wait" for its batch; and "ready",
     on a batch that is already there."""
+    recipe = experiment.with_defaults(recipe)
     model = experiment.build_model(recipe, data)
     split = choose_split(data, recipe.sup_per_class)
     batches = experiment.Experiment(recipe, LabeledData(data, split), model).batches()

@@ -2,8 +2,6 @@
 
 import dataclasses
 import secrets
-import types
-import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +10,7 @@ from absl import flags
 from semisup import recipes
 from semisup.cli import authors
 from semisup.cli.app import with_flags
-from semisup.config import GROUPS, Recipe
+from semisup.config import GROUPS, Recipe, setting_types
 from semisup.errors import InputError
 from semisup.runs.directory import RunDirectory
 from semisup.runtime.paths import expanded
@@ -42,11 +40,11 @@ def define_recipe_flags() -> None:
         module_name="Run",
     )
     default = recipes.RECIPES[recipes.DEFAULT_RECIPE]
-    kinds, group = typing.get_type_hints(Recipe), ""
+    kinds, group = setting_types(), ""
     begins = {first: group for group, first in GROUPS.items()}
     for field in dataclasses.fields(Recipe):
         group = begins.get(field.name, group)
-        define = _DEFINE[_without_none(kinds[field.name])]
+        define = next(_DEFINE[kind] for kind in kinds[field.name] if kind in _DEFINE)
         value, text = getattr(default, field.name), field.metadata["help"]
         define(field.name, value, text, module_name=group)
 
@@ -136,8 +134,7 @@ def _without_idle_delays(base: Recipe, settings: dict[str, Any]) -> list[str]:
 def _without_effect(recipe: Recipe, given: dict[str, Any]) -> list[str]:
     """A line for each setting that was given and that the other settings leave without effect."""
     cosine = recipe.learning_rate_schedule == "cosine"
-    walker = recipe.walker_weight_envelope
-    visit = recipe.visit_weight_envelope or walker
+    walker, visit = (recipe.envelope(loss)[0] for loss in ("walker", "visit"))
     on_cosine = "the learning rate follows a cosine; add `learning_rate_schedule=step`"
     no_envelope = "there is no envelope; add `{}_weight_envelope=linear`"
     without_weight = "`pseudo_label_weight` is 0"
@@ -162,7 +159,7 @@ def _drawn_seed(logdir: str | None, one_run: bool) -> int:
             "`sup_seed=-1` draws a random seed, but several runs or processes need the same seed; "
             "give one, such as `sup_seed=0`"
         )
-    if logdir and (run := RunDirectory(expanded(logdir))).recipe.exists():
+    if logdir and (run := RunDirectory(logdir)).recipe.exists():
         return run.read_recipe().sup_seed
     return secrets.randbelow(2**31)
 
@@ -187,10 +184,3 @@ def given_settings() -> dict[str, Any]:
     if given.get("weights") not in (None, "none", "imagenet"):
         given["weights"] = str(expanded(given["weights"]).resolve())
     return authors.in_our_words(given)
-
-
-def _without_none(kind: Any) -> type:
-    """`int` for `int | None`."""
-    if isinstance(kind, types.UnionType):
-        (kind,) = (part for part in typing.get_args(kind) if part is not types.NoneType)
-    return kind

@@ -118,12 +118,15 @@ def assert_says(words: str, value: str | float) -> None:
 
 def in_use(recipe: Recipe, name: str):
     """The value that a run takes of a setting, which may follow from others."""
+    if name == "similarity":
+        return experiment.with_defaults(recipe).similarity
+    recipe = dataclasses.replace(
+        recipe, learning_rate=experiment.with_defaults(recipe).learning_rate
+    )
     if name == "learning_rate":
         return float(experiment._learning_rate(dataclasses.replace(recipe, warmup_share=0.0))(0))
-    if name == "similarity":
-        return experiment._similarity(recipe)
     if name == "visit_weight_envelope":
-        return experiment._envelope(recipe, "visit").kind
+        return recipe.envelope("visit")[0]
     if name == "emb_size" and recipe.emb_size is None:
         return inspect.signature(ARCHITECTURES[recipe.architecture]).parameters[name].default
     return getattr(recipe, name)
