@@ -23,7 +23,7 @@ from semisup.data import (
 )
 from semisup.data.dataset import Dataset, Images
 from semisup.errors import InputError, reason
-from semisup.losses import association
+from semisup.losses import checks
 from semisup.models import architectures, backbones, features, weights
 from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers import factory, schedules
@@ -191,7 +191,7 @@ def with_defaults(recipe: Recipe) -> Recipe:
         recipe,
         precision=precision.resolve(recipe.precision),
         similarity=similarity,
-        temperature=recipe.temperature or association.DEFAULT_TEMPERATURE[similarity],
+        temperature=recipe.temperature or checks.DEFAULT_TEMPERATURE[similarity],
         learning_rate=recipe.learning_rate or _LEARNING_RATES.get(network, _LEARNING_RATE),
     )
 
@@ -245,7 +245,7 @@ def _build_backbone(recipe: Recipe, dataset: Dataset) -> backbones.Backbone:
             dataset.image_shape,
             _emb_size(recipe),
             _first_weights(recipe),
-            None if recipe.l2_weight is None else architectures.l2(recipe.l2_weight),
+            recipe.l2_weight or 0.0,
             recipe.dropout,
         )
 
@@ -334,8 +334,7 @@ def resizes_as_tensorflow_1(recipe: Recipe, name: str) -> bool:
 
     Not those of folders and .npz files, which are resized as they are read.
     """
-    own = name in registry.DATASETS and registry.DATASETS[name].own
-    return recipe.new_size > 0 and _as_authors(recipe) and not own
+    return recipe.new_size > 0 and _as_authors(recipe) and not registry.is_own(name)
 
 
 def _as_authors(recipe: Recipe) -> bool:

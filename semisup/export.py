@@ -15,14 +15,12 @@ from absl import flags
 
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
-from semisup.runs.directory import RunDirectory
+from semisup.runs.directory import EXPORT_ENDINGS, RunDirectory
 from semisup.runs.files import write_text
 from semisup.runtime.paths import expanded
 
 _LOGDIR = flags.DEFINE_string("logdir", None, "the folder of the run, as semisup-train wrote it")
-_FORMAT = flags.DEFINE_enum(
-    "format", "tflite", ["keras", "saved_model", "tflite", "onnx"], "format of the export"
-)
+_FORMAT = flags.DEFINE_enum("format", "tflite", list(EXPORT_ENDINGS), "format of the export")
 _OUT = flags.DEFINE_string(
     "out", None, "file (saved_model: folder) to write; by default classifier.* in --logdir"
 )

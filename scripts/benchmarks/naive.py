@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from semisup.config import Recipe
 from semisup.data.dataset import Dataset
-from semisup.models import architectures
+from semisup.models import architectures, building_blocks
 
 
 class NaiveModel(keras.Model):
@@ -19,7 +19,7 @@ class NaiveModel(keras.Model):
     def __init__(self, network: keras.Model):
         super().__init__()
         self.network = network
-        self.classifier = keras.layers.Dense(10, kernel_regularizer=architectures.l2(1e-4))
+        self.classifier = keras.layers.Dense(10, kernel_regularizer=building_blocks.l2(1e-4))
         self.classifier.build(network.output_shape)
 
     def train_step(self, data: Any) -> dict[str, Any]:

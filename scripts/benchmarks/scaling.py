@@ -17,7 +17,7 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from benchmarks.timing import peak_mb, timed
-from semisup.losses import association
+from semisup.losses import association, blockwise
 
 SIZES = {"matrices": (1024, 2048, 4096, 8192), "blocks": (1024, 2048, 4096, 8192, 16384, 32768)}
 
@@ -35,7 +35,7 @@ def measure(picture: Path | None) -> dict[str, Any]:
     figures: dict[str, Any] = {kind: {} for kind in SIZES}
     # From small to large and both kinds in turn.
     for size in SIZES["blocks"]:
-        for kind, block_size in (("matrices", 0), ("blocks", association.BLOCK_SIZE)):
+        for kind, block_size in (("matrices", 0), ("blocks", blockwise.BLOCK_SIZE)):
             if size in SIZES[kind]:
                 command = [sys.executable, "-m", "benchmarks.scaling", str(size), str(block_size)]
                 where = Path(__file__).parents[1]

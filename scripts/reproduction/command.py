@@ -1,7 +1,7 @@
 """The command lines of a script, for its record."""
 
 import shlex
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from absl import flags
@@ -10,18 +10,17 @@ from absl import flags
 _UNSAID = ("out", "jobs", "backend")
 
 
-def added(earlier: Iterable[str], script: str, unsaid: Collection[str] = ()) -> list[str]:
+def added(earlier: Iterable[str], script: str) -> list[str]:
     """Earlier commands and this process's, each once, as a reader would give it: DIR for data.
 
     Args:
         earlier: those on record.
         script: the script's name.
-        unsaid: more flags to leave out.
     """
     words = [".venv/bin/python", f"scripts/{script}"]
     for name in flags.FLAGS:
         flag = flags.FLAGS[name]
-        if not flag.present or name in (*_UNSAID, *unsaid):
+        if not flag.present or name in _UNSAID:
             continue
         if name in ("data_dir", "target_data_dir"):
             words.append(f"--{name}=DIR")

@@ -16,7 +16,7 @@ from reproduction.side_by_side import engine, share_of_machine, unordered
 from reproduction.tables import Cell
 from semisup import recipes
 from semisup.config import Recipe
-from semisup.data.registry import DATASETS
+from semisup.data.registry import is_own
 from semisup.errors import InputError
 from semisup.runs.directory import RunDirectory
 
@@ -42,8 +42,7 @@ class Run:
 def own_places(recipe: Recipe) -> dict[str, str | None]:
     """The settings that say where people's own images lie: only the place tells these apart."""
     sets = {"data_dir": recipe.dataset, "target_data_dir": recipe.target_dataset}
-    own = [place for place, name in sets.items() if name in DATASETS and DATASETS[name].own]
-    return {place: getattr(recipe, place) for place in own}
+    return {place: getattr(recipe, place) for place, name in sets.items() if is_own(name)}
 
 
 def runs_of(cell: Cell, seeds: int, out: Path) -> list[Run]:

@@ -242,6 +242,11 @@ def load_dataset(
     return resized(dataset, new_size, resize_lazily) if new_size > 0 else dataset
 
 
+def is_own(name: str | None) -> bool:
+    """Whether a data set is of people's own images, in a folder or a file."""
+    return name in DATASETS and DATASETS[name].own
+
+
 def augmentation_of(name: str) -> str | None:
     """Name the augmentation that suits a data set; None where none is known to."""
     return DATASETS[name].augmentation if name in DATASETS else None

@@ -69,7 +69,7 @@ def walk_signs(
         temperature: likewise.
     """
     # By blocks of B, whatever their number: A x B of them may be far too many at once.
-    block_size = association.BLOCK_SIZE
+    block_size = blockwise.BLOCK_SIZE
     walk = blockwise.class_walk(*association.as_dot(A, B, metric, temperature), labels, block_size)
     classes = int(np.max(labels)) + 1
     back = class_mass(A, B, labels, classes, metric, temperature, block_size=block_size)

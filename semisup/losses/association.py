@@ -20,30 +20,18 @@ whatever it is given. Labels are integers in any order and number.
     loss = total_loss(losses.walker, losses.visit, classification_loss(logits, labels))
 """
 
-import numbers
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 from keras import ops
 
-from semisup.errors import InputError
-from semisup.losses import blockwise
+from semisup.losses import blockwise, checks
 
 Tensor = Any
 
 # Inside every logarithm, as in the authors' code: it bounds each cross-entropy by
 # -log(1e-8) = 18.4 and keeps its gradient finite where a probability underflows.
 EPSILON = 1e-8
-
-# Similarities [N, M] with more entries than this are walked over in blocks of B.
-LARGEST_MATRIX = 2**22
-BLOCK_SIZE = 128
-
-METRICS = ("dot", "cosine", "euclidean")
-
-# What a model divides similarities by unless told otherwise: docs/studies has the comparison.
-DEFAULT_TEMPERATURE = {"dot": 1.0, "cosine": 0.16, "euclidean": 1.0}
 
 # Rows shorter than this have no direction.
 _SHORTEST = 1e-7
@@ -94,7 +82,8 @@ def similarity(
         M, float32 [N, M].
 
     Raises:
-        InputError: the metric is unknown, or the temperature is not above 0.
+        InputError: the metric is unknown, the temperature is a number that is not above 0, or the
+            shapes do not fit each other.
 
     Examples:
         >>> A, B = [[3.0, 4.0]], [[6.0, 8.0], [0.0, 2.0]]
@@ -122,12 +111,12 @@ def as_dot(
         Those of A, float32 [N, D'], and those of B, float32 [M, D'].
 
     Raises:
-        InputError: the metric is unknown, the temperature is not above 0, or the shapes do not fit
-            each other.
+        InputError: the metric is unknown, the temperature is a number that is not above 0, or the
+            shapes do not fit each other.
     """
-    check_metric(metric)
-    check_temperature(temperature)
-    _check_widths(_known_shape(A), _known_shape(B))
+    checks.check_metric(metric)
+    checks.check_temperature(temperature)
+    checks.check_embeddings(A, B)
     A, B = _float32(A), _float32(B)
     if metric == "cosine":
         A, B = unit_length(A), unit_length(B)
@@ -140,19 +129,9 @@ def as_dot(
         squares_b = ops.sum(ops.square(B), axis=1, keepdims=True)
         A = ops.concatenate([2.0 * A, -squares_a, -ops.ones_like(squares_a)], axis=1)
         B = ops.concatenate([B, ops.ones_like(squares_b), squares_b], axis=1)
-    if _is_number(temperature) and temperature == 1:
+    if checks.is_number(temperature) and temperature == 1:
         return A, B
     return A / _float32(temperature), B  # M / temperature, without an [N, M] division
-
-
-def _check_widths(A: tuple[int | None, ...] | None, B: tuple[int | None, ...] | None) -> None:
-    """Raises InputError if these are not the shapes of [N, D] and [M, D], as far as known."""
-    known = [shape for shape in (A, B) if shape is not None]
-    widths = {shape[1] for shape in known if len(shape) == 2} - {None}
-    if any(len(shape) != 2 for shape in known) or len(widths) > 1:
-        raise InputError(
-            f"`A` and `B` must be embeddings [N, D] and [M, D], but have the shapes {A} and {B}"
-        )
 
 
 def unit_length(X: Tensor) -> Tensor:
@@ -165,24 +144,6 @@ def unit_length(X: Tensor) -> Tensor:
     squares = ops.sum(ops.square(X), axis=1, keepdims=True)
     short = squares <= _SHORTEST**2  # not so of NaN, which must not vanish
     return ops.where(short, 0.0, X * ops.rsqrt(ops.where(short, 1.0, squares)))
-
-
-def check_metric(metric: str) -> None:
-    """Raises InputError if there is no such similarity."""
-    if metric not in METRICS:
-        raise InputError(f"unknown similarity {metric!r}; known: {', '.join(METRICS)}")
-
-
-def check_temperature(temperature: float | Tensor) -> None:
-    """Raises InputError if a temperature is a number, but not above 0. Tensors pass."""
-    if _is_number(temperature) and not temperature > 0:
-        raise InputError(f"`temperature` is {temperature}; it must be above 0")
-
-
-def check_label_smoothing(share: float | Tensor) -> None:
-    """Raises InputError if the share of a label is a number, but not in [0, 1). Tensors pass."""
-    if _is_number(share) and not 0 <= share < 1:
-        raise InputError(f"`label_smoothing` is {share}; it must be in [0, 1)")
 
 
 def p_ab(M: Tensor) -> Tensor:
@@ -216,7 +177,8 @@ def walk(A: Tensor, B: Tensor, metric: str = "dot", temperature: float | Tensor 
         M, P_ab, P_ba and P_aba, float32.
 
     Raises:
-        InputError: the metric is unknown, or the temperature is not above 0.
+        InputError: the metric is unknown, the temperature is a number that is not above 0, or the
+            shapes do not fit each other.
 
     Examples:
         >>> A, B = np.eye(2), 10 * np.eye(2)  # each A_i is like one B_j
@@ -287,7 +249,7 @@ def walker_loss(P_aba: Tensor, labels: Tensor) -> Tensor:
     """
     with keras.name_scope("walker_loss"):
         P_aba = _float32(P_aba)
-        check_labels_of(labels, P_aba, "P_aba")
+        checks.check_labels_of(labels, P_aba, "P_aba")
         return _mean(-ops.sum(target_T(labels) * ops.log(EPSILON + P_aba), axis=1))
 
 
@@ -328,10 +290,10 @@ def classification_loss(logits: Tensor, labels: Tensor, label_smoothing: float =
         >>> round(float(semisup.classification_loss(logits, [0, 0])), 4)  # log(2) / 2
         0.3466
     """
-    check_label_smoothing(label_smoothing)
+    checks.check_label_smoothing(label_smoothing)
     with keras.name_scope("classification_loss"):
         logits = _float32(logits)
-        check_labels_of(labels, logits, "logits")
+        checks.check_labels_of(labels, logits, "logits")
         classes = logits.shape[1]
         labels = ops.cast(ops.reshape(labels, [-1]), "int32")
         target = ops.one_hot(labels, classes, dtype="float32")
@@ -404,8 +366,9 @@ def association_losses(
         Losses and statistics, float32 scalars.
 
     Raises:
-        InputError: the metric is unknown, the block size is negative, the temperature is a number
-            that is not above 0, the shapes do not fit each other, or a label is -1.
+        InputError: the metric is unknown, the block size is no whole number of at least 0, the
+            temperature is a number that is not above 0, the shapes do not fit each other, or a
+            label is -1.
 
     Examples:
         >>> A, B = 10 * np.eye(2), np.eye(2)  # each A_i is like one B_j
@@ -414,9 +377,9 @@ def association_losses(
         (0.0, 1.0)
     """
     A, B = ops.convert_to_tensor(A), ops.convert_to_tensor(B)
-    block_size = checked_block_size(block_size, A, B)
-    check_labels_of(labels, A, "A")
-    _check_labeled(labels)
+    block_size = blockwise.checked_block_size(block_size, A, B)
+    checks.check_labels_of(labels, A, "A")
+    checks.check_labeled(labels)
     with keras.name_scope("association"):
         if block_size > 0:
             A, B = as_dot(A, B, metric, temperature)
@@ -429,64 +392,6 @@ def association_losses(
             estimated_accuracy=estimated_accuracy(steps.P_aba, labels),
             visit_entropy=visit_entropy(p_visit(steps.P_ab)),
         )
-
-
-def checked_block_size(block_size: int | None, A: Tensor, B: Tensor) -> int:
-    """The block size given, or else the one that suits A [N, D] and B [M, D].
-
-    Raises:
-        InputError: it is no whole number of at least 0.
-    """
-    if block_size is None:
-        return block_size_for(A.shape[0], B.shape[0])
-    if not isinstance(block_size, numbers.Integral) or block_size < 0:
-        raise InputError(f"`block_size` is {block_size}; it must be a whole number of at least 0")
-    return int(block_size)
-
-
-def _check_labeled(labels: Tensor) -> None:
-    """Raises InputError if a label is -1, where the labels are known: it would be a class here."""
-    known = hasattr(labels, "numpy") or isinstance(labels, np.ndarray | list | tuple)
-    if known and np.any(np.asarray(labels) == -1):
-        raise InputError(
-            "a label is -1, which means none: `labels` are those of `A` alone; give the embeddings "
-            "of images without a label as `B`"
-        )
-
-
-def check_labels_of(labels: Tensor, rows: Tensor, name: str) -> None:
-    """Check that there is a label for each row, where the sizes are known.
-
-    One label would be that of all rows, without a word.
-
-    Args:
-        labels: [N] or [N, 1].
-        rows: [N, ...].
-        name: of `rows`, for the error.
-
-    Raises:
-        InputError: there are more or fewer labels than rows.
-    """
-    found, wanted = _known_shape(labels), _known_shape(rows)
-    if found is None or wanted is None:
-        return
-    one_each = len(found) == 1 or (len(found) == 2 and found[1] in (1, None))
-    if not one_each or (None not in (found[0], wanted[0]) and found[0] != wanted[0]):
-        raise InputError(
-            f"there must be one label for each row of `{name}` {wanted}, but the labels have shape "
-            f"{found}"
-        )
-
-
-def _known_shape(x: Tensor) -> tuple[int | None, ...] | None:
-    """The shape of a tensor, an array or a list; None if not even the rank is known."""
-    shape = x.shape if hasattr(x, "shape") else np.shape(x)
-    return None if getattr(shape, "rank", 0) is None else tuple(shape)
-
-
-def block_size_for(N: int | None, M: int | None) -> int:
-    """How many of B to walk over at a time; 0, all at once, for small or unknown sizes."""
-    return BLOCK_SIZE if N and M and N * M > LARGEST_MATRIX else 0
 
 
 def _losses_of_blocks(walk: blockwise.ClassWalk) -> AssociationLosses:
@@ -511,10 +416,6 @@ def _losses_of_blocks(walk: blockwise.ClassWalk) -> AssociationLosses:
     )
 
 
-def _is_number(value: float | Tensor) -> bool:
-    return isinstance(value, numbers.Real)
-
-
 def _float32(x: Tensor) -> Tensor:
     return ops.cast(x, "float32")
 
@@ -526,5 +427,5 @@ def _mean(rows: Tensor) -> Tensor:
 
 def _p_correct_rows(P_aba: Tensor, labels: Tensor) -> Tensor:
     P_aba = _float32(P_aba)
-    check_labels_of(labels, P_aba, "P_aba")
+    checks.check_labels_of(labels, P_aba, "P_aba")
     return ops.sum(same_class(labels) * P_aba, axis=1)

@@ -17,11 +17,18 @@ So memory grows with N and M, and with the round trips that the walker loss read
 N times M. The result is exact: rounding apart, that of `association.walk`.
 """
 
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import tensorflow as tf
+
+from semisup.errors import InputError
+
+# Similarities [N, M] with more entries than this are walked over in blocks of B.
+LARGEST_MATRIX = 2**22
+BLOCK_SIZE = 128
 
 # Classes of similar size (within a factor of four) lie in one bucket, where each is padded to the
 # largest; so there are at most four times as many rows as samples in A, and just as many
@@ -30,6 +37,24 @@ _BUCKETS = 8
 
 # Added to the similarity of a row without a sample: no step ever leads there.
 _NOWHERE = -1e30
+
+
+def checked_block_size(block_size: int | None, A: tf.Tensor, B: tf.Tensor) -> int:
+    """The block size given, or else the one that suits A [N, D] and B [M, D].
+
+    Raises:
+        InputError: it is no whole number of at least 0.
+    """
+    if block_size is None:
+        return block_size_for(A.shape[0], B.shape[0])
+    if not isinstance(block_size, numbers.Integral) or block_size < 0:
+        raise InputError(f"`block_size` is {block_size}; it must be a whole number of at least 0")
+    return int(block_size)
+
+
+def block_size_for(N: int | None, M: int | None) -> int:
+    """How many of B to walk over at a time; 0, all at once, for small or unknown sizes."""
+    return BLOCK_SIZE if N and M and N * M > LARGEST_MATRIX else 0
 
 
 class ClassWalk(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 from keras import name_scope, ops
 
-from semisup.losses import association
+from semisup.losses import association, blockwise, checks
 
 Tensor = Any
 
@@ -42,12 +42,13 @@ def class_mass(
             0 for all at once; None chooses as `association.association_losses` does.
 
     Raises:
-        InputError: the metric is unknown, the block size is negative, the temperature is a number
-            that is not above 0, or there is not one label for each of A.
+        InputError: the metric is unknown, the block size is no whole number of at least 0, the
+            temperature is a number that is not above 0, the shapes do not fit each other, or
+            there is not one label for each of A.
     """
     A, B = ops.convert_to_tensor(A), ops.convert_to_tensor(B)
-    block_size = association.checked_block_size(block_size, A, B)
-    association.check_labels_of(labels, A, "A")
+    block_size = blockwise.checked_block_size(block_size, A, B)
+    checks.check_labels_of(labels, A, "A")
     with name_scope("class_mass"):
         A, B = association.as_dot(ops.stop_gradient(A), ops.stop_gradient(B), metric, temperature)
         labels = ops.cast(ops.reshape(labels, [-1]), "int32")

@@ -24,7 +24,6 @@ from semisup.models.building_blocks import (
     conv3,
     embedding,
     image_input,
-    l2,
     pooling,
     standardise_by_variance,
 )
@@ -202,8 +201,7 @@ def build(
     if batch_norm_decay is not None and name != stl10_batch_norm_model.__name__:
         raise InputError(f"`batch_norm_decay` is for stl10_batch_norm_model, not for {name}")
     if backbones.is_backbone(name):
-        regularizer = None if l2_weight is None else l2(l2_weight)
-        built = backbones.build(name, image_shape, emb_size, weights, regularizer, dropout)
+        built = backbones.build(name, image_shape, emb_size, weights, l2_weight or 0.0, dropout)
         return built.network
     if name not in ARCHITECTURES:
         known = (*ARCHITECTURES, f"{backbones.PREFIX}NAME", f"PATH{backbones.ENDING}")

@@ -15,8 +15,8 @@ import tensorflow as tf
 from keras import ops
 
 from semisup.errors import InputError
-from semisup.losses import association, pseudo_labels, virtual_adversarial
-from semisup.models import architectures, batch_rows
+from semisup.losses import association, blockwise, checks, pseudo_labels, virtual_adversarial
+from semisup.models import batch_rows, building_blocks
 from semisup.models.batch_rows import BatchRows
 from semisup.models.checked_model import CheckedModel
 from semisup.models.labels import check_labels, checked
@@ -41,7 +41,7 @@ _WEIGHTS = (*_PAPER_WEIGHTS, "pseudo_label_weight", "vat_weight")
 _WEIGHTS_OF_B = tuple(name for name in _WEIGHTS if name != "logit_weight")
 
 # Graphs take these in when they are made: a later value would be passed over.
-_IN_GRAPHS = (
+_SETTINGS = (
     *("num_classes", "similarity", "temperature", "label_smoothing", "vat_epsilon"),
     *("virtual_embeddings", "separate_batches", "association_scope"),
 )
@@ -77,7 +77,7 @@ class AssociativeModel(CheckedModel):
     Metrics given to `compile` get the classes [N] and the logits [N, num_classes] of the labelled
     rows, so those that want probabilities need `from_logits=True`. Give them as a list: the keys of
     a dict are not looked at. Large batches are walked
-    over in blocks (`association.block_size_for`) if their size is known when the graph is
+    over in blocks (`blockwise.block_size_for`) if their size is known when the graph is
     made: give `tf.data` a `drop_remainder`.
 
     `predict` returns "embedding", of unit length with "cosine", and "logits"; their softmax is the
@@ -176,15 +176,15 @@ class AssociativeModel(CheckedModel):
         **kwargs: Any,
     ):
         _check_network(network)
-        association.check_metric(similarity)
+        checks.check_metric(similarity)
         if temperature is None:
-            temperature = association.DEFAULT_TEMPERATURE[similarity]
+            temperature = checks.DEFAULT_TEMPERATURE[similarity]
         temperature = _number("temperature", temperature, "a number")
-        association.check_temperature(temperature)
+        checks.check_temperature(temperature)
         distribution.check_scope(association_scope)
         label_smoothing = _number("label_smoothing", label_smoothing, "a number")
         vat_epsilon = _number("vat_epsilon", vat_epsilon, "a number")
-        association.check_label_smoothing(label_smoothing)
+        checks.check_label_smoothing(label_smoothing)
         _check_vat_epsilon(vat_epsilon)
         num_classes = whole_number("num_classes", num_classes, minimum=1)
         virtual_embeddings = whole_number("virtual_embeddings", virtual_embeddings, minimum=0)
@@ -208,7 +208,7 @@ class AssociativeModel(CheckedModel):
         # float32 under any precision policy: logits and losses need its range.
         self.classifier = keras.layers.Dense(
             num_classes,
-            kernel_regularizer=architectures.l2(CLASSIFIER_L2),
+            kernel_regularizer=building_blocks.l2(CLASSIFIER_L2),
             dtype="float32",
             name="classifier",
         )
@@ -217,7 +217,7 @@ class AssociativeModel(CheckedModel):
             self.build(network.input_shape)  # a subclassed model has none: the first batch builds
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in _WEIGHTS or (name in _IN_GRAPHS and name in self.__dict__):
+        if name in _WEIGHTS or (name in _SETTINGS and name in self.__dict__):
             raise InputError(
                 f"`{name}` is set when a model is made; for another, make a new AssociativeModel "
                 "of this network (a loss weight may also be a function of the training step; a "
@@ -397,15 +397,8 @@ class AssociativeModel(CheckedModel):
         return {
             **super().get_config(),
             "network": serialize(self.network),
-            "num_classes": self.num_classes,
             **{name: serialize(schedule) for name, schedule in self.loss_schedules.items()},
-            "vat_epsilon": self.vat_epsilon,
-            "similarity": self.similarity,
-            "temperature": self.temperature,
-            "label_smoothing": self.label_smoothing,
-            "virtual_embeddings": self.virtual_embeddings,
-            "separate_batches": self.separate_batches,
-            "association_scope": self.association_scope,
+            **{name: getattr(self, name) for name in _SETTINGS},
         }
 
     @classmethod
@@ -456,7 +449,7 @@ class AssociativeModel(CheckedModel):
         """
         with keras.name_scope("walk"):
             A, B = rows.of_A(outputs["embedding"]), rows.of_B(outputs["embedding"])
-        walked, block_size = rows.has_both(), association.block_size_for(*rows.sizes)
+        walked, block_size = rows.has_both(), blockwise.block_size_for(*rows.sizes)
         if self.virtual_embeddings:
             A = ops.concatenate([A, self.virtual])
             own_classes = self.num_classes + ops.arange(self.virtual_embeddings)

@@ -55,11 +55,24 @@ def strategy(name: str) -> tf.distribute.Strategy | None:
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
-def check_shares(replicas: int, labeled: int, unlabeled: int) -> None:
-    """Raises InputError if this many images of a batch can't be divided evenly among replicas.
+def check_shares(
+    replicas: int, labeled: int, unlabeled: int, labeled_of_class: int | None = None
+) -> None:
+    """Raises InputError if the images of a batch can't be divided evenly among replicas.
 
     Replicas with shares of several sizes would count their images differently.
+
+    Args:
+        replicas: how many.
+        labeled, unlabeled: images in a batch.
+        labeled_of_class: labelled images of each class in a batch, where each replica has a walk of
+            its own: without one, it could not reach the class, and would be rewarded in others.
     """
+    if labeled_of_class is not None and labeled_of_class < replicas:
+        raise InputError(
+            f"`association_scope=replica` on {replicas} devices needs as many labelled images of "
+            f"each class in a batch; `sup_per_batch` is {labeled_of_class}"
+        )
     for kind, count in (("labelled", labeled), ("unlabelled", unlabeled)):
         if count % replicas != 0:
             raise InputError(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
@@ -71,11 +70,11 @@ def train(
     run.refuse_links()
     if overwrite:
         run.refuse_needed(recipe)
-    begun = recipe if overwrite else run.as_begun(recipe)
+    resolved = recipe
     if not overwrite and run.holds(recipe):
-        begun_before = run.has_checkpoint() or run.result.exists()
-        begun = experiment.from_run(begun, run, first_weights=not begun_before)
-    setup = experiment.build(begun, dataset)
+        first_weights = not (run.has_checkpoint() or run.result.exists())
+        resolved = experiment.from_run(run.as_begun(recipe), run, first_weights)
+    setup = experiment.build(resolved, dataset)
     if overwrite or not run.pseudo_labels.exists():
         pseudo_labels.check_teacher(recipe, setup.data.dataset)  # before anything is removed
     model = _model_on_devices(setup, strategy)
@@ -113,18 +112,13 @@ def _model_on_devices(
     if strategy is None:
         return setup.model
     recipe = setup.recipe
+    walk_of_each = recipe.associates and recipe.association_scope == "replica"
     distribution.check_shares(
         strategy.num_replicas_in_sync,
         setup.labeled_in_batch,
         recipe.unsup_batch_size if recipe.associates else 0,
+        recipe.sup_per_batch if walk_of_each else None,
     )
-    # Else the walks of a replica could not reach some classes, and would be rewarded in others.
-    alone = recipe.associates and recipe.association_scope == "replica"
-    if alone and recipe.sup_per_batch < strategy.num_replicas_in_sync:
-        raise InputError(
-            f"`association_scope=replica` on {strategy.num_replicas_in_sync} devices needs as many "
-            f"labelled images of each class in a batch; `sup_per_batch` is {recipe.sup_per_batch}"
-        )
     with workers.losses_named(strategy), strategy.scope():
         model = setup.untrained_model()
     # With A and B apart it can't: TensorFlow has no collectives inside a condition.
@@ -212,7 +206,8 @@ class Trainer:
         self.setup, self.model, self.run = setup, model, run
         self.recipe, self.strategy = setup.recipe, model.distribute_strategy
         self.save_interval = save_interval
-        self._announce()
+        for line in progress.describe_run(setup, run.path, self.strategy.num_replicas_in_sync):
+            print(line)
         self.clock = Clock()
         self.first_step = checkpoints.resume(run, model, train_seconds=self.clock.seconds)
         agreed = {"`save_interval`": save_interval, "`precision`": self.recipe.precision}
@@ -365,28 +360,6 @@ class Trainer:
             with writer.as_default():
                 yield
             writer.close()
-
-    def _announce(self) -> None:
-        device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
-        if self.strategy.num_replicas_in_sync > 1:
-            device = f"{self.strategy.num_replicas_in_sync} {device}s"
-        watch = f"tensorboard --logdir={shlex.quote(str(self.run))}"
-        print(f"Training on {device} in {self.recipe.precision}, in {self.run}; to watch: {watch}")
-        split, test_labels = self.setup.data.split, self.setup.data.dataset.test_labels
-        test = f"{len(test_labels):,}"
-        if self.setup.test_images_left_out:
-            test += f" of {len(test_labels) + self.setup.test_images_left_out:,}"
-        counts = (len(split.labeled), len(split.unlabeled), test)
-        print("{:,} labelled, {:,} unlabelled, {} test images".format(*counts))
-        for line in progress.describe_classes(
-            self.setup.data.dataset, self.setup.test_images_left_out
-        ):
-            print(line)
-        for line in pseudo_labels.describe(self.recipe, self.setup.data):
-            print(line)
-        labels = self.setup.data.pseudo_labels
-        if not (self.recipe.associates or (labels and len(labels.indices))):
-            print("The unlabelled images are not used: the weights of all losses on them are 0")
 
 
 def make_train_step(

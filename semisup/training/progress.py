@@ -1,16 +1,21 @@
 """Show the progress of a run: a progress bar on a terminal, plain lines in a log file."""
 
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
 from semisup.data.dataset import Dataset
 from semisup.evaluation import names
+from semisup.experiment import Experiment
 from semisup.runtime import progress
+from semisup.training import pseudo_labels
 
 # Classes that are named at the start, and the columns for a name.
 _CLASSES, _NAME = 12, 20
@@ -70,6 +75,31 @@ class Progress:
 
     def _words(self) -> dict[str, str]:
         return {name: f"{value:.4g}" for name, value in self.values.items()}
+
+
+def describe_run(setup: Experiment, folder: Path, replicas: int) -> Iterator[str]:
+    """Yield the lines that say where a run trains, and on how many images of which classes.
+
+    Args:
+        setup: the run.
+        folder: where it is recorded.
+        replicas: how many devices share a batch.
+    """
+    device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    devices = device if replicas == 1 else f"{replicas} {device}s"
+    watch = f"tensorboard --logdir={shlex.quote(str(folder))}"
+    yield f"Training on {devices} in {setup.recipe.precision}, in {folder}; to watch: {watch}"
+    data, left_out = setup.data, setup.test_images_left_out
+    test = f"{len(data.dataset.test_labels):,}"
+    if left_out:
+        test += f" of {len(data.dataset.test_labels) + left_out:,}"
+    labeled, unlabeled = len(data.split.labeled), len(data.split.unlabeled)
+    yield f"{labeled:,} labelled, {unlabeled:,} unlabelled, {test} test images"
+    yield from describe_classes(data.dataset, left_out)
+    yield from pseudo_labels.describe(setup.recipe, data)
+    labels = data.pseudo_labels
+    if not (setup.recipe.associates or (labels and len(labels.indices))):
+        yield "The unlabelled images are not used: the weights of all losses on them are 0"
 
 
 def describe_classes(dataset: Dataset, left_out: int = 0) -> Iterator[str]:

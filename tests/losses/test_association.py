@@ -408,7 +408,7 @@ def test_similarity_refuses_an_unknown_metric():
         association.similarity(np.ones((1, 2)), np.ones((1, 2)), "hamming")
 
 
-@pytest.mark.parametrize("metric", association.METRICS)
+@pytest.mark.parametrize("metric", METRICS)
 def test_a_nan_does_not_vanish(metric):
     A, B = np.ones((2, 3), np.float32), np.ones((4, 3), np.float32)
     for rows in (A, B):

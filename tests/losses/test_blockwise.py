@@ -105,9 +105,9 @@ def test_association_losses_choose_blocks_for_large_batches(monkeypatch):
     A, B, labels = embeddings(LABELS["balanced"])
     association.association_losses(A, B, labels)
     assert seen == []
-    monkeypatch.setattr(association, "LARGEST_MATRIX", len(A) * len(B) - 1)
+    monkeypatch.setattr(blockwise, "LARGEST_MATRIX", len(A) * len(B) - 1)
     association.association_losses(A, B, labels)
-    assert seen == [association.BLOCK_SIZE]
+    assert seen == [blockwise.BLOCK_SIZE]
 
 
 @pytest.mark.parametrize("unlabelled", [40, 0])
@@ -118,7 +118,7 @@ def test_associative_model_walks_large_batches_in_blocks(monkeypatch, unlabelled
     monkeypatch.setattr(blockwise, "class_walk", lambda *a: seen.append(a[3]) or walks(*a))
     losses = []
     for largest in (10**6, 10):
-        monkeypatch.setattr(association, "LARGEST_MATRIX", largest)
+        monkeypatch.setattr(blockwise, "LARGEST_MATRIX", largest)
         keras.utils.set_random_seed(0)
         network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
         model = AssociativeModel(network, 5)

@@ -16,7 +16,7 @@ import pytest
 from semisup import experiment
 from semisup.data import pipeline
 from semisup.errors import InputError
-from semisup.losses import association
+from semisup.losses import blockwise
 from semisup.models.associative_model import AssociativeModel
 from semisup.runs import checkpoints
 from semisup.runs.directory import RunDirectory
@@ -67,12 +67,12 @@ def split_the_processor():
 @contextlib.contextmanager
 def blocks_of(size):
     """Inside, a batch of 18 is as large as those that are walked over in blocks."""
-    before, association.block_size_for = (
-        association.block_size_for,
+    before, blockwise.block_size_for = (
+        blockwise.block_size_for,
         lambda N, M: {(9, 9): size, (8, 10): size}[N, M],  # else the sizes got lost
     )
     yield
-    association.block_size_for = before
+    blockwise.block_size_for = before
 
 
 def one_step(strategy, case, by_fit=False):
