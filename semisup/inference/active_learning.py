@@ -56,7 +56,7 @@ def walk_signs(
     A: np.ndarray,
     B: np.ndarray,
     labels: np.ndarray,
-    metric: str = "dot",
+    similarity: str = "dot",
     temperature: float = 1.0,
 ) -> Signs:
     """Compute the visit probability of each B_j, and the class that the walk steps back to.
@@ -65,14 +65,16 @@ def walk_signs(
         A: labelled embeddings [N, D].
         B: unlabelled embeddings [M, D].
         labels: classes of A [N].
-        metric: see `association.similarity`.
+        similarity: see `association.similarity_matrix`.
         temperature: likewise.
     """
     # By blocks of B, whatever their number: A x B of them may be far too many at once.
     block_size = blockwise.BLOCK_SIZE
-    walk = blockwise.class_walk(*association.as_dot(A, B, metric, temperature), labels, block_size)
+    walk = blockwise.class_walk(
+        *association.as_dot(A, B, similarity, temperature), labels, block_size
+    )
     classes = int(np.max(labels)) + 1
-    back = class_mass(A, B, labels, classes, metric, temperature, block_size=block_size)
+    back = class_mass(A, B, labels, classes, similarity, temperature, block_size=block_size)
     back = np.asarray(back, np.float64)
     # Of one class there is no doubt, and its logarithm is 0.
     uncertainty = entropy(back, axis=1) / np.log(max(len(np.unique(labels)), 2))

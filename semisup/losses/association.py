@@ -64,15 +64,15 @@ class AssociationLosses(NamedTuple):
     visit_entropy: Tensor
 
 
-def similarity(
-    A: Tensor, B: Tensor, metric: str = "dot", temperature: float | Tensor = 1.0
+def similarity_matrix(
+    A: Tensor, B: Tensor, similarity: str = "dot", temperature: float | Tensor = 1.0
 ) -> Tensor:
     """M_ij, the similarity of A_i and B_j: equation (1).
 
     Args:
         A: labelled embeddings [N, D].
         B: unlabelled embeddings [M, D].
-        metric: "dot" (the paper's choice), "cosine", or "euclidean" (the negative
+        similarity: "dot" (the paper's choice), "cosine", or "euclidean" (the negative
             squared distance, so that near means similar).
         temperature: what similarities are divided by, above 0: a number or a scalar tensor. The
             smaller, the more certain are the steps of (2). The paper has none, which is 1. The
@@ -82,45 +82,45 @@ def similarity(
         M, float32 [N, M].
 
     Raises:
-        InputError: the metric is unknown, the temperature is a number that is not above 0, or the
-            shapes do not fit each other.
+        InputError: the similarity is unknown, the temperature is a number that is not above 0, or
+            the shapes do not fit each other.
 
     Examples:
         >>> A, B = [[3.0, 4.0]], [[6.0, 8.0], [0.0, 2.0]]
-        >>> M = semisup.losses.similarity(A, B, "cosine", temperature=0.1)
+        >>> M = semisup.losses.similarity_matrix(A, B, "cosine", temperature=0.1)
         >>> np.round(M, 3).tolist()
         [[10.0, 8.0]]
     """
     with keras.name_scope("similarity"):
-        A, B = as_dot(A, B, metric, temperature)
+        A, B = as_dot(A, B, similarity, temperature)
         return ops.matmul(A, ops.transpose(B))
 
 
 def as_dot(
-    A: Tensor, B: Tensor, metric: str, temperature: float | Tensor = 1.0
+    A: Tensor, B: Tensor, similarity: str, temperature: float | Tensor = 1.0
 ) -> tuple[Tensor, Tensor]:
     """Vectors whose dot products are the similarities of A and B.
 
     Args:
         A: labelled embeddings [N, D].
         B: all unlabelled embeddings [M, D]: "euclidean" moves the origin to their mean.
-        metric: see `similarity`.
-        temperature: see `similarity`.
+        similarity: see `similarity_matrix`.
+        temperature: see `similarity_matrix`.
 
     Returns:
         Those of A, float32 [N, D'], and those of B, float32 [M, D'].
 
     Raises:
-        InputError: the metric is unknown, the temperature is a number that is not above 0, or the
-            shapes do not fit each other.
+        InputError: the similarity is unknown, the temperature is a number that is not above 0, or
+            the shapes do not fit each other.
     """
-    checks.check_metric(metric)
+    checks.check_similarity(similarity)
     checks.check_temperature(temperature)
     checks.check_embeddings(A, B)
     A, B = _float32(A), _float32(B)
-    if metric == "cosine":
+    if similarity == "cosine":
         A, B = unit_length(A), unit_length(B)
-    elif metric == "euclidean":
+    elif similarity == "euclidean":
         # -|a - b|^2 = 2 a.b - |a|^2 - |b|^2 needs no [N, M, D] tensor, and loses no digits
         # if the cloud of embeddings is first moved to the origin.
         centre = ops.stop_gradient(_mean(B))
@@ -164,21 +164,21 @@ def p_aba(P_ab: Tensor, P_ba: Tensor) -> Tensor:
         return ops.matmul(_float32(P_ab), _float32(P_ba))
 
 
-def walk(A: Tensor, B: Tensor, metric: str = "dot", temperature: float | Tensor = 1.0) -> Walk:
+def walk(A: Tensor, B: Tensor, similarity: str = "dot", temperature: float | Tensor = 1.0) -> Walk:
     """All matrices of the walk A -> B -> A: equations (1)-(3).
 
     Args:
         A: labelled embeddings [N, D].
         B: unlabelled embeddings [M, D].
-        metric: see `similarity`; of an `AssociativeModel` its `similarity`.
-        temperature: see `similarity`; of an `AssociativeModel` its `temperature`.
+        similarity: see `similarity_matrix`; of an `AssociativeModel` its `similarity`.
+        temperature: see `similarity_matrix`; of an `AssociativeModel` its `temperature`.
 
     Returns:
         M, P_ab, P_ba and P_aba, float32.
 
     Raises:
-        InputError: the metric is unknown, the temperature is a number that is not above 0, or the
-            shapes do not fit each other.
+        InputError: the similarity is unknown, the temperature is a number that is not above 0, or
+            the shapes do not fit each other.
 
     Examples:
         >>> A, B = np.eye(2), 10 * np.eye(2)  # each A_i is like one B_j
@@ -186,7 +186,7 @@ def walk(A: Tensor, B: Tensor, metric: str = "dot", temperature: float | Tensor 
         >>> np.round(steps.P_aba, 3).tolist()
         [[1.0, 0.0], [0.0, 1.0]]
     """
-    M = similarity(A, B, metric, temperature)
+    M = similarity_matrix(A, B, similarity, temperature)
     P_ab, P_ba = p_ab(M), p_ba(M)
     return Walk(M, P_ab, P_ba, p_aba(P_ab, P_ba))
 
@@ -345,7 +345,7 @@ def association_losses(
     A: Tensor,
     B: Tensor,
     labels: Tensor,
-    metric: str = "dot",
+    similarity: str = "dot",
     temperature: float | Tensor = 1.0,
     *,
     block_size: int | None = None,
@@ -356,8 +356,8 @@ def association_losses(
         A: labelled embeddings [N, D].
         B: unlabelled embeddings [M, D].
         labels: classes of A [N], any integers but -1; those of B are unknown and not given.
-        metric: see `similarity`.
-        temperature: see `similarity`.
+        similarity: see `similarity_matrix`.
+        temperature: see `similarity_matrix`.
         block_size: walk over this many of B at a time, and never hold an [N, M] matrix; see
             `semisup.losses.blockwise`. 0 for the matrices. None chooses by N and M, where they
             are known before the graph runs.
@@ -366,7 +366,7 @@ def association_losses(
         Losses and statistics, float32 scalars.
 
     Raises:
-        InputError: the metric is unknown, the block size is no whole number of at least 0, the
+        InputError: the similarity is unknown, the block size is no whole number of at least 0, the
             temperature is a number that is not above 0, the shapes do not fit each other, or a
             label is -1.
 
@@ -382,9 +382,9 @@ def association_losses(
     checks.check_labeled(labels)
     with keras.name_scope("association"):
         if block_size > 0:
-            A, B = as_dot(A, B, metric, temperature)
+            A, B = as_dot(A, B, similarity, temperature)
             return _losses_of_blocks(blockwise.class_walk(A, B, labels, block_size))
-        steps = walk(A, B, metric, temperature)
+        steps = walk(A, B, similarity, temperature)
         return AssociationLosses(
             walker=walker_loss(steps.P_aba, labels),
             visit=visit_loss(steps.P_ab),

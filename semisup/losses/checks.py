@@ -12,13 +12,13 @@ Tensor = Any
 # What a model divides each similarity by unless told otherwise: docs/studies has the comparison.
 DEFAULT_TEMPERATURE = {"dot": 1.0, "cosine": 0.16, "euclidean": 1.0}
 
-METRICS = tuple(DEFAULT_TEMPERATURE)
+SIMILARITIES = tuple(DEFAULT_TEMPERATURE)
 
 
-def check_metric(metric: str) -> None:
+def check_similarity(similarity: str) -> None:
     """Raises InputError if there is no such similarity."""
-    if metric not in METRICS:
-        raise InputError(f"unknown similarity {metric!r}; known: {', '.join(METRICS)}")
+    if similarity not in SIMILARITIES:
+        raise InputError(f"unknown similarity {similarity!r}; known: {', '.join(SIMILARITIES)}")
 
 
 def check_temperature(temperature: float | Tensor) -> None:

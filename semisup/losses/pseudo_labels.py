@@ -22,7 +22,7 @@ def class_mass(
     B: Tensor,
     labels: Tensor,
     num_classes: int,
-    metric: str = "dot",
+    similarity: str = "dot",
     temperature: float | Tensor = 1.0,
     *,
     block_size: int | None = None,
@@ -37,12 +37,12 @@ def class_mass(
         labels: classes of A [N]. Steps to classes outside [0, num_classes), for instance those
             of virtual embeddings, count for no class: such rows sum to less than 1.
         num_classes: number of classes.
-        metric, temperature: see `association.similarity`.
+        similarity, temperature: see `association.similarity_matrix`.
         block_size: take this many of B at a time, so that P_ba, equation (2), is never held whole;
             0 for all at once; None chooses as `association.association_losses` does.
 
     Raises:
-        InputError: the metric is unknown, the block size is no whole number of at least 0, the
+        InputError: the similarity is unknown, the block size is no whole number of at least 0, the
             temperature is a number that is not above 0, the shapes do not fit each other, or
             there is not one label for each of A.
     """
@@ -50,13 +50,15 @@ def class_mass(
     block_size = blockwise.checked_block_size(block_size, A, B)
     checks.check_labels_of(labels, A, "A")
     with name_scope("class_mass"):
-        A, B = association.as_dot(ops.stop_gradient(A), ops.stop_gradient(B), metric, temperature)
+        A, B = association.as_dot(
+            ops.stop_gradient(A), ops.stop_gradient(B), similarity, temperature
+        )
         labels = ops.cast(ops.reshape(labels, [-1]), "int32")
         of_class = ops.equal(labels[:, None], ops.arange(num_classes, dtype="int32")[None, :])
         of_class = ops.cast(of_class, "float32")
 
         def mass(some_of_B: Tensor) -> Tensor:
-            P_ba = association.p_ba(association.similarity(A, some_of_B))
+            P_ba = association.p_ba(association.similarity_matrix(A, some_of_B))
             return ops.matmul(P_ba, of_class)
 
         if block_size == 0:

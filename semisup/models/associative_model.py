@@ -109,8 +109,8 @@ class AssociativeModel(CheckedModel):
             unlabelled rows (`semisup.losses.virtual_adversarial`), likewise; not in the paper. Its
             two more passes through the network count in the statistics of batch norm.
         vat_epsilon: norm of the adversarial perturbation, relative to the norm of the input.
-        similarity: "cosine", "dot" or "euclidean"; see `association.similarity`. The paper's is
-            "dot", which grows without bounds: on many networks nearly all probability then goes
+        similarity: "cosine", "dot" or "euclidean"; see `association.similarity_matrix`. The
+            paper's is "dot", which grows without bounds: on many networks nearly all probability then goes
             to one step, mostly a wrong one. With "cosine" embeddings are unit vectors, and the
             classifier takes them times temperature^-1/2, so that their dot products are the
             walk's similarities.
@@ -176,7 +176,7 @@ class AssociativeModel(CheckedModel):
         **kwargs: Any,
     ):
         _check_network(network)
-        checks.check_metric(similarity)
+        checks.check_similarity(similarity)
         if temperature is None:
             temperature = checks.DEFAULT_TEMPERATURE[similarity]
         temperature = _number("temperature", temperature, "a number")

@@ -11,6 +11,9 @@
     events.out.*       for TensorBoard; so are projector/ and projector_config.pbtxt, at the end
     lock               the process that trains there
 
+    eval.json, figure2.png to figure4.png, suggestions.csv, suggestions.png    by semisup-eval
+    classifier.*       by semisup-export
+
 Files are written whole or not at all; see `semisup.runs.files`.
 """
 

@@ -13,7 +13,7 @@ INNER = (
     "data.labeled_data.LabeledData",
     "evaluation.evaluate",
     "evaluation.names.shorten",
-    "losses.similarity",
+    "losses.similarity_matrix",
     "runs.directory.RunDirectory",
     "runtime.arguments.whole_number",
 )

@@ -317,7 +317,7 @@ def test_total_loss_takes_numbers_and_tensors():
 
 def test_similarity_keeps_the_distance_of_near_embeddings_far_from_the_origin():
     A = np.full((1, 64), 20.0) + np.random.default_rng(0).normal(scale=0.01, size=(2, 64))
-    M = association.similarity(A[:1], A[1:], "euclidean")
+    M = association.similarity_matrix(A[:1], A[1:], "euclidean")
     wanted = -np.sum((A[0].astype(np.float32) - A[1].astype(np.float32)) ** 2)
     np.testing.assert_allclose(M[0, 0], wanted, rtol=1e-3)
 
@@ -386,11 +386,14 @@ def test_walk_with_a_temperature_equals_the_loops(metric):
 def test_similarity_at_temperature_one_divides_nothing(metric):
     A, B, _ = embeddings("balanced")
     np.testing.assert_array_equal(
-        association.similarity(A, B, metric, 1.0), association.similarity(A, B, metric)
+        association.similarity_matrix(A, B, metric, 1.0),
+        association.similarity_matrix(A, B, metric),
     )
 
     def operations(temperature):
-        function = tf.function(lambda A, B: association.similarity(A, B, metric, temperature))
+        function = tf.function(
+            lambda A, B: association.similarity_matrix(A, B, metric, temperature)
+        )
         graph = function.get_concrete_function(tf.constant(A), tf.constant(B)).graph
         return [op.type for op in graph.get_operations()].count("RealDiv")
 
@@ -405,7 +408,7 @@ def test_temperature_must_be_above_zero(temperature):
 
 def test_similarity_refuses_an_unknown_metric():
     with pytest.raises(InputError, match="unknown similarity 'hamming'; known: dot, cosine"):
-        association.similarity(np.ones((1, 2)), np.ones((1, 2)), "hamming")
+        association.similarity_matrix(np.ones((1, 2)), np.ones((1, 2)), "hamming")
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -708,7 +708,7 @@ def test_default_similarity_is_the_cosine_which_the_classifier_sees_too(tmp_path
     # On a sphere of radius 2.5: its dot products are the walk's similarities.
     logits = 2.5 * unit @ model.classifier.kernel.numpy() + model.classifier.bias.numpy()
     np.testing.assert_allclose(outputs["logits"], logits, rtol=1e-5, atol=1e-5)
-    M = association.similarity(unit, unit, "cosine", model.temperature)
+    M = association.similarity_matrix(unit, unit, "cosine", model.temperature)
     np.testing.assert_allclose(M, (2.5 * unit) @ (2.5 * unit).T, rtol=1e-4, atol=1e-5)
     model.compile("sgd")
     model.save(tmp_path / "model.keras")
