@@ -110,10 +110,10 @@ class AssociativeModel(CheckedModel):
             two more passes through the network count in the statistics of batch norm.
         vat_epsilon: norm of the adversarial perturbation, relative to the norm of the input.
         similarity: "cosine", "dot" or "euclidean"; see `association.similarity_matrix`. The
-            paper's is "dot", which grows without bounds: on many networks nearly all probability then goes
-            to one step, mostly a wrong one. With "cosine" embeddings are unit vectors, and the
-            classifier takes them times temperature^-1/2, so that their dot products are the
-            walk's similarities.
+            paper's is "dot", which grows without bounds: on many networks nearly all probability
+            then goes to one step, mostly a wrong one. With "cosine" embeddings are unit vectors,
+            and the classifier takes them times temperature^-1/2, so that their dot products are
+            the walk's similarities.
         temperature: by which the similarities are divided, above 0; by default 0.16 for "cosine"
             and 1 for the others.
         label_smoothing: see `association.classification_loss`.
