@@ -26,6 +26,7 @@ from reproduction import command
 from reproduction.places import places_of
 from reproduction.scales import stretched
 from reproduction.side_by_side import engine, share_of_machine, unordered
+from reproduction.tables import STUDENTS
 from tqdm import tqdm
 
 from semisup import recipes
@@ -157,7 +158,7 @@ def _recipe() -> Recipe:
         recipes.changed(recipe, **given), given.get("data_dir"), given.get("target_data_dir")
     )
     recipe = recipes.changed(recipe, **{**given, **places})
-    if recipe.freeze_steps > 0 or flags.FLAGS.recipe == "mnist_student":
+    if recipe.freeze_steps > 0 or flags.FLAGS.recipe in STUDENTS:
         raise InputError(
             f"the recipe {flags.FLAGS.recipe} trains in two stages, which this script does not "
             "support"

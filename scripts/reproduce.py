@@ -77,8 +77,9 @@ def main() -> None:
     if flags.FLAGS["recipe"].present:
         names, smoke_changes = flags.FLAGS.recipe.split(","), {}
 
-    if _TABLE.value != "1" and (students := sorted(STUDENTS.keys() & set(names))):
-        raise InputError(f"{students[0]} needs a teacher, which only --table=1 trains first")
+    for name in STUDENTS.keys() & set(names):
+        if _TABLE.value != (of_table := STUDENTS[name][0]):
+            raise InputError(f"{name} needs a teacher, which only --table={of_table} trains first")
 
     def prepare(name: str) -> Recipe:
         recipe = scaled(recipes.get(name, **smoke_changes), scale)

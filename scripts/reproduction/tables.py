@@ -102,20 +102,22 @@ def _by_labels(recipe: Recipe, paper: dict[int, Published]) -> list[Cell]:
     ]
 
 
-# The recipes that learn from a teacher; table 1 has them only. The recipe of the teacher, and
-# that of all labels, which leave a teacher nothing to label.
-STUDENTS = {"mnist_student": ("mnist_teacher", "mnist_all_labels")}
+# The recipes that learn from a teacher: the table that trains it first, and its recipe.
+STUDENTS = {
+    "mnist_student": ("1", "mnist_teacher"),
+    "synth_digits_to_mnist_student": ("5", "synth_digits_to_mnist"),
+}
+
+# All labels leave a teacher nothing to label.
+_OF_ALL_LABELS = "mnist_all_labels"
 
 
 def _table_1(name: str, prepare: Prepare) -> list[Cell]:
     cells = _by_labels(prepare(name), {100: (0.89, 0.08), 1000: (0.74, 0.03), ALL: (0.36, 0.03)})
     if name not in STUDENTS:
         return cells
-    # A share that was given is the students'; these have no teacher.
-    teacher, of_all_labels = (
-        dataclasses.replace(prepare(other), teacher_share=Recipe().teacher_share)
-        for other in STUDENTS[name]
-    )
+    teacher = _without_teacher(prepare(STUDENTS[name][1]))
+    of_all_labels = _without_teacher(prepare(_OF_ALL_LABELS))
     *few, of_all = cells
     of_students = []
     for cell in few:
@@ -127,6 +129,11 @@ def _table_1(name: str, prepare: Prepare) -> list[Cell]:
         ]
     row = f"{of_all.row} (no teacher)"
     return [*of_students, dataclasses.replace(of_all, row=row, recipe=of_all_labels)]
+
+
+def _without_teacher(recipe: Recipe) -> Recipe:
+    """A share that was given on the command line is the students'."""
+    return dataclasses.replace(recipe, teacher_share=Recipe().teacher_share)
 
 
 def _table_2(name: str, prepare: Prepare) -> list[Cell]:
@@ -220,6 +227,14 @@ def _table_5(name: str, prepare: Prepare) -> list[Cell]:
         **LABELS_ONLY,
     )
     last = Cell(TARGET_ONLY, "", target_only, target, "target_only")
+    if name in STUDENTS:
+        teacher = _without_teacher(prepare(STUDENTS[name][1]))
+        return [
+            Cell(SOURCE_ONLY, "", dataclasses.replace(teacher, **LABELS_ONLY), None, "source_only"),
+            Cell(f"{ADAPTED} (teacher)", "", teacher, None, "teacher"),
+            Cell(ADAPTED, "", recipe, None, "student", teacher="teacher"),
+            last,
+        ]
     if name not in _SEQUENTIAL:
         source_only = dataclasses.replace(recipe, **LABELS_ONLY)
         return [

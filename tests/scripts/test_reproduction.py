@@ -120,6 +120,17 @@ def test_table_5_as_the_paper_did_it_begins_with_the_source(tmp_path):
         cells("5", "mnist")
 
 
+def test_table_5_of_a_student_makes_its_teacher_first():
+    every = cells("5", "synth_digits_to_mnist_student")
+    source, teacher, student, target = every
+    assert teacher.recipe == recipes.get("synth_digits_to_mnist")
+    assert student.recipe == recipes.get("synth_digits_to_mnist_student")
+    assert (student.row, student.teacher) == ("adapted", teacher.folder)
+    assert source.recipe == dataclasses.replace(teacher.recipe, **LABELS_ONLY)
+    assert " --teacher=TEACHER " in running.command_of(student, every)
+    assert target.recipe.dataset == "mnist"
+
+
 def test_table_1_of_students_makes_their_teachers_first(tmp_path):
     every = cells("1", "mnist_student")
     assert [cell.row for cell in every] == [
