@@ -245,7 +245,7 @@ def _build_backbone(recipe: Recipe, dataset: Dataset) -> backbones.Backbone:
             dataset.image_shape,
             _emb_size(recipe),
             _first_weights(recipe),
-            recipe.l2_weight or 0.0,
+            recipe.l2_weight,
             recipe.dropout,
         )
 

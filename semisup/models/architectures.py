@@ -201,7 +201,7 @@ def build(
     if batch_norm_decay is not None and name != stl10_batch_norm_model.__name__:
         raise InputError(f"`batch_norm_decay` is for stl10_batch_norm_model, not for {name}")
     if backbones.is_backbone(name):
-        built = backbones.build(name, image_shape, emb_size, weights, l2_weight or 0.0, dropout)
+        built = backbones.build(name, image_shape, emb_size, weights, l2_weight, dropout)
         return built.network
     if name not in ARCHITECTURES:
         known = (*ARCHITECTURES, f"{backbones.PREFIX}NAME", f"PATH{backbones.ENDING}")

@@ -64,7 +64,7 @@ def build(
     image_shape: ImageShape,
     emb_size: int | None = None,
     weights: str = NO_WEIGHTS,
-    l2_weight: float = 0.0,
+    l2_weight: float | None = None,
     dropout: float = 0.0,
 ) -> Backbone:
     """The network called `name` for images of `image_shape`; grey ones become RGB inside it.
@@ -76,7 +76,7 @@ def build(
             application, and none on a saved model, whose output is the embedding.
         weights: the initial weights of an application: "none" (random), "imagenet"
             (downloaded by Keras), or its .weights.h5 file, without the classifier; `RESTORED`.
-        l2_weight: of the dense layer on top, see `building_blocks.l2`.
+        l2_weight: of the dense layer on top, see `building_blocks.l2`; None for no such loss.
         dropout: share of the features that is dropped in training, in [0, 1).
 
     Raises:
@@ -100,7 +100,8 @@ def build(
         embedding = layers.Identity(name="embedding")(kept)
     else:
         emb_size = whole_number("emb_size", emb_size, minimum=1)
-        embedding = layers.Dense(emb_size, kernel_regularizer=l2(l2_weight), name="embedding")(kept)
+        regularizer = None if l2_weight is None else l2(l2_weight)
+        embedding = layers.Dense(emb_size, kernel_regularizer=regularizer, name="embedding")(kept)
     head = keras.Model(given, embedding, name="head")
     network = keras.Model(
         images,

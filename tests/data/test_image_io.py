@@ -471,11 +471,16 @@ def test_read_image_reads_one_large_image_at_a_time(tmp_path, monkeypatch, endin
     monkeypatch.setattr(reading, "_LARGE", 10_000)
     path = tmp_path / f"a.{ending}"
     Image.effect_noise((400, 320), 90).convert("RGB").save(path)
-    decoded = []
+    decoded, locked = [], []
     load = ImageFile.ImageFile.load
-    monkeypatch.setattr(
-        ImageFile.ImageFile, "load", lambda self: decoded.append(self.size) or load(self)
-    )
+
+    def watched(image):
+        decoded.append(image.size)
+        locked.append(reading._one_large_image.locked())
+        return load(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", watched)
     assert read_image(path, 16).shape == (16, 16, 3)
     assert decoded[0] == ((50, 40) if ending == "jpg" else (400, 320))
+    assert all(locked)
     assert not reading._one_large_image.locked()

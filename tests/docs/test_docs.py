@@ -24,6 +24,11 @@ def test_every_equation_has_its_function():
     for name in named:
         text = getattr(association, name).__doc__
         assert re.search(r"equation|section", text), name
+    for row in rows:
+        if number := re.match(r"\| \((\d+)\)", row):
+            name = row.split("|")[-3].strip(" `")
+            text = getattr(association, name).__doc__
+            assert f"({number[1]})" in text, f"{name} does not name equation ({number[1]})"
 
 
 def test_every_page_is_in_the_navigation_of_the_site():

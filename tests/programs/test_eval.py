@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -19,8 +20,12 @@ from tests.processes import run
 def test_moved_data_is_found_and_a_run_can_be_read_only(tiny, tmp_path):
     data, logdir, out = tmp_path / "data", tmp_path / "run", tmp_path / "some" / "where"
     data.mkdir()
-    for name in ("source.npz", "target.npz"):
-        shutil.copy(tiny.data_dir, data / name)
+    shutil.copy(tiny.data_dir, data / "source.npz")
+    random, target = np.random.default_rng(1), {}
+    for part, count in (("train", 30), ("test", 12)):
+        target[f"{part}_images"] = random.integers(0, 256, (count, 8, 8), dtype=np.uint8)
+        target[f"{part}_labels"] = np.arange(count) % 3
+    np.savez(data / "target.npz", **target)
     recipe = dataclasses.replace(
         tiny,
         data_dir=str(data / "source.npz"),
@@ -35,7 +40,20 @@ def test_moved_data_is_found_and_a_run_can_be_read_only(tiny, tmp_path):
     assert done.returncode == 0, done.stderr
     assert contents(logdir) == before
     assert sorted(contents(out)) == ["eval.json", "suggestions.csv", "suggestions.png"]
-    assert json.loads((out / "eval.json").read_text())["test_error"] == result["test_error"]
+    evaluation = json.loads((out / "eval.json").read_text())
+    assert evaluation["test_error"] == result["test_error"]
+    logits = keras.models.load_model(logdir / "model.keras").predict_on_batch(
+        target["test_images"][..., None]
+    )["logits"]
+    counts = np.zeros((3, 3), int)
+    np.add.at(counts, (target["test_labels"], logits.argmax(axis=1)), 1)
+    assert evaluation["confusion"] == counts.tolist()
+    errors = 100 * (1 - counts.diagonal() / counts.sum(axis=1))
+    assert list(evaluation["error_per_class"]) == ["0", "1", "2"]
+    np.testing.assert_allclose(list(evaluation["error_per_class"].values()), errors, atol=1e-6)
+    assert evaluation["balanced_error"] == pytest.approx(errors.mean())
+    f1 = 2 * counts.diagonal() / (counts.sum(axis=0) + counts.sum(axis=1))
+    assert evaluation["macro_f1"] == pytest.approx(f1.mean())
     with (out / "suggestions.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 3
 
@@ -57,18 +75,14 @@ def test_what_gave_a_run_its_first_weights_and_its_split_may_be_gone(tiny, tmp_p
     assert done.stderr.rstrip().endswith("semisup-train's --init_from must name the folder of one")
 
 
-def test_all_test_images_are_evaluated_whatever_training_did(tiny, tmp_path):
+def test_all_test_images_are_evaluated_with_checkpoints_or_without(tiny, tmp_path):
+    """Whatever was evaluated in training."""
     loop.train(dataclasses.replace(tiny, eval_images=3, max_steps=2), tmp_path)
     assert json.loads((tmp_path / "result.json").read_text())["test_images"] == 3
     done = run("eval", f"--logdir={tmp_path}")
     assert done.returncode == 0, done.stderr
-    assert np.sum(json.loads((tmp_path / "eval.json").read_text())["confusion"]) == 9
-
-
-def test_a_finished_run_is_evaluated_without_its_checkpoints(tiny, tmp_path):
-    loop.train(dataclasses.replace(tiny, max_steps=2), tmp_path)
-    assert run("eval", f"--logdir={tmp_path}").returncode == 0
     evaluation = json.loads((tmp_path / "eval.json").read_text())
+    assert np.sum(evaluation["confusion"]) == 9
     (tmp_path / "eval.json").unlink()
     shutil.rmtree(tmp_path / "checkpoints")
     done = run("eval", f"--logdir={tmp_path}")
@@ -96,10 +110,3 @@ def test_data_that_changed_after_the_training_is_refused(tiny, tmp_path):
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def test_data_that_would_give_other_labelled_images_is_refused(tiny, tmp_path):
-    RunDirectory(tmp_path).claim(tiny, {"hash": "one", "data": {}}, [])
-    RunDirectory(tmp_path).check_split("one")
-    with pytest.raises(InputError, match=r"the data has changed since .* was trained"):
-        RunDirectory(tmp_path).check_split("another")

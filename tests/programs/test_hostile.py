@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from semisup.config import Recipe
 from semisup.data.sources.npz import load_npz
@@ -74,19 +75,30 @@ def with_other_module(path, sprung):
     crafted(path, {"module": "subprocess", "class_name": "Popen", "config": config})
 
 
-def with_function(path, sprung):
-    function = {"module": "os", "class_name": "function", "config": "mkdir"}
-    config = {"name": "trap", "function": function, "arguments": {"mode": 0o700}}
-    crafted(path, {"module": "keras.layers", "class_name": "Lambda", "config": config})
-
-
 def with_saved_model(path, sprung):
-    config = {"name": "trap", "filepath": str(sprung), "call_endpoint": "serve"}
+    """One that is there, and writes a file when it is called."""
+
+    class Trap(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, 16])])
+        def serve(self, x):
+            tf.io.write_file(str(sprung), "")
+            return x
+
+    place = path.with_name("outside")
+    tf.saved_model.save(Trap(), str(place))
+    config = {"name": "trap", "filepath": str(place), "call_endpoint": "serving_default"}
     crafted(path, {"module": "keras.layers", "class_name": "TFSMLayer", "config": config})
 
 
-@pytest.mark.parametrize("craft", [with_lambda, with_other_module, with_function, with_saved_model])
-def test_code_in_models_does_not_run(tmp_path, craft):
+@pytest.mark.parametrize(
+    ("craft", "reason"),
+    [
+        (with_lambda, "deserialization of a `Lambda` layer"),
+        (with_other_module, "could not be deserialized"),
+        (with_saved_model, "deserialization of a `TFSMLayer`"),
+    ],
+)
+def test_code_in_models_does_not_run(tmp_path, craft, reason):
     sprung, path = tmp_path / "sprung", tmp_path / "model.keras"
     RunDirectory(tmp_path).claim(Recipe(), {"hash": "0"}, [])
     craft(path, sprung)
@@ -98,6 +110,7 @@ def test_code_in_models_does_not_run(tmp_path, craft):
     ):
         with pytest.raises(InputError, match=re.escape("model.keras")) as refusal:
             load()
+        assert reason in str(refusal.value)
         assert "\n" not in str(refusal.value)
     assert not sprung.exists()
 

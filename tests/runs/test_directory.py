@@ -37,6 +37,14 @@ def test_the_same_run_may_claim_again_another_may_not(tmp_path):
     assert (tmp_path / "recipe.json").read_bytes() == before
 
 
+def test_check_split_refuses_another_choice_of_images(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.claim(RECIPE, {"hash": "one", "data": {}}, [])
+    run.check_split("one")
+    with pytest.raises(InputError, match=r"the data has changed since .* was trained"):
+        run.check_split("another")
+
+
 def test_the_same_run_with_other_steps_is_told_how_to_train_on(tmp_path):
     run, longer = RunDirectory(tmp_path), recipes.get("mnist5k", max_steps=900)
     run.claim(RECIPE, {"hash": "abcd"}, [])

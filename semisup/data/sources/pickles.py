@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from semisup.data.sources.compressed import read_bytes
-from semisup.errors import InputError
+from semisup.errors import InputError, first_line
 
 
 def read_pickle(path: Path) -> dict[str, Any]:
@@ -34,7 +34,8 @@ def read_pickle(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} {error}") from None
     except Exception as error:  # a damaged pickle fails in as many ways as there are opcodes
         raise InputError(
-            f"{path} is not a pickle of arrays, or is damaged ({type(error).__name__}: {error})"
+            f"{path} is not a pickle of arrays, or is damaged ({type(error).__name__}: "
+            f"{first_line(error)})"
         ) from None
     if not isinstance(loaded, dict):
         raise InputError(f"{path} holds a {type(loaded).__name__}, wanted a dictionary of arrays")

@@ -9,12 +9,14 @@ from semisup.errors import InputError
 
 
 def write_domain(folder, domain, per_class=2, size=12):
-    """DOMAIN/images/CLASS/frame_0001.jpg, each class of one colour."""
+    """DOMAIN/images/CLASS/frame_0001.jpg, each class and each frame of one colour."""
     for c in range(31):
         place = folder / domain / "images" / f"class_{c:02d}"
         place.mkdir(parents=True)
         for i in range(per_class):
-            Image.new("RGB", (size, size + i), (8 * c, 0, 0)).save(place / f"frame_{i:04d}.png")
+            Image.new("RGB", (size, size + i), (8 * c, 40 * i, 0)).save(
+                place / f"frame_{i:04d}.png"
+            )
 
 
 def test_load_domain_reads_and_holds_out(tmp_path):
@@ -24,9 +26,12 @@ def test_load_domain_reads_and_holds_out(tmp_path):
     assert dataset.image_shape == (10, 10, 3)
     assert (len(dataset.train_labels), len(dataset.test_labels)) == (62, 31)
     assert sorted(dataset.test_labels) == list(range(31))
+    found = []
     for split in ("train", "test"):
         pixels, labels = getattr(dataset, f"{split}_images"), getattr(dataset, f"{split}_labels")
         np.testing.assert_array_equal(pixels[:, 0, 0, 0], 8 * labels)
+        found += zip(labels.tolist(), (pixels[:, 0, 0, 1] // 40).tolist(), strict=True)
+    assert sorted(found) == [(c, i) for c in range(31) for i in range(3)]  # each once
     assert [path.parent.name for path in dataset.train_files] == [
         dataset.class_names[label] for label in dataset.train_labels
     ]

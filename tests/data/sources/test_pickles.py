@@ -3,6 +3,7 @@
 import gzip
 import os
 import pickle
+import re
 import struct
 from collections import OrderedDict
 from pathlib import Path
@@ -133,32 +134,39 @@ def test_read_pickle_runs_nothing(tmp_path, number):
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "message"),
     [
-        # Codecs that unpack, an array that claims a petabyte, a scalar that is a pickle again.
-        b"c_codecs\nencode\n(Vabc\nVzip\ntR.",
-        b"cnumpy\nndarray\n((J\xff\xff\xff\x7fJ\xff\xff\xff\x7ftI8\ntR.",
-        b"cnumpy._core.multiarray\nscalar\n(cnumpy\ndtype\n(VO8\ntRVabc\ntR.",
-        b"Pname\n.",
+        # Codecs that unpack, an array that claims gigabytes, a scalar that is a pickle again.
+        (b"c_codecs\nencode\n(Vabc\nVzip\ntR.", "a string encoded in 'zip', which is refused"),
+        (b"cnumpy\nndarray\n((J\0\0\x10\0J\0\x04\0\0tVd\ntR.", "'str' object is not callable"),
+        (
+            b"cnumpy._core.multiarray\nscalar\n(cnumpy\ndtype\n(VO8\ntRVabc\ntR.",
+            "a scalar that is a Python object, which is refused",
+        ),
+        (b"Pname\n.", "A load persistent id instruction was encountered"),
         # Objects whose pointers the file would say, by a type that denies that it has any.
-        b"cnumpy\ndtype\n(VO8\nI0\nI1\ntR(I3\nV|\nNNNI8\nI8\nI0\ntb.",
-        b"}Vimages\ncnumpy._core.numeric\n_frombuffer\n(c_codecs\nencode\n(Vaaaaaaaa\nVlatin1\ntR"
-        b"cnumpy\ndtype\n(VO8\ntR(I3\nV|\nNNNI8\nI8\nI0\ntb(I1\ntVC\ntRs.",
-        pickle.dumps({"x": np.zeros(2, "i4,f8")}, 2),
-        pickle.dumps({"x": np.zeros(2, "M8[s]")}, 2),
-        b"cos\nsystem\n(S'true'\ntR.",
-        b"ios\nsystem\n(S'true'\n.",
-        b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f.",
-        b"",
-        b"no pickle",
-        pickle.dumps([1, 2]),
+        (b"cnumpy\ndtype\n(VO8\nI0\nI1\ntR(I3\nV|\nNNNI8\nI8\nI0\ntb.", "wanted a dictionary"),
+        (
+            b"}Vimages\ncnumpy._core.numeric\n_frombuffer\n(c_codecs\nencode\n(Vaaaaaaaa\nVlatin1\n"
+            b"tRcnumpy\ndtype\n(VO8\ntR(I3\nV|\nNNNI8\nI8\nI0\ntb(I1\ntVC\ntRs.",
+            "cannot create an OBJECT array from memory buffer",
+        ),
+        (pickle.dumps({"x": np.zeros(2, "i4,f8")}, 2), "'V12', which are not plain numbers"),
+        (pickle.dumps({"x": np.zeros(2, "M8[s]")}, 2), "'M8', which are not plain numbers"),
+        (b"cos\nsystem\n(S'true'\ntR.", "asks for os.system, which is not an array and is refused"),
+        (b"(ios\nsystem\n.", "asks for os.system, which is not an array and is refused"),
+        (b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f.", "is damaged"),
+        (b"", "is damaged"),
+        (b"no pickle", "invalid load key, 'n'"),
+        (pickle.dumps([1, 2]), "holds a list, wanted a dictionary"),
     ],
 )
-def test_read_pickle_names_what_is_no_dictionary_of_arrays(tmp_path, content):
+def test_read_pickle_names_what_is_no_dictionary_of_arrays(tmp_path, content, message):
     path = tmp_path / "bad.pkl"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"bad\.pkl"):
+    with pytest.raises(InputError, match=rf"bad\.pkl .*{re.escape(message)}") as refusal:
         read_pickle(path)
+    assert "\n" not in str(refusal.value)
     with pytest.raises(InputError, match="there is no file"):
         read_pickle(tmp_path / "missing.pkl")
 
