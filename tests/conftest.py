@@ -3,6 +3,7 @@
 import gzip
 import os
 import struct
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from semisup.config import Recipe
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # As in the binaries (`console.load_tensorflow`), so that runs here and there are the same.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# The user's own keras.json may have another type of floats, or channels first.
+_keras_home = tempfile.TemporaryDirectory(prefix="keras")
+os.environ["KERAS_HOME"] = _keras_home.name
+os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
@@ -113,6 +118,21 @@ def finished_run(digits_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
 def feature_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Features of frozen backbones are kept out of the user's own cache."""
     os.environ["SEMISUP_FEATURE_CACHE"] = str(tmp_path_factory.mktemp("features"))
+
+
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Runs draw nothing, which takes most of the time of a short one, unless `pictures` is asked.
+
+    tests/visualization holds what they draw.
+    """
+    if "pictures" not in request.fixturenames:
+        monkeypatch.setattr("semisup.training.evaluator._draw", lambda *arguments: None)
+
+
+@pytest.fixture
+def pictures() -> None:
+    """Runs draw as ever; see `without_pictures`."""
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import tensorflow as tf
 from semisup import experiment, recipes
 from semisup.config import ALWAYS, Recipe
 from semisup.data import adaptation, splits
+from semisup.data.dataset import Dataset
 from semisup.errors import InputError
 from semisup.models import backbones
 from semisup.optimizers import schedules
@@ -32,6 +33,20 @@ def test_the_same_recipe_gives_the_same_experiment(mnist_dir):
     )
     np.testing.assert_array_equal(first, same_first)
     assert not np.array_equal(first, other_first)
+
+
+def test_load_data_reads_images_as_the_recipe_says(monkeypatch):
+    given, pixels = {}, np.zeros((2, 8, 8, 1), np.uint8)
+    dataset = Dataset("photos", pixels, np.arange(2), pixels, np.arange(2), ("a", "b"))
+    monkeypatch.setattr(
+        experiment.registry,
+        "load_dataset",
+        lambda name, data_dir, **options: given.update(options) or dataset,
+    )
+    recipe = Recipe("folder", "photos", new_size=9, skip_unreadable=True, max_megapixels=3)
+    experiment.load_data(recipe)
+    wanted = {"new_size": 9, "skip_unreadable": True, "max_megapixels": 3, "resize_lazily": False}
+    assert given == wanted
 
 
 def test_build_says_in_a_line_that_the_memory_is_too_small(tiny, monkeypatch):

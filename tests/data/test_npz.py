@@ -82,6 +82,17 @@ def test_npz_images_hold_large_sets_on_disk(tmp_path, monkeypatch, changes, new_
     assert_alike(load_dataset("npz", tmp_path / "mine.npz", new_size=new_size), dataset)
 
 
+def test_npz_images_that_are_held_out_keep_their_labels(tmp_path):
+    """The pixel is the number of the image, and its tenth the label."""
+    images = np.arange(40, dtype=np.uint8)[:, None, None] * np.ones((1, 8, 8), np.uint8)
+    np.savez(tmp_path / "mine.npz", train_images=images, train_labels=np.arange(40) // 10)
+    dataset = load_dataset("npz", tmp_path / "mine.npz")
+    for split in ("train", "test"):
+        numbers = np.asarray(getattr(dataset, f"{split}_images"))[:, 0, 0, 0]
+        np.testing.assert_array_equal(numbers // 10, getattr(dataset, f"{split}_labels"))
+    assert len(dataset.test_labels) > 0
+
+
 def test_open_npz_holds_in_memory_what_is_small_once_resized(path, monkeypatch):
     expected = load_dataset("npz", path, new_size=3)
     small_memory(monkeypatch, 59 * 3 * 3 * 3)

@@ -22,6 +22,7 @@ from semisup.models.architectures import ARCHITECTURES
 from tests.docs.test_docs import flags_of
 
 ROOT = Path(__file__).parents[2]
+TESTS = ROOT / "tests"
 PAGE = (ROOT / "docs" / "migrating.md").read_text(encoding="utf-8")
 
 # The flags of the authors' train.py and eval.py.
@@ -78,6 +79,23 @@ def test_page_is_short():
     assert len(PAGE.splitlines()) <= 150
 
 
+def assert_epsilons(theirs: str, ours: str) -> None:
+    assert float(theirs.split()[-1]) == experiment._EPSILON_OF_TENSORFLOW_1
+    assert float(ours) == keras.optimizers.Adam().epsilon
+
+
+# What holds each row of `compat`, by a word of its second cell: a function, or a test elsewhere.
+COMPAT = {
+    "epsilon": assert_epsilons,
+    "new_size": ("test_experiment.py", "test_compat_is_in_what_the_authors_code_does_otherwise"),
+    "augmentation": (
+        "test_experiment.py",
+        "test_compat_is_in_what_the_authors_code_does_otherwise",
+    ),
+    "sigmoid": ("cli/test_authors.py", "test_their_sigmoid_counts_the_delay_twice"),
+}
+
+
 @by_row("What `--compat=authors` sets")
 def test_compat_rows(row, read, monkeypatch):
     [name], theirs, ours = names(row[0]), row[1], row[2]
@@ -87,10 +105,11 @@ def test_compat_rows(row, read, monkeypatch):
     )
     monkeypatch.setattr("secrets.randbelow", lambda bound: 12_345)
     theirs_read, ours_read = read("--compat=authors", *words), read(*words[1:])
-    if name == "compat":  # what it does: tests/test_experiment.py and tests/cli/test_authors.py
-        if "epsilon" in theirs:
-            assert float(theirs.split()[-1]) == experiment._EPSILON_OF_TENSORFLOW_1
-            assert float(ours) == keras.optimizers.Adam().epsilon
+    if name == "compat":
+        held = next(test for word, test in COMPAT.items() if word in theirs)
+        assert callable(held) or f"def {held[1]}(" in (TESTS / held[0]).read_text(encoding="utf-8")
+        if callable(held):
+            held(theirs, ours)
         return
     if name == "sup_seed":
         assert theirs.startswith("-1: drawn") and theirs_read.sup_seed == 12_345

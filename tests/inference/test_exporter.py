@@ -55,6 +55,18 @@ def test_keras_export_needs_keras_only(run, wanted, tmp_path):
     np.testing.assert_allclose(model.predict_on_batch(IMAGES / 1.0), wanted, atol=1e-6)
 
 
+@pytest.mark.parametrize("similarity", ["dot", "cosine", "euclidean"])
+def test_probability_model_gives_the_models_own_probabilities(similarity):
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(16)]
+    network = keras.Sequential([keras.Input(IMAGES.shape[1:]), *layers])
+    model = AssociativeModel(network, 10, similarity=similarity)
+    wanted = softmax(model.predict_on_batch(IMAGES)["logits"], axis=1)
+    got = exporter.probability_model(model, IMAGES.shape[1:]).predict_on_batch(IMAGES)
+    assert wanted.max() > 0.15  # else all would be alike
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "better"),
     [

@@ -361,13 +361,15 @@ def test_extract_works_where_there_can_be_no_folder(counted, tmp_path, caplog):
 
 def test_extract_keeps_the_cache_within_its_limit(counted, tmp_path, monkeypatch):
     parts = [IMAGES[:20], IMAGES[20:40], IMAGES[40:60]]
-    for part in parts[:2]:
+    now = time.time()
+    for age, part in ((20, parts[0]), (10, parts[1])):
+        before = set(shards(tmp_path))
         features.extract(counted.backbone, part, tmp_path)
-        time.sleep(0.02)
-    size = shards(tmp_path)[0].stat().st_size
+        [new] = set(shards(tmp_path)) - before
+        os.utime(new, (now - age, now - age))
+    size = new.stat().st_size
     monkeypatch.setattr(features, "LARGEST_CACHE", int(2.5 * size))
     assert counted.computes(parts[0], tmp_path) == 0  # now the most recently used
-    time.sleep(0.02)
     assert counted.computes(parts[2], tmp_path) == 20
     assert sum(shard.stat().st_size for shard in shards(tmp_path)) <= 2.5 * size
     assert counted.computes(parts[0], tmp_path) == 0

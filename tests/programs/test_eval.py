@@ -16,6 +16,8 @@ from semisup.runs.directory import RunDirectory
 from semisup.training import loop
 from tests.processes import run
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 
 def test_moved_data_is_found_and_a_run_can_be_read_only(tiny, tmp_path):
     data, logdir, out = tmp_path / "data", tmp_path / "run", tmp_path / "some" / "where"

@@ -25,6 +25,8 @@ from semisup.visualization import projector, tensorboard
 from tests import processes
 from tests.runs.test_checkpoints import IMAGES, LABELS, model
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 
 def state(logdir):
     """All a run ends with: every variable of its last checkpoint, and its evaluations."""
@@ -259,7 +261,9 @@ def test_full_disk_leaves_the_older_checkpoint(tiny, whole, tmp_path, monkeypatc
     assert state(tmp_path / "run") == state(whole)
 
 
-def test_pictures_that_can_not_be_drawn_do_not_cost_a_run(tiny, tmp_path, monkeypatch, caplog):
+def test_pictures_that_can_not_be_drawn_do_not_cost_a_run(
+    tiny, tmp_path, monkeypatch, caplog, pictures
+):
     def draw(*_):
         raise ValueError("no font")
 

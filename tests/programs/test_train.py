@@ -68,8 +68,9 @@ def test_trainer_prints_progress_and_the_error(trained):
     assert re.fullmatch(r"[\d,]+ labelled, [\d,]+ unlabelled, [\d,]+ test images", lines[1])
     assert lines[2].startswith("10 classes (training; test images): 0 (40; 10), 1 (40; 10), ")
     assert lines[3].startswith("step 0/20  test_error ")
-    assert "walker_loss" in lines[4]
-    assert "min left" in lines[4]
+    at_10 = next(line for line in lines if line.startswith("step 10/20 "))  # others if it is slow
+    assert "walker_loss" in at_10
+    assert "min left" in at_10
     error = json.loads((cwd / "run" / "result.json").read_text())["test_error"]
     assert lines[-1].startswith(f"test error {error:.2f} % after 20 steps")
 

@@ -52,7 +52,9 @@ def test_prepare_environment_and_use_defaults_undo_what_programs_cannot_use(monk
     assert now == ("float32", "channels_last", 1e-7)
 
 
-@pytest.mark.parametrize("name", ["mnist_model", "svhn_model", "stl10_model", "keras:MobileNetV2"])
+@pytest.mark.parametrize(
+    "name", ["mnist_model", "svhn_model", "stl10_model", "keras:MobileNetV3Small"]
+)
 def test_networks_take_channels_last_whatever_keras_is_set_to(name):
     keras.config.set_image_data_format("channels_first")
     try:

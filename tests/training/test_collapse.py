@@ -16,6 +16,8 @@ from semisup.losses import association
 from semisup.runs.directory import RunDirectory
 from semisup.training import collapse, loop
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 LABELS = np.repeat(np.arange(10), 10)
 RANDOM = np.random.default_rng(0)
 WALK = collapse.Walk(labeled=100, unlabeled=100, classes=10)

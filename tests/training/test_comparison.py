@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from semisup.errors import InputError
 from semisup.runs.directory import RunDirectory
 from semisup.runtime import signals
 from semisup.training import comparison
+
+pytestmark = pytest.mark.usefixtures("without_pictures")
 
 
 def test_compare_wants_test_images(tmp_path):
@@ -86,19 +89,28 @@ def test_table_has_a_line_for_each_seed_the_median_and_the_range():
     ]
 
 
-def test_compare_removes_nothing_for_a_wrong_setting(tiny, tmp_path):
+@pytest.fixture(scope="module")
+def compared(tiny, tmp_path_factory):
+    """A recipe and the folder of its comparison with one seed; copy it."""
     small = dataclasses.replace(tiny, sup_per_class=2, max_steps=2, eval_interval=2)
-    comparison.compare(small, tmp_path, seeds=1)
+    folder = tmp_path_factory.mktemp("compared")
+    comparison.compare(small, folder, seeds=1)
+    return small, folder
+
+
+def test_compare_removes_nothing_for_a_wrong_setting(tiny, compared, tmp_path):
+    small, made = compared
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     wrong = dataclasses.replace(small, architecture="mnist_modle")
     with pytest.raises(InputError, match="unknown architecture"):
         comparison.compare(wrong, tmp_path, seeds=1, overwrite=True)
     assert RunDirectory(tmp_path / "association" / f"seed{tiny.seed}").read_result()
 
 
-def test_compare_clears_all_runs_before_the_first(tiny, tmp_path, monkeypatch):
+def test_compare_clears_all_runs_before_the_first(tiny, compared, tmp_path, monkeypatch):
     """So that it is resumed without `overwrite`, wherever it was stopped."""
-    small = dataclasses.replace(tiny, sup_per_class=2, max_steps=2, eval_interval=2)
-    comparison.compare(small, tmp_path, seeds=1)
+    small, made = compared
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     later = RunDirectory(tmp_path / "association" / f"seed{tiny.seed}")
     assert later.read_result()
 

@@ -14,6 +14,8 @@ from semisup.runs import checkpoints
 from semisup.runs.directory import RunDirectory
 from semisup.training import loop, monitoring
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 FINE = {"loss": 1.0, "walker_loss": 0.5, "p_correct": 0.1}
 
 
@@ -44,29 +46,21 @@ def test_watch_looks_by_itself_before_it_keeps_too_many(tmp_path):
     assert step < 150
 
 
-TERMS = {
-    "walker_loss": (association, "walker_loss"),
-    "visit_loss": (association, "visit_loss"),
-    "classification_loss": (association, "classification_loss"),
-    "pseudo_label_loss": (pseudo_labels, "pseudo_label_loss"),
-}
-
-
 @pytest.mark.parametrize(
-    ("term", "log_interval", "save_interval"),
-    [*((term, 20, 3) for term in TERMS), ("visit_loss", 6, 30)],
+    ("module", "term", "log_interval", "save_interval"),
+    [(association, "visit_loss", 20, 3), (pseudo_labels, "pseudo_label_loss", 6, 30)],
 )
 def test_run_stops_within_a_logging_interval_and_names_the_term(
-    tiny, tmp_path, monkeypatch, term, log_interval, save_interval
+    tiny, tmp_path, monkeypatch, module, term, log_interval, save_interval
 ):
     """The term is infinite at step 5; the run looks at step 6, where it would save, or logs."""
     step = tf.Variable(0)
-    right = getattr(*TERMS[term])
+    right = getattr(module, term)
 
     def bad_at_five(*arguments):
         return tf.where(step.assign_add(1) == 5, float("inf"), right(*arguments))
 
-    monkeypatch.setattr(*TERMS[term], bad_at_five)
+    monkeypatch.setattr(module, term, bad_at_five)
     # They compute losses, too, but are no step.
     monkeypatch.setattr(label_free, "scores", lambda *_: dict.fromkeys(label_free.NAMES, 0.5))
     recipe = dataclasses.replace(tiny, log_interval=log_interval, pseudo_label_weight=0.5)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -21,6 +22,8 @@ from semisup.runs.directory import RunDirectory
 from semisup.training.loop import train
 from semisup.training.self_training import labels_beyond, predict_pseudo_labels
 from tests.conftest import assert_stored_alike
+
+pytestmark = pytest.mark.usefixtures("without_pictures")
 
 
 def write_teacher(folder, names=("a", "b", "c"), pixels=(1, 3, 1)):
@@ -175,13 +178,14 @@ def test_warns_of_a_teacher_that_read_other_values(teacher, caplog):
     assert "values from 0 to 255 as 0 to 255, but points is read from 0 to 4095" in caplog.text
 
 
-@pytest.fixture
-def student(tiny, tmp_path):
-    """A recipe whose teacher is trained."""
+@pytest.fixture(scope="module")
+def student(tiny, tmp_path_factory):
+    """A recipe whose teacher is trained; don't change that."""
     few = dataclasses.replace(tiny, sup_per_class=2, max_steps=2, eval_interval=2)
-    train(few, tmp_path / "teacher")
+    teacher = tmp_path_factory.mktemp("teachers") / "run"
+    train(few, teacher)
     return dataclasses.replace(
-        few, teacher=str(tmp_path / "teacher"), teacher_share=0.5, augmentation="none",
+        few, teacher=str(teacher), teacher_share=0.5, augmentation="none",
         walker_weight=0.0, visit_weight=0.0,
     )  # fmt: skip
 
@@ -210,6 +214,8 @@ def test_batches_hold_pseudo_labeled_images_with_their_labels(student):
 
 def test_a_run_keeps_its_pseudo_labels(student, tmp_path, capsys, monkeypatch):
     """It goes on with the same labels when its teacher has changed or is gone."""
+    shutil.copytree(student.teacher, tmp_path / "teacher")
+    student = dataclasses.replace(student, teacher=str(tmp_path / "teacher"))
     whole = train(student, tmp_path / "whole")
     said = capsys.readouterr().out
     source = f"those about which {student.teacher} is most confident"
