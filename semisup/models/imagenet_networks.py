@@ -51,10 +51,7 @@ _DROPOUT = 0.5
 
 
 def inception_model(
-    image_shape: ImageShape = (299, 299, 3),
-    emb_size: int = 128,
-    l2_weight: float = 0.0,
-    name: str = "inception_model",
+    image_shape: ImageShape = (299, 299, 3), emb_size: int = 128, l2_weight: float = 0.0
 ) -> keras.Model:
     """Inception v3 up to its last module (Mixed_7c, the authors say), then FC(128), ReLU.
 
@@ -62,13 +59,14 @@ def inception_model(
         image_shape: (height, width, channels), height and width at least 75.
         emb_size: size of the embedding.
         l2_weight: of the embedding's layer; the authors have none.
-        name: "inception_model", or "inception_model_small", which ends before.
 
     Raises:
-        InputError: the name is another, the images are too small, or the embedding has no size.
+        InputError: the images are too small, or the embedding has no size.
     """
-    if name not in _LAST:
-        raise InputError(f"unknown Inception {name!r}; known: {', '.join(_LAST)}")
+    return _inception("inception_model", image_shape, emb_size, l2_weight)
+
+
+def _inception(name: str, image_shape: ImageShape, emb_size: int, l2_weight: float) -> keras.Model:
     images = image_input(image_shape, name, SMALLEST[name])
     x = standardise_by_variance(layers.Rescaling(1.0 / 255.0)(images))
     with keras_settings.channels_last():
@@ -88,7 +86,7 @@ def inception_model_small(
     image_shape: ImageShape = (96, 96, 3), emb_size: int = 128, l2_weight: float = 0.0
 ) -> keras.Model:
     """The first three modules of Inception v3 (to Mixed_5d), then FC(128), ReLU."""
-    return inception_model(image_shape, emb_size, l2_weight, "inception_model_small")
+    return _inception("inception_model_small", image_shape, emb_size, l2_weight)
 
 
 def vgg16_model(
