@@ -238,6 +238,10 @@ def _build_backbone(recipe: Recipe, dataset: Dataset) -> backbones.Backbone:
             "ones by `weights`, or train it (`freeze_steps=0`)",
             recipe.architecture,
         )
+    if recipe.batch_norm_decay is not None:
+        raise InputError(
+            f"`batch_norm_decay` is for stl10_batch_norm_model, not for {recipe.architecture}"
+        )
     keras.utils.set_random_seed(recipe.seed)
     with precision.policy(recipe.precision):
         return backbones.build(
@@ -396,7 +400,9 @@ def _build_model(
     model.compile(factory.make_optimizer(recipe.optimizer, rate, model, late, **options))
     model.optimizer.build(model.trainable_variables)
     if recipe.init_from:
-        _load_weights(recipe, RunDirectory(recipe.init_from), model, backbone)
+        run = RunDirectory(recipe.init_from)
+        _load_weights(recipe, run, model, backbone)
+        _compare_classes(run, dataset)
     return model
 
 
@@ -419,6 +425,25 @@ def _load_weights(
         if theirs.architecture == recipe.architecture:
             raise
         raise InputError(f"{error} (`architecture={theirs.architecture}`)") from None
+
+
+def _compare_classes(run: RunDirectory, dataset: Dataset) -> None:
+    """Refuse the classes of `init_from` in another order; warn of classes with other names."""
+    theirs, ours = run.read_class_names(), dataset.class_names
+    if not theirs or theirs == ours:
+        return
+    if sorted(theirs) == sorted(ours):
+        raise InputError(
+            f"the run in {run} has the classes of {dataset.name} in another order; rename them so "
+            "that both come in one order, or leave out `init_from`"
+        )
+    pairs = zip(theirs, ours, strict=True)  # else the weights would not fit
+    i = next(i for i, (one, other) in enumerate(pairs) if one != other)
+    logging.warning(
+        "the classes of the run in %s have other names than those of %s: class %d is %r there, %r "
+        "here; the classifier begins with its weights in their order",
+        *(run, dataset.name, i, theirs[i], ours[i]),
+    )
 
 
 def _make_model(recipe: Recipe, network: keras.Model, num_classes: int) -> AssociativeModel:

@@ -15,7 +15,6 @@ not be read: they are named on standard error, the others are in the CSV.
 
 import csv
 import dataclasses
-import os
 import signal
 import sys
 import time
@@ -56,7 +55,7 @@ def main(*words: str) -> int:
     files = inputs.find(words, left_out)
     if left_out:
         print(f"left out: {describe_skipped(left_out)}", file=sys.stderr)
-    unread = any(_can_not_be_read(path) for _, path in left_out)
+    unread = any(inputs.can_not_be_read(path) for _, path in left_out)
     load_tensorflow()  # which --help and bad arguments do not need
     from tqdm import tqdm
 
@@ -64,9 +63,7 @@ def main(*words: str) -> int:
     from semisup.inference.predictor import COLUMNS, predict_images
     from semisup.runtime.progress import SECONDS_BETWEEN_LINES
 
-    out = None if _OUT.value is None else expanded(_OUT.value)
-    if out is not None and (not out.name or out.is_dir()):
-        raise InputError(f"{out} is a folder; `out` names the file to write")
+    out = None if _OUT.value is None else inputs.file_to_write(expanded(_OUT.value), files)
     # The progress display; standard output may be the CSV.
     with redirect_stdout(sys.stderr):
         run = saved_run.load(RunDirectory(_LOGDIR.value))
@@ -103,13 +100,6 @@ def main(*words: str) -> int:
     if skipped:
         print(f"{len(skipped)} of the files could not be read", file=sys.stderr)
     return 2 if skipped or unread else 0
-
-
-def _can_not_be_read(path: Path) -> bool:
-    """Whether it may be an image, or hold some: HEIC, a broken link, a folder of someone else's."""
-    from semisup.data.image_io import formats
-
-    return formats.missing_plugin(path.suffix) is not None or not os.access(path, os.R_OK)
 
 
 @contextmanager

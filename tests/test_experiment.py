@@ -301,7 +301,7 @@ def test_a_network_of_keras_that_stays_frozen_has_trained_weights(changes, wante
     assert experiment._first_weights(Recipe(**changes)) == wanted
 
 
-def test_split_file_and_initial_weights(mnist_dir, tmp_path):
+def test_split_file_and_initial_weights(mnist_dir, tmp_path, caplog):
     first = build(mnist_dir, sup_seed=3, seed=4, sup_per_class=5, unsup_samples=50)
     first.model.save(tmp_path / "model.keras")
     files.write_json(tmp_path / "split.json", first.data.split.as_json())
@@ -317,6 +317,15 @@ def test_split_file_and_initial_weights(mnist_dir, tmp_path):
     shutil.copy(tmp_path / "model.keras", run.model)
     with pytest.raises(InputError, match=r"cannot take .*\(`architecture=mnist_model`\)"):
         build(mnist_dir, init_from=str(run), architecture="svhn_model")
+    names = first.data.dataset.class_names
+    for there, message in ((names[::-1], "in another order"), (("a", *names[1:]), "")):
+        np.savez(run.labeled, class_names=np.array(there))
+        if message:
+            with pytest.raises(InputError, match=f"has the classes of mnist {message}; rename"):
+                build(mnist_dir, init_from=str(run))
+        else:
+            build(mnist_dir, init_from=str(run))
+    assert "class 0 is 'a' there, '0' here; the classifier begins with its weights" in caplog.text
     (tmp_path / "model.keras").write_bytes(b"rubbish")
     with pytest.raises(InputError, match=r"cannot load the model .*model\.keras"):
         build(mnist_dir, init_from=str(tmp_path))

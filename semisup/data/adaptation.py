@@ -17,6 +17,7 @@ from absl import logging
 from semisup.data import image_io
 from semisup.data.dataset import Dataset, Images
 from semisup.data.lazy_images import LazyImages, resize
+from semisup.data.sources.copies import warn_of_copies
 from semisup.errors import InputError
 
 _IMAGES = ("train_images", "test_images", "unlabeled_images")
@@ -104,7 +105,7 @@ def adapted(source: Dataset, target: Dataset) -> Dataset:
     """Labelled images of the source; unlabelled and test images of the target.
 
     Classes are matched by their numbers, as in MNIST and SVHN; names that differ are logged as a
-    warning.
+    warning, as are test images that are copies of the source's.
 
     Raises:
         InputError: they differ in classes or their order, or in size.
@@ -123,7 +124,7 @@ def adapted(source: Dataset, target: Dataset) -> Dataset:
             f"{source.name} and {target.name} differ in size, {' and '.join(sizes)} pixels; "
             "`new_size=N` makes both NxN"
         )
-    return dataclasses.replace(
+    both = dataclasses.replace(
         source,
         name=f"{source.name} to {target.name}",
         test_images=target.test_images,
@@ -132,6 +133,12 @@ def adapted(source: Dataset, target: Dataset) -> Dataset:
         unlabeled_files=target.pool_files,
         values_in=target.values_in or source.values_in,
     )
+    warn_of_copies(
+        *(both.name, both),
+        lambda i: source.train_names(np.array([i]))[0],
+        lambda i: f"number {i} of the target",
+    )
+    return both
 
 
 def _check_names(source: Dataset, target: Dataset) -> None:

@@ -35,7 +35,8 @@ class Dataset:
         folds: labelled subsets that the set's owners prescribe, as indices into the
             training images, int64 each; None if they prescribe none.
         train_files: the file of each training image, an array of paths [N]; None where
-            images have no files of their own.
+            images have no files of their own. Where test images were held out of an array, names
+            that say where in it each training image was.
         unlabeled_files: the same of `unlabeled_images`.
         train_in_pool: whether the training images are in the pool of unlabelled ones, before
             `unlabeled_images`. They are the pool if there are no others.
@@ -82,16 +83,21 @@ class Dataset:
                 f"data set {self.name}: the {split} pixels are {images.dtype}, wanted bytes "
                 "(uint8, 0 to 255)"
             )
-        if (
-            images.shape[1:] != self.image_shape
-            or images.shape[3] not in (1, 3)
-            or 0 in images.shape[1 if split == "test" else 0 :]
-        ):
+        shape, wanted = ("x".join(map(str, s)) for s in (images.shape[1:], self.image_shape))
+        if images.shape[1:] != self.image_shape:
             raise InputError(
-                f"data set {self.name}: the {split} images are "
-                f"{'x'.join(map(str, images.shape[1:]))}, the training images "
-                f"{'x'.join(map(str, self.image_shape))}; both must have the same shape, with at "
-                "least one pixel and 1 or 3 channels, and there must be at least one image"
+                f"data set {self.name}: the {split} images are {shape}, the training images "
+                f"{wanted}; both must have the same shape"
+            )
+        if images.shape[3] not in (1, 3):
+            raise InputError(
+                f"data set {self.name}: the {split} images are {shape}; wanted height x width x "
+                "channels, with 1 or 3 channels"
+            )
+        if 0 in images.shape[1 if split == "test" else 0 :]:
+            raise InputError(
+                f"data set {self.name}: the {split} images have shape {images.shape}; there must "
+                "be at least one image with at least one pixel"
             )
 
     def _check_labels(self, split: str) -> None:

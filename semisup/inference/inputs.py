@@ -2,7 +2,8 @@
 
 import functools
 import glob
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from semisup.data.image_io import (
     Reading,
     describe_skipped,
     find_images,
+    formats,
     is_visible,
     on_all_cores,
     read_image_as,
@@ -28,6 +30,26 @@ if TYPE_CHECKING:
 _NPZ = ".npz"
 
 _KEY = "images"
+
+
+def file_to_write(out: Path, inputs: Sequence[Path]) -> Path:
+    """The path of a new CSV about `inputs`.
+
+    Raises:
+        InputError: it is a folder, or would replace an image: as with `--out *.png`, where the
+            name was forgotten.
+    """
+    if not out.name or out.is_dir():
+        raise InputError(f"{out} is a folder; `out` names the file to write")
+    is_input = out.resolve() in map(Path.resolve, inputs)
+    if out.is_file() and (is_input or out.suffix.lower() in formats.endings()):
+        raise InputError(f"`out` would replace {out}, an image; give it another name")
+    return out
+
+
+def can_not_be_read(path: Path) -> bool:
+    """Whether it may be an image, or hold some: HEIC, a broken link, a folder of someone else's."""
+    return formats.missing_plugin(path.suffix) is not None or not os.access(path, os.R_OK)
 
 
 def find(words: Iterable[str], skipped: list[tuple[str, Path]]) -> list[Path]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
-from semisup.errors import InputError
+from semisup.errors import InputError, reason
 from semisup.models.building_blocks import l2
 from semisup.runtime import keras_settings
 from semisup.runtime.arguments import whole_number
@@ -214,7 +214,13 @@ def _saved_model(path: Path, images: keras.KerasTensor) -> keras.KerasTensor:
                 f"{path} takes images of {'x'.join(map(str, wanted[1:]))}, but these are "
                 f"{'x'.join(map(str, images.shape[1:]))}; `new_size=N` makes all images NxN"
             )
-    features = saved(pixels)
+    try:
+        features = saved(pixels)
+    except ValueError as error:
+        raise InputError(
+            f"{path} can't take images of {'x'.join(map(str, images.shape[1:]))}: "
+            f"{reason(error)}; `new_size=N` makes all images NxN"
+        ) from None
     if not isinstance(features, keras.KerasTensor):
         raise InputError(f"{path} must give one embedding [batch, D], but it has several outputs")
     return features

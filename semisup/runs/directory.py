@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from semisup.config import Recipe
+from semisup.data import npz
 from semisup.errors import InputError, few
 from semisup.runs import files
 from semisup.runtime import machine
@@ -459,6 +460,22 @@ class RunDirectory:
                     "start again with `overwrite`"
                 ) from None
         return records
+
+    def check_test_images(self, records: Sequence[Mapping[str, Any]], now: int) -> None:
+        """Raise InputError if evaluations on record are on another number of test images."""
+        for record in records:
+            if record.get("test_images", now) != now:
+                raise InputError(
+                    f"{self} was evaluated on {record['test_images']} test images at step "
+                    f"{record['step']}, but now there are {now}, so its errors could not be "
+                    "compared; restore the test images, or start again with `overwrite`"
+                )
+
+    def read_class_names(self) -> tuple[str, ...]:
+        """Return the names of the classes of a run that ended; none if they are not on record."""
+        if not self.labeled.is_file():
+            return ()
+        return tuple(map(str, npz.read_npz(self.labeled, ["class_names"]).get("class_names", ())))
 
     def write_evaluations(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Replace the evaluations, if there are any; a run that resumes has later ones to make."""

@@ -96,7 +96,7 @@ def load_teacher(teacher: RunDirectory, dataset: Dataset) -> AssociativeModel:
             f"there is no finished run in {teacher}; `teacher` must name the folder of one"
         )
     model = load_model(path)
-    names = tuple(npz.read_npz(teacher.labeled, ["class_names"]).get("class_names", ()))
+    names = teacher.read_class_names()
     if not isinstance(model, AssociativeModel) or names != dataset.class_names:
         raise InputError(
             f"the run in {teacher} does not classify the {dataset.num_classes} classes of "

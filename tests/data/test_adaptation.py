@@ -83,6 +83,17 @@ def test_adapted_refuses_classes_in_another_order_and_warns_of_other_names(caplo
     assert "have other names: class 1 is 'class1' and 'dog'" in caplog.text
 
 
+def test_adapted_warns_of_test_images_that_the_source_has_too(caplog):
+    source, target = dataset("source"), dataset("target", seed=1)
+    adapted(source, target)
+    assert not caplog.records
+    copied = target.test_images.copy()
+    copied[1] = source.train_images[2]
+    adapted(source, dataclasses.replace(target, test_images=copied))
+    assert "source to target: 1 of " in caplog.text
+    assert "the first is number 1 of the target, a copy of source/train[2]" in caplog.text
+
+
 def test_images_that_are_resized_when_read_become_rgb():
     lazily = as_rgb(resized(dataset(), 5, lazily=True)).train_images
     np.testing.assert_array_equal(np.asarray(lazily), as_rgb(resized(dataset(), 5)).train_images)

@@ -96,6 +96,16 @@ def saved_model(path, *last, shape=(32, 32, 3)):
     return model
 
 
+def test_a_saved_model_of_any_size_refuses_images_that_are_too_small_for_it(tmp_path):
+    layers = [keras.layers.Conv2D(4, 5), keras.layers.GlobalAveragePooling2D()]
+    keras.Sequential([keras.Input((None, None, 3)), *layers]).save(tmp_path / "any.keras")
+    assert architectures.build(str(tmp_path / "any.keras"), (6, 6, 3)).output_shape == (None, 4)
+    message = r"any\.keras can't take images of 4x4x3: .*; `new_size=N` makes all images NxN"
+    with pytest.raises(InputError, match=message) as refusal:
+        architectures.build(str(tmp_path / "any.keras"), (4, 4, 3))
+    assert "\n" not in str(refusal.value)
+
+
 def test_a_saved_model_is_the_embedding(tmp_path):
     path = tmp_path / "mine.keras"
     mine = saved_model(path, keras.layers.Dense(5))

@@ -12,11 +12,10 @@ import pytest
 from PIL import Image
 
 from semisup import experiment
-from semisup import predict as predict_program
 from semisup.data.image_io import formats
 from semisup.errors import InputError
 from semisup.evaluation.metrics import predict
-from semisup.inference import saved_run
+from semisup.inference import inputs, saved_run
 from semisup.inference.predictor import COLUMNS, predict_images
 from semisup.runs.directory import RunDirectory
 from semisup.runtime import progress
@@ -159,14 +158,32 @@ def test_a_run_limits_the_size_of_images_as_it_was_trained(finished_run, tmp_pat
     assert saved_run.load(RunDirectory(run)).how.max_megapixels == 3
 
 
+def test_the_csv_replaces_no_image(finished_run, tmp_path):
+    """As with `--out *.png`, the name forgotten."""
+    images, _ = easy_digits(2, seed=9)
+    for name, image in zip(("a.png", "b.png"), images, strict=True):
+        Image.fromarray(image).save(tmp_path / name)
+    before = (tmp_path / "a.png").read_bytes()
+    words = (f"--logdir={finished_run}", "--out", tmp_path / "a.png", tmp_path / "b.png")
+    result = run_program("predict", *words)
+    assert result.returncode == 1
+    assert f"--out would replace {tmp_path}/a.png, an image; give it another" in result.stderr
+    assert (tmp_path / "a.png").read_bytes() == before
+    odd = tmp_path / "odd.name"
+    odd.write_bytes(before)
+    with pytest.raises(InputError, match="would replace"):
+        inputs.file_to_write(odd, [odd])
+    assert inputs.file_to_write(odd, []) == odd
+
+
 def test_files_left_out_are_an_error_only_where_they_may_be_images(tmp_path, monkeypatch):
     monkeypatch.setattr(
         formats, "missing_plugin", {".heic": "pillow-heif", ".png": None, ".txt": None}.get
     )
     for name, wanted in (("a.heic", True), ("a.png", False), ("a.txt", False)):
         (tmp_path / name).touch()
-        assert predict_program._can_not_be_read(tmp_path / name) == wanted
-    assert predict_program._can_not_be_read(tmp_path / "missing.png")
+        assert inputs.can_not_be_read(tmp_path / name) == wanted
+    assert inputs.can_not_be_read(tmp_path / "missing.png")
 
 
 def test_a_pipe_is_written_to_and_broken_links_are_told(finished_run, digits_folder, tmp_path):

@@ -211,6 +211,18 @@ def test_a_signal_after_the_last_step_brings_the_result(tiny, tmp_path, monkeypa
     assert stopped.value.result == RunDirectory(tmp_path).read_result()
 
 
+def test_a_run_does_not_go_on_with_other_test_images(tiny, tmp_path):
+    loop.train(tiny, tmp_path / "run")
+    (tmp_path / "run" / "result.json").unlink()
+    with np.load(tiny.data_dir) as arrays:
+        fewer = {key: a[:6] if key.startswith("test") else a for key, a in arrays.items()}
+    dataset = experiment.load_data(tiny)
+    images, labels = fewer["test_images"][..., None], fewer["test_labels"]
+    fewer = dataclasses.replace(dataset, test_images=images, test_labels=labels)
+    with pytest.raises(InputError, match="on 9 test images at step 0, but now there are 6, so"):
+        loop.train(tiny, tmp_path / "run", dataset=fewer)
+
+
 def test_a_run_goes_on_when_what_it_began_from_is_gone(tiny, tmp_path):
     source = tmp_path / "source"
     loop.train(tiny, source)

@@ -22,7 +22,7 @@ _VALUES = 64  # of an image in memory that are compared first
 
 
 def warn_of_copies(
-    where: Path,
+    where: str | Path,
     data: Dataset,
     train_name: Callable[[int], object],
     test_name: Callable[[int], object],
@@ -30,7 +30,7 @@ def warn_of_copies(
     """Warn if test images are copies of training images, since their error is not that of new ones.
 
     Args:
-        where: `data` was loaded from.
+        where: what `data` was loaded from, or its name.
         data: its training and test images are compared.
         train_name: names a training image, given its index.
         test_name: likewise a test image.

@@ -200,7 +200,8 @@ def _find_test_images(
         raise InputError(f"{test} has classes that are not in {places.train}: {_quoted(strange)}")
     if not any(classes.values()):
         raise InputError(
-            f"there is no image in {test}; without that folder a fifth of train/ is held out"
+            f"there is no image in {test}/CLASS; without the folder {test} a fifth of train/ is "
+            "held out"
         )
     return _labeled(classes, names)
 

@@ -37,12 +37,13 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
     arrays = dict(open_npz(path, new_size))
     if "unlabelled_images" in arrays and "unlabeled_images" not in arrays:
         arrays["unlabeled_images"] = arrays.pop("unlabelled_images")
+    there = ", ".join(sorted(arrays)) or "nothing"
     if others := sorted(arrays.keys() - set(_KNOWN)):
         logging.warning(
             "%s: not used: %s; only %s are read", path, ", ".join(others), ", ".join(_KNOWN)
         )
         arrays = {key: array for key, array in arrays.items() if key in _KNOWN}
-    _check(path, arrays)
+    _check(path, arrays, there)
     images: dict[str, Images] = {
         key: array if array.ndim == 4 else np.asarray(array)[..., None]
         for key, array in arrays.items()
@@ -54,6 +55,7 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
         if key.endswith("_labels")
     }
     _check_numbers(path, labels)
+    names = None
     if "test_images" not in images:
         if len(images["train_images"]) != len(labels["train_labels"]):
             raise InputError(f"{path} must have as many train_labels as train_images")
@@ -62,6 +64,7 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
         images |= {"train_images": train[keep], "test_images": train[hold_out]}
         labels |= {"train_labels": train_labels[keep], "test_labels": train_labels[hold_out]}
         test_key, train_at, test_at = "train_images", keep, hold_out
+        names = np.array([f"{path.stem}/train[{i}]" for i in keep], object)
     else:
         test_key = "test_images"
         train_at, test_at = (np.arange(len(images[key])) for key in ("train_images", test_key))
@@ -73,6 +76,7 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
         labels["test_labels"],
         _class_names(path, arrays.get("class_names"), labels),
         unlabeled_images=images.get("unlabeled_images"),
+        train_files=names,
     )
     warn_of_copies(
         *(path, data),
@@ -82,13 +86,15 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
     return data
 
 
-def _check(path: Path, arrays: Mapping[str, Images]) -> None:
-    """Raise InputError if an array is missing, or has an unfit shape or dtype."""
+def _check(path: Path, arrays: Mapping[str, Images], there: str) -> None:
+    """Raise InputError if an array is missing, or has an unfit shape or dtype.
+
+    Args:
+        there: names all arrays in the file.
+    """
     for key in _REQUIRED:
         if key not in arrays:
-            raise InputError(
-                f"{path} has no {key}; it has {', '.join(sorted(arrays)) or 'nothing'}"
-            )
+            raise InputError(f"{path} has no {key}; it has {there}")
     for key, array in arrays.items():
         integers = array.ndim == 1 and array.dtype.kind in "iu" and len(array) > 0
         if key.endswith("_labels") and not integers:

@@ -1,8 +1,11 @@
 """People's own images in .npz files, good and bad. Large ones: tests/data/test_npz.py."""
 
+import re
+
 import numpy as np
 import pytest
 
+from semisup.data.adaptation import adapted
 from semisup.data.registry import load_dataset
 from semisup.errors import InputError
 
@@ -40,6 +43,12 @@ def test_load_npz_holds_out_test_images(tmp_path):
     np.testing.assert_array_equal(np.bincount(dataset.test_labels), [1, 1, 1, 1])
     assert len(dataset.train_labels) == 16
     assert dataset.class_names == ("0", "1", "2", "3")
+    # Named by their places in the file, also as the target of another set.
+    for name, image in zip(dataset.train_names(np.arange(16)), dataset.train_images, strict=True):
+        place = int(re.fullmatch(r"mine/train\[(\d+)\]", name)[1])
+        np.testing.assert_array_equal(image[..., 0], grey[place])
+    both = adapted(dataset, dataset)
+    assert both.unlabeled_names(np.arange(16)) == dataset.train_names(np.arange(16))
 
 
 def test_load_npz_reads_either_spelling_and_names_what_it_does_not_read(tmp_path, caplog):
@@ -58,7 +67,17 @@ def test_load_npz_reads_either_spelling_and_names_what_it_does_not_read(tmp_path
     ("changes", "message"),
     [
         ({"class_names": np.array(list("abca"))}, "class_names has 'a' twice"),
-        ({"train_images": None}, "has no train_images; it has test_images"),
+        (
+            {"train_images": None},
+            "has no train_images; it has test_images, test_labels, train_labels",
+        ),
+        (
+            {
+                f"{s}_images": np.zeros((n, 4, 5, 4), np.uint8)
+                for s, n in (("train", 20), ("test", 8))
+            },
+            r"train images are 4x5x4; wanted height x width x channels, with 1 or 3 channels",
+        ),
         ({"train_labels": np.arange(19)}, "train images have shape"),
         ({"train_labels": np.arange(20.0)}, r"train_labels is float64 \(20,\), wanted integers"),
         (
