@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 from semisup.config import Recipe
-from semisup.data import npz
 from semisup.errors import InputError, few
 from semisup.runs import files
 from semisup.runtime import machine
@@ -473,6 +472,8 @@ class RunDirectory:
 
     def read_class_names(self) -> tuple[str, ...]:
         """Return the names of the classes of a run that ended; none if they are not on record."""
+        from semisup.data import npz  # loads NumPy, which flags need not wait for
+
         if not self.labeled.is_file():
             return ()
         return tuple(map(str, npz.read_npz(self.labeled, ["class_names"]).get("class_names", ())))
