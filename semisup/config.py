@@ -419,7 +419,7 @@ class Recipe:
         """Kind, steps and delay by which the weight of a loss is ramped up.
 
         Args:
-            loss: "walker", or "visit", which follows the walker loss in what it has not of its own.
+            loss: "walker", or "visit", which takes the walker's value where its own is not set.
         """
         steps, delay = self.walker_weight_envelope_steps, self.walker_weight_envelope_delay
         if loss == "walker":

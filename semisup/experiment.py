@@ -154,6 +154,8 @@ def build(recipe: Recipe, dataset: Dataset | None = None) -> Experiment:
         )
     recipe = with_defaults(recipe)
     dataset = dataset or load_data(recipe)
+    if recipe.init_from:
+        _compare_classes(RunDirectory(recipe.init_from), dataset)
     augmentation.check_images(recipe.augmentation, dataset.image_shape[2])
     if recipe.split_file:
         split = splits.read_split(recipe.split_file, dataset)
@@ -400,9 +402,7 @@ def _build_model(
     model.compile(factory.make_optimizer(recipe.optimizer, rate, model, late, **options))
     model.optimizer.build(model.trainable_variables)
     if recipe.init_from:
-        run = RunDirectory(recipe.init_from)
-        _load_weights(recipe, run, model, backbone)
-        _compare_classes(run, dataset)
+        _load_weights(recipe, RunDirectory(recipe.init_from), model, backbone)
     return model
 
 
@@ -429,15 +429,18 @@ def _load_weights(
 
 def _compare_classes(run: RunDirectory, dataset: Dataset) -> None:
     """Refuse the classes of `init_from` in another order; warn of classes with other names."""
-    theirs, ours = run.read_class_names(), dataset.class_names
-    if not theirs or theirs == ours:
+    theirs, ours = (
+        [name.casefold() for name in names]
+        for names in (run.read_class_names(), dataset.class_names)
+    )
+    if len(theirs) != len(ours) or theirs == ours:  # of other numbers no weights fit
         return
     if sorted(theirs) == sorted(ours):
         raise InputError(
             f"the run in {run} has the classes of {dataset.name} in another order; rename them so "
             "that both come in one order, or leave out `init_from`"
         )
-    pairs = zip(theirs, ours, strict=True)  # else the weights would not fit
+    pairs = zip(theirs, ours, strict=True)
     i = next(i for i, (one, other) in enumerate(pairs) if one != other)
     logging.warning(
         "the classes of the run in %s have other names than those of %s: class %d is %r there, %r "

@@ -10,10 +10,13 @@ from reproduction.details import figure, line, numbers
 from reproduction.records import FIGURES, Record
 from reproduction.tables import (
     ADAPTED,
+    OF_ALL_LABELS,
     PUBLISHED_ADAPTED,
     SOURCE_ONLY,
+    STUDENTS,
     TABLES,
     TARGET_ONLY,
+    TEACHER,
     UNAVAILABLE,
     Table,
 )
@@ -38,8 +41,6 @@ today's commands do. `DIR` is a folder that holds `DIR/mnist`, `DIR/svhn` and so
 # How the names of the files begin that `scripts/label_free_ranks.py --out` is to write.
 RANKS = "label_free"
 
-# The recipes of rows in a table of `mnist_student` that are not of that.
-_OF_ROWS = {"(teacher)": "mnist_teacher", "(no teacher)": "mnist_all_labels"}
 
 # Tables that are laid out as a grid and drawn, and those whose runs are drawn over their steps.
 GRIDS = ("3",)
@@ -138,7 +139,11 @@ def _section(name: str, table: Table, of_table: Mapping[str, Record]) -> Iterato
 
 def _link(file: str, record: Mapping[str, Any], row: str = "") -> str:
     """The recipe of a record, or that of a row which has another, with a link to the record."""
-    recipe = next((name for what, name in _OF_ROWS.items() if what in row), record["recipe"])
+    recipe = record["recipe"]
+    if "(teacher)" in row:
+        recipe = STUDENTS[recipe][1]
+    elif "(no teacher)" in row:
+        recipe = OF_ALL_LABELS
     return f"[`{recipe}`](results/{file}.md)"
 
 
@@ -202,22 +207,24 @@ def _adaptation(of_table: Mapping[str, Record]) -> Iterator[str]:
         recipe = recipes.named(record["recipe"])
         pair = (recipe.dataset, recipe.target_dataset)
         source, target = (figure(cells[row]["last"]) for row in (SOURCE_ONLY, TARGET_ONLY))
-        adapted = cells[ADAPTED]
         share = details.gap_covered(record["cells"], "last")
-        runs = adapted["runs"]
-        yield line(
-            [
-                " to ".join(map(str, pair)),
-                PUBLISHED_ADAPTED.get(pair, ""),
-                source,
-                *(figure(adapted[name]) for name in FIGURES),
-                target,
-                "" if share is None else f"{share:.0f} %",
-                _link(file, record),
-                numbers(runs, "steps"),
-                f"{len(runs)}",
-            ]
-        )
+        for row in (TEACHER, ADAPTED):
+            if row not in cells:
+                continue
+            adapted, of_student = cells[row], row == ADAPTED
+            yield line(
+                [
+                    " to ".join(map(str, pair)),
+                    PUBLISHED_ADAPTED.get(pair, ""),
+                    source,
+                    *(figure(adapted[name]) for name in FIGURES),
+                    target,
+                    f"{share:.0f} %" if share is not None and of_student else "",
+                    _link(file, record, row),
+                    numbers(adapted["runs"], "steps"),
+                    f"{len(adapted['runs'])}",
+                ]
+            )
     yield ""
 
 

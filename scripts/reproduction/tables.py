@@ -109,7 +109,7 @@ STUDENTS = {
 }
 
 # All labels leave a teacher nothing to label.
-_OF_ALL_LABELS = "mnist_all_labels"
+OF_ALL_LABELS = "mnist_all_labels"
 
 
 def _table_1(name: str, prepare: Prepare) -> list[Cell]:
@@ -117,7 +117,7 @@ def _table_1(name: str, prepare: Prepare) -> list[Cell]:
     if name not in STUDENTS:
         return cells
     teacher = _without_teacher(prepare(STUDENTS[name][1]))
-    of_all_labels = _without_teacher(prepare(_OF_ALL_LABELS))
+    of_all_labels = _without_teacher(prepare(OF_ALL_LABELS))
     *few, of_all = cells
     of_students = []
     for cell in few:
@@ -194,6 +194,7 @@ def _table_4(name: str, prepare: Prepare) -> list[Cell]:
 
 
 SOURCE_ONLY, ADAPTED, TARGET_ONLY = "source only", "adapted", "target only"
+TEACHER = f"{ADAPTED} (teacher)"
 
 # Published errors in percent of adapting to a target without its labels, and whose they are.
 PUBLISHED_ADAPTED: dict[tuple[str, str | None], str] = {
@@ -216,7 +217,7 @@ def _table_5(name: str, prepare: Prepare) -> list[Cell]:
         ((18.56, None), (0.51, None), (0.38, None)) if of_svhn else (None, None, None)
     )
     target_only = dataclasses.replace(
-        recipe,
+        _without_teacher(recipe),
         dataset=recipe.target_dataset,
         data_dir=recipe.target_data_dir,
         target_dataset=None,
@@ -231,7 +232,7 @@ def _table_5(name: str, prepare: Prepare) -> list[Cell]:
         teacher = _without_teacher(prepare(STUDENTS[name][1]))
         return [
             Cell(SOURCE_ONLY, "", dataclasses.replace(teacher, **LABELS_ONLY), None, "source_only"),
-            Cell(f"{ADAPTED} (teacher)", "", teacher, None, "teacher"),
+            Cell(TEACHER, "", teacher, None, "teacher"),
             Cell(ADAPTED, "", recipe, None, "student", teacher="teacher"),
             last,
         ]

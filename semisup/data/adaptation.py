@@ -136,7 +136,7 @@ def adapted(source: Dataset, target: Dataset) -> Dataset:
     warn_of_copies(
         *(both.name, both),
         lambda i: source.train_names(np.array([i]))[0],
-        lambda i: f"number {i} of the target",
+        lambda i: f"test image {i} of {target.name}, counted from 0",
     )
     return both
 

@@ -148,8 +148,11 @@ def recorded(split: Split, dataset: Dataset) -> Split:
 
 
 def _digest(files: np.ndarray | None) -> str | None:
-    """Digest of the file names in their order, relative to their common folder."""
-    if files is None or len(files) == 0:
+    """Digest of the file names in their order, relative to their common folder.
+
+    None where there are no files, but names of places in an array.
+    """
+    if files is None or len(files) == 0 or isinstance(files[0], str):
         return None
     # As a Mac writes names, é is two characters.
     names = [unicodedata.normalize("NFC", str(file)) for file in files]

@@ -192,7 +192,7 @@ def _write(model: keras.Model, kind: str, path: Path) -> Run:
             raise missing_package("the format onnx", "onnxruntime tf2onnx") from None
         raise InputError(f"{kind} needs a package that is missing: {error}") from None
     except OSError as error:  # a full disk, say
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
+        raise InputError(f"cannot export to {path}: {error.strerror or error}") from None
     except Exception as error:  # converters fail in ways of their own
         raise InputError(f"this network can't be exported as {kind}: {first_line(error)}") from None
 

@@ -36,14 +36,16 @@ def file_to_write(out: Path, inputs: Sequence[Path]) -> Path:
     """The path of a new CSV about `inputs`.
 
     Raises:
-        InputError: it is a folder, or would replace an image: as with `--out *.png`, where the
+        InputError: it is a folder, or would replace images: as with `--out *.png`, where the
             name was forgotten.
     """
     if not out.name or out.is_dir():
         raise InputError(f"{out} is a folder; `out` names the file to write")
-    is_input = out.resolve() in map(Path.resolve, inputs)
-    if out.is_file() and (is_input or out.suffix.lower() in formats.endings()):
-        raise InputError(f"`out` would replace {out}, an image; give it another name")
+    if out.is_file():
+        of_images = out.suffix.lower() in formats.endings() or is_npz(out)
+        of_images |= formats.missing_plugin(out.suffix) is not None
+        if of_images or os.path.realpath(out) in map(os.path.realpath, inputs):
+            raise InputError(f"`out` would replace {out}, which holds images; give another name")
     return out
 
 

@@ -66,7 +66,7 @@ def check_shares(
         replicas: how many.
         labeled, unlabeled: images in a batch.
         labeled_of_class: labelled images of each class in a batch, where each replica has a walk of
-            its own: without one, it could not reach the class, and would be rewarded in others.
+            its own. That of a replica without one of a class could only end in other classes.
     """
     if labeled_of_class is not None and labeled_of_class < replicas:
         raise InputError(

@@ -59,7 +59,8 @@ def walk_of(model: AssociativeModel, labeled: int, unlabeled: int, classes: int)
     replicas = model.distribute_strategy.num_replicas_in_sync
     walks = replicas if model.association_scope == "replica" else 1
     virtual = model.virtual_embeddings
-    return Walk(labeled // walks + virtual, unlabeled // walks, classes + virtual)
+    labeled, unlabeled = max(labeled // walks, 1), max(unlabeled // walks, 1)
+    return Walk(labeled + virtual, unlabeled, classes + virtual)
 
 
 def collapse(logs: Mapping[str, float], walk: Walk, begun: bool, visits: bool = True) -> str | None:
@@ -179,8 +180,8 @@ class CollapseWarning(keras.callbacks.Callback):
     norm are still near their initial values.
 
     Args:
-        labeled: labelled images in a batch.
-        unlabeled: unlabelled images in a batch.
+        labeled: labelled images in a batch, of all devices together.
+        unlabeled: unlabelled images in a batch, likewise.
         every: steps between two checks, at least 1; with `steps_per_execution` the next time that
             many have been taken. The metrics are means since the epoch began.
 

@@ -51,7 +51,7 @@ class Evaluator:
         self._setup, self._learning, self._run = setup, model, run
         before = run.read_evaluations()
         self.evaluations = [record for record in before if record["step"] <= step]
-        run.check_test_images(self.evaluations, len(setup.data.dataset.test_labels))
+
         if before and setup.recipe.select != "last":
             lost = int(_selected(before, setup.recipe)["step"])
             # Its checkpoint was whole, and is damaged: then model.keras has its weights, and those

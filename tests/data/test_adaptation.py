@@ -91,7 +91,8 @@ def test_adapted_warns_of_test_images_that_the_source_has_too(caplog):
     copied[1] = source.train_images[2]
     adapted(source, dataclasses.replace(target, test_images=copied))
     assert "source to target: 1 of " in caplog.text
-    assert "the first is number 1 of the target, a copy of source/train[2]" in caplog.text
+    wanted = "the first is test image 1 of target, counted from 0, a copy of source/train[2]"
+    assert wanted in caplog.text
 
 
 def test_images_that_are_resized_when_read_become_rgb():

@@ -236,3 +236,10 @@ def test_read_split_refuses_files_of_another_data_set(tmp_path):
     path.write_text("[]")
     with pytest.raises(InputError, match="is not a split file, or is damaged"):
         read_split(path, dataset(LABELS))
+
+
+def test_names_of_places_in_an_array_are_no_files():
+    places = np.array([f"mine/train[{i}]" for i in range(len(LABELS))], object)
+    split = choose_split(dataset(LABELS), 7)
+    named, plain = (recorded(split, changed(train_files=names)) for names in (places, None))
+    assert named.hash == plain.hash

@@ -486,7 +486,7 @@ def test_associative_model_refuses_bad_use():
     model = compiled()
     with pytest.raises(InputError, match="no sample weights"):
         model.train_on_batch(*batch(), sample_weight=np.ones(18))
-    with pytest.raises(InputError, match="weights"):
+    with pytest.raises(InputError, match="takes no sample weights or class weights; leave them"):
         model.fit(*batch(), class_weight={0: 2.0}, verbose=0)
     with pytest.raises(InputError, match="takes no sample weights; give `validation_data=\\(im"):
         model.fit(*batch(), validation_data=(*batch(), np.ones(18)), verbose=0)

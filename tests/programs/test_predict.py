@@ -167,12 +167,14 @@ def test_the_csv_replaces_no_image(finished_run, tmp_path):
     words = (f"--logdir={finished_run}", "--out", tmp_path / "a.png", tmp_path / "b.png")
     result = run_program("predict", *words)
     assert result.returncode == 1
-    assert f"--out would replace {tmp_path}/a.png, an image; give it another" in result.stderr
+    assert f"--out would replace {tmp_path}/a.png, which holds images; give" in result.stderr
     assert (tmp_path / "a.png").read_bytes() == before
     odd = tmp_path / "odd.name"
-    odd.write_bytes(before)
-    with pytest.raises(InputError, match="would replace"):
-        inputs.file_to_write(odd, [odd])
+    for path in (odd, tmp_path / "a.npz", tmp_path / "a.heic"):
+        assert inputs.file_to_write(path, [path]) == path  # which is not there
+        path.write_bytes(before)
+        with pytest.raises(InputError, match="would replace"):
+            inputs.file_to_write(path, [odd])
     assert inputs.file_to_write(odd, []) == odd
 
 

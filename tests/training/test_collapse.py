@@ -234,6 +234,7 @@ def test_walk_of_is_that_of_all_devices_or_of_each_alone():
     for scope, walk in (("global", (106, 200, 16)), ("replica", (31, 50, 16))):
         model.association_scope = scope
         assert collapse.walk_of(model, 100, 200, 10) == walk
+    assert collapse.walk_of(model, 3, 2, 10) == (7, 1, 16)  # log(0) would end a training
 
 
 @pytest.mark.parametrize(("scope", "told"), [("global", 1), ("replica", 0)])

@@ -1,4 +1,4 @@
-"""Test images that a person's own data set has among its training images too."""
+"""Test images that a person's own data set, or the source of a target, trains on too."""
 
 import functools
 import hashlib
