@@ -101,6 +101,7 @@ def main() -> None:
     run.check_split(setup.data.split_on_record.hash)
     out = RunDirectory(_OUT.value or run.path)
     out.path.mkdir(parents=True, exist_ok=True)
+    files.check_writable(out.path)
     dataset, model = setup.data.dataset, setup.model
     step = None
     for step in _weights_to_evaluate(run, setup):

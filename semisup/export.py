@@ -16,7 +16,7 @@ from absl import flags
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
 from semisup.runs.directory import EXPORT_ENDINGS, RunDirectory
-from semisup.runs.files import write_text
+from semisup.runs.files import check_writable, write_text
 from semisup.runtime.paths import expanded
 
 _LOGDIR = flags.DEFINE_string("logdir", None, "the folder of the run, as semisup-train wrote it")
@@ -39,6 +39,7 @@ def main() -> None:
 
     out = expanded(_OUT.value or run.export(kind))
     exporter.check_name(kind, out)
+    check_writable(out.parent)
     if out.resolve() == run.model.resolve():
         raise InputError(f"{out} would overwrite the run's own model; choose another --out")
     saved = saved_run.load(run)

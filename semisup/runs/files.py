@@ -94,6 +94,12 @@ def whole(path: Path) -> Iterator[Path]:
         raise
 
 
+def check_writable(folder: Path) -> None:
+    """Raise InputError if no file can be written to a folder that is there."""
+    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"no file can be written to {folder}; set `out` to another place")
+
+
 def is_special(path: Path) -> bool:
     """Whether a path is there that is no file to replace: a folder, a pipe or a device."""
     # /dev/stdout is a link, and may lead to a file; what lies in /dev/shm is an ordinary one.

@@ -136,3 +136,13 @@ def test_no_file_is_begun_where_there_is_no_folder(tmp_path):
     ):
         raise AssertionError
     assert not path.parent.exists()
+
+
+def test_check_writable_names_another_place_before_any_work(tmp_path, monkeypatch):
+    files.check_writable(tmp_path)
+    files.check_writable(tmp_path / "missing")  # writing says so itself
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: path != tmp_path
+    )  # root may write anywhere
+    with pytest.raises(InputError, match=r"no file can be written to .*; set `out` to another"):
+        files.check_writable(tmp_path)
