@@ -77,8 +77,9 @@ def main() -> None:
     if flags.FLAGS["recipe"].present:
         names, smoke_changes = flags.FLAGS.recipe.split(","), {}
 
-    for name in STUDENTS.keys() & set(names):
-        if _TABLE.value != (of_table := STUDENTS[name][0]):
+    for name in names:
+        of_table, _ = STUDENTS.get(name, (_TABLE.value, ""))
+        if of_table != _TABLE.value:
             raise InputError(f"{name} needs a teacher, which only --table={of_table} trains first")
 
     def prepare(name: str) -> Recipe:

@@ -240,10 +240,7 @@ def _build_backbone(recipe: Recipe, dataset: Dataset) -> backbones.Backbone:
             "ones by `weights`, or train it (`freeze_steps=0`)",
             recipe.architecture,
         )
-    if recipe.batch_norm_decay is not None:
-        raise InputError(
-            f"`batch_norm_decay` is for stl10_batch_norm_model, not for {recipe.architecture}"
-        )
+    architectures.check_batch_norm_decay(recipe.architecture, recipe.batch_norm_decay)
     keras.utils.set_random_seed(recipe.seed)
     with precision.policy(recipe.precision):
         return backbones.build(
@@ -429,23 +426,21 @@ def _load_weights(
 
 def _compare_classes(run: RunDirectory, dataset: Dataset) -> None:
     """Refuse the classes of `init_from` in another order; warn of classes with other names."""
-    theirs, ours = (
-        [name.casefold() for name in names]
-        for names in (run.read_class_names(), dataset.class_names)
-    )
-    if len(theirs) != len(ours) or theirs == ours:  # of other numbers no weights fit
+    theirs, ours = run.read_class_names(), dataset.class_names
+    if len(theirs) != len(ours):  # no weights fit
         return
-    if sorted(theirs) == sorted(ours):
+    found = adaptation.compare_class_names(theirs, ours)
+    if found is None:
+        return
+    if found.reordered:
         raise InputError(
             f"the run in {run} has the classes of {dataset.name} in another order; rename them so "
             "that both come in one order, or leave out `init_from`"
         )
-    pairs = zip(theirs, ours, strict=True)
-    i = next(i for i, (one, other) in enumerate(pairs) if one != other)
     logging.warning(
         "the classes of the run in %s have other names than those of %s: class %d is %r there, %r "
         "here; the classifier begins with its weights in their order",
-        *(run, dataset.name, i, theirs[i], ours[i]),
+        *(run, dataset.name, found.first, theirs[found.first], ours[found.first]),
     )
 
 

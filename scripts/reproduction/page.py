@@ -41,7 +41,6 @@ today's commands do. `DIR` is a folder that holds `DIR/mnist`, `DIR/svhn` and so
 # How the names of the files begin that `scripts/label_free_ranks.py --out` is to write.
 RANKS = "label_free"
 
-
 # Tables that are laid out as a grid and drawn, and those whose runs are drawn over their steps.
 GRIDS = ("3",)
 _OVER_STEPS = ("1",)

@@ -6,9 +6,9 @@ colour, the grey ones become RGB by repeating their channel; sizes are only chan
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -141,20 +141,37 @@ def adapted(source: Dataset, target: Dataset) -> Dataset:
     return both
 
 
+class OtherNames(NamedTuple):
+    """How the names of as many classes differ.
+
+    Attributes:
+        reordered: whether they are the same names in another order.
+        first: the first class with another name.
+    """
+
+    reordered: bool
+    first: int
+
+
+def compare_class_names(names: Sequence[str], others: Sequence[str]) -> OtherNames | None:
+    """How the names of as many classes differ, capitals apart; None if they do not."""
+    names, others = ([name.casefold() for name in each] for each in (names, others))
+    differing = [i for i, pair in enumerate(zip(names, others, strict=True)) if len({*pair}) > 1]
+    return OtherNames(sorted(names) == sorted(others), differing[0]) if differing else None
+
+
 def _check_names(source: Dataset, target: Dataset) -> None:
     """Refuse the same classes in another order; warn of classes with other names."""
-    names, others = ([name.casefold() for name in each.class_names] for each in (source, target))
-    if names == others:
+    found = compare_class_names(source.class_names, target.class_names)
+    if found is None:
         return
-    if sorted(names) == sorted(others):
+    if found.reordered:
         raise InputError(
             f"{source.name} and {target.name} have the same classes in another order "
             f"({', '.join(source.class_names[:3])}, ... and {', '.join(target.class_names[:3])}, "
             "...); rename those of one so that both come in one order"
         )
-    first = next(
-        i for i, (name, other) in enumerate(zip(names, others, strict=True)) if name != other
-    )
+    first = found.first
     logging.warning(
         "the classes of %s and %s are matched by their numbers, but have other names: class %d is "
         "%r and %r",

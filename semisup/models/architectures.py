@@ -172,6 +172,12 @@ ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {
 }
 
 
+def check_batch_norm_decay(name: str, decay: float | None) -> None:
+    """Raise InputError if a decay is given to an architecture that does not take one."""
+    if decay is not None and name != stl10_batch_norm_model.__name__:
+        raise InputError(f"`batch_norm_decay` is for stl10_batch_norm_model, not for {name}")
+
+
 def build(
     name: str,
     image_shape: ImageShape,
@@ -198,8 +204,7 @@ def build(
     Raises:
         InputError: there is no such architecture, or the images are too small for it.
     """
-    if batch_norm_decay is not None and name != stl10_batch_norm_model.__name__:
-        raise InputError(f"`batch_norm_decay` is for stl10_batch_norm_model, not for {name}")
+    check_batch_norm_decay(name, batch_norm_decay)
     if backbones.is_backbone(name):
         built = backbones.build(name, image_shape, emb_size, weights, l2_weight, dropout)
         return built.network

@@ -460,9 +460,9 @@ class RunDirectory:
                 ) from None
         return records
 
-    def check_test_images(self, records: Sequence[Mapping[str, Any]], now: int) -> None:
+    def check_test_images(self, now: int) -> None:
         """Raise InputError if evaluations on record are on another number of test images."""
-        for record in records:
+        for record in self.read_evaluations():
             if record.get("test_images", now) != now:
                 raise InputError(
                     f"{self} was evaluated on {record['test_images']} test images at step "

@@ -218,16 +218,8 @@ class CollapseWarning(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Look at the losses of the steps so far, every so many steps."""
-        # Of a whole batch it is never lower: log(M) is the entropy of the target, equation (10).
-        loss = (logs or {}).get("visit_loss", math.inf)
-        smallest = math.log(self._walk().unlabeled) - _OF_OTHER_SIZE
-        if self._looked < 0 and not self._told and loss < smallest:
-            self._told = True
-            logging.warning(
-                "CollapseWarning was made for %d unlabelled images in a batch, but the visit loss "
-                "of %.2f is of fewer; give the numbers of images in a batch, not of all",
-                *(self._unlabeled, loss),
-            )
+        if self._looked < 0 and not self._told:
+            self._check_size((logs or {}).get("visit_loss", math.inf))
         # With `steps_per_execution` Keras calls this after several steps.
         self._looked = max(self._looked, 0)
         if batch + 1 - self._looked >= self._every:
@@ -237,6 +229,16 @@ class CollapseWarning(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Look at the losses of the epoch."""
         self._look(logs or {})
+
+    def _check_size(self, visit_loss: float) -> None:
+        # Of a whole batch it is never lower: log(M) is the entropy of the target, equation (10).
+        if visit_loss < math.log(self._walk().unlabeled) - _OF_OTHER_SIZE:
+            self._told = True
+            logging.warning(
+                "CollapseWarning was made for %d unlabelled images in a batch, but the visit loss "
+                "of %.2f is of fewer; give the numbers of images in a batch, not of all",
+                *(self._unlabeled, visit_loss),
+            )
 
     def _walk(self) -> Walk:
         return walk_of(self.model, self._labeled, self._unlabeled, self.model.num_classes)

@@ -208,7 +208,7 @@ class Trainer:
         self.save_interval = save_interval
         for line in progress.describe_run(setup, run.path, self.strategy.num_replicas_in_sync):
             print(line)
-        run.check_test_images(run.read_evaluations(), len(setup.data.dataset.test_labels))
+        run.check_test_images(len(setup.data.dataset.test_labels))
         self.clock = Clock()
         self.first_step = checkpoints.resume(run, model, train_seconds=self.clock.seconds)
         agreed = {"`save_interval`": save_interval, "`precision`": self.recipe.precision}
