@@ -63,6 +63,9 @@ _UNFINISHED = "_temp"
 # Settings whose defaults depend on the machine, or on the version of semisup.
 _DEFAULTS = ("precision", "similarity", "temperature", "learning_rate")
 
+# Settings that name the data, which may be moved while a run is stopped.
+_PLACES = ("data_dir", "target_data_dir")
+
 # Settings that name files which a run may need from another run's folder.
 _NEEDED = ("init_from", "teacher", "architecture", "weights", "split_file")
 
@@ -129,6 +132,9 @@ class RunDirectory:
     ) -> None:
         """Record this run in the folder, or check that the folder already holds this run.
 
+        It is the same run where its data has moved: nothing is left at the place on record, and the
+        data at the new one gives the same split.
+
         Args:
             recipe: the run's settings.
             split: the labelled and unlabelled images chosen, and their "hash".
@@ -171,6 +177,8 @@ class RunDirectory:
         if not isinstance(there.get("recipe"), dict):
             raise InputError(f"{self.recipe} is damaged: it holds no settings")
         before = {**there["recipe"], "split_hash": there.get("split_hash")}
+        if before["split_hash"] == now["split_hash"]:
+            before |= {name: now.get(name) for name in _moved(before, now)}
         names = [
             name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)
         ]
@@ -194,9 +202,26 @@ class RunDirectory:
             )
 
     def holds(self, recipe: Recipe) -> bool:
-        """Return whether the folder is of a run with these settings."""
-        settings = dataclasses.asdict(recipe)
-        return self.recipe.exists() and files.read_json(self.recipe).get("recipe") == settings
+        """Return whether the folder is of a run with these settings, wherever its data is now."""
+        if not self.recipe.exists():
+            return False
+        settings, there = dataclasses.asdict(recipe), files.read_json(self.recipe).get("recipe")
+        if not isinstance(there, dict):
+            return False
+        return {**there, **{name: settings[name] for name in _moved(there, settings)}} == settings
+
+    def note_moved_data(self, recipe: Recipe) -> list[str]:
+        """Put the data's new places on record; returns what was changed, a line for each."""
+        record = files.read_json(self.recipe)
+        moved = _moved(record["recipe"], dataclasses.asdict(recipe))
+        lines = [
+            f"The data has moved: {name} was {record['recipe'][name]}, is {getattr(recipe, name)}"
+            for name in moved
+        ]
+        if moved:
+            record["recipe"] |= {name: getattr(recipe, name) for name in moved}
+            files.write_json(self.recipe, record)
+        return lines
 
     def check_network(self, hashes: Mapping[str, str | None]) -> None:
         """Check that the network is the one that the run began with.
@@ -491,6 +516,16 @@ class RunDirectory:
         """Write model.keras, whole or not at all."""
         with files.whole(self.model) as temporary:
             model.save(temporary)
+
+
+def _moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Names of the places of data that are others now, and where nothing is at the former one."""
+    return [
+        name
+        for name in _PLACES
+        if before.get(name) and now.get(name) and before[name] != now[name]
+        if not expanded(before[name]).exists()
+    ]
 
 
 def _present(*paths: Path) -> Iterator[Path]:

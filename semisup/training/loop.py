@@ -152,6 +152,9 @@ def _claim(
         claim()  # else pseudo-labels would be read that are of other images
     labels = pseudo_labels.of_run(run, recipe, setup.data)
     claim()
+    if chief:
+        for line in run.note_moved_data(recipe):
+            print(line)
     if labels and chief and not run.pseudo_labels.exists():
         pseudo_labels.keep(run, labels)
     data = dataclasses.replace(setup.data, pseudo_labels=labels)

@@ -37,6 +37,29 @@ def test_the_same_run_may_claim_again_another_may_not(tmp_path):
     assert (tmp_path / "recipe.json").read_bytes() == before
 
 
+def test_a_run_goes_on_with_its_data_elsewhere_once_nothing_is_at_the_former_place(tmp_path):
+    old, new, run = tmp_path / "old", tmp_path / "new", RunDirectory(tmp_path / "run")
+    old.mkdir()
+    here = recipes.get("mnist", data_dir=str(old))
+    moved = recipes.get("mnist", data_dir=str(new))
+    run.claim(here, {"hash": "abcd"}, [])
+    with pytest.raises(InputError, match=r"holds another run \(data_dir was '.*old', is '.*new'\)"):
+        run.claim(moved, {"hash": "abcd"}, [])
+    assert not run.holds(moved)
+    assert run.note_moved_data(moved) == []
+    old.rmdir()
+    with pytest.raises(InputError, match=r"data_dir was .*; its images or classes have changed"):
+        run.claim(moved, {"hash": "other"}, [])
+    run.claim(moved, {"hash": "abcd"}, [])
+    assert run.holds(moved)
+    assert run.read_recipe() == here  # claiming alone, which every worker does, writes nothing
+    assert run.note_moved_data(moved) == [f"The data has moved: data_dir was {old}, is {new}"]
+    assert run.read_recipe() == moved
+    assert run.note_moved_data(moved) == []
+    with pytest.raises(InputError, match=r"data_dir was .*new', is None"):
+        run.claim(recipes.get("mnist"), {"hash": "abcd"}, [])
+
+
 def test_check_split_refuses_another_choice_of_images(tmp_path):
     run = RunDirectory(tmp_path)
     run.claim(RECIPE, {"hash": "one", "data": {}}, [])

@@ -102,6 +102,18 @@ def test_other_run_in_the_folder_is_refused(finished, mnist_dir, monkeypatch):
         loop.train(recipe(mnist_dir), finished[0], dataset=renamed)
 
 
+def test_a_run_whose_data_has_moved_resumes(mnist_dir, tmp_path, capsys):
+    old, new, run = tmp_path / "old", tmp_path / "new", RunDirectory(tmp_path / "run")
+    shutil.copytree(mnist_dir, old)
+    result = loop.train(recipe(old), run.path)
+    run.result.unlink()
+    old.rename(new)
+    again = loop.train(recipe(new), run.path)
+    assert again["test_error"] == result["test_error"]
+    assert f"data_dir was {old}, is {new}" in capsys.readouterr().out
+    assert run.read_recipe() == recipe(new)  # so that semisup-eval finds it
+
+
 def test_a_folder_in_use_is_refused(tiny, tmp_path):
     refusal = rf"is in use by process {os.getpid()} on"
     with files.locked(tmp_path):
