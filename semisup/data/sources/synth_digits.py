@@ -1,8 +1,8 @@
 """Digits rendered from the fonts that matplotlib carries: a source domain without a download.
 
 Much like the synthetic digits of Ganin and Lempitsky: random font, size, place, rotation,
-colours, blur and neighbouring digits, 32x32 RGB. Digit number i of a set is a pure function
-of (seed, i).
+colours, blur and neighbouring digits, 32x32 RGB; some of the sevens are crossed. Digit number i
+of a set is a pure function of (seed, i).
 """
 
 from functools import cache
@@ -27,6 +27,9 @@ _FONTS = (
     "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta",
     "cmr10", "cmss10", "cmtt10", "cmb10",
 )  # fmt: skip
+
+# Of the sevens, how many have a bar through the stem: in no font, but often in handwriting.
+_CROSSED_SEVENS = 0.3
 
 # The smallest difference in mean brightness between a digit and its ground, of 255.
 _CONTRAST = 50
@@ -59,6 +62,9 @@ def _render_one(digit: int, random: np.random.Generator) -> np.ndarray:
     ink, ground, other = _colours(random)
     centre = _SIZE / 2 + random.uniform(-2.5, 2.5, size=2)
     mask = _mask(str(digit), font, tuple(centre))
+    of_bar = random.spawn(1)[0]  # so that all else of an image is the same with a bar and without
+    if digit == 7 and of_bar.random() < _CROSSED_SEVENS:
+        _cross(mask, of_bar)
     # A neighbour to the left and one to the right, each there every second time.
     neighbours = Image.new("L", (_SIZE, _SIZE))
     for side in (-1, 1):
@@ -81,6 +87,19 @@ def _mask(text: str, font: ImageFont.FreeTypeFont, centre: tuple[float, float]) 
     mask = Image.new("L", (_SIZE, _SIZE))
     ImageDraw.Draw(mask).text(centre, text, fill=255, font=font, anchor="mm")
     return mask
+
+
+def _cross(mask: Image.Image, random: np.random.Generator) -> None:
+    """Draw a bar through the stem of a seven."""
+    ink = np.asarray(mask) > 0
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    height = rows[0] + random.uniform(0.45, 0.65) * len(rows)
+    stem = np.flatnonzero(ink[int(height)])
+    reach = random.uniform(0.25, 0.45) * len(columns)
+    rise = random.uniform(-0.3, 0.3) * reach
+    ends = [(stem.mean() - reach, height + rise), (stem.mean() + reach, height - rise)]
+    width = max(1, round(random.uniform(0.5, 1) * len(stem)))
+    ImageDraw.Draw(mask).line(ends, fill=255, width=width)
 
 
 def _colours(random: np.random.Generator) -> list[tuple[int, int, int]]:

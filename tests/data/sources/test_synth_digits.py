@@ -69,3 +69,26 @@ def test_load_synth_digits_renders_two_different_sets(monkeypatch):
     assert dataset.image_shape == (32, 32, 3)
     assert (len(dataset.train_labels), len(dataset.test_labels)) == (40, 20)
     assert not np.array_equal(dataset.train_images[:20], dataset.test_images)
+
+
+def test_some_sevens_are_crossed_and_nothing_else_changes(monkeypatch):
+    crossed, labels = synth_digits.render(1000, seed=0)
+    monkeypatch.setattr(synth_digits, "_CROSSED_SEVENS", 0)
+    plain, _ = synth_digits.render(1000, seed=0)
+    differ = np.any(crossed != plain, axis=(1, 2, 3))
+    assert set(labels[differ]) == {7}
+    assert 0.15 < differ[labels == 7].mean() < 0.45
+
+
+def test_cross_draws_through_the_stem_of_a_seven_in_every_font():
+    for name in synth_digits._FONTS:
+        for size in (min(synth_digits._FONT_SIZES), max(synth_digits._FONT_SIZES)):
+            mask = synth_digits._mask("7", synth_digits._font(name, size), (16, 16))
+            before = np.asarray(mask) > 127
+            synth_digits._cross(mask, np.random.default_rng(0))
+            added = (np.asarray(mask) > 127) & ~before
+            rows, columns = np.nonzero(added)
+            height = np.flatnonzero(before.any(axis=1))
+            assert height[0] + 0.3 * len(height) < rows.mean() < height[0] + 0.8 * len(height)
+            stem = np.flatnonzero(before[round(rows.mean())])
+            assert columns.min() < stem.min() < stem.max() < columns.max()  # on both sides
