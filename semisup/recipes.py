@@ -103,10 +103,10 @@ _MNIST_PSEUDO_LABELS: dict[str, Any] = {
 RECIPES: dict[str, Recipe] = {
     # The default: 100 labels of 5,000 digits, with Muon, with augmentation; no download.
     # Command:  semisup-train --recipe=mnist5k
-    # Expected: 1.3, 1.7, 1.4 (chosen on the same test images, seeds 100 and 101); 49 s.
+    # Expected: 1.3, 1.7, 1.4 (settings chosen on the same test images, so optimistic); 49 s.
     "mnist5k": Recipe(optimizer="muon", augmentation="digits_mild", max_steps=400),
     # Photographs of your own: two dense layers on the features of a frozen pretrained network.
-    # Command:  semisup-train --recipe=photos --architecture=PATH.keras --data_dir=photos
+    # Command:  semisup-train --recipe=photos --data_dir=photos
     # Expected: [own_images.md](own_images.md); seconds, after one pass over all images.
     "photos": Recipe(
         dataset="folder",
@@ -143,7 +143,7 @@ RECIPES: dict[str, Recipe] = {
     # Table 1: 100 labels of MNIST by the settings of the authors' code; --sup_per_class=100 or -1.
     # Command:  semisup-train --recipe=mnist --data_dir=MNIST
     # Expected: 0.89 (paper); 1.14, 0.92, 0.91; with 1,000 labels 0.74 (paper); 0.82; with all 0.36
-    # (paper); 0.41; 87 to 139 minutes (beside other work).
+    # (paper); 0.41; 87 to 139 minutes (on a busy machine).
     "mnist": Recipe(
         dataset="mnist",
         similarity="dot",
@@ -155,7 +155,7 @@ RECIPES: dict[str, Recipe] = {
     # Table 1 as the paper words it, where that differs: L2 of 1e-4, Adam's default rate throughout.
     # Command:  semisup-train --recipe=mnist_paper --data_dir=MNIST
     # Expected: 0.89 (paper); 91.16, 93.45, 1.01: seeds 0 and 1 collapse by steps 17,000 and 19,000
-    # ([results.md](results.md)); 85 to 166 minutes (beside other work); 1,000 labels: 0.89.
+    # ([results.md](results.md)); 85 to 166 minutes (on a busy machine); 1,000 labels: 0.89.
     "mnist_paper": Recipe(
         dataset="mnist",
         similarity="dot",
@@ -183,7 +183,7 @@ RECIPES: dict[str, Recipe] = {
     # 100 labels of MNIST: `mnist_fast` with the dot product, three times the steps and more
     # augmentation.
     # Command:  semisup-train --recipe=mnist_long --data_dir=MNIST
-    # Expected: 0.84, 0.78, 0.83; 6 to 8 minutes (beside other work).
+    # Expected: 0.84, 0.78, 0.83; 6 to 8 minutes (on a busy machine).
     "mnist_long": Recipe(
         **{**_MNIST_PSEUDO_LABELS, "augmentation": "digits"},
         similarity="dot",
@@ -423,8 +423,8 @@ RECIPES: dict[str, Recipe] = {
     # Ours: digits rendered from fonts to MNIST.
     # Command:  semisup-train --recipe=synth_digits_to_mnist --target_data_dir=MNIST
     #               --logdir=TEACHER
-    # Expected: 2.71, 2.77, 2.71; source only 16.5, 19.1; target only 0.7; 8 to 10 minutes (beside
-    # other work).
+    # Expected: 2.71, 2.77, 2.71; source only 16.5, 19.1; target only 0.7; 8 to 10 minutes (on a
+    # busy machine).
     "synth_digits_to_mnist": Recipe(
         dataset="synth_digits",
         target_dataset="mnist",
@@ -437,7 +437,7 @@ RECIPES: dict[str, Recipe] = {
     # of MNIST's digits, beside the source's, without a walk.
     # Command:  semisup-train --recipe=synth_digits_to_mnist_student --teacher=TEACHER
     #               --target_data_dir=MNIST
-    # Expected: 2.24, 2.25, 2.20; 7 to 8 minutes (beside other work).
+    # Expected: 2.24, 2.25, 2.20; 7 to 8 minutes (on a busy machine).
     "synth_digits_to_mnist_student": Recipe(
         dataset="synth_digits",
         target_dataset="mnist",

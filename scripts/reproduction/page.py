@@ -32,7 +32,7 @@ This page is for readers who ask how our errors compare with the paper's, table 
 
 Seeds are 0, 1, 2 and so on; a seed chooses the labelled images, the initial weights and the order
 of the batches. The name of a recipe leads to its record: the command of each run, hardware, dates.
-The JSON file beside it has every run. Minutes are of the training steps, mostly beside other work.
+The JSON file beside it has every run. Minutes are of the training steps, mostly on a busy machine.
 Runs of 2026-11-25 or earlier with fewer than 256 labels a class drew them in another order than
 today's commands do. `DIR` is a folder that holds `DIR/mnist`, `DIR/svhn` and so on.
 `scripts/reproduce.py` makes the records, `scripts/results_page.py` this page of them.
