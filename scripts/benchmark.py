@@ -28,6 +28,7 @@ from typing import Any
 from absl import flags
 
 from semisup.cli.app import load_tensorflow, run_main
+from semisup.data import registry
 from semisup.errors import InputError
 from semisup.runtime.machine import here_and_now
 from semisup.runtime.paths import expanded
@@ -56,7 +57,10 @@ _ROUNDS = flags.DEFINE_integer(
 )
 _SEEDS = flags.DEFINE_integer("seeds", 3, "number of seeds for the part accuracy", lower_bound=1)
 _DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "MNIST's files, for the part accuracy; STL-10's, for the part photos"
+    "data_dir",
+    None,
+    "MNIST's files, for the part accuracy; STL-10's, for the part photos; or a folder with both, "
+    "mnist and stl10",
 )
 _BACKBONE = flags.DEFINE_string("backbone", None, "a saved network, for the part photos")
 _OUT = flags.DEFINE_string("out", "runs/benchmark", "folder for benchmark.json, pictures and runs")
@@ -69,6 +73,9 @@ def main() -> None:
         raise InputError("the part accuracy needs --data_dir, the folder of MNIST's files")
     if "photos" in _PARTS.value and not (_DATA_DIR.value and _BACKBONE.value):
         raise InputError("the part photos needs --data_dir, STL-10's files, and --backbone")
+    for part, name in (("accuracy", "mnist"), ("photos", "stl10")):
+        if part in _PARTS.value and not Path(_place_of(name)).exists():
+            raise InputError(f"the part {part} finds no {_place_of(name)}, of --data_dir")
     out = expanded(_OUT.value)
     out.mkdir(parents=True, exist_ok=True)
     load_tensorflow()
@@ -104,7 +111,7 @@ def _measure(part: str, out: Path) -> dict[str, Any]:
         "inference": inference.measure,
         "heads": heads.measure,
         "checkpoints": saving.measure,
-        "photos": lambda: startup.photos(str(_DATA_DIR.value), str(_BACKBONE.value)),
+        "photos": lambda: startup.photos(_place_of("stl10"), str(_BACKBONE.value)),
     }[part]()
     print(", ".join(f"{name}: {value}" for name, value in figures.items()))
     return figures
@@ -158,12 +165,16 @@ def _association(out: Path) -> dict[str, Any]:
 def _accuracy(out: Path) -> dict[str, Any]:
     from benchmarks import accuracy
 
-    data_dir = Path(_DATA_DIR.value or "")  # main refuses the part without it
-    figures = accuracy.measure(data_dir, out, _SEEDS.value, _ROUNDS.value)
+    figures = accuracy.measure(Path(_place_of("mnist")), out, _SEEDS.value, _ROUNDS.value)
     for name, seconds in figures["seconds_to"].items():
         ms = figures["step_ms"][name]
         print(f"{name}: {ms} ms a step; seconds to an error of {seconds}")
     return figures
+
+
+def _place_of(dataset: str) -> str:
+    """The files of a data set: --data_dir, or what lies in it under the set's name."""
+    return registry.place_of(dataset, _DATA_DIR.value) or ""  # main refuses parts without it
 
 
 def _check_names(flag: str, given: list[str], known: tuple[str, ...]) -> None:

@@ -18,6 +18,7 @@ import dataclasses
 import os
 import statistics
 from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,10 @@ _BACKEND = flags.DEFINE_enum(
 _SEARCH_SEED = 100
 
 # What the comparison sets itself, or what its runs would leave out.
-_NOT_YOURS = ("seed", "sup_seed", "split_file", "teacher", "compat", "select", "eval_images")
+_NOT_YOURS = (
+    *("seed", "sup_seed", "split_file", "teacher", "compat", "select", "eval_images"),
+    "log_interval",
+)
 
 
 def main() -> None:
@@ -102,6 +106,8 @@ def main() -> None:
     # What it stands for here, so that all runs have the same, wherever they are made.
     recipe = dataclasses.replace(recipe, precision=precision.resolve(recipe.precision))
     out = expanded(_OUT.value or f"runs/comparison/{flags.FLAGS.recipe}")
+    if not out.name:
+        raise InputError(f"--out={_OUT.value} names no file; give a name without an ending")
     try:
         with record.held(out):
             _compare(recipe, names, parts, out)
@@ -121,7 +127,7 @@ def _compare(recipe: Recipe, names: Sequence[str], parts: Sequence[str], out: Pa
         record.content["commands"] = command.added(record.content["commands"], "compare.py")
     chosen: dict[str, dict[str, float]] = {}
     if _SEARCH.value and not _TIME.value:
-        _run_all(record, list(_search_jobs(recipe, parts)))
+        _refuse(_run_all(record, list(_search_jobs(recipe, parts))))
         chosen = {part: _best(record, recipe, part) for part in parts}
     if _TIME.value or _BUDGET.value == "seconds":
         running.measure_times(record, names, chosen, recipe)
@@ -131,7 +137,10 @@ def _compare(recipe: Recipe, names: Sequence[str], parts: Sequence[str], out: Pa
         return
     in_time = {} if record.untimed(names) else record.steps_in_time(names)
     steps_of = in_time if _BUDGET.value == "seconds" else {}
-    _run_all(record, list(_jobs(recipe, names, chosen, steps_of)))
+    failed = _run_all(record, list(_jobs(recipe, names, chosen, steps_of)))
+    if not record.content["runs"]:
+        _refuse(failed)
+    record.write()  # of a command whose runs were made before, too
     seeds = _SEEDS.value
     page = report.page(record, names, chosen, in_time, seeds)
     files.write_text(out.with_name(f"{out.name}.md"), page)
@@ -139,6 +148,7 @@ def _compare(recipe: Recipe, names: Sequence[str], parts: Sequence[str], out: Pa
     print(f"\n{page}\nwritten to {out}.json, .md and .png")
     if record.untimed(names):
         print("The figure is over steps. The same command with --time, then without, adds seconds.")
+    _refuse(failed)
 
 
 def _recipe() -> Recipe:
@@ -226,42 +236,49 @@ def _jobs(
             yield Job(name, chosen, dataclasses.replace(changed, seed=seed, sup_seed=seed))
 
 
-def _run_all(record: "Record", jobs: Sequence["Job"]) -> None:
+def _run_all(record: "Record", jobs: Sequence["Job"]) -> list[str]:
     """Make the runs that the record has not; each is kept as it ends.
 
-    Raises:
-        InputError: one failed.
+    Returns:
+        What made runs fail.
     """
     if not jobs:  # of a search of methods without parameters
-        return
+        return []
     missing = [job for job in jobs if record.find(job.key) is None]
     kind = "of the search" if any(job.validation for job in jobs) else "to compare"
     print(f"{len(jobs)} runs {kind}, {len(jobs) - len(missing)} of them made before", flush=True)
     if not missing:
-        return
+        return []
     failed = []
     with tqdm(total=len(missing), unit="run", disable=None) as bar:
-        for run in _made(missing):
+        for run in _made([job._replace(data=record.data_of(job.validation)) for job in missing]):
             if isinstance(run, str):
                 failed.append(run)
             else:
                 record.add(run)
             bar.update()
+    return failed
+
+
+def _refuse(failed: Sequence[str]) -> None:
+    """Raise InputError if runs failed."""
     if failed:
         raise InputError(
-            f"{len(failed)} of {len(missing)} runs failed; the same command tries them again. The "
-            f"first: {failed[0]}"
+            f"{len(failed)} runs failed; the same command tries them again. The first: {failed[0]}"
         )
 
 
 def _made(jobs: Sequence["Job"]) -> Iterator[dict[str, Any] | str]:
-    if _JOBS.value == 1:
+    if _JOBS.value == 1 and _BACKEND.value == "loky":
         yield from map(_attempt, jobs)
         return
     os.environ |= share_of_machine(_JOBS.value)
-    with engine(_BACKEND.value, _JOBS.value):
-        # As tuples: to read a Job would import TensorFlow, with its notes, before `_attempt`.
-        yield from unordered(_attempt, map(tuple, jobs), _JOBS.value)
+    try:
+        with engine(_BACKEND.value, _JOBS.value):
+            # As tuples: to read a Job would import TensorFlow, with its notes, before `_attempt`.
+            yield from unordered(_attempt, map(tuple, jobs), _JOBS.value)
+    except BrokenExecutor:
+        yield "a process was killed, perhaps for want of memory; try fewer --jobs"
 
 
 def _attempt(of_job: Sequence[Any]) -> dict[str, Any] | str:
@@ -273,8 +290,8 @@ def _attempt(of_job: Sequence[Any]) -> dict[str, Any] | str:
     job = Job(*of_job)
     try:
         return run(job)
-    except (InputError, tf.errors.ResourceExhaustedError) as error:
-        return f"{job.method}: {' '.join(str(error).split())}"
+    except (InputError, tf.errors.ResourceExhaustedError, MemoryError, OSError) as error:
+        return f"{job.method}: {' '.join(str(error).split()) or type(error).__name__}"
 
 
 if __name__ == "__main__":

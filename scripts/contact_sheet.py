@@ -8,13 +8,14 @@ from absl import flags
 
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.errors import InputError
+from semisup.runtime.paths import expanded
 
 _AUGMENTATION = flags.DEFINE_string(
     "augmentation", "digits", "augmentation to show; semisup-train --help lists the names"
 )
 _DATASET = flags.DEFINE_string("dataset", "mnist5k", "data set to take images from")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "folder with the data set's files")
-_OUT = flags.DEFINE_string("out", "contact_sheet.png", "file to write")
+_OUT = flags.DEFINE_string("out", "contact_sheet.png", "PNG file to write")
 _ROWS = flags.DEFINE_integer("rows", 5, "number of images, each of another class", lower_bound=1)
 _COLUMNS = flags.DEFINE_integer(
     "columns", 10, "number of augmented copies of each image", lower_bound=1
@@ -26,15 +27,17 @@ def main() -> None:
     import numpy as np
     from PIL import Image
 
-    from semisup.data.augmentation import get_augmentation
+    from semisup.data.augmentation import check_images, get_augmentation
     from semisup.data.registry import load_dataset
+    from semisup.runs import files
     from semisup.visualization.plots import montage
 
     augment = get_augmentation(_AUGMENTATION.value)
     if augment is None:
         raise InputError("--augmentation=none changes nothing; there is nothing to draw")
-    dataset = load_dataset(_DATASET.value, _DATA_DIR.value)
-    classes = range(min(_ROWS.value, dataset.num_classes))
+    dataset, out = load_dataset(_DATASET.value, _DATA_DIR.value), expanded(_OUT.value)
+    check_images(_AUGMENTATION.value, dataset.image_shape[2])
+    classes = np.unique(dataset.train_labels)[: _ROWS.value]
     images = np.stack([dataset.train_images[dataset.train_labels == c][0] for c in classes])
     changed = [images] + [augment(images, [0, i]).numpy() for i in range(_COLUMNS.value)]
     rows = np.stack(changed, axis=1)
@@ -44,8 +47,9 @@ def main() -> None:
     picture = picture.resize(
         (picture.width * scale, picture.height * scale), Image.Resampling.NEAREST
     )
-    picture.save(_OUT.value, optimize=True)
-    print(f"wrote {_OUT.value}")
+    with files.whole(out) as temporary:
+        picture.save(temporary, format="png", optimize=True)
+    print(f"wrote {out}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ def draw(...):
     save(figure, path)
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,15 @@ CURVES: Any = {  # matplotlib types the keys, and not cycler
     "legend.frameon": False,
     "lines.markersize": 4,
 }
+
+
+# The lowest error, in percent, that an axis with a logarithmic scale shows.
+_LOWEST = 0.01
+
+
+def on_log_axis(errors: Iterable[float]) -> list[float]:
+    """Errors in percent for a logarithmic axis, on which those of 0 are drawn at 0.01."""
+    return [max(error, _LOWEST) for error in errors]
 
 
 def save(figure: Figure, path: Path) -> None:

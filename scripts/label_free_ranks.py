@@ -54,7 +54,7 @@ def main() -> None:
     correlations = {
         name: {
             "between_runs": ranks.rank_correlation(last, name),
-            "within_a_run": ranks.within_runs(all_runs, name)[0],
+            "within_a_run": ranks.within_runs(all_runs, name),
         }
         for name in NAMES
     }

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from absl import flags
-from reproduction import command, details, records, running, side_by_side
+from reproduction import command, details, records, running
 from reproduction.places import places_of
 from reproduction.running import Run
 from reproduction.scales import SEEDS, scaled
@@ -52,7 +52,7 @@ _ROWS = flags.DEFINE_list("rows", None, "only these rows of the table, such as 1
 _OUT = flags.DEFINE_string("out", "runs/reproduction", "folder for the runs and the tables")
 _JOBS = flags.DEFINE_integer("jobs", 1, "number of runs at a time", lower_bound=1)
 _BACKEND = flags.DEFINE_enum(
-    "backend", "threading", side_by_side.BACKENDS, "joblib's backend, which starts the runs"
+    "backend", "threading", ("threading", "dask"), "joblib's backend, which starts the runs"
 )
 
 # What the cells set themselves, or what would make it another table.
@@ -185,8 +185,8 @@ def _make(missing: list[Run], out: Path, tables: list[_Table]) -> list[str]:
                 failed.append(f"{run.folder}: {complaint}")
                 news = f"failed: {complaint}"
             else:
-                result = run.folder.read_result() or {}
-                news = f"test error {result['test_error']:.2f} %"
+                result = run.folder.read_result()
+                news = f"test error {result['test_error']:.2f} %" if result else "ended"
             left = (time.monotonic() - started) / done * (len(missing) - done) / 60
             place = run.folder.path.relative_to(out)
             bar.write(f"{done}/{len(missing)}  {place}  {news}  {left:.1f} min left", sys.stdout)

@@ -30,6 +30,11 @@ _OUT = flags.DEFINE_string("out", None, "also write the errors to this JSON file
 
 def main() -> None:
     recipe = recipe_from_flags(one_run=False)
+    if recipe.target_dataset:
+        raise InputError(
+            "--target_dataset (or a recipe that has one) can't be studied: the images to label are "
+            "those of the training set"
+        )
     load_tensorflow()
     import numpy as np
 
@@ -55,7 +60,7 @@ def main() -> None:
         setup = experiment.build(seeded, dataset)
         checkpoints.restore(setup.model, checkpoints.newest(before))
         split = setup.data.split
-        candidates = np.setdiff1d(split.unlabeled, split.labeled)
+        candidates = dataset.without_labeled(split.unlabeled, split.labeled)
         random, count = np.random.default_rng(seeded.seed), _COUNT.value
         with averaged_weights(setup.model):
             suggested = active_learning.write(before, setup.data, setup.model, count)

@@ -15,9 +15,10 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     exit 1
   fi
 fi
-# Installed anew only when setup.py or this file has changed since, or other extras are asked for.
+# Installed anew only when setup.py or this file has changed since, other extras are asked for, or the
+# folder was copied or moved: what is installed has its path.
 stamp=".venv/installed-${1:-plain}"
-if [ ! -e "$stamp" ] || [ setup.py -nt "$stamp" ] || [ scripts/venv.sh -nt "$stamp" ]; then
+if [ "$(cat "$stamp" 2>/dev/null)" != "$PWD" ] || [ setup.py -nt "$stamp" ] || [ scripts/venv.sh -nt "$stamp" ]; then
   echo "Installing semisup$extras and what it needs into .venv (a minute or two) ..."
   # pip is silent for long while it unpacks, and in a log file while it downloads, too.
   while sleep 5 >/dev/null 2>&1; do
@@ -32,5 +33,5 @@ if [ ! -e "$stamp" ] || [ setup.py -nt "$stamp" ] || [ scripts/venv.sh -nt "$sta
     --config-settings editable_mode=compat --editable ".$extras"
   trap - EXIT
   kill $heartbeat
-  touch "$stamp"
+  echo "$PWD" >"$stamp"
 fi

@@ -50,7 +50,7 @@ def main() -> None:
     print(f"wrote {out} (in: {_PIXELS.value} [N, {shape}]) and {names}")
     print(
         f"on {len(saved.labeled.images)} labelled images its probabilities differ from the run's "
-        f"by {difference:.1e} at most (accepted: {exporter.tolerance(saved.model, kind):g})"
+        f"by {difference:.1e} at most in float32 (accepted: {exporter.TOLERANCES[kind]:g})"
     )
 
 

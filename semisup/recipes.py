@@ -422,7 +422,7 @@ RECIPES: dict[str, Recipe] = {
     "mnist_to_usps": Recipe(dataset="mnist", target_dataset="usps", **_SMALL_DIGITS_JOINT),
     # Ours: digits rendered from fonts to MNIST.
     # Command:  semisup-train --recipe=synth_digits_to_mnist --target_data_dir=MNIST
-    #               --logdir=TEACHER
+    #               --logdir=SYNTH_TEACHER
     # Expected: 2.71, 2.77, 2.71; source only 16.5, 19.1; target only 0.7; 8 to 10 minutes (on a
     # busy machine).
     "synth_digits_to_mnist": Recipe(
@@ -435,7 +435,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     # Self-training on the target: the labels that a run of `synth_digits_to_mnist` gives to most
     # of MNIST's digits, beside the source's, without a walk.
-    # Command:  semisup-train --recipe=synth_digits_to_mnist_student --teacher=TEACHER
+    # Command:  semisup-train --recipe=synth_digits_to_mnist_student --teacher=SYNTH_TEACHER
     #               --target_data_dir=MNIST
     # Expected: 2.24, 2.25, 2.20; 7 to 8 minutes (on a busy machine).
     "synth_digits_to_mnist_student": Recipe(

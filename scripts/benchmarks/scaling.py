@@ -26,11 +26,11 @@ SIZES = {"matrices": (1024, 2048, 4096, 8192), "blocks": (1024, 2048, 4096, 8192
 DIMENSIONS, PER_CLASS = 128, 8
 
 
-def measure(picture: Path | None) -> dict[str, Any]:
+def measure(picture: Path) -> dict[str, Any]:
     """Seconds (median of 3) and extra megabytes at the peak, for each size.
 
     Args:
-        picture: where to draw them; None for nowhere.
+        picture: where to draw them.
     """
     figures: dict[str, Any] = {kind: {} for kind in SIZES}
     # From small to large and both kinds in turn.
@@ -45,8 +45,7 @@ def measure(picture: Path | None) -> dict[str, Any]:
                 seconds, megabytes = json.loads(result.stdout.splitlines()[-1])
                 figures[kind][size] = {"seconds": round(seconds, 4), "mb": round(megabytes)}
                 print(f"{size:>6} {kind:9} {seconds:8.3f} s {megabytes:7.0f} MB", flush=True)
-    if picture:
-        _draw(figures, picture)
+    _draw(figures, picture)
     return figures
 
 

@@ -39,8 +39,9 @@ def notes(recipe: Recipe, parts: Sequence[str]) -> Iterator[str]:
     alike = [part for part in parts if METHODS[part].view == "weak"]
     if alike and not views_differ(recipe):
         yield (
-            f"--augmentation={recipe.augmentation} leaves unlabelled images as they are, so both "
-            "views of one are the same, and these methods learn little or nothing from them: "
+            f"--augmentation={recipe.augmentation} leaves unlabelled images as they are, so "
+            "unless the network has dropout both views of one are the same, and these methods "
+            "learn little or nothing from them: "
             f"{', '.join(alike)}"
         )
     if "fixmatch" in parts and FixMatch.threshold > 1.0 - recipe.label_smoothing:
@@ -54,5 +55,5 @@ def notes(recipe: Recipe, parts: Sequence[str]) -> Iterator[str]:
 
 
 def views_differ(recipe: Recipe) -> bool:
-    """Whether two views of an unlabelled image differ."""
+    """Whether two views of an unlabelled image differ, unless the network has its own dropout."""
     return recipe.augmentation not in ("none", *LABELED_ONLY) or recipe.dropout > 0

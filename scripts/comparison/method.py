@@ -35,7 +35,7 @@ class Batch(NamedTuple):
         labeled: A.
         labels: classes of A, int64 [N].
         unlabeled: B.
-        view: the images of B, augmented otherwise, [M, ...]; None if the method wants no view.
+        view: the images of B, augmented otherwise, [M, ...]; [0, ...] if no method wants them.
         progress: the share of all training steps taken, float32 in [0, 1).
         seed: integers [2], others at each step, for random numbers.
     """
@@ -43,7 +43,7 @@ class Batch(NamedTuple):
     labeled: Rows
     labels: Tensor
     unlabeled: Rows
-    view: Tensor | None
+    view: Tensor
     progress: Tensor
     seed: Tensor
 

@@ -103,6 +103,11 @@ class Record:
             if all(run.get(name) == value for name, value in values.items()):
                 yield run
 
+    def data_of(self, validation: bool) -> str | None:
+        """Digest of the data of the runs so far, by what they are evaluated on; None if unknown."""
+        made = self.matching(validation=validation)
+        return next((run["data"] for run in made if "data" in run), None)
+
     def errors(self, runs: Sequence[Mapping[str, Any]]) -> list[float]:
         """The last error of each run, in percent."""
         return [run["evaluations"][-1][1] for run in runs]

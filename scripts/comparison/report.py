@@ -58,8 +58,16 @@ def by_name(parameters: Mapping[str, Any]) -> str:
     words = []
     for method, values in parameters.items():
         default = known.parameters_of(method, {})[method]
-        words += [f"{name} {value:g}" for name, value in values.items() if value != default[name]]
+        of = f"{shown(method)}: " if len(parameters) > 1 else ""
+        words += [
+            f"{of}{name} {value:g}" for name, value in values.items() if value != default[name]
+        ]
     return ", ".join(words) or "published"
+
+
+def shown(method: str) -> str:
+    """A method's name for a reader."""
+    return _SHOWN.get(method, method.replace("_", " "))
 
 
 def seeds_of(
@@ -100,7 +108,7 @@ def table(
         )
         milliseconds = record.milliseconds.get(name)
         runs = equal or timed
-        words = [name.replace("_", " "), by_name(runs[-1]["parameters"]) if runs else ""]
+        words = [shown(name), by_name(runs[-1]["parameters"]) if runs else ""]
         count = str(len(runs) or "")
         if equal and timed and len(equal) != len(timed):
             count = f"{len(equal)}, in the same time {len(timed)}"
@@ -126,7 +134,7 @@ def search_table(record: Record, names: Sequence[str]) -> str:
         for parameters in tried:
             errors = record.errors([run for run in runs if run["parameters"] == parameters])
             listed = ", ".join(f"{error:.1f}" for error in errors)
-            rows.append(line([part.replace("_", " "), by_name(parameters), listed]))
+            rows.append(line([shown(part), by_name(parameters), listed]))
     if not rows:
         return ""
     heads = ["method", "parameters", "error on validation images, by seed"]
@@ -162,6 +170,7 @@ def page(
             "",
             READING,
             "",
+            *_sources(names),
             *(["The search:", "", search, ""] if search else []),
             "```sh",
             *content["commands"],
@@ -169,6 +178,13 @@ def page(
             "",
         ]
     )
+
+
+def _sources(names: Sequence[str]) -> list[str]:
+    """Where the methods are from, a line for each."""
+    parts = dict.fromkeys(part for name in names for part in known.parts_of(name))
+    lines = [f"- {shown(part)}: {known.METHODS[part].paper}" for part in parts]
+    return [*lines, ""] if lines else []
 
 
 def how_made(made: Sequence[Mapping[str, Any]]) -> str:
@@ -209,13 +225,12 @@ def figure(
         if not runs:
             continue
         columns = list(zip(*(run["evaluations"] for run in runs), strict=False))
-        errors = [[evaluation[1] for evaluation in column] for column in columns]
+        errors = [curve_style.on_log_axis(each[1] for each in column) for column in columns]
         scale = milliseconds[name] / 1000 if timed else 1.0
         x = [column[0][0] * scale for column in columns]
         look: Any = dict(zip(("color", "linestyle", "marker"), _LOOK.get(name, ()), strict=False))
-        shown = _SHOWN.get(name, name.replace("_", " "))
         medians = [statistics.median(each) for each in errors]
-        (curve,) = axes.plot(x, medians, label=shown, **look)
+        (curve,) = axes.plot(x, medians, label=shown(name), **look)
         if len(names) <= _BANDS or name in _ALWAYS_BANDED:
             lowest, highest = ([f(each) for each in errors] for f in (min, max))
             axes.fill_between(x, lowest, highest, color=curve.get_color(), alpha=0.12, linewidth=0)

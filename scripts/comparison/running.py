@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import hashlib
+import json
 import math
 import statistics
 import threading
@@ -23,6 +25,7 @@ from semisup.data.augmentation.draw import Draw, Seed
 from semisup.data.augmentation.rand_augment import as_uint8, cut_out, rand_augment
 from semisup.data.dataset import Dataset
 from semisup.data.sources.hold_out import hold_out_test_images
+from semisup.data.splits import known_of
 from semisup.errors import InputError
 from semisup.evaluation.metrics import evaluate
 from semisup.runtime.machine import hardware, here_and_now
@@ -47,12 +50,15 @@ class Job(NamedTuple):
         parameters: of each of its methods, where they are not the published ones.
         recipe: the settings, with its seed and steps.
         validation: evaluate on a part of the training images, not on the test images.
+        data: digest of the data of the runs on record, from which its own must not differ; None
+            if there are none.
     """
 
     method: str
     parameters: known.Parameters
     recipe: Recipe
     validation: bool = False
+    data: str | None = None
 
     @property
     def key(self) -> dict[str, Any]:
@@ -70,17 +76,33 @@ def run(job: Job) -> dict[str, Any]:
     """Train and evaluate.
 
     Returns:
-        The run's record: its key, `hardware`, `versions` and `date`, and its `evaluations`: [step,
-        error in percent, mean training loss so far], the loss None if it is not finite.
+        The run's record: its key, `hardware`, `versions` and `date`, a digest of its `data`, and
+        its `evaluations`: [step, error in percent, mean training loss so far], the loss None if it
+        is not finite.
+
+    Raises:
+        InputError: the images, their classes or the frozen network are others than on record.
     """
     methods = known.make(job.method, job.parameters)
     steps = job.recipe.max_steps
     with _alone:
         setup, model = _build(job, methods)
+        data = _digest(setup)
+        if job.data not in (None, data):
+            raise InputError(
+                "the images, their classes or the pretrained network have changed since the runs "
+                "on record were made, so they could not be compared; choose another --out"
+            )
         evaluated = _Evaluations(job, setup.data.dataset)
         batches = _batches(setup, methods)
         model.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=[evaluated])
-    return {**job.key, **here_and_now(), "evaluations": evaluated.made}
+    return {**job.key, **here_and_now(), "data": data, "evaluations": evaluated.made}
+
+
+def _digest(setup: experiment.Experiment) -> str:
+    """Names the data set and the frozen network, if there is one, that an experiment has."""
+    given = [known_of(setup.data.dataset), setup.network_hashes["backbone_hash"]]
+    return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class _Evaluations(keras.callbacks.Callback):
@@ -227,14 +249,8 @@ def _held_out(dataset: Dataset) -> Dataset:
 
 
 def _batches(setup: experiment.Experiment, methods: Sequence[Method]) -> tf.data.Dataset:
-    """The experiment's batches, with a second view of the unlabelled images if a method wants one.
-
-    Raises:
-        InputError: one wants a weak view and another a strong one.
-    """
+    """The experiment's batches, with another view of the unlabelled images if a method wants it."""
     wanted = {method.view for method in methods if method.view}
-    if len(wanted) > 1:
-        raise InputError("--methods: methods with a weak and with a strong view can't be combined")
     if not methods:
         alone = dataclasses.replace(setup.recipe, **LABELS_ONLY)
         return dataclasses.replace(setup, recipe=alone).batches()

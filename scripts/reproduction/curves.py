@@ -35,7 +35,7 @@ def draw_grid(record: Mapping[str, Any], paper_data: str, path: Path) -> None:
                 if c["row"] == row and c[name]
             }
             places = [columns.index(column) for column in errors]
-            axes.plot(places, list(errors.values()), label=f"{row} labels")
+            axes.plot(places, curve_style.on_log_axis(errors.values()), label=f"{row} labels")
         axes.set_xticks(range(len(columns)), columns)
         axes.set(xlabel="unlabelled images", ylabel="test error in %", title=title)
         _logarithmic(axes)
@@ -70,7 +70,9 @@ def draw_steps(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
                 steps, errors = zip(*run["curve"][1:], strict=True)
                 look: Any = {"color": f"C{number}", "marker": "", "lw": 1}
                 look["ls"] = ("-", "--")[number // 7 % 2]  # there are seven colours
-                axes.plot(steps, errors, **look, label=None if i else shown)
+                axes.plot(
+                    steps, curve_style.on_log_axis(errors), **look, label=None if i else shown
+                )
         axes.set(xlabel="training steps", ylabel="test error in %", title=f"{row} labels")
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))

@@ -25,19 +25,17 @@ def rank_correlation(evaluations: Sequence[Evaluation], name: str) -> float:
     return -float(spearmanr(values, errors).statistic)
 
 
-def within_runs(runs: Sequence[Sequence[Evaluation]], name: str) -> tuple[float, int]:
-    """The median over runs of each one's rank correlation over its checkpoints.
+def within_runs(runs: Sequence[Sequence[Evaluation]], name: str) -> float:
+    """The median over runs of each one's rank correlation over its checkpoints; NaN if none has.
 
     Args:
         runs: of each run its evaluations after the first step.
         name: the statistic.
 
-    Returns:
-        The median, and the number of runs that have a correlation; NaN and 0 if none has.
     """
     found = [rank_correlation(evaluations, name) for evaluations in runs]
     found = [r for r in found if np.isfinite(r)]
-    return (float(np.median(found)), len(found)) if found else (float("nan"), 0)
+    return float(np.median(found)) if found else float("nan")
 
 
 def chosen_by(evaluations: Sequence[Evaluation], name: str) -> Evaluation:

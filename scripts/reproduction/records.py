@@ -10,6 +10,7 @@ need not be there any more.
 
 import dataclasses
 import fcntl
+import hashlib
 import json
 import os
 import statistics
@@ -149,8 +150,8 @@ def read_run(run: Run, start: bool) -> Record:
     Returns:
         Errors in percent by the names in `FIGURES`, `curve`, the error at each step of an
         evaluation, and `seed`, `steps`, `selected_step`, `evaluations` (after the first step),
-        `train_seconds`, `precision`, and the `hardware`, the `versions` and the `date` of its
-        end.
+        `train_seconds`, `precision`, a digest of its `data`, and the `hardware`, the `versions`
+        and the `date` of its end.
     """
     result = files.read_json(run.folder.result)
     errors = {name: result[key] for name, key in FIGURES.items()}
@@ -165,9 +166,16 @@ def read_run(run: Run, start: bool) -> Record:
         "evaluations": sum(record["step"] > 0 for record in evaluations),
         "train_seconds": round(result["train_seconds"], 1),
         "precision": files.read_json(run.folder.recipe).get("precision"),
+        "data": _digest(files.read_json(run.folder.split).get("data", {})),
         **{name: result.get(name, "not recorded") for name in ("hardware", "versions", "date")},
         "curve": [[e["step"], round(e["test_error"], 4)] for e in evaluations],
     }
+
+
+def _digest(data: Mapping[str, Any]) -> str:
+    """Names a data set by what a run's split knows of it, whichever images are labelled."""
+    known = {name: value for name, value in data.items() if name != "labels"}
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def cell_record(cell: Cell, cells: Sequence[Cell], runs: Sequence[Record]) -> Record:
@@ -180,7 +188,16 @@ def cell_record(cell: Cell, cells: Sequence[Cell], runs: Sequence[Record]) -> Re
         cell: the cell.
         cells: all of its table.
         runs: the line of each of its runs that has ended.
+
+    Raises:
+        InputError: they are on different data.
     """
+    if len({run["data"] for run in runs if run.get("data")}) > 1:
+        row = f"{cell.row} {cell.column}".strip()
+        raise InputError(
+            f"the images or classes have changed between the runs of {row!r}, so they could not be "
+            "compared; choose another --out"
+        )
     return {
         "row": cell.row,
         "column": cell.column,

@@ -4,10 +4,11 @@ import dataclasses
 import functools
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,19 +124,18 @@ def run_all(missing: Sequence[Run], jobs: int, backend: str) -> Iterator[tuple[R
     Args:
         missing: the runs.
         jobs: how many at a time.
-        backend: joblib's: "threading" and "loky" on this machine, "dask" on a
-            cluster, which sees the same folders and has the same package.
+        backend: joblib's: "threading" on this machine, "dask" on a cluster, which sees the same
+            folders and has the same package.
 
     Yields:
         Each run when it has ended, and the last line it printed if it failed, else "".
     """
-    share = share_of_machine(jobs) if jobs > 1 else {}
     late = [run for run in missing if run.recipe.init_from or run.recipe.teacher]
     waves = [[run for run in missing if run not in late], late]
     try:
         with engine(backend, jobs):
             for wave in filter(None, waves):
-                yield from unordered(functools.partial(_run, share=share), wave, jobs)
+                yield from unordered(functools.partial(_run, jobs=jobs), wave, jobs)
     finally:
         for child in list(_children):
             child.send_signal(signal.SIGINT)  # it saves, and stops
@@ -180,6 +180,9 @@ def command_of(cell: Cell, cells: Sequence[Cell]) -> str:
     for name in ("data_dir", "target_data_dir"):
         if getattr(cell.recipe, name) is not None:
             changes[name] = "DIR"
+    for name in ("architecture", "weights"):  # of a file the name alone
+        if (value := getattr(cell.recipe, name)) is not None:
+            changes[name] = Path(value).name
     if cell.source:
         changes["init_from"] = "SOURCE"
     if cell.teacher:
@@ -189,15 +192,16 @@ def command_of(cell: Cell, cells: Sequence[Cell]) -> str:
         said.append("--logdir=SOURCE")
     if cell.folder in {other.teacher for other in cells}:
         said.append(f"--logdir={cell.folder.upper()}")
-    return " ".join(["semisup-train", *said, "--sup_seed=S", "--seed=S"])
+    return shlex.join(["semisup-train", *said, "--sup_seed=S", "--seed=S"])
 
 
-def _run(run: Run, share: Mapping[str, str]) -> tuple[Run, str]:
-    """Make one run in a process of its own; what it prints goes to a file beside its folder."""
+def _run(run: Run, jobs: int) -> tuple[Run, str]:
+    """Make one of `jobs` runs at a time in a process; what it prints goes beside its folder."""
+    share = share_of_machine(jobs) if jobs > 1 else {}
     run.folder.path.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "semisup.train", *words(run.recipe), f"--logdir={run.folder}"]
     log = run.folder.path.with_suffix(".log")
-    with log.open("w", encoding="utf-8") as file:
+    with log.open("a", encoding="utf-8") as file:  # after what an earlier try said
         child = subprocess.Popen(
             command, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, **share}
         )
@@ -207,6 +211,8 @@ def _run(run: Run, share: Mapping[str, str]) -> tuple[Run, str]:
         finally:
             if child.poll() is not None:
                 _children.discard(child)
+    if status == 0 and run.folder.read_result() is None:
+        return run, f"there is no {run.folder.result}: the worker has another folder of this name"
     if status == 0:
         return run, _without_error(run)
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n")

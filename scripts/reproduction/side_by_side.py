@@ -7,8 +7,6 @@ from typing import TypeVar
 
 from semisup.errors import InputError
 
-BACKENDS = ("threading", "loky", "dask")
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

@@ -134,17 +134,20 @@ def _read(path: str | Path) -> Split:
 
 def recorded(split: Split, dataset: Dataset) -> Split:
     """The split as it is put on record, with what is known of the data set."""
+    labels = dataset.train_labels[split.labeled].tolist()
+    return dataclasses.replace(split, data={**known_of(dataset), "labels": labels})
+
+
+def known_of(dataset: Dataset) -> dict[str, Any]:
+    """What tells a data set from other ones, whichever images are labelled, for JSON."""
     pool = len(dataset.unlabeled_pool)
     others = 0 if dataset.unlabeled_images is None else len(dataset.unlabeled_images)
-    files = [_digest(files) for files in (dataset.train_files, dataset.unlabeled_files)]
-    data = {
+    return {
         "classes": list(dataset.class_names),
-        "labels": dataset.train_labels[split.labeled].tolist(),
         "pool": [pool - others, others],
-        "files": files,
+        "files": [_digest(files) for files in (dataset.train_files, dataset.unlabeled_files)],
         "values_in": dataset.values_in and list(dataset.values_in),
     }
-    return dataclasses.replace(split, data=data)
 
 
 def _digest(files: np.ndarray | None) -> str | None:

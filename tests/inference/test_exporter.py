@@ -174,7 +174,7 @@ def written(probabilities, content):
     return write
 
 
-def test_half_precision_is_exported_in_float32(tmp_path):
+def test_half_precision_is_exported_and_compared_in_float32(tmp_path, caplog):
     from semisup.models import architectures
 
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -185,8 +185,16 @@ def test_half_precision_is_exported_in_float32(tmp_path):
     finally:
         keras.config.set_dtype_policy("float32")
     assert network.get_layer("embedding").compute_dtype == "bfloat16"
-    difference = exporter.export(model, "tflite", tmp_path / "digits.tflite", REAL)
-    assert 0 < difference < exporter.HALF_PRECISION_TOLERANCE
+    written = tmp_path / "digits.tflite"
+    difference = exporter.export(model, "tflite", written, REAL)
+    assert difference < exporter.TOLERANCES["tflite"]
+    own = softmax(model.predict_on_batch(REAL)["logits"], axis=1)
+    found = exporter._open_tflite(written)(REAL)
+    assert 0 < np.abs(found - own).max() < 0.05  # bfloat16 rounds
+    caplog.clear()
+    model.classifier.kernel.assign(100 * model.classifier.kernel)  # and so do the probabilities
+    exporter.export(model, "tflite", written, REAL)
+    assert "half precision: a probability of the" in caplog.text
 
 
 @pytest.mark.parametrize(("kind", "name"), [("tflite", "digits.tflite"), ("saved_model", "digits")])

@@ -298,7 +298,7 @@ def test_export_takes_pixels(default_run, tmp_path):
     opened = saved_run.load(default_run)
     out = tmp_path / "classifier.keras"
     difference = exporter.export(opened.model, "keras", out, opened.labeled.images)
-    assert difference <= exporter.tolerance(opened.model, "keras")
+    assert difference <= exporter.TOLERANCES["keras"]
 
 
 def test_figures_and_suggestions_are_drawn(finished, tmp_path):

@@ -5,8 +5,11 @@ import importlib
 import json
 import subprocess
 import sys
+from concurrent.futures import BrokenExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from absl import flags
@@ -14,6 +17,7 @@ from comparison import methods, running
 from comparison.record import Record
 from comparison.running import Job
 
+from semisup.cli.flags import define_recipe_flags
 from semisup.config import Recipe
 from semisup.errors import InputError
 from tests.scripts.test_comparison import a_run
@@ -110,16 +114,60 @@ def test_runs_are_recorded_as_they_end_and_made_once(compare, tmp_path, monkeypa
 
     monkeypatch.setattr(running, "run", run)
     monkeypatch.setattr(compare, "load_tensorflow", lambda: None)
-    with pytest.raises(InputError, match=r"^2 of 4 runs failed; .* The first: mmd: no file$"):
-        compare._run_all(record, jobs)
+    failed = compare._run_all(record, jobs)
+    assert failed == ["mmd: no file", "mmd: full"]
+    with pytest.raises(InputError, match=r"^2 runs failed; .* The first: mmd: no file$"):
+        compare._refuse(failed)
     assert made == [(0, [1]), (2, [1]), (3, [1, 2]), (4, [1, 2])]
     assert capsys.readouterr().out == "5 runs to compare, 1 of them made before\n"
     made.clear()
     again = Record(path, "mnist5k", recipe)
     compare._run_all(again, jobs)
     assert made == [(0, [1, 2, 4]), (3, [1, 2, 4, 0])]
-    compare._run_all(again, jobs)
+    assert compare._run_all(again, jobs) == []
     assert len(made) == 2
+
+
+def test_a_killed_process_is_told_in_a_line(compare, monkeypatch):
+    def killed(*_):
+        raise BrokenExecutor
+        yield
+
+    monkeypatch.setattr(compare, "unordered", killed)
+    flags.FLAGS.jobs = 2
+    [said] = compare._made([Job("mmd", {}, Recipe())])
+    assert "was killed" in said and "--jobs" in said
+
+
+def test_one_job_is_made_on_the_cluster_too(compare, monkeypatch):
+    monkeypatch.setattr(compare, "engine", lambda backend, jobs: nullcontext())
+    monkeypatch.setattr(compare, "unordered", lambda function, items, jobs: iter(["there"]))
+    monkeypatch.setattr(compare, "_attempt", lambda job: "here")
+    job = Job("mmd", {}, Recipe())
+    assert list(compare._made([job])) == ["here"]
+    flags.FLAGS.backend = "dask"
+    assert list(compare._made([job])) == ["there"]
+
+
+def test_all_runs_must_be_on_the_data_of_those_on_record(tiny, tmp_path):
+    recipe = dataclasses.replace(tiny, max_steps=2)
+    job = Job("labels_only", {}, recipe)
+    made = running.run(job)
+    record = Record(tmp_path / "r.json", "mnist5k", recipe)
+    assert record.data_of(validation=False) is None
+    record.add(made)
+    assert record.data_of(validation=False) == made["data"]
+    assert record.data_of(validation=True) is None
+    # Other labelled images are the same data.
+    other = dataclasses.replace(recipe, seed=1, sup_seed=1)
+    assert running.run(Job("labels_only", {}, other, data=made["data"]))["data"] == made["data"]
+    fewer = dict(np.load(tiny.data_dir))
+    for name in ("train_images", "train_labels"):
+        fewer[name] = fewer[name][:-3]
+    np.savez(tmp_path / "fewer.npz", **fewer)
+    changed = dataclasses.replace(other, data_dir=str(tmp_path / "fewer.npz"))
+    with pytest.raises(InputError, match="have changed since the runs on record"):
+        running.run(Job("labels_only", {}, changed, data=made["data"]))
 
 
 @pytest.mark.slow
@@ -138,3 +186,61 @@ def test_two_workers_make_the_runs_and_not_twice(tiny, tmp_path):
     assert "2 runs to compare, 2 of them made before\n" in again.stdout
     assert "step 2 of 2" in first.stdout and "step 2 of 2" not in again.stdout
     assert (tmp_path / "out.json").read_bytes() == record
+
+
+def parsed_recipe(compare, *words):
+    """What the script makes of these words."""
+    define_recipe_flags()
+    flags.FLAGS(["compare.py", *words])
+    return compare._recipe()
+
+
+def test_weights_of_a_recipe_that_only_association_has_are_left_out_unless_given(compare, capsys):
+    recipe = parsed_recipe(compare, "--recipe=photos", "--data_dir=photos")
+    assert recipe.cluster_share == 0
+    assert "--cluster_share=0.1 is ignored" in capsys.readouterr().out
+
+
+def test_weights_that_are_given_are_kept(compare):
+    words = ["--recipe=mnist_fast", "--pseudo_label_weight=0.5", "--vat_weight=2"]
+    recipe = parsed_recipe(compare, *words)
+    assert (recipe.pseudo_label_weight, recipe.vat_weight) == (0.5, 2)
+    assert recipe.max_steps == 500
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--recipe=mnist_student"], "trains in two stages"),
+        (["--log_interval=7"], "--log_interval can't be given here"),
+    ],
+)
+def test_recipes_and_settings_that_are_not_for_comparisons(compare, words, message):
+    with pytest.raises(InputError, match=message):
+        parsed_recipe(compare, *words)
+
+
+def test_a_comparison_searches_first_and_shows_what_there_is_when_a_run_fails(
+    compare, tmp_path, monkeypatch, capsys
+):
+    def run(job):
+        weight = job.key["parameters"].get("mmd", {}).get("weight")
+        if not job.validation and job.recipe.seed == 1:
+            raise InputError("no room")
+        error = 5.0 if weight == 0.3 else 9.0  # so the search chooses 0.3
+        return {**a_run(job.method, job.recipe.seed, error), **job.key}
+
+    monkeypatch.setattr(running, "run", run)
+    monkeypatch.setattr(compare, "load_tensorflow", lambda: None)
+    define_recipe_flags()
+    flags.FLAGS(["compare.py", "--search=1", "--seeds=2"])
+    recipe = Recipe(max_steps=10)
+    with pytest.raises(InputError, match=r"2 runs failed; .* labels_only: no room"):
+        compare._compare(recipe, ["labels_only", "mmd"], ["mmd"], tmp_path / "out")
+    page = (tmp_path / "out.md").read_text()
+    assert "| labels only | published | 9.00 | 1 |" in page
+    assert "| MMD | weight 0.3 | 5.00 | 1 |" in page
+    assert (tmp_path / "out.png").exists()
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert len(content["runs"]) == 3 + 2
+    assert content["commands"] == [".venv/bin/python scripts/compare.py --seeds=2 --search=1"]

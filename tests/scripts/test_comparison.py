@@ -357,8 +357,6 @@ def test_batches_have_a_strong_view_of_the_same_images(small):
     assert images.shape == (6 + 8 + 8, 8, 8, 1)
     assert labels.numpy().tolist() == [0, 0, 1, 1, 2, 2, *[-1] * 16]
     assert images.dtype == tf.uint8
-    with pytest.raises(InputError, match="can't be combined"):
-        running._batches(setup, [FixMatch(), PiModel()])
 
 
 def views_of_a_batch(setup, method, **settings):
@@ -479,6 +477,23 @@ def test_parts_of_names_what_is_unknown():
         methods.parts_of("labels_only+vat")
     with pytest.raises(InputError, match=r"'vat\+vat' names a method twice"):
         methods.parts_of("vat+vat")
+    with pytest.raises(InputError, match=r"'fixmatch\+pi_model' can't be combined"):
+        methods.parts_of("fixmatch+pi_model")
+
+
+def test_parameters_are_said_with_their_method_where_there_are_several():
+    chosen = methods.parameters_of("dann+mmd", {"dann": {"weight": 0.3}})
+    assert report.by_name(chosen) == "DANN: weight 0.3"
+    assert report.by_name({"dann": chosen["dann"]}) == "weight 0.3"
+    assert report.by_name(methods.parameters_of("dann+mmd", {})) == "published"
+
+
+def test_page_says_where_the_methods_are_from(tmp_path):
+    record = Record(tmp_path / "r.json", "mnist5k", Recipe(max_steps=10))
+    record.add(a_run("association+vat", 0, 3.0))
+    page = report.page(record, ["labels_only", "association+vat"], {}, {}, 1)
+    assert "- association: Haeusser" in page
+    assert "- VAT and entropy: Miyato" in page
 
 
 def a_run(method, seed, error, steps=10, **values):
@@ -628,7 +643,7 @@ def test_table_has_medians_at_equal_steps_and_in_equal_time(tmp_path, drawn):
     text = report.table(record, names, {}, {"association": 10, "pi_model": 6}, 5)
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.split("\n")[2:]]
     first = "association|published|4.00 (3.00 to 9.00)|3|100.0|1|4.00 (3.00 to 9.00)|10"
-    second = "pi model|published|3.00 (2.00 to 8.00)|3|160.0|2|5.00 (4.00 to 10.00)|6"
+    second = "Pi-model|published|3.00 (2.00 to 8.00)|3|160.0|2|5.00 (4.00 to 10.00)|6"
     assert rows == [first.split("|"), second.split("|")]
     record.add(a_run("pi_model", 3, 3.0))
     more = report.table(record, names, {}, {"association": 10, "pi_model": 6}, 5)
@@ -671,4 +686,4 @@ def test_search_table_lists_errors_by_seed(tmp_path):
     record = Record(tmp_path / "r.json", "mnist5k", Recipe(max_steps=10))
     for seed, error in ((101, 9.0), (100, 3.0)):  # as they end, side by side
         record.add(a_run("vat", seed, error, validation=True))
-    assert "| vat | published | 3.0, 9.0 |" in report.search_table(record, ["vat"])
+    assert "| VAT and entropy | published | 3.0, 9.0 |" in report.search_table(record, ["vat"])

@@ -29,7 +29,8 @@ def test_within_runs_passes_over_runs_without_an_order():
         evaluations([1, 2, 3], [6.0, 5.0, 4.0]),
         evaluations([1, 1, 1], [6.0, 5.0, 4.0]),
     ]
-    assert ranks.within_runs(runs, "score") == (1.0, 3)
+    assert ranks.within_runs(runs, "score") == 1.0
+    assert math.isnan(ranks.within_runs(runs[-1:], "score"))
 
 
 def test_the_latest_of_equals_is_chosen():

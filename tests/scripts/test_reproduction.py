@@ -463,6 +463,42 @@ def test_a_runs_hardware_versions_and_date_are_those_of_its_result(tmp_path):
     assert records.read_run(run, cell.start)["hardware"] == "not recorded"
 
 
+def test_runs_on_other_images_are_not_put_in_one_row(tmp_path):
+    cell = cells("1", "mnist")[0]
+    runs = running.runs_of(cell, 2, tmp_path)
+    for run in runs:
+        finish(run, 1.0, 1.0, 1.0)
+    for run, labels in zip(runs, ([0, 1], [1, 1]), strict=True):
+        files.write_json(run.folder.split, {"data": {"pool": [9, 0], "labels": labels}})
+    lines = [records.read_run(run, cell.start) for run in runs]
+    assert lines[0]["data"] == lines[1]["data"]  # another seed labels other images of the same data
+    records.cell_record(cell, [cell], lines)
+    files.write_json(runs[1].folder.split, {"data": {"pool": [8, 0], "labels": [1, 1]}})
+    lines[1] = records.read_run(runs[1], cell.start)
+    with pytest.raises(InputError, match="images or classes have changed between the runs of '100"):
+        records.cell_record(cell, [cell], lines)
+    del lines[0]["data"]  # as in earlier records
+    records.cell_record(cell, [cell], lines)
+
+
+def test_a_run_adds_to_the_log_of_an_earlier_try(tmp_path, monkeypatch):
+    [run] = running.runs_of(cells("1", "mnist")[0], 1, tmp_path)
+    run.folder.path.parent.mkdir(parents=True)
+    run.folder.path.with_suffix(".log").write_text("warning: of before\n")
+    monkeypatch.setattr(running, "words", lambda recipe: ["--nonsense"])
+    _, complaint = running._run(run, jobs=1)
+    assert "status 1" in complaint
+    log = run.folder.path.with_suffix(".log").read_text()
+    assert log.startswith("warning: of before\n") and "nonsense" in log
+
+
+def test_a_run_whose_folder_is_elsewhere_is_told(tmp_path, monkeypatch):
+    [run] = running.runs_of(cells("1", "mnist")[0], 1, tmp_path)
+    monkeypatch.setattr(running, "words", lambda recipe: ["--help"])  # ends well, makes no run
+    _, complaint = running._run(run, jobs=1)
+    assert "result.json" in complaint and "another folder" in complaint
+
+
 def test_a_table_counts_every_seed_that_was_run_with_these_settings(tmp_path):
     cell = cells("1", "mnist")[0]
     four = running.runs_of(cell, 4, tmp_path)
@@ -475,7 +511,7 @@ def test_a_table_counts_every_seed_that_was_run_with_these_settings(tmp_path):
 def test_run_all_makes_those_that_need_another_after_it(tmp_path, monkeypatch):
     cells_ = cells("1", "mnist_student")
     every = [run for cell in reversed(cells_) for run in running.runs_of(cell, 2, tmp_path)]
-    monkeypatch.setattr(running, "_run", lambda run, share: (run, ""))
+    monkeypatch.setattr(running, "_run", lambda run, jobs: (run, ""))
     made = [run for run, _ in running.run_all(every, 1, "threading")]
     assert sorted(str(run.folder) for run in made) == sorted(str(run.folder) for run in every)
     place = {str(run.folder): i for i, run in enumerate(made)}
@@ -578,15 +614,13 @@ def test_bad_requests_are_one_line(tmp_path, arguments, message):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["loky", "dask"])
-def test_two_workers_make_the_runs(tmp_path, backend):
-    if backend == "dask":
-        pytest.importorskip("distributed")
+def test_two_workers_of_a_cluster_make_the_runs(tmp_path):
+    pytest.importorskip("distributed")
     arguments = [
         "--table=1",
         "--scale=smoke",
         "--jobs=2",
-        f"--backend={backend}",
+        "--backend=dask",
         "--rows=100,1000",
     ]
     result = reproduce(tmp_path, *arguments)

@@ -36,7 +36,7 @@ def parts_of(name: str) -> list[str]:
     """The methods that a name such as "association+fixmatch" combines; none in "labels_only".
 
     Raises:
-        InputError: one is unknown, or named twice.
+        InputError: one is unknown, or named twice, or they want different views.
     """
     parts = [] if name == LABELS_ONLY else name.split("+")
     if LABELS_ONLY in parts:
@@ -49,6 +49,10 @@ def parts_of(name: str) -> list[str]:
             raise InputError(
                 f"--methods: unknown {part!r}; known: {known}, and several joined by +"
             )
+    if len({METHODS[part].view for part in parts} - {None}) > 1:
+        raise InputError(
+            f"--methods: {name!r} can't be combined: one wants a weak view and another a strong one"
+        )
     return parts
 
 
