@@ -108,11 +108,83 @@ def test_read_image_reads_all_bits_of_colours(tmp_path, channels):
     np.testing.assert_array_equal(read, values[..., :3] // 16)
 
 
-def test_read_image_reads_all_bits_of_the_first_page(tmp_path):
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_read_image_reads_all_bits_of_channels_one_after_the_other(tmp_path, channels, compression):
+    values = np.random.default_rng(0).integers(0, 2**16, (channels, 6, 9)).astype(np.uint16)
+    values[3:] = 65535
+    extra = ["unassalpha"] * (channels - 3)
+    form = {"photometric": "rgb", "planarconfig": "separate", "extrasamples": extra}
+    tifffile.imwrite(tmp_path / "planes.tif", values, compression=compression, **form)
+    wanted = np.moveaxis(values[:3], 0, 2) >> 8
+    assert read_header(tmp_path / "planes.tif") == (6, 9, 3, True)
+    np.testing.assert_array_equal(read_image(tmp_path / "planes.tif"), wanted)
+
+
+def test_read_image_refuses_what_pillow_would_misread(tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    inks = random.integers(0, 2**16, (4, 6, 9)).astype(np.uint16)
+    form = {"photometric": "separated", "planarconfig": "separate"}
+    tifffile.imwrite(tmp_path / "inks.tif", inks, **form)
+    with pytest.raises(InputError, match=r"inks.tif .*16-bit channels are separate; save it as"):
+        read_image(tmp_path / "inks.tif")
+    tifffile.imwrite(tmp_path / "signed.tif", random.integers(-60, 60, (6, 9)).astype(np.int8))
+    with pytest.raises(InputError, match=r"signed.tif .*signed 8-bit numbers"):
+        read_image(tmp_path / "signed.tif")
+    colours = inks[:3]
+    form = {"photometric": "rgb", "planarconfig": "separate"}
+    tifffile.imwrite(tmp_path / "planes.tif", colours, **form)
+    monkeypatch.setattr(tifffile, "imread", None)  # cannot be called
+    with pytest.raises(InputError, match=r"planes.tif .*`pip install tifffile` reads them"):
+        read_image(tmp_path / "planes.tif")
+
+
+def test_read_image_takes_5_and_6_bits_a_colour_for_8(tmp_path):
+    red, green = 31 << 11, 63 << 5
+    row = np.array([red, green, 0, red], "<u2").tobytes()
+    header = (54 + 16).to_bytes(4, "little")
+    sizes = [40, 4, 1, 1 | 16 << 16, 3, 8, 0, 0, 0, 0]  # one plane, 16 bits, their masks follow
+    parts = [b"BM", (78).to_bytes(4, "little"), bytes(4), header]
+    parts += [number.to_bytes(4, "little") for number in (*sizes, 31 << 11, 63 << 5, 31, 0)]
+    (tmp_path / "camera.bmp").write_bytes(b"".join(parts) + row)
+    assert read_header(tmp_path / "camera.bmp") == (1, 4, 3, False)
+    pixels = read_image(tmp_path / "camera.bmp")[0].tolist()
+    assert pixels == [[255, 0, 0], [0, 255, 0], [0, 0, 0], [255, 0, 0]]
+
+
+def test_read_image_inverts_16_bits_as_8_where_0_is_white(tmp_path):
+    values = np.random.default_rng(0).integers(0, 2**16, (6, 9)).astype(np.uint16)
+    upper = (values >> 8).astype(np.uint8)
+    for name, content in (("16.tif", values), ("8.tif", upper)):
+        tifffile.imwrite(tmp_path / name, content, photometric="miniswhite")
+    wanted = read_image(tmp_path / "8.tif")
+    np.testing.assert_array_equal(wanted[..., 0], 255 - upper)
+    np.testing.assert_array_equal(read_image(tmp_path / "16.tif"), wanted)
+
+
+def test_read_values_of_32_bits_without_a_sign(tmp_path):
+    values = np.array([[0, 1, 2**31, 2**32 - 1]], np.uint32)
+    tifffile.imwrite(tmp_path / "counts.tif", values)
+    found = reading.read_values(tmp_path / "counts.tif", Reading())
+    assert (found.minimum, found.maximum, found.integers) == (0, 2**32 - 1, True)
+
+
+def test_read_image_does_not_guess_the_scale_of_fits(tmp_path):
+    (tmp_path / "star.fits").write_bytes(b"SIMPLE  =                    T".ljust(2880))
+    assert find_images(tmp_path).images == []
+    with pytest.raises(InputError, match="no image of a known format"):
+        read_image(tmp_path / "star.fits")
+
+
+def test_read_image_reads_all_bits_of_the_first_page(tmp_path, caplog):
     pages = np.random.default_rng(0).integers(0, 4096, (3, 6, 9, 3)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "page.tif", pages[0], photometric="rgb")
+    read_image(tmp_path / "page.tif", how=Reading(ValueRange(0, 4095)))
+    assert caplog.text == ""
     tifffile.imwrite(tmp_path / "pages.tif", pages, photometric="rgb")
     read = read_image(tmp_path / "pages.tif", how=Reading(ValueRange(0, 4095)))
     np.testing.assert_array_equal(read, pages[0] // 16)
+    assert "pages.tif has several pages, of which only the first is read" in caplog.text
 
 
 @pytest.mark.parametrize("alpha", ["unassalpha", "assocalpha"])
@@ -137,12 +209,20 @@ def test_read_image_reads_16_bits_of_cmyk_as_8(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("trained_on", "become"), [(FULL, "at most 15"), (ValueRange(0, 255), "255")]
+    ("trained_on", "brightest", "become"),
+    [
+        (FULL, 4096, "at most 15"),
+        (FULL, 2**14, "at most 63"),  # which a picture of a run's own range may have
+        (ValueRange(0, 255), 4096, "255"),
+    ],
 )
-def test_read_image_as_warns_of_another_range_of_values(tmp_path, caplog, trained_on, become):
-    values = np.random.default_rng(0).integers(1000, 4096, (6, 9)).astype(np.uint16)
+def test_read_image_as_warns_of_another_range_of_values(
+    tmp_path, caplog, trained_on, brightest, become
+):
+    values = np.random.default_rng(0).integers(1000, brightest, (6, 9)).astype(np.uint16)
+    values[0, 0] = brightest - 1
     Image.fromarray(values).save(tmp_path / "camera.png")
-    read_image_as(tmp_path / "camera.png", (6, 9, 1), Reading(ValueRange(0, 4095)))
+    read_image_as(tmp_path / "camera.png", (6, 9, 1), Reading(ValueRange(0, brightest - 1)))
     assert caplog.text == ""
     read_image_as(tmp_path / "camera.png", (6, 9, 1), Reading(trained_on))
     words = "camera.png has values with more than 8 bits, and all of them become"

@@ -11,7 +11,7 @@ from PIL import Image
 # programs (EPS starts Ghostscript), which an untrusted file must not reach.
 _ANY_NAME = (
     *("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "AVIF", "JPEG2000", "PSD", "QOI"),
-    *("ICO", "ICNS", "DDS", "SGI", "SUN", "FITS"),
+    *("ICO", "ICNS", "DDS", "SGI", "SUN"),
 )
 
 # What Pillow takes a file for only if its name ends so: these begin with no mark of their own.
@@ -22,6 +22,7 @@ _NOT_READ = frozenset(
     (
         *("EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG", "FLI", "IPTC", "MCIDAS", "PCD", "SPIDER"),
         *("BLP", "CUR", "DCX", "FTEX", "GBR", "IM", "IMT", "XVTHUMB"),
+        "FITS",  # whose scale and signs Pillow ignores
     )
 )
 

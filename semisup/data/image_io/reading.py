@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from absl import logging
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from semisup.data.image_io import formats, values
 from semisup.data.image_io.values import ValueRange
@@ -145,14 +145,16 @@ def read_image_as(
         grey = values.is_grey(image) or image_shape[2] == 1
         pixels = _shaped(_decoded(image, grey, how), image_shape)
     if many:
-        _warn_of_other_range(path, pixels)
+        _warn_of_other_range(path, pixels, how)
     return pixels
 
 
-def _warn_of_other_range(path: Path, pixels: np.ndarray) -> None:
+def _warn_of_other_range(path: Path, pixels: np.ndarray, how: Reading) -> None:
     """Warn if a file's values seem not to be those of the range of the training images."""
-    if pixels.max() < _DARK or pixels.min() == 255:
-        become = f"at most {pixels.max()}" if pixels.max() < _DARK else "255"
+    # Where these had 8 bits, the file's are taken for 16, but may be the 12 or 14 of a camera.
+    dark = values.FEW_LEVELS if how.values_in == values.FULL else _DARK
+    if pixels.max() < dark or pixels.min() == 255:
+        become = f"at most {pixels.max()}" if pixels.max() < dark else "255"
         logging.log_first_n(
             logging.WARNING,
             "%s has values with more than 8 bits, and all of them become %s of 255: they seem not "
@@ -261,6 +263,8 @@ def _opened(path: Path, how: Reading, to_decode: bool = True) -> Iterator[ImageF
             pixels = image.width * image.height
             if pixels > limit:
                 raise _too_large(path, f"{image.width}x{image.height} pixels", how)
+            values.refuse_unsupported(image)
+            _warn_of_pages(image, path)
             with _one_large_image if pixels > _LARGE and to_decode else nullcontext():
                 if image.format != "PNG" or not to_decode:
                     yield image
@@ -279,6 +283,13 @@ def _opened(path: Path, how: Reading, to_decode: bool = True) -> Iterator[ImageF
         raise _unreadable(path, "it is no image of a known format") from None
     except Exception as error:  # a decoder each, and each fails in ways of its own
         raise _unreadable(path, str(error)) from None
+
+
+def _warn_of_pages(image: ImageFile.ImageFile, path: Path) -> None:
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.next:
+        logging.log_first_n(
+            logging.WARNING, "%s has several pages, of which only the first is read", 3, path
+        )
 
 
 def _unreadable(path: Path, why: str) -> InputError:

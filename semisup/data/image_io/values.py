@@ -5,6 +5,7 @@ Most such files do not say which value is white: the pixels of a 12-bit camera f
 """
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO, NamedTuple
@@ -46,7 +47,14 @@ class Statistics(NamedTuple):
 FULL = ValueRange(0, _SIXTEEN_BITS)
 
 # Values of at most 14 bits have fewer levels than this in the upper 8 of 16 bits.
-_UPPER_BITS_NEEDED = 64
+FEW_LEVELS = 64
+
+# Pillow's names of layouts with 16 bits for each value; "BGR;16" has 16 for all three.
+_SIXTEEN_EACH = re.compile(r"(RGB|RGBA|RGBa|RGBX|LA);16")
+
+# Tags of TIFF files, and some of their values.
+_BITS, _PHOTOMETRIC, _PLANES, _SAMPLE_FORMAT = 258, 262, 284, 339
+_WHITE_IS_ZERO, _SIGNED = 0, 2
 
 # What turns an array [H, W, C] of each EXIF orientation the right way up.
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
@@ -68,7 +76,34 @@ def has_many_bits(image: ImageFile.ImageFile) -> bool:
         arguments = image.tile[0].args if image.tile else None
         return isinstance(arguments, tuple) and image.mode == "RGB" and arguments[-1] > 255
     # Of other modes, such as CMYK, Pillow gives 8 bits, which it converts to RGB.
-    return image.mode in ("RGB", "RGBA") and ";16" in _layout(image)
+    if image.mode not in ("RGB", "RGBA"):
+        return False
+    return _bits_of_tiff(image) > 8 or bool(_SIXTEEN_EACH.match(_layout(image)))
+
+
+def refuse_unsupported(image: ImageFile.ImageFile) -> None:
+    """Raise ValueError if Pillow would give other values than an opened file has."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return
+    bits = _bits_of_tiff(image)
+    if bits <= 8 and _SIGNED in image.tag_v2.get(_SAMPLE_FORMAT, ()):
+        raise ValueError("its values are signed 8-bit numbers; save it without signs or as 16 bits")
+    if bits > 8 and _in_raw_planes(image) and image.mode not in ("RGB", "RGBA"):
+        raise ValueError("its 16-bit channels are separate; save it as RGB")
+
+
+def _in_raw_planes(image: ImageFile.ImageFile) -> bool:
+    """Whether an opened TIFF file has its channels one after the other, not compressed."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile) or not image.tile:
+        return False
+    return image.tag_v2.get(_PLANES) == 2 and image.tile[0].codec_name == "raw"
+
+
+def _bits_of_tiff(image: ImageFile.ImageFile) -> int:
+    """Bits of a value of an opened TIFF file; 0 of any other."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return 0
+    return max(image.tag_v2.get(_BITS, (1,)))
 
 
 def _layout(image: ImageFile.ImageFile) -> str:
@@ -96,7 +131,7 @@ def read_many_bits(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray |
     if image.mode != "RGB" and image.mode != "RGBA":
         transparent = image.info.get("transparency")
         image.load()
-        values = np.asarray(image)
+        values = _grey_values(image)
         opaque = isinstance(transparent, int) and bool((values == transparent).any())
         return values, (values != transparent).astype(np.float32) if opaque else None
     if image.format == "PNG":
@@ -105,11 +140,13 @@ def read_many_bits(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray |
         colours, opacity = _read_colour_ppm(image), None
     else:
         colours, opacity = _read_colour_tiff(image)
+    if colours is None and _in_raw_planes(image):  # where Pillow takes every byte for a value
+        raise ValueError("its 16-bit channels are separate; `pip install tifffile` reads them")
     if colours is None:  # Pillow gives the upper 8 bits
         name = image.fp.name if image.fp else "an image"
         image.load()
         upper = np.asarray(image.convert("RGB"))
-        if upper.max() < _UPPER_BITS_NEEDED:
+        if upper.max() < FEW_LEVELS:
             logging.log_first_n(
                 logging.WARNING,
                 "only the upper 8 of 16 bits of %s can be read, and they have %d levels; "
@@ -118,6 +155,21 @@ def read_many_bits(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray |
             )
         colours = upper.astype(np.uint16) * 257
     return colours, opacity
+
+
+def _grey_values(image: ImageFile.ImageFile) -> np.ndarray:
+    """The values of a loaded file with one channel, with the sign and the polarity that it has."""
+    values = np.asarray(image)
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return values
+    unsigned = _SIGNED not in image.tag_v2.get(_SAMPLE_FORMAT, ())
+    if image.mode == "I" and _bits_of_tiff(image) == 32 and unsigned:
+        values = values.view(np.uint32)
+    if image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow inverts those with 8 bits
+        if values.dtype.kind == "u":
+            return np.array(np.iinfo(values.dtype).max, values.dtype) - values
+        return -values
+    return values
 
 
 def statistics(values: np.ndarray) -> Statistics:
@@ -212,7 +264,7 @@ def _read_colour_tiff(
         import tifffile  # comes with scikit-image
 
         values = tifffile.imread(_content(image), key=0)
-        if values.ndim == 3 and values.shape[0] == 3 and values.shape[2] != 3:
+        if values.ndim == 3 and image.tag_v2.get(_PLANES) == 2:
             values = np.moveaxis(values, 0, 2)
         values = upright(values)
         if values.shape[:2] == (image.height, image.width) and values.shape[2] in (3, 4):

@@ -1,4 +1,4 @@
-"""Test images that a person's own data set, or the source of a target, trains on too."""
+"""Copies: test images that are trained on, too, and training images that are in two classes."""
 
 import functools
 import hashlib
@@ -27,11 +27,14 @@ def warn_of_copies(
     train_name: Callable[[int], object],
     test_name: Callable[[int], object],
 ) -> None:
-    """Warn if test images are copies of training images, since their error is not that of new ones.
+    """Warn of copies among the images of a data set.
+
+    Of test images that are also training or unlabelled images, since their error is not that of
+    new ones; and of training images that are in two classes.
 
     Args:
         where: what `data` was loaded from, or its name.
-        data: its training and test images are compared.
+        data: its images are compared.
         train_name: names a training image, given its index.
         test_name: likewise a test image.
     """
@@ -42,6 +45,21 @@ def warn_of_copies(
             "%s: %d of %d test images are copies of training images, the first is %s, a copy of "
             "%s; their error is not that of new images, so keep each in one place only",
             *(where, len(found), len(copies), test_name(found[0]), train_name(copies[found[0]])),
+        )
+    if data.unlabeled_images is not None and not len(found):
+        also = np.count_nonzero(find_copies(data.unlabeled_images, data.test_images) >= 0)
+        if also:
+            logging.warning(
+                "%s: %d of %d test images are unlabelled images, too; their error is not that of "
+                "new images, so keep each in one place only",
+                *(where, also, len(data.test_images)),
+            )
+    if pair := find_two_classes(data.train_images, data.train_labels):
+        of = [data.class_names[data.train_labels[i]] for i in pair]
+        logging.warning(
+            "%s: training images are in more than one class, the first is %s (%s), the same as %s "
+            "(%s); keep each in one class only",
+            *(where, train_name(pair[1]), of[1], train_name(pair[0]), of[0]),
         )
 
 
@@ -58,53 +76,83 @@ def find_copies(train: Images, test: Images) -> np.ndarray:
     Returns:
         For each test image the index of the first such training image, or -1; int64 [M].
     """
-    if isinstance(train, ImageFiles) and isinstance(test, ImageFiles):
-        return _same(*_keys_of_files(list(train.places), list(test.places)))
-    if isinstance(train, np.ndarray) and isinstance(test, np.ndarray) and len(test):
-        return _same(*_keys_of_pixels(train, test))
-    return np.full(len(test), -1)
-
-
-def _same(train: Sequence[Key | bytes], test: Sequence[Key | bytes]) -> np.ndarray:
-    """For each key in `test` the index of the first one in `train` that is the same, or -1."""
-    first: dict[Key | bytes, int] = {}
-    for i, key in enumerate(train):
+    groups = np.repeat([0, 1], (len(train), len(test)))
+    keys = _keys((train, test), groups)
+    if keys is None:
+        return np.full(len(test), -1)
+    first: dict[Key, int] = {}
+    for i, key in enumerate(keys[: len(train)]):
         first.setdefault(key, i)
-    return np.array([first.get(key, -1) for key in test], np.int64)
+    return np.array([first.get(key, -1) for key in keys[len(train) :]], np.int64)
 
 
-def _keys_of_pixels(train: np.ndarray, test: np.ndarray) -> list[list[bytes]]:
-    """What is the same of an image in `train` and one in `test` only if their pixels are."""
-    rows = [images.reshape(len(images), -1) for images in (train, test)]
-    step = train[0].size // _VALUES + 1
-    few = [[row[::step].tobytes() for row in part] for part in rows]
-    shared = set(few[0]) & set(few[1])  # a few values tell most images apart
-    return [
-        [
-            key + _digest(row.tobytes()) if key in shared else key
-            for key, row in zip(*both, strict=True)
-        ]
-        for both in zip(few, rows, strict=True)
-    ]
+def find_two_classes(images: Images, labels: np.ndarray) -> tuple[int, int] | None:
+    """Find two images with the same pixels and different labels, as `find_copies` compares them.
 
+    Args:
+        images: uint8 [N, H, W, C].
+        labels: int64 [N].
 
-def _keys_of_files(train: Sequence[Path], test: Sequence[Path]) -> tuple[list[Key], list[Key]]:
-    """What is the same of a file in `train` and one in `test` only if their bytes are.
-
-    Files are read only as far as they are like one of the other part: of uncompressed images all
-    have one size.
+    Returns:
+        The indices of the first such image and of the first that is the same; None if there is
+        none.
     """
-    paths = [*train, *test]
+    first: dict[Key, int] = {}
+    for i, key in enumerate(_keys((images,), labels) or ()):
+        if labels[before := first.setdefault(key, i)] != labels[i]:
+            return before, i
+    return None
+
+
+def _keys(parts: Sequence[Images], groups: np.ndarray) -> list[Key] | None:
+    """What is the same of two images of different groups only if the images are.
+
+    Args:
+        parts: the images, one part after the other.
+        groups: integers, one for each image.
+
+    Returns:
+        None where they are not compared.
+    """
+    files = [part for part in parts if isinstance(part, ImageFiles)]
+    arrays = [part for part in parts if isinstance(part, np.ndarray) and len(part)]
+    if len(files) == len(parts):
+        return _keys_of_files([path for part in files for path in part.places], groups)
+    if len(arrays) == len(parts):
+        return _keys_of_pixels([row.ravel() for part in arrays for row in part], groups)
+    return None
+
+
+def _keys_of_pixels(rows: Sequence[np.ndarray], groups: np.ndarray) -> list[Key]:
+    step = rows[0].size // _VALUES + 1
+    keys: list[Key] = [(row[::step].tobytes(),) for row in rows]
+    for i in _shared(keys, groups):  # a few values tell most images apart
+        keys[i] += (_digest(rows[i].tobytes()),)
+    return keys
+
+
+def _keys_of_files(paths: Sequence[Path], groups: np.ndarray) -> list[Key]:
+    """Files are read only as far as they are like others: uncompressed images have one size."""
     keys: list[Key] = [(path.stat().st_size,) for path in paths]
     for length in (_END, 0):
-        shared = set(keys[: len(train)]) & set(keys[len(train) :])
-        places = [i for i, key in enumerate(keys) if key in shared]
+        places = _shared(keys, groups)
         digest = functools.partial(_digest_of_file, length=length)
         alike = [paths[i] for i in places]
         digests = on_all_cores(digest, alike, description="looking for copies")
         for i, found in zip(places, digests, strict=True):
             keys[i] += (found,)
-    return keys[: len(train)], keys[len(train) :]
+    return keys
+
+
+def _shared(keys: Sequence[Key], groups: np.ndarray) -> list[int]:
+    """Where the keys are that occur in more than one group."""
+    group_of: dict[Key, int] = {}
+    several = {
+        key
+        for key, group in zip(keys, groups, strict=True)
+        if group_of.setdefault(key, group) != group
+    }
+    return [i for i, key in enumerate(keys) if key in several]
 
 
 def _digest_of_file(path: Path, length: int) -> bytes:

@@ -40,8 +40,7 @@ def load_folder(
     train/ or test/ are left out. Capitals do not matter in
     these three names, nor whether unlabelled has one l or two. Links are followed. Names that a
     system makes for itself (`.ipynb_checkpoints`, `__MACOSX`, `Thumbs.db`) are passed over.
-    What else is left out is logged as a warning, and test images that are copies of training
-    images.
+    What else is left out is logged as a warning, and copies of images that should not be.
 
     Images that would take more than `lazy_images.memory_for_images` stay in their files and are
     decoded batch by batch: the same batches, in bounded memory. Values with more than 8 bits
@@ -164,6 +163,7 @@ def _find_classes(
     """
     classes: dict[str, list[Path]] = {}
     reasons: dict[str, Skipped] = {}
+    read: dict[Path, Path] = {}
     for path, kind in image_io.children(folder):
         # A Mac writes é as e with an accent, others as one letter: it is one class.
         name = unicodedata.normalize("NFC", path.name)
@@ -172,7 +172,10 @@ def _find_classes(
         if kind == "folder" and image_io.is_unlabeled_folder(path.name):
             unlabeled.append(path)
         elif kind == "folder" and image_io.is_visible(path.name):
+            if (other := read.setdefault(path.resolve(), path)) != path:
+                raise InputError(f"{path} and {other} are one folder; keep one of the two classes")
             found = image_io.find_images(path)
+            _refuse_unlabeled_inside(path, found.images)
             classes[name] = classes.get(name, []) + found.images
             reasons[name] = reasons.get(name, []) + found.skipped
         elif reason := image_io.skipped_reason(path, kind):
@@ -186,6 +189,17 @@ def _find_classes(
             raise InputError(f"there is no image in {folder / name}{': ' if why else ''}{why}")
         skipped += reasons[name]
     return classes
+
+
+def _refuse_unlabeled_inside(folder: Path, images: Sequence[Path]) -> None:
+    """Raise InputError if there are unlabelled images in the folder of a class."""
+    for image in images:
+        for inside in image.relative_to(folder).parts[:-1]:
+            if image_io.is_unlabeled_folder(inside):
+                raise InputError(
+                    f"{image} is in a folder {inside!r} in that of a class, so it is not clear "
+                    "whether it has a label; move that folder beside train/"
+                )
 
 
 def _find_test_images(

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from semisup.data import lazy_images
-from semisup.data.sources.copies import find_copies
+from semisup.data.sources.copies import find_copies, find_two_classes
 from semisup.data.sources.folder import load_folder
 from semisup.data.sources.npz import load_npz
 
@@ -35,6 +35,38 @@ def test_find_copies(images):
     assert find_copies(np.stack([images[3], *train]), test).tolist() == [-1, 0, -1, 16]
     assert find_copies(train[:, ::-1], test[:, ::-1]).tolist() == [-1, 3, -1, 15]  # no copy needed
     assert find_copies(train, test[:0]).tolist() == []
+
+
+def test_find_two_classes(images):
+    labels = np.arange(20) % 4
+    assert find_two_classes(images, labels) is None
+    twice, of = np.concatenate([images, images[[5, 7]]]), np.append(labels, [labels[5], 0])
+    assert find_two_classes(twice, of) == (7, 21)  # number 20 has the label of number 5
+    assert find_two_classes(images[:0], labels[:0]) is None
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_images_in_two_classes_are_named(folder, caplog, monkeypatch, in_memory):
+    if not in_memory:
+        monkeypatch.setattr(lazy_images, "memory_for_images", lambda: 0)
+    shutil.copy(folder / "train" / "a" / "2.png", folder / "train" / "a" / "again.png")
+    load_folder(folder)
+    assert not caplog.text
+    shutil.copy(folder / "train" / "a" / "2.png", folder / "train" / "b" / "x.png")
+    load_folder(folder)
+    (line,) = caplog.messages
+    first, second = folder / "train" / "a" / "2.png", folder / "train" / "b" / "x.png"
+    assert f"the first is {second} (b), the same as {first} (a)" in line
+
+
+def test_test_images_that_are_unlabelled_images_are_counted(folder, caplog):
+    (folder / "unlabeled").mkdir()
+    shutil.copy(folder / "train" / "a" / "2.png", folder / "unlabeled")
+    load_folder(folder)
+    assert not caplog.text
+    shutil.copy(folder / "test" / "a" / "16.png", folder / "unlabeled")
+    load_folder(folder)
+    assert "1 of 4 test images are unlabelled images, too" in caplog.text
 
 
 def test_a_copy_in_test_is_named(folder, caplog):

@@ -321,3 +321,17 @@ def test_load_folder_leaves_out_links_to_labelled_images(tmp_path, caplog, link)
     dataset = load_dataset("folder", tmp_path / "set")
     assert [path.name for path in dataset.unlabeled_files] == ["5.png", "6.png", "7.png"]
     assert "5 links to labelled images" in caplog.text
+
+
+def test_load_folder_refuses_a_folder_that_is_two_classes(tmp_path):
+    make(tmp_path)
+    (tmp_path / "train" / "wolf").symlink_to(tmp_path / "train" / "dog")
+    with pytest.raises(InputError, match=r"wolf and .*dog are one folder; keep one"):
+        load_dataset("folder", tmp_path)
+
+
+def test_load_folder_refuses_unlabelled_images_in_a_class(tmp_path):
+    make(tmp_path)
+    save(tmp_path / "train/dog/Unlabelled/more/0.png", pixels())
+    with pytest.raises(InputError, match="in a folder 'Unlabelled' in that of a class"):
+        load_dataset("folder", tmp_path)
