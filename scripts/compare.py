@@ -35,7 +35,6 @@ from semisup.cli.app import load_tensorflow, run_main
 from semisup.cli.flags import define_recipe_flags, given_settings
 from semisup.config import Recipe
 from semisup.errors import InputError
-from semisup.runtime import signals
 from semisup.runtime.paths import expanded
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ _NOT_YOURS = (
 
 
 def main() -> None:
-    signals.treat_alike()
+
     recipe = _recipe()
     names = list(dict.fromkeys(_METHODS.value))
     if not names:

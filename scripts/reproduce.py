@@ -34,7 +34,6 @@ from semisup.cli.app import run_main
 from semisup.cli.flags import define_recipe_flags, given_settings
 from semisup.config import Recipe
 from semisup.errors import InputError
-from semisup.runtime import signals
 from semisup.runtime.paths import expanded
 
 _TABLE = flags.DEFINE_enum("table", None, list(TABLES), "the table to reproduce")
@@ -63,7 +62,7 @@ _NOT_YOURS = (
 
 
 def main() -> None:
-    signals.treat_alike()  # else a SIGTERM would leave its training processes behind
+
     if not _TABLE.value:
         raise InputError(f"--table is missing; it is one of {', '.join(TABLES)}")
     given = given_settings()

@@ -100,6 +100,8 @@ def main() -> None:
     setup = experiment.rebuild(recipe, run, first_weights=_FIGURES.value)
     run.check_split(setup.data.split_on_record.hash)
     out = RunDirectory(_OUT.value or run.path)
+    if out.recipe.exists() and out.path.resolve() != run.path.resolve():
+        raise InputError(f"{out} is the folder of another run; choose another --out")
     out.path.mkdir(parents=True, exist_ok=True)
     files.check_writable(out.path)
     dataset, model = setup.data.dataset, setup.model
@@ -169,16 +171,19 @@ def _weights_to_evaluate(run: RunDirectory, setup: "Experiment") -> Iterator[int
     """Give the model the weights to evaluate, one state after the other; yields their steps."""
     from semisup.runs import checkpoints
 
-    result, model = run.read_result(), setup.model
-    saved = setup.recipe.select == "label_free" or not run.has_checkpoint()  # these may be left out
-    if result and saved and not _WATCH.value:
+    watched = False
+    if _WATCH.value:
+        for checkpoint in checkpoints.watch(run, _TIMEOUT.value):
+            watched = True
+            yield checkpoints.restore(setup.model, checkpoint)
+    result = run.read_result()
+    if watched:
+        return
+    if result and run.model.is_file():  # whose checkpoints may be left out, or damaged
         setup.load_weights(run.model)
         yield int(result["selected_step"])
-    elif _WATCH.value:
-        for checkpoint in checkpoints.watch(run, _TIMEOUT.value):
-            yield checkpoints.restore(model, checkpoint)
-    else:
-        yield checkpoints.restore(model, checkpoints.newest(run))
+    elif not _WATCH.value:
+        yield checkpoints.restore(setup.model, checkpoints.newest(run))
 
 
 def _as_json(step: int, report: "Report") -> dict[str, Any]:

@@ -152,6 +152,7 @@ def build(recipe: Recipe, dataset: Dataset | None = None) -> Experiment:
             f"`augmentation={recipe.augmentation}` is for images of the source alone, but with a "
             "`teacher` images of the target are labelled, too; give another `augmentation`"
         )
+    _compare_similarity(recipe)
     recipe = with_defaults(recipe)
     dataset = dataset or load_data(recipe)
     if recipe.init_from:
@@ -183,19 +184,40 @@ def build(recipe: Recipe, dataset: Dataset | None = None) -> Experiment:
 def with_defaults(recipe: Recipe) -> Recipe:
     """The recipe with the precision, similarity, temperature and rate that it stands for here.
 
-    A run records them, since another machine or version may choose others.
+    Similarity and temperature are those of the run of `init_from`, if it is there. A run records
+    what was chosen, since another machine or version may choose otherwise.
     """
     network = recipe.architecture
     on_digits = registry.augmentation_of(recipe.dataset) == "digits"
     suited = "dot" if network == "mnist_model" and on_digits else "cosine"
-    similarity = recipe.similarity or suited
+    similarity, temperature = recipe.similarity or suited, recipe.temperature
+    theirs = _recipe_of_first_weights(recipe)
+    if theirs and recipe.similarity in (None, theirs.similarity):  # as its classifier has learned
+        similarity, temperature = theirs.similarity or suited, temperature or theirs.temperature
     return dataclasses.replace(
         recipe,
         precision=precision.resolve(recipe.precision),
         similarity=similarity,
-        temperature=recipe.temperature or checks.DEFAULT_TEMPERATURE[similarity],
+        temperature=temperature or checks.DEFAULT_TEMPERATURE[similarity],
         learning_rate=recipe.learning_rate or _LEARNING_RATES.get(network, _LEARNING_RATE),
     )
+
+
+def _recipe_of_first_weights(recipe: Recipe) -> Recipe | None:
+    """The settings of the run of `init_from`; None if there is none."""
+    if not recipe.init_from or not RunDirectory(recipe.init_from).recipe.is_file():
+        return None
+    return RunDirectory(recipe.init_from).read_begun_recipe()
+
+
+def _compare_similarity(recipe: Recipe) -> None:
+    """Warn if the classifier of `init_from` has learned on embeddings of another kind."""
+    theirs = _recipe_of_first_weights(recipe)
+    if theirs and recipe.similarity not in (None, theirs.similarity):
+        logging.warning(
+            "`similarity=%s`, but the run in %s has %s, on which its classifier was trained",
+            *(recipe.similarity, recipe.init_from, theirs.similarity),
+        )
 
 
 def _to_evaluate_on(dataset: Dataset, count: int) -> Dataset:

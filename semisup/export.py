@@ -40,8 +40,9 @@ def main() -> None:
     out = expanded(_OUT.value or run.export(kind))
     exporter.check_name(kind, out)
     check_writable(out.parent)
-    if out.resolve() == run.model.resolve():
-        raise InputError(f"{out} would overwrite the run's own model; choose another --out")
+    of_out = RunDirectory(out.parent)
+    if out.name == of_out.model.name and of_out.recipe.exists():
+        raise InputError(f"{out} would overwrite the model of a run; choose another --out")
     saved = saved_run.load(run)
     difference = exporter.export(saved.model, kind, out, saved.labeled.images, _PIXELS.value)
     names = exporter.classes_file(out)

@@ -72,7 +72,7 @@ _FIRST_FLAGS = (
 
 
 def main() -> None:
-    signals.treat_alike()
+
     if flags.FLAGS["seeds"].present and not _COMPARE.value:
         raise InputError("--seeds is for --compare; one run has --seed")
     recipe = recipe_from_flags(

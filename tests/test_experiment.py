@@ -301,6 +301,24 @@ def test_a_network_of_keras_that_stays_frozen_has_trained_weights(changes, wante
     assert experiment._first_weights(Recipe(**changes)) == wanted
 
 
+def test_similarity_is_that_of_the_run_of_the_initial_weights(mnist_dir, tmp_path, caplog):
+    theirs = build(mnist_dir, similarity="euclidean", temperature=3.0)
+    run = RunDirectory(tmp_path)
+    run.claim(theirs.recipe, theirs.data.split_on_record.as_json(), [])
+    theirs.model.save(run.model)
+    for given, wanted in (
+        ({}, ("euclidean", 3.0)),
+        ({"temperature": 2.0}, ("euclidean", 2.0)),
+        ({"similarity": "euclidean"}, ("euclidean", 3.0)),
+    ):
+        ours = build(mnist_dir, **{"similarity": None, **given}, init_from=str(run)).recipe
+        assert (ours.similarity, ours.temperature) == wanted
+    assert "its classifier was trained" not in caplog.text
+    ours = build(mnist_dir, similarity="cosine", init_from=str(run)).recipe
+    assert (ours.similarity, ours.temperature) == ("cosine", 0.16)
+    assert f"the run in {run} has euclidean, on which its classifier was trained" in caplog.text
+
+
 def test_split_file_and_initial_weights(mnist_dir, tmp_path, caplog):
     first = build(mnist_dir, sup_seed=3, seed=4, sup_per_class=5, unsup_samples=50)
     first.model.save(tmp_path / "model.keras")

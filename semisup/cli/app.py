@@ -19,7 +19,7 @@ from absl import app, flags, logging
 from semisup.cli import authors
 from semisup.config import GROUPS, Recipe
 from semisup.errors import InputError
-from semisup.runtime import keras_settings
+from semisup.runtime import keras_settings, signals
 
 # The groups of flags in --help, beside the program's own; absl keeps them as names of modules.
 FLAG_GROUPS = (*GROUPS, authors.GROUP)
@@ -66,6 +66,7 @@ def run_main(
         return arguments
 
     def guarded(argv: Sequence[str]) -> int | None:
+        signals.treat_alike()  # so that nothing half-written stays
         logging.set_verbosity(logging.WARNING)
         logging.get_absl_handler().setFormatter(_Warnings())
         logging.get_absl_handler().python_handler.stream = sys.stderr if takes_files else sys.stdout

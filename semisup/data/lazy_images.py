@@ -119,10 +119,11 @@ class ImageFiles(LazyImages):
         return image
 
     def identity(self, index: int) -> bytes:
-        """Return the file's path, size and time of change, and how it is read."""
+        """Return the file's path, size and times of change, and how it is read."""
         path = Path(self.places[index]).resolve()
         stat = path.stat()
-        of_file = (str(path), stat.st_size, stat.st_mtime_ns)
+        # The last of them no program can set, as those do that unpack files.
+        of_file = (str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
         return repr((*of_file, self.image_shape, self.how.values_in)).encode()
 
 

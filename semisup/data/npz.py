@@ -1,12 +1,14 @@
 """Arrays in .npz files. Pickled objects in them are never loaded."""
 
 import math
+import os
 import struct
 import zipfile
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -38,22 +40,26 @@ class NpzImages(LazyImages):
         path: the file.
         offset: of the first image in it, in bytes.
         stored_shape: (H, W, C) of each image in it.
+        version: of the file, which must not be replaced meanwhile; see `_version`.
     """
 
     path: Path = Path()
     offset: int = 0
     stored_shape: tuple[int, int, int] = (0, 0, 0)
+    version: tuple[int, ...] = ()
 
     def _read(self, place: np.integer) -> np.ndarray:
         size = math.prod(self.stored_shape)
         try:
             with self.path.open("rb") as file:
+                if _version(file) != self.version:
+                    raise InputError(f"{self.path} has changed since it was opened; start again")
                 file.seek(self.offset + int(place) * size)
                 content = file.read(size)
         except OSError as error:
             raise InputError(f"cannot read {self.path}: {error}") from None
         if len(content) != size:
-            raise InputError(f"{self.path} has become shorter since the run began")
+            raise InputError(f"{self.path} has become shorter since it was opened")
         image = np.frombuffer(content, np.uint8).reshape(self.stored_shape)
         if self.image_shape[:2] == self.stored_shape[:2]:
             return image
@@ -155,12 +161,18 @@ def _in_file(
     with path.open("rb") as file:
         file.seek(member.header_offset)
         lengths = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+        version = _version(file)
     begin = member.header_offset + _LOCAL_HEADER.size + sum(lengths) + header
     height, width, channels = shape[1:] if len(shape) == 4 else (*shape[1:], 1)
     size = (new_size, new_size) if new_size > 0 else (height, width)
-    return NpzImages(
-        np.arange(shape[0]), (*size, channels), new_size, path, begin, (height, width, channels)
-    )
+    stored = (height, width, channels)
+    return NpzImages(np.arange(shape[0]), (*size, channels), new_size, path, begin, stored, version)
+
+
+def _version(file: IO[bytes]) -> tuple[int, ...]:
+    """Number, size and time of change of an opened file."""
+    stat = os.fstat(file.fileno())
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _unpacked(members: Iterable[zipfile.ZipInfo]) -> int:

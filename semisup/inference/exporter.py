@@ -5,7 +5,6 @@ float32 [N, classes]. None of them needs this package to run.
 """
 
 import json
-import shutil
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -20,9 +19,8 @@ from scipy.special import softmax
 from semisup.data.image_io import is_visible
 from semisup.errors import InputError, few, first_line, missing_package
 from semisup.models.associative_model import AssociativeModel
-from semisup.runs.directory import CLASSES_ENDING, OF_SAVED_MODELS
+from semisup.runs.directory import CLASSES_ENDING, EXPORT_PREFIX, OF_SAVED_MODELS
 from semisup.runs.directory import EXPORT_ENDINGS as ENDINGS
-from semisup.runs.files import TEMPORARY, remove
 from semisup.runtime import paths
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -90,6 +88,8 @@ def export(
         raise InputError(f"unknown format {kind!r}; known: {', '.join(ENDINGS)}")
     if out.is_dir():
         _check_replaceable(kind, out)
+    elif out.exists() and not ENDINGS[kind]:
+        raise InputError(f"{out} is a file, but a {kind} export is a folder; choose another `out`")
     check_name(kind, out)
     if not out.resolve().parent.is_dir():
         raise InputError(f"there is no folder {out.parent} to write {out.name} in")
@@ -145,9 +145,8 @@ def _export(
 ) -> float:
     """As `export`, in a folder whose path TensorFlow takes."""
     own = softmax(model.predict_on_batch(images)["logits"], axis=1)
-    stem = out.stem if paths.is_plain(Path(out.stem)) else "export"
-    temporary = folder / f"{TEMPORARY}{stem}{ENDINGS[kind]}"
-    try:
+    with tempfile.TemporaryDirectory(prefix=EXPORT_PREFIX, dir=folder) as place:
+        temporary = Path(place) / f"export{ENDINGS[kind]}"
         exported = probability_model(model, images.shape[1:], dtype)
         pixels = images.astype(dtype)
         in_float32 = exported.predict_on_batch(pixels)  # Keras exports no model never called, too
@@ -166,11 +165,9 @@ def _export(
                 "%d images that were compared differs by %.2g",
                 *(len(images), rounding),
             )
-        if out.is_dir():
-            shutil.rmtree(out)
+        if out.is_dir():  # an earlier export, which is removed once the new one is there
+            out.rename(Path(place) / "earlier")
         temporary.replace(out)
-    finally:
-        remove(temporary)
     return difference
 
 

@@ -18,8 +18,10 @@ from semisup.data.image_io import (
     formats,
     is_visible,
     on_all_cores,
+    path_kind,
     read_image_as,
     shaped,
+    skipped_reason,
 )
 from semisup.errors import InputError
 from semisup.runtime.paths import expanded
@@ -60,30 +62,36 @@ def find(words: Iterable[str], skipped: list[tuple[str, Path]]) -> list[Path]:
     Args:
         words: paths of files, of folders (all images in them, at any depth), or globs
             such as "photos/**/*.jpg".
-        skipped: what is left out of folders is added to it, with the reason.
+        skipped: what is left out of folders and globs is added to it, with the reason.
 
     Raises:
         InputError: a word stands for nothing.
     """
-    found: dict[Path, None] = {}
+    found: dict[str, Path] = {}
+    real = functools.cache(os.path.realpath)  # a folder may be named in several ways
     for word in words:
         if not word:  # as of a variable that is not set; it would be the current folder
             raise InputError("an image is named by an empty word; give files, folders or globs")
         path, left_out = expanded(word), list[tuple[str, Path]]()
         files = []
-        for match in [path] if path.exists() else _globbed(path):
+        by_name = path.exists()
+        for match in [path] if by_name else _globbed(path):
+            reason = None if by_name or is_npz(match) else skipped_reason(match, path_kind(match))
             if match.is_dir():
                 here = find_images(match)
                 files += here.images
                 left_out += here.skipped
+            elif reason:
+                left_out.append((reason, match))
             else:
                 files.append(match)
         if not files:
             why = f": {describe_skipped(left_out)}" if left_out else ""
             raise InputError(f"there is no image {word}{why}; wanted files, folders, globs or .npz")
-        found.update(dict.fromkeys(files))
+        for file in files:
+            found.setdefault(f"{real(str(file.parent))}/{file.name}", file)
         skipped += left_out
-    return list(found)
+    return list(found.values())
 
 
 def is_npz(file: Path) -> bool:
@@ -182,6 +190,10 @@ def _open_npz(path: Path) -> "Images":
     if _KEY not in arrays:
         raise InputError(f"{path} holds no array called {_KEY!r}")
     images = arrays[_KEY]
+    if images.ndim == 3 and images.shape[2] in (1, 3):
+        raise InputError(
+            f"{path}: {_KEY!r} is {images.shape}, as if it were one image; save images[None]"
+        )
     if images.ndim == 3:
         images = np.asarray(images)[..., None]
     wanted = images.ndim == 4 and images.shape[3] in (1, 3) and images.dtype == np.uint8

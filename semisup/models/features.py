@@ -45,7 +45,7 @@ _SHARD_SIZE = 64 * _BATCH_SIZE  # images
 _DIGEST_SIZE = 16
 
 # Part of every digest; a change of the shards' content, or of how files are read, needs another.
-_FORMAT = b"semisup features 3"
+_FORMAT = b"semisup features 4"
 
 # Only what has such a name is ever removed: people may name a folder that holds other things too.
 _NAME = re.compile(rf"[0-9a-f]{{{2 * _DIGEST_SIZE}}}")

@@ -37,6 +37,9 @@ from semisup.runtime.paths import expanded
 EXPORT_ENDINGS = {"keras": ".keras", "saved_model": "", "tflite": ".tflite", "onnx": ".onnx"}
 CLASSES_ENDING = ".classes.txt"
 
+# Begins the name of the folder in which an export is made.
+EXPORT_PREFIX = f"{files.TEMPORARY}export-"
+
 # What TensorFlow writes into the folder of a SavedModel.
 OF_SAVED_MODELS = frozenset(
     (
@@ -333,6 +336,7 @@ class RunDirectory:
                 others = {entry.name for entry in path.iterdir()} - OF_SAVED_MODELS
                 yield from (path / name for name in OF_SAVED_MODELS if (path / name).exists())
                 yield from () if others else (path,)
+        yield from self.path.glob(f"{EXPORT_PREFIX}*")
         for paths in self.checkpoints_by_step().values():
             yield from paths
         yield from self.unfinished_checkpoints()

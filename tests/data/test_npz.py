@@ -10,7 +10,7 @@ import pytest
 from semisup import experiment
 from semisup.config import Recipe
 from semisup.data import lazy_images
-from semisup.data.npz import NpzImages
+from semisup.data.npz import NpzImages, open_npz
 from semisup.data.registry import load_dataset
 from semisup.errors import InputError
 from semisup.evaluation.metrics import predict
@@ -240,6 +240,17 @@ def test_npz_images_cut_short_after_the_start_end_the_run_with_one_line(path, mo
     with pytest.raises(InputError, match=r"mine\.npz"), setup.model.errors_in_one_line():
         for _ in range(50):
             next(iterator)
+
+
+def test_npz_images_refuse_a_file_that_was_replaced(path, monkeypatch):
+    small_memory(monkeypatch)
+    images = open_npz(path)["train_images"]
+    np.asarray(images[:1])
+    copy = path.with_name("copy")
+    copy.write_bytes(path.read_bytes())
+    copy.replace(path)
+    with pytest.raises(InputError, match=r"mine\.npz has changed since it was opened"):
+        np.asarray(images[:1])
 
 
 @pytest.mark.slow

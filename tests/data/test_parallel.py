@@ -56,6 +56,25 @@ def test_on_all_cores_takes_all_cores_but_for_few_small_images(how):
     assert bool(others) == (how == "in processes")
 
 
+def test_on_all_cores_begins_nothing_more_once_its_reader_has_stopped(monkeypatch):
+    monkeypatch.setattr(parallel, "_SECONDS_OF_SMALL_IMAGE", 0.0)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
+    begun, may_go_on = [], threading.Event()
+
+    def slow(i):
+        begun.append(i)
+        if i >= 48:
+            may_go_on.wait(timeout=600)
+        return i
+
+    results = on_all_cores(slow, range(16 + 20 * 16), picklable=False)
+    for _ in range(20):
+        next(results)
+    threading.Timer(0.5, may_go_on.set).start()
+    results.close()  # as Ctrl-C does
+    assert len(begun) <= 16 + 5 * 16  # two of the five chunks had begun at most, and were done
+
+
 def test_on_all_cores_raises_the_first_error_and_stops(how, tmp_path):
     before = set(threading.enumerate())
     good, bad = tmp_path / "good.png", tmp_path / "bad.png"

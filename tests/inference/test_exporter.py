@@ -128,6 +128,9 @@ def test_saved_model_is_replaced_but_no_other_folder(run, wanted, tmp_path):
     (tmp_path / "link").symlink_to(path)
     with pytest.raises(InputError, match="link is a link; choose another `out`"):
         exporter.export(run.model, "saved_model", tmp_path / "link", REAL)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file is a file, but a saved_model export is a folder"):
+        exporter.export(run.model, "saved_model", tmp_path / "file", REAL)
     (path / "thesis.tex").touch()
     with pytest.raises(InputError, match=r"digits also holds thesis\.tex; choose another `out`"):
         exporter.export(run.model, "saved_model", path, REAL)
@@ -195,6 +198,23 @@ def test_half_precision_is_exported_and_compared_in_float32(tmp_path, caplog):
     model.classifier.kernel.assign(100 * model.classifier.kernel)  # and so do the probabilities
     exporter.export(model, "tflite", written, REAL)
     assert "half precision: a probability of the" in caplog.text
+
+
+def test_exports_to_one_folder_do_not_share_a_name(run, tmp_path, monkeypatch):
+    write, places = exporter._write, []
+
+    def noted(model, kind, path):
+        places.append(path)
+        return write(model, kind, path)
+
+    monkeypatch.setattr(exporter, "_write", noted)
+    for name in ("lr[1e-3].tflite", "lr[3e-3].tflite"):  # which TensorFlow can't open
+        exporter.export(run.model, "tflite", tmp_path / name, REAL)
+    assert places[0] != places[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "lr[1e-3].tflite",
+        "lr[3e-3].tflite",
+    ]
 
 
 @pytest.mark.parametrize(("kind", "name"), [("tflite", "digits.tflite"), ("saved_model", "digits")])

@@ -39,6 +39,36 @@ def test_files_folders_and_globs_are_found_once(tmp_path):
             inputs.find([str(tmp_path / nothing)], [])
 
 
+def test_a_glob_leaves_out_what_is_no_image(tmp_path):
+    grey = RANDOM.integers(0, 256, (4, 4), dtype=np.uint8)
+    save(tmp_path / "a.png", grey)
+    (tmp_path / "notes.txt").write_text("no image")
+    np.savez(tmp_path / "b.npz", images=grey[None])
+    skipped = []
+    found = inputs.find([f"{tmp_path}/*"], skipped)
+    assert [path.name for path in found] == ["a.png", "b.npz"]
+    assert [path.name for _, path in skipped] == ["notes.txt"]
+    assert inputs.find([f"{tmp_path}/notes.txt"], []) == [tmp_path / "notes.txt"]  # by its name
+
+
+def test_a_folder_that_is_named_twice_is_read_once(tmp_path, monkeypatch):
+    for name in ("a.png", "deep/b.png"):
+        save(tmp_path / "photos" / name, np.zeros((4, 4), np.uint8))
+    (tmp_path / "link").symlink_to("photos")
+    monkeypatch.chdir(tmp_path)
+    words = ["photos", str(tmp_path / "photos"), "photos/../photos", "link", "photos/*.png"]
+    assert list(map(str, inputs.find(words, []))) == ["photos/a.png", "photos/deep/b.png"]
+
+
+@pytest.mark.parametrize("shape", [(9, 7, 3), (9, 7, 1)])
+def test_an_array_of_one_image_is_not_taken_for_many(tmp_path, shape):
+    np.savez(tmp_path / "one.npz", images=np.zeros(shape, np.uint8))
+    errors = []
+    assert list(inputs.batches([tmp_path / "one.npz"], (9, 7, 3), 8, errors.append)) == []
+    [error] = errors
+    assert "as if it were one image; save images[None]" in str(error)
+
+
 def test_images_come_in_bounded_batches_in_one_shape(tmp_path):
     grey = RANDOM.integers(0, 256, (6, 5), dtype=np.uint8)
     colour = RANDOM.integers(0, 256, (12, 10, 3), dtype=np.uint8)

@@ -87,9 +87,30 @@ def test_all_test_images_are_evaluated_with_checkpoints_or_without(tiny, tmp_pat
     assert np.sum(evaluation["confusion"]) == 9
     (tmp_path / "eval.json").unlink()
     shutil.rmtree(tmp_path / "checkpoints")
+    for watch in ((), ("--watch", "--timeout=9")):
+        (tmp_path / "eval.json").unlink(missing_ok=True)
+        done = run("eval", f"--logdir={tmp_path}", *watch)
+        assert done.returncode == 0, done.stderr
+        assert json.loads((tmp_path / "eval.json").read_text()) == evaluation
+
+
+def test_a_finished_run_is_evaluated_as_it_ended_though_its_checkpoint_is_damaged(tiny, tmp_path):
+    result = loop.train(dataclasses.replace(tiny, max_steps=4, eval_interval=2), tmp_path)
+    for path in (tmp_path / "checkpoints").glob("step-4.data-*"):
+        path.write_bytes(b"damaged")
     done = run("eval", f"--logdir={tmp_path}")
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "eval.json").read_text()) == evaluation
+    evaluation = json.loads((tmp_path / "eval.json").read_text())
+    assert (evaluation["step"], evaluation["test_error"]) == (4, result["test_error"])
+
+
+def test_the_folder_of_another_run_is_not_written_to(tiny, tmp_path):
+    for name in ("a", "b"):
+        loop.train(dataclasses.replace(tiny, max_steps=2), tmp_path / name)
+    done = run("eval", f"--logdir={tmp_path}/a", f"--out={tmp_path}/b")
+    assert done.returncode == 1
+    assert done.stderr.endswith("b is the folder of another run; choose another --out\n")
+    assert not (tmp_path / "b" / "eval.json").exists()
 
 
 def test_data_that_changed_after_the_training_is_refused(tiny, tmp_path):

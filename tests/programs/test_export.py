@@ -34,6 +34,12 @@ def test_export_keeps_the_runs_own_model(logdir):
     result = run("export", "--format=keras", f"--logdir={logdir}", f"--out={link}/model.keras")
     assert result.returncode == 1
     assert result.stderr == (
-        f"error: {link}/model.keras would overwrite the run's own model; choose another --out\n"
+        f"error: {link}/model.keras would overwrite the model of a run; choose another --out\n"
     )
     assert (logdir / "model.keras").read_bytes() == before
+    other = logdir / "other"
+    other.mkdir()
+    shutil.copy(logdir / "recipe.json", other)
+    result = run("export", "--format=keras", f"--logdir={logdir}", f"--out={other}/model.keras")
+    assert result.returncode == 1
+    assert "would overwrite the model of a run" in result.stderr

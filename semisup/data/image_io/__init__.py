@@ -15,6 +15,7 @@ from semisup.data.image_io.finding import (
     find_images,
     is_unlabeled_folder,
     is_visible,
+    path_kind,
     skipped_reason,
 )
 from semisup.data.image_io.parallel import on_all_cores, read_images
@@ -47,6 +48,7 @@ __all__ = [
     "is_unlabeled_folder",
     "is_visible",
     "on_all_cores",
+    "path_kind",
     "range_of",
     "read_header",
     "read_image",

@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -110,11 +109,16 @@ def _in_pool(
     waiting: deque[Future[list[Result]]] = deque()
     try:
         with pool:
-            for start in range(_CHUNK, len(items), chunk):
-                waiting.append(pool.submit(_each, function, items[start : start + chunk]))
-                if len(waiting) > 2 * workers:
+            try:
+                for start in range(_CHUNK, len(items), chunk):
+                    waiting.append(pool.submit(_each, function, items[start : start + chunk]))
+                    if len(waiting) > 2 * workers:
+                        yield from waiting.popleft().result()
+                while waiting:
                     yield from waiting.popleft().result()
-            yield from chain.from_iterable(future.result() for future in waiting)
+            finally:  # after Ctrl-C, say, only what has begun is waited for
+                for future in waiting:
+                    future.cancel()
     except TerminatedWorkerError:
         raise InputError(
             "a process that read images was killed, perhaps because memory ran out; free some "
