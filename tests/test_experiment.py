@@ -39,7 +39,7 @@ def test_load_data_reads_images_as_the_recipe_says(monkeypatch):
     given, pixels = {}, np.zeros((2, 8, 8, 1), np.uint8)
     dataset = Dataset("photos", pixels, np.arange(2), pixels, np.arange(2), ("a", "b"))
     monkeypatch.setattr(
-        experiment.registry,
+        experiment.data.registry,
         "load_dataset",
         lambda name, data_dir, **options: given.update(options) or dataset,
     )
@@ -53,7 +53,7 @@ def test_build_says_in_a_line_that_the_memory_is_too_small(tiny, monkeypatch):
     def exhausted(*arguments):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nmore")
 
-    monkeypatch.setattr(experiment.architectures, "build", exhausted)
+    monkeypatch.setattr(experiment.model.architectures, "build", exhausted)
     with pytest.raises(InputError, match=r"fit into the memory: OOM when allocating; try a small"):
         experiment.build(tiny)
 
@@ -298,7 +298,7 @@ def test_compat_leaves_images_that_are_resized_as_they_are_read(digits_folder):
     ],
 )
 def test_a_network_of_keras_that_stays_frozen_has_trained_weights(changes, wanted):
-    assert experiment._first_weights(Recipe(**changes)) == wanted
+    assert experiment.settings.first_weights_of(Recipe(**changes)) == wanted
 
 
 def test_similarity_is_that_of_the_run_of_the_initial_weights(mnist_dir, tmp_path, caplog):

@@ -80,7 +80,7 @@ def test_page_is_short():
 
 
 def assert_epsilons(theirs: str, ours: str) -> None:
-    assert float(theirs.split()[-1]) == experiment._EPSILON_OF_TENSORFLOW_1
+    assert float(theirs.split()[-1]) == experiment.model._EPSILON_OF_TENSORFLOW_1
     assert float(ours) == keras.optimizers.Adam().epsilon
 
 
@@ -144,7 +144,9 @@ def in_use(recipe: Recipe, name: str):
         recipe, learning_rate=experiment.with_defaults(recipe).learning_rate
     )
     if name == "learning_rate":
-        return float(experiment._learning_rate(dataclasses.replace(recipe, warmup_share=0.0))(0))
+        return float(
+            experiment.model._learning_rate(dataclasses.replace(recipe, warmup_share=0.0))(0)
+        )
     if name == "visit_weight_envelope":
         return recipe.envelope("visit")[0]
     if name == "emb_size" and recipe.emb_size is None:

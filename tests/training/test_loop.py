@@ -275,7 +275,7 @@ def test_a_run_goes_on_with_the_defaults_that_it_was_begun_with(mnist_dir, tmp_p
     ):
         resolve = lambda name, here=here: here if name == "auto" else name  # noqa: E731
         monkeypatch.setattr(precision, "resolve", resolve)
-        monkeypatch.setitem(experiment._LEARNING_RATES, "mnist_model", rate)
+        monkeypatch.setitem(experiment.settings._LEARNING_RATES, "mnist_model", rate)
         with pytest.raises(KeyboardInterrupt):
             loop.train(trained, tmp_path, overwrite=again)
     assert used == [("float32", 0.5), ("float32", 0.5), ("bfloat16", 0.25)]
