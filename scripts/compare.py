@@ -88,7 +88,6 @@ _NOT_YOURS = (
 
 
 def main() -> None:
-
     recipe = _recipe()
     names = list(dict.fromkeys(_METHODS.value))
     if not names:
@@ -137,10 +136,11 @@ def _compare(recipe: Recipe, names: Sequence[str], parts: Sequence[str], out: Pa
     in_time = {} if record.untimed(names) else record.steps_in_time(names)
     steps_of = in_time if _BUDGET.value == "seconds" else {}
     failed = _run_all(record, list(_jobs(recipe, names, chosen, steps_of)))
-    if not record.content["runs"]:
+    seeds = _SEEDS.value
+    steps = {name: steps_of.get(name, recipe.max_steps) for name in names}
+    if not any(report.seeds_of(record, n, chosen, steps[n], seeds) for n in names):
         _refuse(failed)
     record.write()  # of a command whose runs were made before, too
-    seeds = _SEEDS.value
     page = report.page(record, names, chosen, in_time, seeds)
     files.write_text(out.with_name(f"{out.name}.md"), page)
     report.figure(record, names, chosen, steps_of, seeds, out.with_name(f"{out.name}.png"))
@@ -263,7 +263,7 @@ def _refuse(failed: Sequence[str]) -> None:
     """Raise InputError if runs failed."""
     if failed:
         raise InputError(
-            f"{len(failed)} runs failed; the same command tries them again. The first: {failed[0]}"
+            f"{len(failed)} runs failed; the same command tries them again; the first: {failed[0]}"
         )
 
 
@@ -276,7 +276,9 @@ def _made(jobs: Sequence["Job"]) -> Iterator[dict[str, Any] | str]:
         with engine(_BACKEND.value, _JOBS.value):
             # As tuples: to read a Job would import TensorFlow, with its notes, before `_attempt`.
             yield from unordered(_attempt, map(tuple, jobs), _JOBS.value)
-    except BrokenExecutor:
+    except Exception as error:
+        if not isinstance(error, BrokenExecutor) and type(error).__name__ != "KilledWorker":
+            raise  # the latter is Dask's
         yield "a process was killed, perhaps for want of memory; try fewer --jobs"
 
 

@@ -35,7 +35,10 @@ def main() -> None:
     augment = get_augmentation(_AUGMENTATION.value)
     if augment is None:
         raise InputError("--augmentation=none changes nothing; there is nothing to draw")
-    dataset, out = load_dataset(_DATASET.value, _DATA_DIR.value), expanded(_OUT.value)
+    out = expanded(_OUT.value)
+    if out.suffix != ".png":
+        raise InputError(f"--out={_OUT.value} must end in .png")
+    dataset = load_dataset(_DATASET.value, _DATA_DIR.value)
     check_images(_AUGMENTATION.value, dataset.image_shape[2])
     classes = np.unique(dataset.train_labels)[: _ROWS.value]
     images = np.stack([dataset.train_images[dataset.train_labels == c][0] for c in classes])

@@ -33,7 +33,7 @@ from semisup import recipes
 from semisup.cli.app import run_main
 from semisup.cli.flags import define_recipe_flags, given_settings
 from semisup.config import Recipe
-from semisup.errors import InputError
+from semisup.errors import InputError, few
 from semisup.runtime.paths import expanded
 
 _TABLE = flags.DEFINE_enum("table", None, list(TABLES), "the table to reproduce")
@@ -61,8 +61,11 @@ _NOT_YOURS = (
 )
 
 
-def main() -> None:
+# Folders of runs whose data is not that of the runs on record.
+_left_out: dict[str, None] = {}
 
+
+def main() -> None:
     if not _TABLE.value:
         raise InputError(f"--table is missing; it is one of {', '.join(TABLES)}")
     given = given_settings()
@@ -107,6 +110,12 @@ def main() -> None:
             record = _write(laid)
             details.write(record, table, laid.folder.with_suffix(".md"))
             print(f"\n{details.render(record, table)}\nwritten to {laid.folder}.md and .json")
+    if _left_out:
+        raise InputError(
+            f"{len(_left_out)} runs are on other images or classes than those on record, so they "
+            f"are left out: {few(list(_left_out))}; restore the data and remove these folders, or "
+            "choose another --out"
+        )
     if failed:
         raise InputError(
             f"{len(failed)} of {len(every)} runs failed; the same command tries them again. "
@@ -180,12 +189,14 @@ def _make(missing: list[Run], out: Path, tables: list[_Table]) -> list[str]:
         for done, (run, complaint) in enumerate(
             running.run_all(missing, _JOBS.value, _BACKEND.value), start=1
         ):
+            result = run.folder.read_result()
+            if not complaint and result is None:
+                complaint = "its result is not here: the worker has another folder of this name"
             if complaint:
                 failed.append(f"{run.folder}: {complaint}")
                 news = f"failed: {complaint}"
             else:
-                result = run.folder.read_result()
-                news = f"test error {result['test_error']:.2f} %" if result else "ended"
+                news = f"test error {result['test_error']:.2f} %" if result else ""
             left = (time.monotonic() - started) / done * (len(missing) - done) / 60
             place = run.folder.path.relative_to(out)
             bar.write(f"{done}/{len(missing)}  {place}  {news}  {left:.1f} min left", sys.stdout)
@@ -210,7 +221,11 @@ def _with_ended_runs(laid: _Table, before: records.Record) -> records.Record:
         # The folder of a run on record may be gone, or of an earlier version.
         runs = records.runs_on_record(before, cell)
         for run in running.runs_there(cell, laid.folder, besides=runs):
-            runs[run.recipe.seed] = records.read_run(run, cell.start)
+            found = records.read_run(run, cell.start)
+            if records.on_other_data(found, runs.values()):
+                _left_out[str(run.folder)] = None
+            else:
+                runs[run.recipe.seed] = found
         ordered = [runs[seed] for seed in sorted(runs)]
         cells.append(records.cell_record(cell, laid.cells, ordered))
     note = {"note": before["note"]} if "note" in before else {}

@@ -8,6 +8,13 @@ if ! "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (
     "$("$python" --version 2>&1); set PYTHON to another" >&2
   exit 1
 fi
+# Installed anew only when setup.py or this file has changed since, or other extras are asked for. In
+# a folder that was copied or moved, .venv is made anew: what is installed has the former path.
+stamp=".venv/installed-${1:-plain}"
+here=$(pwd -P)
+for made in .venv/installed-*; do
+  if [ -e "$made" ] && [ "$(cat "$made")" != "$here" ]; then rm -rf .venv; fi
+done
 if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
   echo "Making .venv with $("$python" --version) ..."
   if ! "$python" -m venv --clear .venv; then
@@ -15,10 +22,7 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     exit 1
   fi
 fi
-# Installed anew only when setup.py or this file has changed since, other extras are asked for, or the
-# folder was copied or moved: what is installed has its path.
-stamp=".venv/installed-${1:-plain}"
-if [ "$(cat "$stamp" 2>/dev/null)" != "$PWD" ] || [ setup.py -nt "$stamp" ] || [ scripts/venv.sh -nt "$stamp" ]; then
+if [ ! -e "$stamp" ] || [ setup.py -nt "$stamp" ] || [ scripts/venv.sh -nt "$stamp" ]; then
   echo "Installing semisup$extras and what it needs into .venv (a minute or two) ..."
   # pip is silent for long while it unpacks, and in a log file while it downloads, too.
   while sleep 5 >/dev/null 2>&1; do
@@ -33,5 +37,5 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$PWD" ] || [ setup.py -nt "$stamp" ] || [
     --config-settings editable_mode=compat --editable ".$extras"
   trap - EXIT
   kill $heartbeat
-  echo "$PWD" >"$stamp"
+  echo "$here" >"$stamp"
 fi

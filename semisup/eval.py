@@ -1,7 +1,6 @@
 """Evaluate a trained run: test error, confusion matrix, error of each class.
 
-    semisup-eval --logdir=DIR             the newest checkpoint, once (after a run with
-                                          --select=label_free: the selected weights)
+    semisup-eval --logdir=DIR             the model of a finished run, else the newest checkpoint
     semisup-eval --logdir=DIR --watch     each newest checkpoint, until the run ends
     semisup-eval --logdir=DIR --figures   the paper's figures too: figure2.png to figure4.png;
                                           with --figure_format=pdf, or svg, for print
@@ -85,6 +84,9 @@ def main() -> None:
     authors.check_evaluation(_said_of_the_run(), recipe)
     if _TARGET_DATA_DIR.value and recipe.target_dataset is None:
         raise InputError("this run has no target; leave out --target_data_dir")
+    out = RunDirectory(_OUT.value or run.path)
+    if out.recipe.exists() and out.path.resolve() != run.path.resolve():
+        raise InputError(f"{out} is the folder of another run; choose another --out")
     recipe = dataclasses.replace(
         recipe,
         data_dir=_DATA_DIR.value or recipe.data_dir,
@@ -99,9 +101,6 @@ def main() -> None:
     # Figure 2 begins with the initial weights.
     setup = experiment.rebuild(recipe, run, first_weights=_FIGURES.value)
     run.check_split(setup.data.split_on_record.hash)
-    out = RunDirectory(_OUT.value or run.path)
-    if out.recipe.exists() and out.path.resolve() != run.path.resolve():
-        raise InputError(f"{out} is the folder of another run; choose another --out")
     out.path.mkdir(parents=True, exist_ok=True)
     files.check_writable(out.path)
     dataset, model = setup.data.dataset, setup.model

@@ -6,9 +6,10 @@
     semisup-export --logdir=DIR --format=saved_model             a folder for TensorFlow
 
 The export takes pixels in [0, 255], [N, height, width, channels]; scaling is inside. It is
-compared with the run's own model on labelled images of the run, and kept only if every
-probability agrees. The names of the classes, in the order of the probabilities, are written
-beside it, one in a line: DIR/classifier.tflite.classes.txt.
+compared with the run's own network, computed in float32, on labelled images of the run, and kept
+only if every probability agrees; where the run computes in half precision and differs by more
+than 0.05, a warning says so. The names of the classes, in the order of the probabilities, are
+written beside it, one in a line: DIR/classifier.tflite.classes.txt.
 """
 
 from absl import flags
@@ -50,8 +51,9 @@ def main() -> None:
     shape = ", ".join(map(str, saved.labeled.image_shape))
     print(f"wrote {out} (in: {_PIXELS.value} [N, {shape}]) and {names}")
     print(
-        f"on {len(saved.labeled.images)} labelled images its probabilities differ from the run's "
-        f"by {difference:.1e} at most in float32 (accepted: {exporter.TOLERANCES[kind]:g})"
+        f"on {len(saved.labeled.images)} labelled images its probabilities differ from those of "
+        f"the run's network in float32 by {difference:.1e} at most (accepted: "
+        f"{exporter.TOLERANCES[kind]:g})"
     )
 
 

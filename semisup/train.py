@@ -72,7 +72,6 @@ _FIRST_FLAGS = (
 
 
 def main() -> None:
-
     if flags.FLAGS["seeds"].present and not _COMPARE.value:
         raise InputError("--seeds is for --compare; one run has --seed")
     recipe = recipe_from_flags(

@@ -317,6 +317,13 @@ def test_similarity_is_that_of_the_run_of_the_initial_weights(mnist_dir, tmp_pat
     ours = build(mnist_dir, similarity="cosine", init_from=str(run)).recipe
     assert (ours.similarity, ours.temperature) == ("cosine", 0.16)
     assert f"the run in {run} has euclidean, on which its classifier was trained" in caplog.text
+    # Of a run of another version only its model is needed.
+    record = files.read_json(run.recipe)
+    del record["recipe"]["vat_weight"]
+    files.write_json(run.recipe, record)
+    assert build(mnist_dir, similarity=None, init_from=str(run)).recipe.similarity == "euclidean"
+    run.recipe.write_text("rubbish")
+    assert build(mnist_dir, similarity=None, init_from=str(run)).recipe.similarity == "dot"
 
 
 def test_split_file_and_initial_weights(mnist_dir, tmp_path, caplog):

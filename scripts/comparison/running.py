@@ -28,6 +28,8 @@ from semisup.data.sources.hold_out import hold_out_test_images
 from semisup.data.splits import known_of
 from semisup.errors import InputError
 from semisup.evaluation.metrics import evaluate
+from semisup.experiment.settings import first_weights_of
+from semisup.models.backbones import NO_WEIGHTS
 from semisup.runtime.machine import hardware, here_and_now
 from semisup.runtime.progress import is_line_due, write_line
 from semisup.training.cluster_labels import predict_cluster_labels
@@ -101,7 +103,9 @@ def run(job: Job) -> dict[str, Any]:
 
 def _digest(setup: experiment.Experiment) -> str:
     """Names the data set and the frozen network, if there is one, that an experiment has."""
-    given = [known_of(setup.data.dataset), setup.network_hashes["backbone_hash"]]
+    random = first_weights_of(setup.recipe) == NO_WEIGHTS  # other ones for each seed
+    network = None if random else setup.network_hashes["backbone_hash"]
+    given = [known_of(setup.data.dataset), network]
     return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -172,6 +172,12 @@ def read_run(run: Run, start: bool) -> Record:
     }
 
 
+def on_other_data(run: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the images or classes of a run are others than those of a cell's other runs."""
+    known = {other["data"] for other in others if other.get("data")}
+    return bool(known) and run["data"] not in known
+
+
 def _digest(data: Mapping[str, Any]) -> str:
     """Names a data set by what a run's split knows of it, whichever images are labelled."""
     known = {name: value for name, value in data.items() if name != "labels"}
@@ -188,16 +194,7 @@ def cell_record(cell: Cell, cells: Sequence[Cell], runs: Sequence[Record]) -> Re
         cell: the cell.
         cells: all of its table.
         runs: the line of each of its runs that has ended.
-
-    Raises:
-        InputError: they are on different data.
     """
-    if len({run["data"] for run in runs if run.get("data")}) > 1:
-        row = f"{cell.row} {cell.column}".strip()
-        raise InputError(
-            f"the images or classes have changed between the runs of {row!r}, so they could not be "
-            "compared; choose another --out"
-        )
     return {
         "row": cell.row,
         "column": cell.column,

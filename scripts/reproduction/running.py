@@ -202,6 +202,7 @@ def _run(run: Run, jobs: int) -> tuple[Run, str]:
     command = [sys.executable, "-m", "semisup.train", *words(run.recipe), f"--logdir={run.folder}"]
     log = run.folder.path.with_suffix(".log")
     with log.open("a", encoding="utf-8") as file:  # after what an earlier try said
+        said_before = file.tell()
         child = subprocess.Popen(
             command, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, **share}
         )
@@ -211,10 +212,8 @@ def _run(run: Run, jobs: int) -> tuple[Run, str]:
         finally:
             if child.poll() is not None:
                 _children.discard(child)
-    if status == 0 and run.folder.read_result() is None:
-        return run, f"there is no {run.folder.result}: the worker has another folder of this name"
     if status == 0:
         return run, _without_error(run)
-    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    lines = log.read_bytes()[said_before:].decode(errors="replace").split("\n")
     said = next((line for line in reversed(lines) if line.strip()), "nothing printed")
     return run, f"{said.removeprefix('error: ')} (status {status}; {log})"

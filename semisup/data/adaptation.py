@@ -17,7 +17,7 @@ from absl import logging
 from semisup.data import image_io
 from semisup.data.dataset import Dataset, Images
 from semisup.data.lazy_images import LazyImages, resize
-from semisup.data.sources.copies import warn_of_copies
+from semisup.data.sources.copies import warn_of_test_copies
 from semisup.errors import InputError
 
 _IMAGES = ("train_images", "test_images", "unlabeled_images")
@@ -133,7 +133,7 @@ def adapted(source: Dataset, target: Dataset) -> Dataset:
         unlabeled_files=target.pool_files,
         values_in=target.values_in or source.values_in,
     )
-    warn_of_copies(
+    warn_of_test_copies(
         *(both.name, both),
         lambda i: source.train_names(np.array([i]))[0],
         lambda i: f"test image {i} of {target.name}, counted from 0",

@@ -122,8 +122,10 @@ class ImageFiles(LazyImages):
         """Return the file's path, size and times of change, and how it is read."""
         path = Path(self.places[index]).resolve()
         stat = path.stat()
-        # The last of them no program can set, as those do that unpack files.
-        of_file = (str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        # Programs that unpack files set the former time, to whole seconds; the latter none can set.
+        unpacked = stat.st_mtime_ns % 1_000_000_000 == 0
+        changed = (stat.st_mtime_ns, stat.st_ctime_ns if unpacked else 0)
+        of_file = (str(path), stat.st_size, *changed)
         return repr((*of_file, self.image_shape, self.how.values_in)).encode()
 
 

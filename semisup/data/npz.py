@@ -158,21 +158,23 @@ def _in_file(
         )
     if header + math.prod(shape) != member.file_size or member.file_size != member.compress_size:
         raise InputError(f"{path} is damaged: {key} does not have the size that its header states")
-    with path.open("rb") as file:
-        file.seek(member.header_offset)
-        lengths = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
-        version = _version(file)
+    opened = archive.fp
+    assert opened is not None
+    opened.seek(member.header_offset)
+    lengths = _LOCAL_HEADER.unpack(opened.read(_LOCAL_HEADER.size))
     begin = member.header_offset + _LOCAL_HEADER.size + sum(lengths) + header
     height, width, channels = shape[1:] if len(shape) == 4 else (*shape[1:], 1)
     size = (new_size, new_size) if new_size > 0 else (height, width)
     stored = (height, width, channels)
-    return NpzImages(np.arange(shape[0]), (*size, channels), new_size, path, begin, stored, version)
+    return NpzImages(
+        np.arange(shape[0]), (*size, channels), new_size, path, begin, stored, _version(opened)
+    )
 
 
 def _version(file: IO[bytes]) -> tuple[int, ...]:
-    """Number, size and time of change of an opened file."""
-    stat = os.fstat(file.fileno())
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+    """Size and time of change of an opened file."""
+    stat = os.fstat(file.fileno())  # not its number, which some network file systems change
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _unpacked(members: Iterable[zipfile.ZipInfo]) -> int:

@@ -25,9 +25,9 @@ def with_defaults(recipe: Recipe) -> Recipe:
     on_digits = registry.augmentation_of(recipe.dataset) == "digits"
     suited = "dot" if network == "mnist_model" and on_digits else "cosine"
     similarity, temperature = recipe.similarity or suited, recipe.temperature
-    theirs = recipe_of_first_weights(recipe)
-    if theirs and recipe.similarity in (None, theirs.similarity):  # as its classifier has learned
-        similarity, temperature = theirs.similarity or suited, temperature or theirs.temperature
+    theirs = _similarity_of_first_weights(recipe)
+    if theirs and recipe.similarity in (None, theirs[0]):  # as its classifier has learned
+        similarity, temperature = theirs[0], temperature or theirs[1]
     return dataclasses.replace(
         recipe,
         precision=precision.resolve(recipe.precision),
@@ -37,20 +37,24 @@ def with_defaults(recipe: Recipe) -> Recipe:
     )
 
 
-def recipe_of_first_weights(recipe: Recipe) -> Recipe | None:
-    """The settings of the run of `init_from`; None if there is none."""
-    if not recipe.init_from or not RunDirectory(recipe.init_from).recipe.is_file():
+def _similarity_of_first_weights(recipe: Recipe) -> tuple[str, float] | None:
+    """Similarity and temperature of the run of `init_from`; None if they are not on record."""
+    if not recipe.init_from:
         return None
-    return RunDirectory(recipe.init_from).read_begun_recipe()
+    begun = RunDirectory(recipe.init_from).read_defaults()
+    similarity, temperature = begun.get("similarity"), begun.get("temperature")
+    if similarity not in checks.DEFAULT_TEMPERATURE or not isinstance(temperature, float):
+        return None
+    return str(similarity), temperature
 
 
 def compare_similarity(recipe: Recipe) -> None:
     """Warn if the classifier of `init_from` has learned on embeddings of another kind."""
-    theirs = recipe_of_first_weights(recipe)
-    if theirs and recipe.similarity not in (None, theirs.similarity):
+    theirs = _similarity_of_first_weights(recipe)
+    if theirs and recipe.similarity not in (None, theirs[0]):
         logging.warning(
             "`similarity=%s`, but the run in %s has %s, on which its classifier was trained",
-            *(recipe.similarity, recipe.init_from, theirs.similarity),
+            *(recipe.similarity, recipe.init_from, theirs[0]),
         )
 
 

@@ -28,7 +28,7 @@ Run = Callable[[np.ndarray], np.ndarray]
 # Endings by which people, and Keras, know what a file is.
 _OF_FILES = frozenset((".keras", ".h5", ".hdf5", ".pb", ".tflite", ".lite", ".onnx"))
 
-# Largest difference of any probability from the run's own model. TensorFlow runs the first
+# Largest difference of any probability from the same network in float32. TensorFlow runs the first
 # two with the same kernels; the others have kernels of their own.
 TOLERANCES = {"keras": 1e-5, "saved_model": 1e-5, "tflite": 1e-4, "onnx": 1e-4}
 
@@ -76,7 +76,7 @@ def export(
         dtype: of the pixels it will take, "uint8" or "float32".
 
     Returns:
-        The largest difference of any probability from the model's own, in float32.
+        The largest difference of any probability from that of the same network in float32.
 
     Raises:
         InputError: the format is unknown, its library is missing or can't convert this
@@ -165,10 +165,21 @@ def _export(
                 "%d images that were compared differs by %.2g",
                 *(len(images), rounding),
             )
-        if out.is_dir():  # an earlier export, which is removed once the new one is there
-            out.rename(Path(place) / "earlier")
-        temporary.replace(out)
+        _replace(out, temporary, Path(place) / "earlier")
     return difference
+
+
+def _replace(out: Path, new: Path, aside: Path) -> None:
+    """Put `new` where `out` is; an earlier export goes aside, and comes back if that fails."""
+    if not out.is_dir():
+        new.replace(out)
+        return
+    out.rename(aside)
+    try:
+        new.rename(out)
+    except BaseException:
+        aside.rename(out)
+        raise
 
 
 def _write(model: keras.Model, kind: str, path: Path) -> Run:

@@ -33,6 +33,9 @@ _NPZ = ".npz"
 
 _KEY = "images"
 
+# Patterns that name no files of their own.
+_EVERYTHING = ("*", "**", "*.*")
+
 
 def file_to_write(out: Path, inputs: Sequence[Path]) -> Path:
     """The path of a new CSV about `inputs`.
@@ -74,9 +77,11 @@ def find(words: Iterable[str], skipped: list[tuple[str, Path]]) -> list[Path]:
             raise InputError("an image is named by an empty word; give files, folders or globs")
         path, left_out = expanded(word), list[tuple[str, Path]]()
         files = []
-        by_name = path.exists()
-        for match in [path] if by_name else _globbed(path):
-            reason = None if by_name or is_npz(match) else skipped_reason(match, path_kind(match))
+        matches = [path] if path.exists() else _globbed(path)
+        for match in matches:
+            # `photos/*` stands for the images there; `scans/IMG_*` names files, whatever they are.
+            everything = path.name in _EVERYTHING and matches != [path] and not is_npz(match)
+            reason = skipped_reason(match, path_kind(match)) if everything else None
             if match.is_dir():
                 here = find_images(match)
                 files += here.images

@@ -420,6 +420,17 @@ class RunDirectory:
         except InputError as error:
             raise InputError(f"{self.recipe} is damaged: {error}") from None
 
+    def read_defaults(self) -> dict[str, Any]:
+        """Return what the run's defaults stood for; nothing where that is not on record.
+
+        Of a run of any version, whose settings may be others.
+        """
+        try:
+            record = files.read_json(self.recipe)
+        except (InputError, FileNotFoundError):
+            return {}
+        return {name: record[name] for name in _DEFAULTS if record.get(name)}
+
     def read_begun_recipe(self) -> Recipe:
         """Return the settings of the run, with what its defaults stood for when it was begun.
 

@@ -45,8 +45,9 @@ class LabeledEmbeddings:
 
     def reading(self, max_megapixels: int) -> Reading:
         """Return how new image files are read: as those that the run was trained on."""
-        values_in = ValueRange(*self.values_in) if len(self.values_in) else FULL
-        return Reading(values_in, max_megapixels)
+        if not len(self.values_in):
+            return Reading(FULL, max_megapixels, assumed=True)
+        return Reading(ValueRange(*self.values_in), max_megapixels)
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all."""

@@ -126,7 +126,7 @@ def test_read_image_refuses_what_pillow_would_misread(tmp_path, monkeypatch):
     inks = random.integers(0, 2**16, (4, 6, 9)).astype(np.uint16)
     form = {"photometric": "separated", "planarconfig": "separate"}
     tifffile.imwrite(tmp_path / "inks.tif", inks, **form)
-    with pytest.raises(InputError, match=r"inks.tif .*16-bit channels are separate; save it as"):
+    with pytest.raises(InputError, match=r"inks.tif .*separate channels of 16 bits; save it as"):
         read_image(tmp_path / "inks.tif")
     tifffile.imwrite(tmp_path / "signed.tif", random.integers(-60, 60, (6, 9)).astype(np.int8))
     with pytest.raises(InputError, match=r"signed.tif .*signed 8-bit numbers"):
@@ -185,6 +185,13 @@ def test_read_image_reads_all_bits_of_the_first_page(tmp_path, caplog):
     read = read_image(tmp_path / "pages.tif", how=Reading(ValueRange(0, 4095)))
     np.testing.assert_array_equal(read, pages[0] // 16)
     assert "pages.tif has several pages, of which only the first is read" in caplog.text
+    caplog.clear()
+    with tifffile.TiffWriter(tmp_path / "thumb.tif") as file:
+        file.write(pages[0], photometric="rgb")
+        file.write(pages[0, ::2, ::2], photometric="rgb", subfiletype=1)
+    read = read_image(tmp_path / "thumb.tif", how=Reading(ValueRange(0, 4095)))
+    np.testing.assert_array_equal(read, pages[0] // 16)
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize("alpha", ["unassalpha", "assocalpha"])
@@ -211,9 +218,9 @@ def test_read_image_reads_16_bits_of_cmyk_as_8(tmp_path):
 @pytest.mark.parametrize(
     ("trained_on", "brightest", "become"),
     [
-        (FULL, 4096, "at most 15"),
-        (FULL, 2**14, "at most 63"),  # which a picture of a run's own range may have
-        (ValueRange(0, 255), 4096, "255"),
+        (Reading(FULL), 4096, "at most 15"),
+        (Reading(FULL, assumed=True), 2**14, "at most 63"),
+        (Reading(ValueRange(0, 255)), 4096, "255"),
     ],
 )
 def test_read_image_as_warns_of_another_range_of_values(
@@ -224,7 +231,7 @@ def test_read_image_as_warns_of_another_range_of_values(
     Image.fromarray(values).save(tmp_path / "camera.png")
     read_image_as(tmp_path / "camera.png", (6, 9, 1), Reading(ValueRange(0, brightest - 1)))
     assert caplog.text == ""
-    read_image_as(tmp_path / "camera.png", (6, 9, 1), Reading(trained_on))
+    read_image_as(tmp_path / "camera.png", (6, 9, 1), trained_on)
     words = "camera.png has values with more than 8 bits, and all of them become"
     assert f"{words} {become} of 255" in caplog.text
 

@@ -227,12 +227,16 @@ def test_identity_of_image_files_changes_with_the_file(tmp_path):
     os.utime(paths[0], ns=(changed, changed))
     longer = files.identity(0)
     assert longer != before
-    os.utime(paths[0], ns=(1, 1))
+    os.utime(paths[0], (1, 1))
     assert files.identity(0) != longer
     longer = files.identity(0)
     paths[0].write_bytes(paths[0].read_bytes()[::-1])
-    os.utime(paths[0], ns=(1, 1))  # as programs do that unpack files
+    os.utime(paths[0], (1, 1))  # as programs do that unpack files
     assert files.identity(0) != longer
+    os.utime(paths[0], ns=(1, 1))
+    longer = files.identity(0)
+    paths[0].chmod(0o600)
+    assert files.identity(0) == longer
 
 
 def test_identity_of_other_images_is_their_pixels():

@@ -204,6 +204,16 @@ def test_half_precision_is_exported_and_compared_in_float32(tmp_path, caplog):
     assert "half precision: a probability of the" in caplog.text
 
 
+def test_an_earlier_export_comes_back_if_the_new_one_can_not_take_its_place(tmp_path):
+    out, aside = tmp_path / "digits", tmp_path / "aside"
+    out.mkdir()
+    (out / "saved_model.pb").write_text("earlier")
+    with pytest.raises(FileNotFoundError):
+        exporter._replace(out, tmp_path / "missing", aside)
+    assert (out / "saved_model.pb").read_text() == "earlier"
+    assert not aside.exists()
+
+
 def test_exports_to_one_folder_do_not_share_a_name(run, tmp_path, monkeypatch):
     write, places = exporter._write, []
 

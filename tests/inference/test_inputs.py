@@ -49,6 +49,9 @@ def test_a_glob_leaves_out_what_is_no_image(tmp_path):
     assert [path.name for path in found] == ["a.png", "b.npz"]
     assert [path.name for _, path in skipped] == ["notes.txt"]
     assert inputs.find([f"{tmp_path}/notes.txt"], []) == [tmp_path / "notes.txt"]  # by its name
+    save(tmp_path / "IMG_1.png", grey)
+    (tmp_path / "IMG_1.png").rename(tmp_path / "IMG_1")
+    assert inputs.find([f"{tmp_path}/IMG_*"], []) == [tmp_path / "IMG_1"]  # what it holds tells
 
 
 def test_a_folder_that_is_named_twice_is_read_once(tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ def test_export_lies_in_the_run_with_the_names_of_the_classes_beside_it(logdir):
     path, classes = logdir / "classifier.keras", logdir / "classifier.keras.classes.txt"
     first, last = result.stdout.splitlines()
     assert first == f"wrote {path} (in: float32 [N, 28, 28, 1]) and {classes}"
-    assert last.startswith("on 50 labelled images its probabilities differ from the run's by ")
+    assert last.startswith("on 50 labelled images its probabilities differ from those of the run's")
     assert classes.read_text() == "".join(f"digit_{i}\n" for i in range(10))
     assert keras.models.load_model(path).inputs[0].dtype == "float32"
 

@@ -116,7 +116,7 @@ def test_runs_are_recorded_as_they_end_and_made_once(compare, tmp_path, monkeypa
     monkeypatch.setattr(compare, "load_tensorflow", lambda: None)
     failed = compare._run_all(record, jobs)
     assert failed == ["mmd: no file", "mmd: full"]
-    with pytest.raises(InputError, match=r"^2 runs failed; .* The first: mmd: no file$"):
+    with pytest.raises(InputError, match=r"^2 runs failed; .* the first: mmd: no file$"):
         compare._refuse(failed)
     assert made == [(0, [1]), (2, [1]), (3, [1, 2]), (4, [1, 2])]
     assert capsys.readouterr().out == "5 runs to compare, 1 of them made before\n"
@@ -134,6 +134,7 @@ def test_a_killed_process_is_told_in_a_line(compare, monkeypatch):
         yield
 
     monkeypatch.setattr(compare, "unordered", killed)
+    monkeypatch.setattr(compare, "share_of_machine", lambda jobs: {})
     flags.FLAGS.jobs = 2
     [said] = compare._made([Job("mmd", {}, Recipe())])
     assert "was killed" in said and "--jobs" in said
@@ -141,6 +142,7 @@ def test_a_killed_process_is_told_in_a_line(compare, monkeypatch):
 
 def test_one_job_is_made_on_the_cluster_too(compare, monkeypatch):
     monkeypatch.setattr(compare, "engine", lambda backend, jobs: nullcontext())
+    monkeypatch.setattr(compare, "share_of_machine", lambda jobs: {})
     monkeypatch.setattr(compare, "unordered", lambda function, items, jobs: iter(["there"]))
     monkeypatch.setattr(compare, "_attempt", lambda job: "here")
     job = Job("mmd", {}, Recipe())

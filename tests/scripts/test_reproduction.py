@@ -1,6 +1,7 @@
 """The paper's tables: their cells against the paper's text, aggregation, rendering, one run."""
 
 import dataclasses
+import importlib
 import json
 import os
 import re
@@ -463,7 +464,7 @@ def test_a_runs_hardware_versions_and_date_are_those_of_its_result(tmp_path):
     assert records.read_run(run, cell.start)["hardware"] == "not recorded"
 
 
-def test_runs_on_other_images_are_not_put_in_one_row(tmp_path):
+def test_runs_on_other_images_are_known(tmp_path):
     cell = cells("1", "mnist")[0]
     runs = running.runs_of(cell, 2, tmp_path)
     for run in runs:
@@ -471,14 +472,13 @@ def test_runs_on_other_images_are_not_put_in_one_row(tmp_path):
     for run, labels in zip(runs, ([0, 1], [1, 1]), strict=True):
         files.write_json(run.folder.split, {"data": {"pool": [9, 0], "labels": labels}})
     lines = [records.read_run(run, cell.start) for run in runs]
-    assert lines[0]["data"] == lines[1]["data"]  # another seed labels other images of the same data
-    records.cell_record(cell, [cell], lines)
+    # Another seed labels other images of the same data.
+    assert not records.on_other_data(lines[1], lines[:1])
     files.write_json(runs[1].folder.split, {"data": {"pool": [8, 0], "labels": [1, 1]}})
     lines[1] = records.read_run(runs[1], cell.start)
-    with pytest.raises(InputError, match="images or classes have changed between the runs of '100"):
-        records.cell_record(cell, [cell], lines)
+    assert records.on_other_data(lines[1], lines[:1])
     del lines[0]["data"]  # as in earlier records
-    records.cell_record(cell, [cell], lines)
+    assert not records.on_other_data(lines[1], lines[:1])
 
 
 def test_a_run_adds_to_the_log_of_an_earlier_try(tmp_path, monkeypatch):
@@ -492,11 +492,39 @@ def test_a_run_adds_to_the_log_of_an_earlier_try(tmp_path, monkeypatch):
     assert log.startswith("warning: of before\n") and "nonsense" in log
 
 
-def test_a_run_whose_folder_is_elsewhere_is_told(tmp_path, monkeypatch):
+@pytest.fixture
+def script():
+    """The script reproduce.py, whose flags are gone afterwards."""
+    from absl import flags
+
+    before, parsed = set(flags.FLAGS), flags.FLAGS.is_parsed()
+    module = importlib.import_module("reproduce")
+    flags.FLAGS.mark_as_parsed()
+    yield module
+    del sys.modules["reproduce"]
+    for name in set(flags.FLAGS) - before:
+        delattr(flags.FLAGS, name)
+    if not parsed:
+        flags.FLAGS.unparse_flags()
+
+
+def test_a_run_whose_folder_is_elsewhere_is_told(tmp_path, monkeypatch, script):
     [run] = running.runs_of(cells("1", "mnist")[0], 1, tmp_path)
-    monkeypatch.setattr(running, "words", lambda recipe: ["--help"])  # ends well, makes no run
-    _, complaint = running._run(run, jobs=1)
-    assert "result.json" in complaint and "another folder" in complaint
+    monkeypatch.setattr(running, "run_all", lambda missing, jobs, backend: [(run, "")])
+    [said] = script._make([run], tmp_path, [])
+    assert "its result is not here" in said
+
+
+def test_a_run_on_other_images_is_left_out_and_named(tmp_path, script):
+    cells_ = cells("1", "mnist")[:1]
+    laid = script._Table("1", "mnist", cells_, tmp_path / "table1_mnist")
+    runs = running.runs_of(cells_[0], 2, laid.folder)
+    for run, pool in zip(runs, ([9, 0], [8, 0]), strict=True):
+        finish(run, 1.0, 1.0, 1.0)
+        files.write_json(run.folder.split, {"data": {"pool": pool}})
+    record = script._write(laid)
+    assert [run["seed"] for run in record["cells"][0]["runs"]] == [0]
+    assert list(script._left_out) == [str(runs[1].folder)]
 
 
 def test_a_table_counts_every_seed_that_was_run_with_these_settings(tmp_path):

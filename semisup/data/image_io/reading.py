@@ -40,6 +40,9 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# A tag of TIFF files, and the bit of its value that says that a page is the first one, smaller.
+_NEW_SUBFILE_TYPE, _SMALLER = 254, 1
+
 # Where all pixels are below this, little is seen.
 _DARK = 16
 
@@ -58,10 +61,12 @@ class Reading:
             where the set has no such images, and one is an error.
         max_megapixels: larger images are refused before they are decoded, in millions of
             pixels: a file of a few bytes can claim any size.
+        assumed: whether `values_in` is a guess, since the images of the set have 8 bits.
     """
 
     values_in: ValueRange | None = values.FULL
     max_megapixels: int = MAX_MEGAPIXELS
+    assumed: bool = False
 
 
 AS_USUAL = Reading()
@@ -151,8 +156,8 @@ def read_image_as(
 
 def _warn_of_other_range(path: Path, pixels: np.ndarray, how: Reading) -> None:
     """Warn if a file's values seem not to be those of the range of the training images."""
-    # Where these had 8 bits, the file's are taken for 16, but may be the 12 or 14 of a camera.
-    dark = values.FEW_LEVELS if how.values_in == values.FULL else _DARK
+    # Values that are taken for 16 bits may be the 12 or 14 of a camera.
+    dark = values.FEW_LEVELS if how.assumed else _DARK
     if pixels.max() < dark or pixels.min() == 255:
         become = f"at most {pixels.max()}" if pixels.max() < dark else "255"
         logging.log_first_n(
@@ -286,10 +291,16 @@ def _opened(path: Path, how: Reading, to_decode: bool = True) -> Iterator[ImageF
 
 
 def _warn_of_pages(image: ImageFile.ImageFile, path: Path) -> None:
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.next:
-        logging.log_first_n(
-            logging.WARNING, "%s has several pages, of which only the first is read", 3, path
-        )
+    if not isinstance(image, TiffImagePlugin.TiffImageFile) or not image.tag_v2.next:
+        return
+    with suppress(Exception), path.open("rb") as content:
+        other = TiffImagePlugin.TiffImageFile(content)
+        other.seek(1)
+        if other.tag_v2.get(_NEW_SUBFILE_TYPE, 0) & _SMALLER:  # a thumbnail
+            return
+    logging.log_first_n(
+        logging.WARNING, "%s has several pages, of which only the first is read", 3, path
+    )
 
 
 def _unreadable(path: Path, why: str) -> InputError:

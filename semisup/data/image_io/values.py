@@ -53,7 +53,7 @@ FEW_LEVELS = 64
 _SIXTEEN_EACH = re.compile(r"(RGB|RGBA|RGBa|RGBX|LA);16")
 
 # Tags of TIFF files, and some of their values.
-_BITS, _PHOTOMETRIC, _PLANES, _SAMPLE_FORMAT = 258, 262, 284, 339
+_BITS, _PHOTOMETRIC, _CHANNELS, _PLANES, _SAMPLE_FORMAT = 258, 262, 277, 284, 339
 _WHITE_IS_ZERO, _SIGNED = 0, 2
 
 # What turns an array [H, W, C] of each EXIF orientation the right way up.
@@ -89,14 +89,15 @@ def refuse_unsupported(image: ImageFile.ImageFile) -> None:
     if bits <= 8 and _SIGNED in image.tag_v2.get(_SAMPLE_FORMAT, ()):
         raise ValueError("its values are signed 8-bit numbers; save it without signs or as 16 bits")
     if bits > 8 and _in_raw_planes(image) and image.mode not in ("RGB", "RGBA"):
-        raise ValueError("its 16-bit channels are separate; save it as RGB")
+        raise ValueError(f"it has separate channels of {bits} bits; save it as RGB")
 
 
 def _in_raw_planes(image: ImageFile.ImageFile) -> bool:
     """Whether an opened TIFF file has its channels one after the other, not compressed."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile) or not image.tile:
         return False
-    return image.tag_v2.get(_PLANES) == 2 and image.tile[0].codec_name == "raw"
+    several = image.tag_v2.get(_PLANES) == 2 and image.tag_v2.get(_CHANNELS, 1) > 1
+    return several and image.tile[0].codec_name == "raw"
 
 
 def _bits_of_tiff(image: ImageFile.ImageFile) -> int:
@@ -141,7 +142,7 @@ def read_many_bits(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray |
     else:
         colours, opacity = _read_colour_tiff(image)
     if colours is None and _in_raw_planes(image):  # where Pillow takes every byte for a value
-        raise ValueError("its 16-bit channels are separate; `pip install tifffile` reads them")
+        raise ValueError("it has separate channels of 16 bits; `pip install tifffile` reads them")
     if colours is None:  # Pillow gives the upper 8 bits
         name = image.fp.name if image.fp else "an image"
         image.load()

@@ -27,7 +27,7 @@ def warn_of_copies(
     train_name: Callable[[int], object],
     test_name: Callable[[int], object],
 ) -> None:
-    """Warn of copies among the images of a data set.
+    """Warn of copies among people's own images.
 
     Of test images that are also training or unlabelled images, since their error is not that of
     new ones; and of training images that are in two classes.
@@ -38,21 +38,14 @@ def warn_of_copies(
         train_name: names a training image, given its index.
         test_name: likewise a test image.
     """
-    copies = find_copies(data.train_images, data.test_images)
-    found = np.flatnonzero(copies >= 0)
-    if len(found):
-        logging.warning(
-            "%s: %d of %d test images are copies of training images, the first is %s, a copy of "
-            "%s; their error is not that of new images, so keep each in one place only",
-            *(where, len(found), len(copies), test_name(found[0]), train_name(copies[found[0]])),
-        )
-    if data.unlabeled_images is not None and not len(found):
-        also = np.count_nonzero(find_copies(data.unlabeled_images, data.test_images) >= 0)
-        if also:
+    warn_of_test_copies(where, data, train_name, test_name)
+    if data.unlabeled_images is not None:
+        found = np.flatnonzero(find_copies(data.unlabeled_images, data.test_images) >= 0)
+        if len(found):
             logging.warning(
-                "%s: %d of %d test images are unlabelled images, too; their error is not that of "
-                "new images, so keep each in one place only",
-                *(where, also, len(data.test_images)),
+                "%s: %d of %d test images are unlabelled images, too, the first is %s; their error "
+                "is not that of new images, so keep each in one place only",
+                *(where, len(found), len(data.test_images), test_name(found[0])),
             )
     if pair := find_two_classes(data.train_images, data.train_labels):
         of = [data.class_names[data.train_labels[i]] for i in pair]
@@ -60,6 +53,23 @@ def warn_of_copies(
             "%s: training images are in more than one class, the first is %s (%s), the same as %s "
             "(%s); keep each in one class only",
             *(where, train_name(pair[1]), of[1], train_name(pair[0]), of[0]),
+        )
+
+
+def warn_of_test_copies(
+    where: str | Path,
+    data: Dataset,
+    train_name: Callable[[int], object],
+    test_name: Callable[[int], object],
+) -> None:
+    """Warn of test images that are also training images; the arguments are as above."""
+    copies = find_copies(data.train_images, data.test_images)
+    found = np.flatnonzero(copies >= 0)
+    if len(found):
+        logging.warning(
+            "%s: %d of %d test images are copies of training images, the first is %s, a copy of "
+            "%s; their error is not that of new images, so keep each in one place only",
+            *(where, len(found), len(copies), test_name(found[0]), train_name(copies[found[0]])),
         )
 
 

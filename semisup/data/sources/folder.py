@@ -193,12 +193,12 @@ def _find_classes(
 
 def _refuse_unlabeled_inside(folder: Path, images: Sequence[Path]) -> None:
     """Raise InputError if there are unlabelled images in the folder of a class."""
-    for image in images:
-        for inside in image.relative_to(folder).parts[:-1]:
+    for below in {image.parent for image in images}:
+        for inside in below.relative_to(folder).parts:
             if image_io.is_unlabeled_folder(inside):
                 raise InputError(
-                    f"{image} is in a folder {inside!r} in that of a class, so it is not clear "
-                    "whether it has a label; move that folder beside train/"
+                    f"{below} is in the folder of a class, so it is not clear whether its images "
+                    "have a label; move it out of train/ and test/"
                 )
 
 

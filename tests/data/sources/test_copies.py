@@ -66,7 +66,9 @@ def test_test_images_that_are_unlabelled_images_are_counted(folder, caplog):
     assert not caplog.text
     shutil.copy(folder / "test" / "a" / "16.png", folder / "unlabeled")
     load_folder(folder)
-    assert "1 of 4 test images are unlabelled images, too" in caplog.text
+    (line,) = caplog.messages
+    assert "1 of 4 test images are unlabelled images, too, the first is" in line
+    assert str(folder / "test" / "a" / "16.png") in line
 
 
 def test_a_copy_in_test_is_named(folder, caplog):
