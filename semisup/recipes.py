@@ -464,6 +464,30 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
+# The run that a recipe begins with: the setting that names its folder, and the recipe of that run.
+_FIRST_RUNS = {
+    "mnist_student": ("teacher", "mnist_teacher"),
+    "synth_digits_to_mnist_student": ("teacher", "synth_digits_to_mnist"),
+    "svhn_to_mnist": ("init_from", "svhn"),
+    "usps_to_mnist_sequential": ("init_from", "usps_source"),
+}
+
+
+def check_complete(name: str, recipe: Recipe) -> None:
+    """Raise InputError if a recipe lacks the folder of the run that it begins with.
+
+    Args:
+        name: what it is called.
+        recipe: its settings, with those that were changed.
+    """
+    setting, first = _FIRST_RUNS.get(name, ("", ""))
+    if setting and not getattr(recipe, setting):
+        raise InputError(
+            f"the recipe {name} begins with the run of another: train with `recipe={first}` first, "
+            f"and give its folder as `{setting}`"
+        )
+
+
 def get(name: str, **changes: Any) -> Recipe:
     """The recipe called `name`, with some settings changed as by `changed`.
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from absl import flags
 
+from semisup import recipes
 from semisup.cli import authors
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.cli.flags import define_recipe_flags, name_of_run, recipe_from_flags
@@ -74,11 +75,16 @@ _FIRST_FLAGS = (
 def main() -> None:
     if flags.FLAGS["seeds"].present and not _COMPARE.value:
         raise InputError("--seeds is for --compare; one run has --seed")
+    if _LOGDIR.value == "":  # as of a variable that is not set
+        raise InputError("--logdir is empty; give the folder of the run, or leave it out")
     recipe = recipe_from_flags(
         None if _OVERWRITE.value else _LOGDIR.value,
         one_run=not _COMPARE.value and _STRATEGY.value != "multi_worker",
     )
-    logdir = expanded(_LOGDIR.value or f"runs/{name_of_run()}-{time.strftime('%Y%m%d-%H%M%S')}")
+    recipes.check_complete(flags.FLAGS.recipe, recipe)
+    # Another one for each process, so that several may start in one second.
+    now = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    logdir = expanded(_LOGDIR.value or f"runs/{name_of_run()}-{now}")
     try:
         result = _train(recipe, logdir)
     except signals.Stopped as stopped:

@@ -78,7 +78,8 @@ def association_batches(
         An endless dataset (so tell `fit` its steps_per_epoch) of (images [B, ...],
         int64 labels [B]), where B is the number of classes times `sup_per_batch`, plus
         `unsup_batch_size` for each view. Each `fit` begins at `start_step` again: to train on, make
-        them anew with `start_step=int(model.optimizer.iterations)`. If images are read from files
+        them anew with `start_step=int(model.optimizer.iterations)` (times
+        `gradient_accumulation_steps`, if the optimizer has these). If images are read from files
         and you made the iterator yourself, `del` it at the end; otherwise the script may not end.
 
     Raises:
@@ -218,9 +219,22 @@ def _check_augment(augment: Any) -> None:
 
 
 def _check_range(images: Images, augment: Any) -> None:
-    """Raise InputError if one of our augmentations would round images in [0, 1] to 0 and 1."""
-    if getattr(augment, "takes_bytes", False) and images.dtype.kind == "f":
-        largest = float(np.max(images[:100]))
+    """Raise InputError if images have no pixels in [0, 255], which our augmentations round."""
+    if not getattr(augment, "takes_bytes", False):
+        return
+    if images.ndim != 4:
+        raise InputError(
+            f"this augmentation takes images [N, H, W, C], but these are {images.shape}; give "
+            "images[..., None] if they are grey"
+        )
+    if images.dtype.kind == "f":
+        some = images[:: max(1, len(images) // 100)]
+        smallest, largest = float(np.min(some)), float(np.max(some))
+        if smallest < 0:
+            raise InputError(
+                f"this augmentation takes pixels in [0, 255], but the images have values down to "
+                f"{smallest:g}; give them as they were before they were standardised"
+            )
         if 0 < largest <= 1:
             raise InputError(
                 f"this augmentation takes pixels in [0, 255], but those of the images are at most "

@@ -10,6 +10,8 @@ from typing import Any
 import tensorflow as tf
 from keras import name_scope, ops
 
+from semisup.errors import InputError
+
 Tensor = Any
 
 # Of the change that measures the curvature, to the change that is trained against. The authors'
@@ -99,7 +101,13 @@ def adversarial_direction(
     with tf.GradientTape() as tape:
         tape.watch(r)
         changed = ops.sum(divergence(logits, logits_of(inputs + r)))
-    return unit(ops.stop_gradient(tape.gradient(changed, r)))
+    gradient = tape.gradient(changed, r)
+    if gradient is None:
+        raise InputError(
+            "virtual adversarial training (`vat_weight`) needs a network that is differentiable by "
+            "its input, unlike one that begins with an Embedding"
+        )
+    return unit(ops.stop_gradient(gradient))
 
 
 def divergence(logits: Tensor, others: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from semisup.errors import InputError
+from semisup.errors import InputError, first_line
 from semisup.losses import association, blockwise, checks, pseudo_labels, virtual_adversarial
 from semisup.models import batch_rows, building_blocks
 from semisup.models.batch_rows import BatchRows
@@ -231,8 +231,8 @@ class AssociativeModel(CheckedModel):
         raise AttributeError(f"AssociativeModel has no attribute {name!r}")
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
-        if self.separate_batches and len(input_shape) == 2 and isinstance(input_shape[0], tuple):
-            input_shape = input_shape[0]  # of (images, labels)
+        if self.separate_batches and isinstance(input_shape[0], tuple | list):
+            input_shape = tuple(input_shape[0])  # of (images, labels); a saved model has lists
         if isinstance(input_shape, dict) or not isinstance(input_shape[0], int | None):
             raise InputError(
                 f"the network must take one tensor of images [batch, ...], but takes {input_shape}"
@@ -270,6 +270,7 @@ class AssociativeModel(CheckedModel):
         Returns:
             "embedding" [batch, D] and "logits" [batch, num_classes], float32.
         """
+        inputs = _one_tensor(inputs)
         if isinstance(inputs, tuple):
             embedding = self._embed_apart(*inputs, training=training)
         else:
@@ -285,7 +286,9 @@ class AssociativeModel(CheckedModel):
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        images = _one_tensor(images)
         if self.labeled_first is None:
+            self._check_compiler()
             labels = checked(labels, self.num_classes, images)
         rows = batch_rows.find(labels, self.labeled_first)
         inputs = (images, labels) if self.separate_batches else images
@@ -293,6 +296,7 @@ class AssociativeModel(CheckedModel):
 
     def test_step(self, data: Any) -> dict[str, Tensor]:
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        images = _one_tensor(images)
         rows = batch_rows.find(checked(labels, self.num_classes, images))
         return _of_evaluation(super().test_step((images, rows, sample_weight)))
 
@@ -385,11 +389,16 @@ class AssociativeModel(CheckedModel):
 
     def _weight_at(self, name: str, step: Tensor) -> Tensor:
         try:
-            return self.loss_schedules[name](step)
+            return ops.cast(self.loss_schedules[name](step), "float32")
         except tf.errors.OperatorNotAllowedInGraphError:
             raise InputError(
                 f"`{name}` has a Python `if` over the training step, which a graph can't have; use "
                 "keras.ops.where, or semisup.Envelope"
+            ) from None
+        except (TypeError, AttributeError, NotImplementedError) as error:
+            raise InputError(
+                f"`{name}` can't be computed from the training step, an integer of the graph "
+                f"({first_line(error)}); use keras.ops, or semisup.Envelope"
             ) from None
 
     def get_config(self) -> dict[str, Any]:
@@ -449,7 +458,9 @@ class AssociativeModel(CheckedModel):
         """
         with keras.name_scope("walk"):
             A, B = rows.of_A(outputs["embedding"]), rows.of_B(outputs["embedding"])
+        # XLA has no operation that the blocks need.
         walked, block_size = rows.has_both(), blockwise.block_size_for(*rows.sizes)
+        block_size = 0 if self.jit_compile else block_size
         if self.virtual_embeddings:
             A = ops.concatenate([A, self.virtual])
             own_classes = self.num_classes + ops.arange(self.virtual_embeddings)
@@ -529,6 +540,16 @@ class AssociativeModel(CheckedModel):
         # Batch norm over no images would be NaN for good.
         return ops.cond(rows.has_both() > 0, apart, lambda: self.network(images, training=training))
 
+    def _check_compiler(self) -> None:
+        """Raise InputError if XLA can't compile the model, for batches whose rows are searched."""
+        if self.jit_compile and not self.run_eagerly:
+            for name in ("virtual_embeddings", "separate_batches"):
+                if getattr(self, name):
+                    raise InputError(
+                        f"`jit_compile=True` with `{name}` needs batches that begin with the "
+                        "labelled images, as those of `association_batches` do on one device"
+                    )
+
     def _check_added_losses(self, rows: BatchRows) -> None:
         """Raise InputError if losses of the batch can't leave the branch of `_embed_apart`."""
         of_weights = [w for w in self.network.trainable_weights if w.regularizer is not None]
@@ -538,6 +559,11 @@ class AssociativeModel(CheckedModel):
                 "(`activity_regularizer`, `add_loss`) needs batches that begin with the "
                 "labelled images, as those of `association_batches` do on one device"
             )
+
+
+def _one_tensor(inputs: Any) -> Any:
+    """What a list or tuple of one tensor holds, as Keras takes it; anything else as it is."""
+    return inputs[0] if isinstance(inputs, tuple | list) and len(inputs) == 1 else inputs
 
 
 def _check_network(network: Any) -> None:

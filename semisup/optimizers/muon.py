@@ -10,8 +10,8 @@ from semisup.optimizers.freezing import LateAdam
 
 Tensor = Any
 
-# Variables of an `AssociativeModel` outside its hidden layers: Adam's, as in Jordan et al.
-_OUTSIDE = ("classifier", "virtual_embeddings")
+# The layer of an `AssociativeModel` that is not hidden: Adam's, as in Jordan et al.
+_OUTSIDE = "classifier"
 
 # The quintic of Jordan et al.: applied five times, it brings singular values in (0, 1] near 1.
 _QUINTIC, _TIMES = (3.4445, -4.7750, 2.0315), 5
@@ -28,10 +28,10 @@ class Muon(LateAdam):
     Muon makes the step of a weight matrix orthogonal: equally far along every direction in which
     there is a gradient, not mostly along the few that dominate it (Jordan et al., "Muon: An
     optimizer for hidden layers in neural networks", 2024). The kernel of a convolution [height,
-    width, in, out] is a matrix [height * width * in, out]. Adam updates all else: biases, scales of
-    batch norm, kernels of one column such as those of depthwise convolutions, kernels of other than
-    two or four dimensions (Conv1D, attention), and whatever has "classifier" or
-    "virtual_embeddings" in its path.
+    width, in, out] is a matrix [height * width * in, out]. Adam updates all else: variables that
+    are not called kernel (biases, scales, embeddings), kernels of one column such as those of
+    depthwise convolutions, kernels of other than two or four dimensions (Conv1D, attention), and
+    the kernel of a layer called "classifier".
 
     Keras's own Muon leaves convolutions to Adam, and Keras 3.12, the last one for Python 3.10,
     has it in another form.
@@ -77,8 +77,10 @@ class Muon(LateAdam):
 
 
 def _is_of_hidden_layer(variable: keras.Variable) -> bool:
+    layer, name = ("", *variable.path.split("/"))[-2:]
     is_matrix = len(variable.shape) in (2, 4) and variable.shape[-1] > 1
-    return is_matrix and not set(_OUTSIDE) & set(variable.path.split("/"))
+    is_kernel = name.endswith("kernel") and not name.startswith("depthwise")
+    return is_matrix and is_kernel and layer != _OUTSIDE
 
 
 def orthogonal(matrix: Tensor) -> Tensor:

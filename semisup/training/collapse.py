@@ -218,7 +218,7 @@ class CollapseWarning(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Look at the losses of the steps so far, every so many steps."""
-        if self._looked < 0 and not self._told:
+        if self._looked < 0 and not self._told and self._has_walked():
             self._check_size((logs or {}).get("visit_loss", math.inf))
         # With `steps_per_execution` Keras calls this after several steps.
         self._looked = max(self._looked, 0)
@@ -229,6 +229,10 @@ class CollapseWarning(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Look at the losses of the epoch."""
         self._look(logs or {})
+
+    def _has_walked(self) -> bool:
+        """Whether any batch of this epoch had labelled and unlabelled images."""
+        return float(self.model.means["visit_loss"].count) > 0
 
     def _check_size(self, visit_loss: float) -> None:
         # Of a whole batch it is never lower: log(M) is the entropy of the target, equation (10).
@@ -244,7 +248,7 @@ class CollapseWarning(keras.callbacks.Callback):
         return walk_of(self.model, self._labeled, self._unlabeled, self.model.num_classes)
 
     def _look(self, logs: Mapping[str, float]) -> None:
-        if self._warned or "walker_loss" not in logs:
+        if self._warned or "walker_loss" not in logs or not self._has_walked():
             return
         weights = self.model.loss_weights_now()
         if not _has_grown(self.model, float(weights["walker_weight"])):

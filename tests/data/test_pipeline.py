@@ -295,6 +295,11 @@ def test_images_in_0_to_1_are_not_augmented_to_black():
     with pytest.raises(InputError, match=r"takes pixels in \[0, 255\], but .* at most 0\.7"):
         association_batches(images, [0, 0, 1, 1], images, **options)
     association_batches(255 * images, [0, 0, 1, 1], images, **options)
+    standardised = np.linspace(-2, 3, images.size).reshape(images.shape)
+    with pytest.raises(InputError, match=r"values down to -2; give them as they were before"):
+        association_batches(standardised, [0, 0, 1, 1], None, **options)
+    with pytest.raises(InputError, match=r"takes images \[N, H, W, C\], but these are \(4, 8, 8\)"):
+        association_batches(255 * images[..., 0], [0, 0, 1, 1], None, **options)
     with pytest.raises(InputError, match="must be an array"):
         association_batches("photos", [0], images)
     with pytest.raises(InputError, match="differ in size"):

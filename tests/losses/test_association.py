@@ -323,8 +323,9 @@ def test_similarity_keeps_the_distance_of_near_embeddings_far_from_the_origin():
 
 
 def test_classification_loss_of_unknown_labels_is_nan():
-    for label in (-1, 3):
+    for label in (-1, 3, 1.5, -0.9):
         assert np.isnan(association.classification_loss(np.zeros((2, 3)), [0, label]))
+    assert np.isfinite(association.classification_loss(np.zeros((2, 3)), [0.0, 2.0]))
 
 
 def test_association_losses_of_empty_batches_are_finite():

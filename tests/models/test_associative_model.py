@@ -162,12 +162,39 @@ def test_separate_batches_of_one_kind_leave_batch_norm_intact():
 
 
 class Subclassed(keras.Model):
-    def __init__(self):
-        super().__init__()
+    def __init__(self, **options):
+        super().__init__(**options)
         self.flatten, self.dense = keras.layers.Flatten(), keras.layers.Dense(5)
 
     def call(self, images):
         return self.dense(self.flatten(images))
+
+
+def test_a_model_that_its_first_batch_built_is_loaded_as_it_was_saved(tmp_path):
+    model = AssociativeModel(Subclassed(), 4, separate_batches=True, virtual_embeddings=2)
+    model.compile("adam")
+    images, labels = batch()
+    model.train_on_batch(images, labels)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras", {"Subclassed": Subclassed})
+    assert len(again.weights) == len(model.weights)
+    for ours, theirs in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert int(again.optimizer.iterations) == 1
+
+
+def test_images_may_come_in_a_list_of_one():
+    images, labels = batch()
+    wanted = compiled().train_on_batch(images, labels)
+    assert compiled().train_on_batch([images], labels) == pytest.approx(wanted)
+    model = compiled()
+    np.testing.assert_array_equal(
+        model.predict([images], verbose=0)["logits"], model.predict(images, verbose=0)["logits"]
+    )
+    labeled = labels >= 0
+    error = model.evaluate(images[labeled], labels[labeled], verbose=0, return_dict=True)["error"]
+    batches = tf.data.Dataset.from_tensors(((images[labeled],), labels[labeled]))
+    assert model.evaluate(batches, verbose=0, return_dict=True)["error"] == error
 
 
 @pytest.mark.parametrize("apart", [False, True])
@@ -334,6 +361,28 @@ def test_a_weight_with_a_python_if_is_named():
     model = compiled(visit_weight=lambda step: 1.0 if step > 1 else 0.0)
     with pytest.raises(InputError, match="`visit_weight` has a Python `if` over the training step"):
         model.fit(*batch(), verbose=0)
+
+
+def test_a_weight_may_be_of_any_type_of_number():
+    images, labels = batch()
+    wanted = compiled(visit_weight=0.5).train_on_batch(images, labels)
+    model = compiled(visit_weight=lambda step: tf.cast(step, tf.float64) + 0.5)
+    assert model.train_on_batch(images, labels) == pytest.approx(wanted)
+
+
+def test_a_weight_that_a_graph_can_not_compute_is_named():
+    model = compiled(visit_weight=lambda step: np.minimum(step, 3))
+    with pytest.raises(InputError, match="`visit_weight` can't be computed from the training step"):
+        model.fit(*batch(), verbose=0)
+
+
+def test_vat_refuses_a_network_that_takes_integers():
+    layers = [keras.layers.Embedding(9, 3), keras.layers.GlobalAveragePooling1D()]
+    tokens = keras.Sequential([keras.Input((4,), dtype="int32"), *layers])
+    model = AssociativeModel(tokens, 2, vat_weight=1.0)
+    model.compile("sgd")
+    with pytest.raises(InputError, match="needs a network that is differentiable by its input"):
+        model.train_on_batch(np.ones((4, 4), np.int32), np.array([0, 1, -1, -1]))
 
 
 def test_callbacks_know_which_metrics_should_rise():

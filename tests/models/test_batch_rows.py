@@ -122,6 +122,13 @@ def test_jit_compile_gives_the_same_losses_and_gradients(options, monkeypatch):
         np.testing.assert_allclose((theirs - before) / RATE, (ours - before) / RATE, atol=2e-5)
 
 
+@pytest.mark.parametrize("options", [{"virtual_embeddings": 1}, {"separate_batches": True}])
+def test_jit_compile_of_mixed_rows_refuses_what_xla_can_not_compile(options):
+    labels = np.concatenate([LABELS, np.full(10, -1)])[::-1]
+    with pytest.raises(InputError, match=r"`jit_compile=True` with `.*` needs batches that begin"):
+        make_model(jit=True, **options).train_on_batch(IMAGES, labels)
+
+
 def test_jit_compile_of_mixed_rows_agrees_and_a_wrong_label_makes_it_nan():
     order = RANDOM.permutation(18)
     labels = np.concatenate([LABELS, np.full(10, -1)])[order]

@@ -1,5 +1,7 @@
 """Muon's steps: orthogonal for hidden layers, Adam's for all else; a run goes on with them."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -125,6 +127,26 @@ def test_muon_takes_only_the_kernels_of_the_network():
         ["embedding", "kernel"],
     ]
     assert len(variables) == 7
+
+
+def test_muon_leaves_all_that_is_no_kernel_to_adam():
+    tokens = keras.Input((6,), dtype="int32")
+    x = keras.layers.Embedding(9, 8)(tokens)
+    x = keras.layers.MultiHeadAttention(2, 4)(x, x)
+    x = keras.layers.LayerNormalization(axis=(1, 2))(x)
+    network = keras.Model(tokens, keras.layers.Dense(5)(keras.layers.Flatten()(x)))
+    optimizer = Muon(0.01)
+    optimizer.build(network.trainable_variables)
+    chosen = zip(network.trainable_variables, optimizer.of_hidden_layer, strict=True)
+    assert [tuple(variable.shape) for variable, is_muons in chosen if is_muons] == [(48, 5)]
+
+
+@pytest.mark.parametrize("path", ["classifier/dense/kernel", "dense_10/kernel"])
+def test_muon_chooses_by_the_last_names_which_loading_keeps(path):
+    variable = types.SimpleNamespace(path=path, shape=(4, 5))
+    assert muon._is_of_hidden_layer(variable)
+    variable.path = f"{path.rpartition('/')[0]}/classifier/kernel"
+    assert not muon._is_of_hidden_layer(variable)
 
 
 def test_muon_saves_with_the_model_and_goes_on(normal, tmp_path):

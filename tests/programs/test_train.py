@@ -248,6 +248,10 @@ def test_bad_input_is_one_line(mnist_dir, trained, tmp_path):
     assert_one_line_error(run("train", "--max_steps=many"), "max_steps", "many")
     assert_one_line_error(run("train", "stray"), "'stray'")
     assert_one_line_error(run("train", "--teacher=", new), "--teacher is empty")
+    assert_one_line_error(run("train", "--logdir="), "--logdir is empty")
+    assert_one_line_error(
+        run("train", "--recipe=mnist_student", new), "--recipe=mnist_teacher first", "as --teacher"
+    )
     assert_one_line_error(run("train", "--teacher_share=0.5", new), "add --teacher=DIR")
     assert_one_line_error(run("train", "--teacher=x", "--teacher_share=0", new), "must be above 0")
     assert_one_line_error(run("train", "--dataset=cifar", new), "unknown data set", "mnist5k")

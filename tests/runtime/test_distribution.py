@@ -331,8 +331,10 @@ def train_as_worker(index, ports, recipe, logdir, lines, held=None, go=None):
     """
     strategy = join_workers(index, ports)
     logdir = logdir[index] if isinstance(logdir, list) else logdir
-    built, build = [], experiment.build_model
-    experiment.build_model = lambda *arguments: built.append(build(*arguments)) or built[-1]
+    built, build = [], experiment.experiment.build_model
+    experiment.experiment.build_model = lambda *arguments: (
+        built.append(build(*arguments)) or built[-1]
+    )
     try:
         if held:
             processes.train_held(
