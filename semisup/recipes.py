@@ -155,7 +155,8 @@ RECIPES: dict[str, Recipe] = {
     # Table 1 as the paper words it, where that differs: L2 of 1e-4, Adam's default rate throughout.
     # Command:  semisup-train --recipe=mnist_paper --data_dir=MNIST
     # Expected: 0.89 (paper); 91.16, 93.45, 1.01: seeds 0 and 1 collapse by steps 17,000 and 19,000
-    # ([results.md](results.md)); 85 to 166 minutes (on a busy machine); 1,000 labels: 0.89.
+    # ([results.md](results.md)); 45 to 166 minutes (on a busy machine); 1,000 labels: 0.89,
+    # all: 0.68 (one seed each).
     "mnist_paper": Recipe(
         dataset="mnist",
         similarity="dot",
@@ -423,8 +424,8 @@ RECIPES: dict[str, Recipe] = {
     # Ours: digits rendered from fonts to MNIST.
     # Command:  semisup-train --recipe=synth_digits_to_mnist --target_data_dir=MNIST
     #               --logdir=SYNTH_TEACHER
-    # Expected: 1.72, 1.74, 1.56; source only 17.1; target only 0.7; 6 to 7 minutes (on a busy
-    # machine).
+    # Expected: 1.72, 1.74, 1.56; source only 17.1, 19.2, 20.5; target only 0.7; 6 to 7 minutes
+    # (on a busy machine).
     "synth_digits_to_mnist": Recipe(
         dataset="synth_digits",
         target_dataset="mnist",

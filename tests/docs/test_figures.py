@@ -194,9 +194,9 @@ def test_errors_of_the_recipes_are_those_of_the_records():
         record = json.loads(path.read_text(encoding="utf-8"))
         for cell in record.get("cells", ()):
             errors = [run["last"] for run in cell["runs"]]
-            # The teacher's errors stand in the table of its students.
+            # The errors of the teacher and of its source stand in the table of its students.
             name = record["recipe"]
-            if "(teacher)" in cell["row"]:
+            if "(teacher)" in cell["row"] or (cell["row"] == "source only" and name in STUDENTS):
                 name = STUDENTS[name][1]
             errors_of.setdefault(name, []).append(errors)
     page = (DOCS / "recipes.md").read_text(encoding="utf-8")
