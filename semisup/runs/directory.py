@@ -66,8 +66,8 @@ _UNFINISHED = "_temp"
 # Settings whose defaults depend on the machine, or on the version of semisup.
 _DEFAULTS = ("precision", "similarity", "temperature", "learning_rate")
 
-# Settings that name the data, which may be moved while a run is stopped.
-_PLACES = ("data_dir", "target_data_dir")
+# Settings that name data and other runs, which may be moved while a run is stopped.
+_PLACES = ("data_dir", "target_data_dir", "init_from", "teacher")
 
 # Settings that name files which a run may need from another run's folder.
 _NEEDED = ("init_from", "teacher", "architecture", "weights", "split_file")
@@ -135,8 +135,8 @@ class RunDirectory:
     ) -> None:
         """Record this run in the folder, or check that the folder already holds this run.
 
-        It is the same run where its data has moved: nothing is left at the place on record, and the
-        data at the new one gives the same split.
+        It is the same run where its data, or the run that it begins with, has moved: nothing is
+        left at the place on record, and the data gives the same split.
 
         Args:
             recipe: the run's settings.
@@ -205,7 +205,7 @@ class RunDirectory:
             )
 
     def holds(self, recipe: Recipe) -> bool:
-        """Return whether the folder is of a run with these settings, wherever its data is now."""
+        """Return whether the folder is of a run with these settings, wherever its files are now."""
         if not self.recipe.exists():
             return False
         settings, there = dataclasses.asdict(recipe), files.read_json(self.recipe).get("recipe")
@@ -213,12 +213,12 @@ class RunDirectory:
             return False
         return {**there, **{name: settings[name] for name in _moved(there, settings)}} == settings
 
-    def note_moved_data(self, recipe: Recipe) -> list[str]:
-        """Put the data's new places on record; returns what was changed, a line for each."""
+    def note_moved(self, recipe: Recipe) -> list[str]:
+        """Put new places on record; returns what was changed, a line for each."""
         record = files.read_json(self.recipe)
         moved = _moved(record["recipe"], dataclasses.asdict(recipe))
         lines = [
-            f"The data has moved: {name} was {record['recipe'][name]}, is {getattr(recipe, name)}"
+            f"Moved: {name} was {record['recipe'][name]}, is {getattr(recipe, name)}"
             for name in moved
         ]
         if moved:
@@ -534,7 +534,7 @@ class RunDirectory:
 
 
 def _moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Names of the places of data that are others now, and where nothing is at the former one."""
+    """Names of the places that are others now, and where nothing is at the former one."""
     return [
         name
         for name in _PLACES

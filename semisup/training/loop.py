@@ -153,7 +153,7 @@ def _claim(
     labels = pseudo_labels.of_run(run, recipe, setup.data)
     claim()
     if chief:
-        for line in run.note_moved_data(recipe):
+        for line in run.note_moved(recipe):
             print(line)
     if labels and chief and not run.pseudo_labels.exists():
         pseudo_labels.keep(run, labels)

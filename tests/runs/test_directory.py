@@ -46,18 +46,30 @@ def test_a_run_goes_on_with_its_data_elsewhere_once_nothing_is_at_the_former_pla
     with pytest.raises(InputError, match=r"holds another run \(data_dir was '.*old', is '.*new'\)"):
         run.claim(moved, {"hash": "abcd"}, [])
     assert not run.holds(moved)
-    assert run.note_moved_data(moved) == []
+    assert run.note_moved(moved) == []
     old.rmdir()
     with pytest.raises(InputError, match=r"data_dir was .*; its images or classes have changed"):
         run.claim(moved, {"hash": "other"}, [])
     run.claim(moved, {"hash": "abcd"}, [])
     assert run.holds(moved)
     assert run.read_recipe() == here  # claiming alone, which every worker does, writes nothing
-    assert run.note_moved_data(moved) == [f"The data has moved: data_dir was {old}, is {new}"]
+    assert run.note_moved(moved) == [f"Moved: data_dir was {old}, is {new}"]
     assert run.read_recipe() == moved
-    assert run.note_moved_data(moved) == []
+    assert run.note_moved(moved) == []
     with pytest.raises(InputError, match=r"data_dir was .*new', is None"):
         run.claim(recipes.get("mnist"), {"hash": "abcd"}, [])
+
+
+def test_a_run_goes_on_where_the_run_that_it_began_with_has_moved(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    first = {name: str(tmp_path / name) for name in ("init_from", "teacher")}
+    moved = {name: str(tmp_path / "moved" / name) for name in first}
+    run.claim(recipes.get("mnist", **first), {"hash": "abcd"}, [])
+    run.claim(recipes.get("mnist", **moved), {"hash": "abcd"}, [])
+    assert len(run.note_moved(recipes.get("mnist", **moved))) == 2
+    assert run.read_recipe() == recipes.get("mnist", **moved)
+    with pytest.raises(InputError, match=r"teacher was '.*', is None"):
+        run.claim(recipes.get("mnist", init_from=moved["init_from"]), {"hash": "abcd"}, [])
 
 
 def test_check_split_refuses_another_choice_of_images(tmp_path):
