@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from absl import flags
+from absl.testing import flagsaver
 from comparison import methods, running
 from comparison.record import Record
 from comparison.running import Job
@@ -28,13 +29,14 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "compare.py"
 @pytest.fixture
 def compare():
     """The script, and its flags at their defaults; both are gone afterwards."""
-    before, parsed = set(flags.FLAGS), flags.FLAGS.is_parsed()
+    before, parsed = flagsaver.save_flag_values(), flags.FLAGS.is_parsed()
     script = importlib.import_module("compare")
+    if "recipe" not in flags.FLAGS:  # else another test has defined them
+        define_recipe_flags()
     flags.FLAGS.mark_as_parsed()
     yield script
     del sys.modules["compare"]
-    for name in set(flags.FLAGS) - before:
-        delattr(flags.FLAGS, name)
+    flagsaver.restore_flag_values(before)
     if not parsed:
         flags.FLAGS.unparse_flags()
 
@@ -192,7 +194,6 @@ def test_two_workers_make_the_runs_and_not_twice(tiny, tmp_path):
 
 def parsed_recipe(compare, *words):
     """What the script makes of these words."""
-    define_recipe_flags()
     flags.FLAGS(["compare.py", *words])
     return compare._recipe()
 
@@ -234,7 +235,6 @@ def test_a_comparison_searches_first_and_shows_what_there_is_when_a_run_fails(
 
     monkeypatch.setattr(running, "run", run)
     monkeypatch.setattr(compare, "load_tensorflow", lambda: None)
-    define_recipe_flags()
     flags.FLAGS(["compare.py", "--search=1", "--seeds=2"])
     recipe = Recipe(max_steps=10)
     with pytest.raises(InputError, match=r"2 runs failed; .* labels_only: no room"):

@@ -496,14 +496,14 @@ def test_a_run_adds_to_the_log_of_an_earlier_try(tmp_path, monkeypatch):
 def script():
     """The script reproduce.py, whose flags are gone afterwards."""
     from absl import flags
+    from absl.testing import flagsaver
 
-    before, parsed = set(flags.FLAGS), flags.FLAGS.is_parsed()
+    before, parsed = flagsaver.save_flag_values(), flags.FLAGS.is_parsed()
     module = importlib.import_module("reproduce")
     flags.FLAGS.mark_as_parsed()
     yield module
     del sys.modules["reproduce"]
-    for name in set(flags.FLAGS) - before:
-        delattr(flags.FLAGS, name)
+    flagsaver.restore_flag_values(before)
     if not parsed:
         flags.FLAGS.unparse_flags()
 
