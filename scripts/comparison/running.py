@@ -2,8 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
-import json
 import math
 import statistics
 import threading
@@ -13,6 +11,7 @@ from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
+from reproduction import records
 
 from comparison import methods as known
 from comparison.method import Method
@@ -105,8 +104,7 @@ def _digest(setup: experiment.Experiment) -> str:
     """Names the data set and the frozen network, if there is one, that an experiment has."""
     random = first_weights_of(setup.recipe) == NO_WEIGHTS  # other ones for each seed
     network = None if random else setup.network_hashes["backbone_hash"]
-    given = [known_of(setup.data.dataset), network]
-    return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:16]
+    return records.digest([known_of(setup.data.dataset), network])
 
 
 class _Evaluations(keras.callbacks.Callback):

@@ -31,7 +31,6 @@ def within_runs(runs: Sequence[Sequence[Evaluation]], name: str) -> float:
     Args:
         runs: of each run its evaluations after the first step.
         name: the statistic.
-
     """
     found = [rank_correlation(evaluations, name) for evaluations in runs]
     found = [r for r in found if np.isfinite(r)]

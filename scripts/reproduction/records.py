@@ -166,7 +166,7 @@ def read_run(run: Run, start: bool) -> Record:
         "evaluations": sum(record["step"] > 0 for record in evaluations),
         "train_seconds": round(result["train_seconds"], 1),
         "precision": files.read_json(run.folder.recipe).get("precision"),
-        "data": _digest(files.read_json(run.folder.split).get("data", {})),
+        "data": digest(_without_labels(files.read_json(run.folder.split).get("data", {}))),
         **{name: result.get(name, "not recorded") for name in ("hardware", "versions", "date")},
         "curve": [[e["step"], round(e["test_error"], 4)] for e in evaluations],
     }
@@ -178,10 +178,14 @@ def on_other_data(run: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -
     return bool(known) and run["data"] not in known
 
 
-def _digest(data: Mapping[str, Any]) -> str:
-    """Names a data set by what a run's split knows of it, whichever images are labelled."""
-    known = {name: value for name, value in data.items() if name != "labels"}
-    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+def _without_labels(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run's split knows of its data set, whichever images are labelled."""
+    return {name: value for name, value in data.items() if name != "labels"}
+
+
+def digest(content: Any) -> str:
+    """Names what JSON can hold, in sixteen letters."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def cell_record(cell: Cell, cells: Sequence[Cell], runs: Sequence[Record]) -> Record:

@@ -414,9 +414,8 @@ class RunDirectory:
         if not self.recipe.is_file():
             return recipe
         record = files.read_json(self.recipe)
-        begun = {name: record[name] for name in _DEFAULTS if record.get(name)}
         try:
-            return dataclasses.replace(recipe, **begun)
+            return dataclasses.replace(recipe, **_defaults_in(record))
         except InputError as error:
             raise InputError(f"{self.recipe} is damaged: {error}") from None
 
@@ -429,7 +428,7 @@ class RunDirectory:
             record = files.read_json(self.recipe)
         except (InputError, FileNotFoundError):
             return {}
-        return {name: record[name] for name in _DEFAULTS if record.get(name)}
+        return _defaults_in(record)
 
     def read_begun_recipe(self) -> Recipe:
         """Return the settings of the run, with what its defaults stood for when it was begun.
@@ -541,6 +540,11 @@ def _moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         if before.get(name) and now.get(name) and before[name] != now[name]
         if not expanded(before[name]).exists()
     ]
+
+
+def _defaults_in(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the defaults stood for, as far as a run's record says."""
+    return {name: record[name] for name in _DEFAULTS if record.get(name)}
 
 
 def _present(*paths: Path) -> Iterator[Path]:
