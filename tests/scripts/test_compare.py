@@ -1,7 +1,6 @@
 """What scripts/compare.py runs, what it has on record, and which parameters it chooses."""
 
 import dataclasses
-import importlib
 import json
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from absl import flags
-from absl.testing import flagsaver
 from comparison import methods, running
 from comparison.record import Record
 from comparison.running import Job
@@ -27,18 +25,13 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "compare.py"
 
 
 @pytest.fixture
-def compare():
+def compare(imported):
     """The script, and its flags at their defaults; both are gone afterwards."""
-    before, parsed = flagsaver.save_flag_values(), flags.FLAGS.is_parsed()
-    script = importlib.import_module("compare")
+    script = imported("compare")
     if "recipe" not in flags.FLAGS:  # else another test has defined them
         define_recipe_flags()
     flags.FLAGS.mark_as_parsed()
-    yield script
-    del sys.modules["compare"]
-    flagsaver.restore_flag_values(before)
-    if not parsed:
-        flags.FLAGS.unparse_flags()
+    return script
 
 
 def test_search_has_all_parameters_on_validation_images(compare):

@@ -1,7 +1,6 @@
 """The paper's tables: their cells against the paper's text, aggregation, rendering, one run."""
 
 import dataclasses
-import importlib
 import json
 import os
 import re
@@ -493,19 +492,9 @@ def test_a_run_adds_to_the_log_of_an_earlier_try(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def script():
+def script(imported):
     """The script reproduce.py, whose flags are gone afterwards."""
-    from absl import flags
-    from absl.testing import flagsaver
-
-    before, parsed = flagsaver.save_flag_values(), flags.FLAGS.is_parsed()
-    module = importlib.import_module("reproduce")
-    flags.FLAGS.mark_as_parsed()
-    yield module
-    del sys.modules["reproduce"]
-    flagsaver.restore_flag_values(before)
-    if not parsed:
-        flags.FLAGS.unparse_flags()
+    return imported("reproduce")
 
 
 def test_a_run_whose_folder_is_elsewhere_is_told(tmp_path, monkeypatch, script):
