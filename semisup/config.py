@@ -140,7 +140,7 @@ class Recipe:
     )
     target_data_dir: str | None = _setting(None, "folder with the target's files")
     new_size: int = _setting(
-        0, "resize all images to this height and width; 0 for no change", minimum=0
+        0, "resize all images to this height and width; 0 for no change", minimum=0, maximum=100_000
     )
     skip_unreadable: bool = _setting(
         False, "for --dataset=folder: skip images that can't be read, and report their number"
@@ -202,14 +202,14 @@ class Recipe:
         None,
         "initial weights of keras:NAME, inception_model, vgg16_model or vgg16_model_small: none "
         "(random), imagenet (downloaded), or a file of weights; "
-        "by default imagenet if the network stays frozen, else none",
+        "by default imagenet if keras:NAME stays frozen, else none",
     )
     freeze_steps: int = _setting(
         0,
         "number of first steps in which the backbone is frozen and only the layers on top of it "
         "are trained (keras:NAME, PATH.keras, inception_model) or only the classifier (others); -1 "
-        "for all steps: then, without augmentation, each image passes through the backbone once, "
-        "and its features are cached for later runs",
+        "for all steps: then, without augmentation, each image passes through the backbone "
+        "(keras:NAME or PATH.keras) once, and its features are cached for later runs",
         minimum=ALWAYS,
     )
     emb_size: int | None = _setting(

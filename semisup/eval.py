@@ -75,6 +75,9 @@ _OF_THE_RUN = {
 def main() -> None:
     if not _LOGDIR.value:
         raise InputError("--logdir is missing; it names the folder of the run")
+    app.refuse_empty("out", "data_dir", "target_data_dir")
+    if not _TIMEOUT.value > 0:
+        raise InputError(f"--timeout is {_TIMEOUT.value}; it must be above 0")
     run = RunDirectory(_LOGDIR.value)
     for line in (*_without_effect(), *authors.notes_on_evaluation()):
         print(app.with_flags(line))

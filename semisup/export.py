@@ -14,7 +14,7 @@ written beside it, one in a line: DIR/classifier.tflite.classes.txt.
 
 from absl import flags
 
-from semisup.cli.app import load_tensorflow, run_main
+from semisup.cli.app import load_tensorflow, refuse_empty, run_main
 from semisup.errors import InputError
 from semisup.runs.directory import EXPORT_ENDINGS, RunDirectory
 from semisup.runs.files import check_writable, write_text
@@ -33,6 +33,7 @@ _PIXELS = flags.DEFINE_enum(
 def main() -> None:
     if not _LOGDIR.value:
         raise InputError("--logdir is missing; it names the folder of the run")
+    refuse_empty("out")
     run, kind = RunDirectory(_LOGDIR.value), _FORMAT.value
     load_tensorflow()  # which --help and bad flags do not need
     from semisup.evaluation.names import in_one_line

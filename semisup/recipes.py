@@ -465,12 +465,12 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-# The run that a recipe begins with: the setting that names its folder, and the recipe of that run.
+# The run that a recipe begins with: the setting that names its folder, and what that run is given.
 _FIRST_RUNS = {
-    "mnist_student": ("teacher", "mnist_teacher"),
-    "synth_digits_to_mnist_student": ("teacher", "synth_digits_to_mnist"),
-    "svhn_to_mnist": ("init_from", "svhn"),
-    "usps_to_mnist_sequential": ("init_from", "usps_source"),
+    "mnist_student": ("teacher", "`recipe=mnist_teacher`"),
+    "synth_digits_to_mnist_student": ("teacher", "`recipe=synth_digits_to_mnist`"),
+    "svhn_to_mnist": ("init_from", "`recipe=svhn` and `sup_per_class=-1`"),
+    "usps_to_mnist_sequential": ("init_from", "`recipe=usps_source`"),
 }
 
 
@@ -484,7 +484,7 @@ def check_complete(name: str, recipe: Recipe) -> None:
     setting, first = _FIRST_RUNS.get(name, ("", ""))
     if setting and not getattr(recipe, setting):
         raise InputError(
-            f"the recipe {name} begins with the run of another: train with `recipe={first}` first, "
+            f"the recipe {name} begins with the run of another: train with {first} first, "
             f"and give its folder as `{setting}`"
         )
 
@@ -521,6 +521,10 @@ def changed(recipe: Recipe, **changes: Any) -> Recipe:
     """
     result = dataclasses.replace(recipe, **changes)
     if result.unsup_samples == 0:
+        if result.teacher:
+            raise InputError(
+                "a teacher labels unlabelled images, and `unsup_samples` is 0; give one of the two"
+            )
         result = dataclasses.replace(result, unsup_samples=-1, **LABELS_ONLY)
     augmentation = result.augmentation
     if augmentation == "false":
@@ -533,6 +537,7 @@ def changed(recipe: Recipe, **changes: Any) -> Recipe:
 
 
 def _augmentation_of(dataset: str) -> str:
+    registry.check_name(dataset)
     suitable = registry.augmentation_of(dataset)
     if suitable is None:
         raise InputError(

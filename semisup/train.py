@@ -21,7 +21,7 @@ from absl import flags
 
 from semisup import recipes
 from semisup.cli import authors
-from semisup.cli.app import load_tensorflow, run_main
+from semisup.cli.app import load_tensorflow, refuse_empty, run_main
 from semisup.cli.flags import define_recipe_flags, name_of_run, recipe_from_flags
 from semisup.config import Recipe
 from semisup.errors import InputError
@@ -29,7 +29,7 @@ from semisup.runtime import signals
 from semisup.runtime.paths import expanded
 
 _LOGDIR = flags.DEFINE_string(
-    "logdir", None, "the run's folder; by default runs/RECIPE-TIME. A run in it is resumed"
+    "logdir", None, "the run's folder; by default a new one in runs/. A run in it is resumed"
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "remove the run in --logdir, and start again")
 _SAVE_INTERVAL = flags.DEFINE_integer(
@@ -75,8 +75,7 @@ _FIRST_FLAGS = (
 def main() -> None:
     if flags.FLAGS["seeds"].present and not _COMPARE.value:
         raise InputError("--seeds is for --compare; one run has --seed")
-    if _LOGDIR.value == "":  # as of a variable that is not set
-        raise InputError("--logdir is empty; give the folder of the run, or leave it out")
+    refuse_empty("logdir")
     recipe = recipe_from_flags(
         None if _OVERWRITE.value else _LOGDIR.value,
         one_run=not _COMPARE.value and _STRATEGY.value != "multi_worker",
@@ -124,7 +123,7 @@ def _say(recipe: Recipe, result: Mapping[str, Any]) -> None:
     if result.get("collapsed"):
         print(
             "warning: the walk had collapsed at the end of training, so this result does not "
-            "benefit from association; the warning above says what to try"
+            "benefit from association; docs/runs.md says what to try"
         )
         if recipe.select == "last":
             print(

@@ -301,6 +301,48 @@ def test_a_network_of_keras_that_stays_frozen_has_trained_weights(changes, wante
     assert experiment.settings.first_weights_of(Recipe(**changes)) == wanted
 
 
+@pytest.mark.parametrize(
+    ("changes", "warning"),
+    [
+        (
+            {"architecture": "keras:MobileNetV2", "freeze_steps": -1, "weights": "none"},
+            "stays froz",
+        ),
+        (
+            {"architecture": "keras:MobileNetV2", "freeze_steps": 99},
+            "is frozen for the first 99 st",
+        ),
+        ({"architecture": "keras:MobileNetV2", "freeze_steps": 800}, "stays frozen"),
+        ({"architecture": "inception_model", "freeze_steps": -1}, "stays frozen"),
+        ({"freeze_steps": -1}, "stays frozen"),
+        ({"architecture": "keras:MobileNetV2", "freeze_steps": -1}, None),
+        ({"architecture": "keras:MobileNetV2"}, None),
+        ({"architecture": "mine.keras", "freeze_steps": -1}, None),
+        ({"freeze_steps": -1, "init_from": "runs/before"}, None),
+    ],
+)
+def test_random_weights_that_are_frozen_have_a_warning(changes, warning, caplog):
+    experiment.warn_of_random_backbone(Recipe(**changes))
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == (warning is not None)
+    assert warning is None or warning in said[0]
+
+
+def test_a_temperature_on_record_as_a_whole_number_is_taken(mnist_dir, tmp_path):
+    theirs = build(mnist_dir, similarity="cosine", temperature=1)
+    RunDirectory(tmp_path).claim(theirs.recipe, theirs.data.split_on_record.as_json(), [])
+    ours = experiment.with_defaults(Recipe(init_from=str(tmp_path)))
+    assert (ours.similarity, ours.temperature) == ("cosine", 1.0)
+
+
+def test_errors_of_the_target_name_its_folder(mnist_dir):
+    recipe = Recipe(target_dataset="mnist3", target_data_dir="/nowhere")
+    with pytest.raises(InputError, match="/nowhere, which `target_data_dir` names"):
+        experiment.load_data(recipe)
+    with pytest.raises(InputError, match="data set usps needs `target_data_dir`"):
+        experiment.load_data(Recipe(target_dataset="usps"))
+
+
 def test_similarity_is_that_of_the_run_of_the_initial_weights(mnist_dir, tmp_path, caplog):
     theirs = build(mnist_dir, similarity="euclidean", temperature=3.0)
     run = RunDirectory(tmp_path)

@@ -130,6 +130,13 @@ class _Warnings(python_logging.Formatter):
         return f"{record.levelname.lower()}: {with_flags(record.getMessage())}"
 
 
+def refuse_empty(*names: str) -> None:
+    """Raise InputError if a flag that names a path is given and empty, as of an unset variable."""
+    for name in names:
+        if flags.FLAGS[name].value == "":
+            raise InputError(f"--{name} is empty; give a path, or leave it out")
+
+
 def with_flags(message: str) -> str:
     """Name the arguments in a message of the library as this program's flags.
 

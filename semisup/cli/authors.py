@@ -76,7 +76,7 @@ ONLY_OF_EVALUATION = (
         "eval_interval_secs",
         flags.DEFINE_integer,
         300,
-        "only the newest checkpoint is evaluated; `watch` evaluates each new one",
+        "with `watch` each new checkpoint is evaluated as it comes, else only the newest",
     ),
     TheirFlag("master", flags.DEFINE_string, "", "evaluation runs in one process"),
 )
@@ -185,6 +185,10 @@ def notes(given: Mapping[str, Any], meant: bool) -> list[str]:
             "`virtual_embeddings` with `remove_classes`: in the authors' code the vectors stand "
             "for the removed classes and are classified as such; here each is a class of its own"
         )
+    if "log_every_n_steps" in values and flags.FLAGS["log_interval"].present:
+        only_theirs = [flag for flag in only_theirs if flag.name != "log_every_n_steps"]
+        if given["log_interval"] != values["log_every_n_steps"]:
+            lines.append("`log_every_n_steps` has no effect: `log_interval` is given, too")
     return [*lines, *(f"`{flag.name}`: {flag.instead}" for flag in only_theirs)]
 
 

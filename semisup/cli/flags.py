@@ -9,11 +9,11 @@ from absl import flags
 
 from semisup import recipes
 from semisup.cli import authors
-from semisup.cli.app import with_flags
-from semisup.config import GROUPS, Recipe, setting_types
+from semisup.cli.app import refuse_empty, with_flags
+from semisup.config import GROUPS, LABELS_ONLY, Recipe, setting_types
 from semisup.errors import InputError
 from semisup.runs.directory import RunDirectory
-from semisup.runtime.paths import expanded
+from semisup.runtime.paths import real
 
 _DEFINE: dict[type, Callable[..., Any]] = {
     bool: flags.DEFINE_bool,
@@ -52,7 +52,8 @@ def define_recipe_flags() -> None:
 def recipe_from_flags(logdir: str | None = None, one_run: bool = True) -> Recipe:
     """The recipe that --recipe or --compat=authors names, with the flags that were given.
 
-    Prints a line about each flag that has no effect, or another one than it may seem.
+    Prints a line about flags that have no effect, or another one than it may seem, and about a loss
+    whose weight stays 0 to the end.
 
     Args:
         logdir: the folder of a run that may go on: of one whose `sup_seed` was drawn, the same
@@ -85,7 +86,7 @@ def recipe_from_flags(logdir: str | None = None, one_run: bool = True) -> Recipe
             f"`sup_seed=-1`: the seed {seed} was drawn; `sup_seed={seed}` labels the same images"
         )
     recipe = recipes.changed(base, **settings)
-    for line in (*lines, *_without_effect(recipe, given)):
+    for line in (*lines, *_without_effect(recipe, given), *_too_late(recipe)):
         print(with_flags(line))
     return recipe
 
@@ -138,7 +139,15 @@ def _without_effect(recipe: Recipe, given: dict[str, Any]) -> list[str]:
     on_cosine = "the learning rate follows a cosine; add `learning_rate_schedule=step`"
     no_envelope = "there is no envelope; add `{}_weight_envelope=linear`"
     without_weight = "`pseudo_label_weight` is 0"
-    reasons = {
+    of_folders = (
+        recipe.dataset != "folder" != recipe.target_dataset and "it is for `dataset=folder`"
+    )
+    unused = not recipe.associates and not recipe.teacher and "no loss is on unlabelled images"
+    reasons: dict[str, Any] = {
+        "skip_unreadable": of_folders,
+        "max_megapixels": of_folders,
+        "unsup_batch_size": unused,
+        "separate_batches": unused,
         "decay_steps": cosine and on_cosine,
         "decay_factor": cosine and on_cosine,
         "warmup_share": not cosine and "it is for `learning_rate_schedule=cosine`",
@@ -148,8 +157,30 @@ def _without_effect(recipe: Recipe, given: dict[str, Any]) -> list[str]:
         "pseudo_label_weight_steps": recipe.pseudo_label_weight == 0 and without_weight,
         "vat_epsilon": recipe.vat_weight == 0 and "`vat_weight` is 0",
     }
+    if given.get("unsup_samples") == 0:
+        weights = {name: given.get(name, 0) > 0 for name in LABELS_ONLY}
+        reasons |= {name: more and "`unsup_samples` is 0" for name, more in weights.items()}
     idle = {name: why for name, why in reasons.items() if why and name in given}
     return [f"`{name}` has no effect: {why}" for name, why in idle.items()]
+
+
+def _too_late(recipe: Recipe) -> list[str]:
+    """A line for each loss whose weight stays 0, since its ramp begins after the last step."""
+    delays = {
+        "pseudo_label_weight": ("pseudo_label_weight_delay", recipe.pseudo_label_weight_delay)
+    }
+    for loss in ("walker", "visit"):
+        kind, _, delay = recipe.envelope(loss)
+        name = f"{loss}_weight"
+        own = loss == "walker" or recipe.visit_weight_envelope_delay != -1
+        setting = f"{name if own else 'walker_weight'}_envelope_delay"
+        delays[name] = (setting, delay if kind != "none" else 0)
+    return [
+        f"`{name}` has no effect: its ramp begins after step {delay:,}, but there are "
+        f"{recipe.max_steps:,} steps; change `{setting}` or `max_steps`"
+        for name, (setting, delay) in delays.items()
+        if getattr(recipe, name) > 0 and delay >= recipe.max_steps
+    ]
 
 
 def _drawn_seed(logdir: str | None, one_run: bool) -> int:
@@ -172,15 +203,12 @@ def given_settings() -> dict[str, Any]:
         if flags.FLAGS[field.name].present
     }
     paths = ("data_dir", "target_data_dir", "split_file", "init_from", "teacher")
-    for name in (*paths, "weights"):
-        if given.get(name) == "":  # of a variable that was not set, say
-            raise InputError(f"`{name}` is empty; give a path, or leave it out")
-    for name in paths:
-        if given.get(name):
-            # The evaluator may run in another folder.
-            given[name] = str(expanded(given[name]).resolve())
+    refuse_empty(*paths, "weights")
+    places = {name for name in paths if given.get(name)}
     if given.get("architecture", "").endswith(".keras"):
-        given["architecture"] = str(expanded(given["architecture"]).resolve())
+        places.add("architecture")
     if given.get("weights") not in (None, "none", "imagenet"):
-        given["weights"] = str(expanded(given["weights"]).resolve())
+        places.add("weights")
+    # The evaluator may run in another folder.
+    given |= {name: str(real(given[name])) for name in places}
     return authors.in_our_words(given)

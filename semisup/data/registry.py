@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from semisup.errors import InputError
-from semisup.runtime.paths import expanded
+from semisup.runtime.paths import expanded, real
 
 if TYPE_CHECKING:
     from semisup.data.dataset import Dataset
@@ -212,14 +212,7 @@ def load_dataset(
     if name.startswith(TFDS_PREFIX):
         dataset = load_tfds(name.removeprefix(TFDS_PREFIX), path)
         return resized(dataset, new_size, resize_lazily) if new_size > 0 else dataset
-    if name not in DATASETS:
-        if expanded(name).exists():
-            raise InputError(
-                f"{name!r} is a path, not the name of a data set; for images of your own give the "
-                "name folder, or npz for a .npz file, and the path as `data_dir`"
-            )
-        known = ", ".join(DATASETS)
-        raise InputError(f"unknown data set {name!r}; known: {known}, {TFDS_PREFIX}NAME")
+    check_name(name)
     info = DATASETS[name]
     if path is not None and not path.exists():
         raise InputError(f"there is no file or folder {path}, which `data_dir` names")
@@ -240,6 +233,19 @@ def load_dataset(
     if info.rgb:
         dataset = as_rgb(dataset)
     return resized(dataset, new_size, resize_lazily) if new_size > 0 else dataset
+
+
+def check_name(name: str) -> None:
+    """Raise InputError if no data set is called so; it is not asked whether its files are there."""
+    if name in DATASETS or name.startswith(TFDS_PREFIX):
+        return
+    if expanded(name).exists():
+        raise InputError(
+            f"{name!r} is a path, not the name of a data set; for images of your own give the "
+            "name folder, or npz for a .npz file, and the path as `data_dir`"
+        )
+    known = ", ".join(DATASETS)
+    raise InputError(f"unknown data set {name!r}; known: {known}, {TFDS_PREFIX}NAME")
 
 
 def is_own(name: str | None) -> bool:
@@ -271,8 +277,8 @@ def place_of(name: str | None, data_dir: str | None) -> str | None:
     place = expanded(data_dir)
     for folder in (info.folders if info else ()) or (name,):
         if (place / folder).exists():
-            return str((place / folder).resolve())
-    return str(place.resolve())
+            return str(real(place / folder))
+    return str(real(place))
 
 
 def dataset_help() -> str:

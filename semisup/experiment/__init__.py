@@ -7,7 +7,7 @@ batches, model = setup.batches(), setup.model
 from semisup.experiment.data import load_data, resizes_as_tensorflow_1
 from semisup.experiment.experiment import Experiment, build, from_run, rebuild
 from semisup.experiment.model import build_model
-from semisup.experiment.settings import uses_features, with_defaults
+from semisup.experiment.settings import uses_features, warn_of_random_backbone, with_defaults
 
 __all__ = [
     "Experiment",
@@ -18,5 +18,6 @@ __all__ = [
     "rebuild",
     "resizes_as_tensorflow_1",
     "uses_features",
+    "warn_of_random_backbone",
     "with_defaults",
 ]

@@ -34,7 +34,10 @@ def load_data(recipe: Recipe) -> Dataset:
     source = _loaded(recipe, recipe.dataset, recipe.data_dir, options)
     if recipe.target_dataset is None:
         return dataclasses.replace(source, train_in_pool=recipe.train_in_pool)
-    target = _loaded(recipe, recipe.target_dataset, recipe.target_data_dir, options)
+    try:
+        target = _loaded(recipe, recipe.target_dataset, recipe.target_data_dir, options)
+    except InputError as error:  # of a function that loads any set
+        raise InputError(str(error).replace("`data_dir", "`target_data_dir")) from None
     target = dataclasses.replace(target, train_in_pool=recipe.train_in_pool)
     return adaptation.adapted(source, target)
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from absl import logging
 
 from semisup.config import Recipe
 from semisup.data.dataset import Dataset
@@ -102,13 +101,6 @@ def _load_weights(
 
 def build_backbone(recipe: Recipe, dataset: Dataset) -> backbones.Backbone:
     """The pretrained network of a recipe that keeps it frozen, for the images of a data set."""
-    of_keras = recipe.architecture.startswith(backbones.PREFIX)
-    if of_keras and settings.first_weights_of(recipe) == backbones.NO_WEIGHTS:
-        logging.warning(
-            "%s stays frozen with random weights, so its features mean little; give pretrained "
-            "ones by `weights`, or train it (`freeze_steps=0`)",
-            recipe.architecture,
-        )
     architectures.check_batch_norm_decay(recipe.architecture, recipe.batch_norm_decay)
     keras.utils.set_random_seed(recipe.seed)
     with precision.policy(recipe.precision):

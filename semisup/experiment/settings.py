@@ -43,9 +43,9 @@ def _similarity_of_first_weights(recipe: Recipe) -> tuple[str, float] | None:
         return None
     begun = RunDirectory(recipe.init_from).read_defaults()
     similarity, temperature = begun.get("similarity"), begun.get("temperature")
-    if similarity not in checks.DEFAULT_TEMPERATURE or not isinstance(temperature, float):
+    if similarity not in checks.DEFAULT_TEMPERATURE or not isinstance(temperature, int | float):
         return None
-    return str(similarity), temperature
+    return str(similarity), float(temperature)
 
 
 def compare_similarity(recipe: Recipe) -> None:
@@ -56,6 +56,21 @@ def compare_similarity(recipe: Recipe) -> None:
             "`similarity=%s`, but the run in %s has %s, on which its classifier was trained",
             *(recipe.similarity, recipe.init_from, theirs[0]),
         )
+
+
+def warn_of_random_backbone(recipe: Recipe) -> None:
+    """Warn if what lies below the trained layers is frozen before it has learned anything."""
+    saved = recipe.architecture.endswith(backbones.ENDING)
+    begun = recipe.init_from or first_weights_of(recipe) != backbones.NO_WEIGHTS
+    if recipe.frozen_steps == 0 or saved or begun:
+        return
+    steps = recipe.frozen_steps
+    logging.warning(
+        "%s %s with random weights, so its features mean little; give pretrained ones by "
+        "`weights` (of keras:NAME), or train it (`freeze_steps=0`)",
+        recipe.architecture,
+        "stays frozen" if steps >= recipe.max_steps else f"is frozen for the first {steps:,} steps",
+    )
 
 
 def uses_features(recipe: Recipe) -> bool:

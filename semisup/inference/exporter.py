@@ -91,9 +91,9 @@ def export(
     elif out.exists() and not ENDINGS[kind]:
         raise InputError(f"{out} is a file, but a {kind} export is a folder; choose another `out`")
     check_name(kind, out)
-    if not out.resolve().parent.is_dir():
+    if not paths.real(out).parent.is_dir():
         raise InputError(f"there is no folder {out.parent} to write {out.name} in")
-    with paths.plain(out.resolve().parent) as folder:
+    with paths.plain(paths.real(out).parent) as folder:
         return _export(model, kind, out, images, dtype, folder)
 
 

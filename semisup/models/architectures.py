@@ -212,7 +212,8 @@ def build(
         known = (*ARCHITECTURES, f"{backbones.PREFIX}NAME", f"PATH{backbones.ENDING}")
         raise InputError(f"unknown architecture {name!r}; known: {', '.join(known)}")
     if weights != backbones.NO_WEIGHTS and name not in imagenet_networks.OF_KERAS:
-        raise InputError(f"`weights={weights}` is for `architecture=keras:NAME`, not for {name}")
+        others = ", ".join(("`architecture=keras:NAME`", *imagenet_networks.OF_KERAS))
+        raise InputError(f"`weights={weights}` is for {others}, not for {name}")
     if dropout:
         raise InputError(
             f"`dropout` is for keras:NAME and PATH.keras, not for the `architecture` {name}"

@@ -31,7 +31,7 @@ from semisup.config import Recipe
 from semisup.errors import InputError, few
 from semisup.runs import files
 from semisup.runtime import machine
-from semisup.runtime.paths import expanded
+from semisup.runtime.paths import expanded, real
 
 # What `semisup-export` writes unless told otherwise: a file or folder, and its class names.
 EXPORT_ENDINGS = {"keras": ".keras", "saved_model": "", "tflite": ".tflite", "onnx": ".onnx"}
@@ -298,10 +298,10 @@ class RunDirectory:
 
     def refuse_needed(self, recipe: Recipe) -> None:
         """Raise InputError if the recipe begins with files of the run that is to be removed."""
-        inside = (self.path.resolve(), self.model.resolve(), self.split.resolve())
+        inside = tuple(map(real, (self.path, self.model, self.split)))
         for name in _NEEDED:
             needed = getattr(recipe, name)
-            if needed and expanded(needed).resolve() in inside:
+            if needed and not _is_no_path(name, needed) and real(needed) in inside:
                 raise InputError(
                     f"`overwrite` would remove the run in {self}, which `{name}` needs; choose "
                     "another `logdir`"
@@ -558,3 +558,10 @@ def _present(*paths: Path) -> Iterator[Path]:
 def _is_number(value: Any) -> bool:
     """Return whether a value out of JSON is a number; True and False are none."""
     return type(value) in (int, float)
+
+
+def _is_no_path(setting: str, value: str) -> bool:
+    """Whether a setting that may name a file has the name of a network or of weights instead."""
+    if setting == "architecture":
+        return not value.endswith(".keras")
+    return setting == "weights" and value in ("none", "imagenet")

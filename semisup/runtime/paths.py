@@ -18,6 +18,14 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     return result.absolute() if str(result).startswith("~") else result
 
 
+def real(path: str | os.PathLike[str]) -> Path:
+    """The absolute path without links, with ~ as `expanded` has it; of a loop, as far as it goes.
+
+    `Path.resolve` raises a RuntimeError for a loop of links until Python 3.13.
+    """
+    return Path(os.path.realpath(expanded(path)))
+
+
 def is_plain(path: Path) -> bool:
     """Whether TensorFlow takes the path, made absolute, as it is."""
     name = str(path.absolute())

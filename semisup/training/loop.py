@@ -74,6 +74,7 @@ def train(
     if not overwrite and run.holds(recipe):
         first_weights = not (run.has_checkpoint() or run.result.exists())
         resolved = experiment.from_run(run.as_begun(recipe), run, first_weights)
+    experiment.warn_of_random_backbone(recipe)
     setup = experiment.build(resolved, dataset)
     if overwrite or not run.pseudo_labels.exists():
         pseudo_labels.check_teacher(recipe, setup.data.dataset)  # before anything is removed

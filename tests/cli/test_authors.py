@@ -190,6 +190,13 @@ def test_a_delay_without_an_envelope_is_taken_with_a_line(loss, first, capsys):
         ("--pseudo_label_weight_steps=9", "--pseudo_label_weight_steps has no effect"),
         ("--walker_weight_envelope_steps=9", "--walker_weight_envelope_steps has no effect: there"),
         ("--visit_weight_envelope_steps=9", "--visit_weight_envelope_steps has no effect: there"),
+        ("--skip_unreadable", "--skip_unreadable has no effect: it is for --dataset=folder"),
+        ("--recipe=photos --skip_unreadable --data_dir=x", None),
+        ("--dataset=usps --max_megapixels=3", "--max_megapixels has no effect: it is for"),
+        ("--unsup_samples=0 --visit_weight=0.5", "--visit_weight has no effect: --unsup_samples"),
+        ("--unsup_samples=0 --visit_weight=0", None),
+        ("--unsup_samples=0 --unsup_batch_size=5", "--unsup_batch_size has no effect: no loss is"),
+        ("--recipe=mnist_student --teacher=x --unsup_batch_size=5", None),
         ("--visit_weight_envelope=lin --walker_weight_envelope_steps=9", None),
         ("--recipe=mnist --decay_steps=7.5", None),
         ("--learning_rate_schedule=step --decay_factor=0.5", None),
@@ -220,6 +227,71 @@ def test_a_flag_without_effect_has_a_line(words, line, capsys):
 )
 def test_augmentation_is_a_switch_and_a_name(words, wanted):
     assert read(words).augmentation == wanted
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        (
+            "--compat=authors --sup_seed=0 --walker_weight_envelope=linear --max_steps=3000",
+            ["--walker_weight has no effect: its ramp begins after step 3,000, but there"],
+        ),
+        ("--compat=authors --sup_seed=0 --walker_weight_envelope=linear --max_steps=3001", []),
+        ("--compat=authors --sup_seed=0 --max_steps=100", []),
+        (
+            "--recipe=usps_to_mnist --max_steps=90 --pseudo_label_weight=0",
+            [
+                "--walker_weight has no effect: its ramp begins after step 100, but there are 90",
+                "--visit_weight has no effect: its ramp begins after step 100, but there are 90",
+            ],
+        ),
+        (
+            "--recipe=mnist_fast --max_steps=100",
+            ["--pseudo_label_weight has no effect: its ramp begins after step 150, but"],
+        ),
+        ("--recipe=mnist_fast --max_steps=100 --pseudo_label_weight=0", []),
+        (
+            "--visit_weight_envelope=lin --visit_weight_envelope_delay=900 --max_steps=900",
+            ["--visit_weight has no effect: its ramp begins after step 900, but there are 900"],
+        ),
+    ],
+)
+def test_a_loss_whose_ramp_begins_too_late_has_a_line(words, lines, capsys):
+    read(words)
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == len(lines)
+    assert all(line.startswith(wanted) for line, wanted in zip(said, lines, strict=True))
+
+
+def test_a_teacher_needs_unlabelled_images():
+    with pytest.raises(InputError, match="a teacher labels unlabelled images, and `unsup_samples`"):
+        read("--recipe=mnist_student --teacher=x --unsup_samples=0")
+
+
+@pytest.mark.parametrize(
+    ("given", "interval", "line"),
+    [
+        ("--log_every_n_steps=10", 10, "--log_every_n_steps: it sets --log_interval"),
+        ("--log_every_n_steps=10 --log_interval=10", 10, None),
+        ("--log_every_n_steps=10 --log_interval=7", 7, "--log_every_n_steps has no effect: --log_"),
+    ],
+)
+def test_an_interval_of_theirs_gives_way_to_ours(given, interval, line, capsys):
+    assert read(f"--compat=authors --sup_seed=0 {given}").log_interval == interval
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == (line is not None)
+    assert line is None or lines[0].startswith(line)
+
+
+def test_a_switched_on_augmentation_of_an_unknown_data_set_names_the_data_set():
+    with pytest.raises(InputError, match="unknown data set 'mnst'"):
+        read("--dataset=mnst --augmentation")
+
+
+def test_a_loop_of_links_is_taken_as_it_is(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    assert read(f"--dataset=folder --data_dir={tmp_path}/a").data_dir.startswith(str(tmp_path))
 
 
 def test_no_unlabelled_images_are_no_association():

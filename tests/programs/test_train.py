@@ -315,7 +315,7 @@ def test_trainer_says_how_a_run_ended():
     errors = "; median of the last evaluations 13.00 %, lowest 11.50 %)"
     collapsed = (
         "warning: the walk had collapsed at the end of training, so this result does not benefit "
-        "from association; the warning above says what to try"
+        "from association; docs/runs.md says what to try"
     )
     assert lines[-7:] == [
         f"test error 12.35 % of 1,500 test images {chosen}{errors}",

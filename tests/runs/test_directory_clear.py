@@ -94,6 +94,15 @@ def test_what_a_run_begins_with_is_not_removed(tiny, run, name, what):
     assert contents(run) == before
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("architecture", "mnist_model"), ("architecture", "keras:x"), ("weights", "imagenet")],
+)
+def test_names_of_networks_and_weights_are_no_folders(tiny, tmp_path, monkeypatch, name, value):
+    monkeypatch.chdir(tmp_path)
+    RunDirectory(value).refuse_needed(dataclasses.replace(tiny, **{name: value}))
+
+
 def test_folder_without_a_run_is_left_alone(run):
     (run / "recipe.json").unlink()
     before = contents(run)
