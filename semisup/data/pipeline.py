@@ -110,7 +110,10 @@ def association_batches(
     by_class = np.argsort(labels, kind="stable")
     classes, first, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
     labeled_size = len(classes) * sup_per_batch
-    views = _views(augment_unlabeled, augment, images)
+    views = _views(augment_unlabeled)
+    for change, images_to_change in ((augment, images), *((v, unlabeled_images) for v in views)):
+        _check_augment(change)
+        _check_range(images_to_change, change)
     both = np.repeat(classes, sup_per_batch), np.full(len(views) * unsup_batch_size, UNLABELED)
     part_labels = tf.constant(np.concatenate(both)[part::parts], tf.int64)
     take_labeled, take_unlabeled = _taker(images[by_class]), _taker(unlabeled_images)
@@ -192,19 +195,14 @@ def _joined(first: tf.Tensor, then: tf.Tensor) -> tf.Tensor:
     return tf.concat([first, then], axis=0)
 
 
-def _views(
-    unlabeled: Augment | Sequence[Augment | None] | None, labeled: Augment | None, images: Images
-) -> Sequence[Augment | None]:
-    """What changes the unlabelled images, as a list; InputError if it, or the other, can't."""
+def _views(unlabeled: Augment | Sequence[Augment | None] | None) -> Sequence[Augment | None]:
+    """What changes the unlabelled images, as a list."""
     views: Sequence[Any] = unlabeled if isinstance(unlabeled, list | tuple) else [unlabeled]
     if not views:
         raise InputError(
             "`augment_unlabeled` is empty; give None to leave the images as they are, or "
             "`unlabeled_images=None` for batches without any"
         )
-    for augment in (labeled, *views):
-        _check_augment(augment)
-        _check_range(images, augment)
     return views
 
 
@@ -227,7 +225,7 @@ def _check_range(images: Images, augment: Any) -> None:
             f"this augmentation takes images [N, H, W, C], but these are {images.shape}; give "
             "images[..., None] if they are grey"
         )
-    if images.dtype.kind == "f":
+    if images.dtype != np.uint8:
         some = images[:: max(1, len(images) // 100)]
         smallest, largest = float(np.min(some)), float(np.max(some))
         if smallest < 0:
@@ -235,7 +233,12 @@ def _check_range(images: Images, augment: Any) -> None:
                 f"this augmentation takes pixels in [0, 255], but the images have values down to "
                 f"{smallest:g}; give them as they were before they were standardised"
             )
-        if 0 < largest <= 1:
+        if largest > 255:
+            raise InputError(
+                f"this augmentation takes pixels in [0, 255], but the images have values up to "
+                f"{largest:g}; divide those of 16 bits by 257"
+            )
+        if images.dtype.kind == "f" and 0 < largest <= 1:
             raise InputError(
                 f"this augmentation takes pixels in [0, 255], but those of the images are at most "
                 f"{largest:g}; give the images as they were before they were divided by 255"

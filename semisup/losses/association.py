@@ -139,10 +139,12 @@ def unit_length(X: Tensor) -> Tensor:
     """The rows of X [N, D] divided by their lengths, float32.
 
     A row of zeros, such as the embedding of a black image before the biases have been trained, has
-    no direction: it stays as it is, and has no gradient.
+    no direction: it stays as it is, and has no gradient. A row whose length float32 can't square,
+    from 1.8e19 on, becomes NaN.
     """
     X = _float32(X)
     squares = ops.sum(ops.square(X), axis=1, keepdims=True)
+    squares = ops.where(ops.isinf(squares), float("nan"), squares)  # else the row would become 0
     short = squares <= _SHORTEST**2  # not so of NaN, which must not vanish
     return ops.where(short, 0.0, X * ops.rsqrt(ops.where(short, 1.0, squares)))
 
@@ -303,7 +305,9 @@ def classification_loss(logits: Tensor, labels: Tensor, label_smoothing: float =
         whole = ops.equal(ops.cast(labels, "float32"), ops.cast(given, "float32"))
         known = ops.logical_and(whole, ops.logical_and(labels >= 0, labels < classes))[:, None]
         target = ops.where(known, target, float("nan"))
-        return _mean(-ops.sum(target * ops.log_softmax(logits, axis=1), axis=1))
+        # A class that has no share of the target counts nothing, be its logit -inf.
+        log_p = ops.where(ops.equal(target, 0.0), 0.0, ops.log_softmax(logits, axis=1))
+        return _mean(-ops.sum(target * log_p, axis=1))
 
 
 def total_loss(

@@ -45,6 +45,8 @@ def checked_block_size(block_size: int | None, A: tf.Tensor, B: tf.Tensor) -> in
     Raises:
         InputError: it is no whole number of at least 0.
     """
+    if 0 in (A.shape[0], B.shape[0]):  # no block, so nothing to put together
+        return 0
     if block_size is None:
         return block_size_for(A.shape[0], B.shape[0])
     if not isinstance(block_size, numbers.Integral) or block_size < 0:

@@ -231,6 +231,8 @@ class AssociativeModel(CheckedModel):
         raise AttributeError(f"AssociativeModel has no attribute {name!r}")
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
+        if self.classifier.built:  # as the constructor does where it can
+            return
         if self.separate_batches and isinstance(input_shape[0], tuple | list):
             input_shape = tuple(input_shape[0])  # of (images, labels); a saved model has lists
         if isinstance(input_shape, dict) or not isinstance(input_shape[0], int | None):
@@ -241,8 +243,8 @@ class AssociativeModel(CheckedModel):
         embedding = self.network(keras.KerasTensor(input_shape, dtype="float32"))
         if not isinstance(embedding, keras.KerasTensor):
             raise InputError(
-                "the network must give one tensor of embeddings [batch, D], but it has several "
-                "outputs"
+                "the network must give one tensor of embeddings [batch, D], but it gives a list "
+                "or a dict of them"
             )
         embedding_shape = embedding.shape
         if len(embedding_shape) != 2 or embedding_shape[1] is None:

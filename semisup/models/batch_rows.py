@@ -111,10 +111,12 @@ def find(labels: Tensor, labeled_first: int | None = None) -> BatchRows:
     size = labels.shape[0] or 0
     if labeled_first is not None:
         A, B = slice(0, labeled_first), slice(labeled_first, None)
-        return BatchRows(labels, A, B, (labeled_first, size - labeled_first))
+        return BatchRows(labels, A, B, (labeled_first, max(size - labeled_first, 0)))
     with keras.name_scope("rows"):
         row = ops.reshape(labels, [-1])
-        A, B = ops.nonzero(row >= 0)[0], ops.nonzero(row < 0)[0]
+        # One more than there are rows: XLA takes an empty A or B of one possible row for that row.
+        none = ops.zeros([1], "bool")
+        A, B = (ops.nonzero(ops.concatenate([of, none]))[0] for of in (row >= 0, row < 0))
         return BatchRows(labels, A, B, (size // 2, size // 2))
 
 

@@ -30,8 +30,8 @@ class Muon(LateAdam):
     optimizer for hidden layers in neural networks", 2024). The kernel of a convolution [height,
     width, in, out] is a matrix [height * width * in, out]. Adam updates all else: variables that
     are not called kernel (biases, scales, embeddings), kernels of one column such as those of
-    depthwise convolutions, kernels of other than two or four dimensions (Conv1D, attention), and
-    the kernel of a layer called "classifier".
+    depthwise convolutions with one output for each channel, kernels of other than two or four
+    dimensions (Conv1D, attention), and the kernel of a layer called "classifier".
 
     Keras's own Muon leaves convolutions to Adam, and Keras 3.12, the last one for Python 3.10,
     has it in another form.

@@ -21,6 +21,9 @@ from semisup.training import monitoring
 # Of the unlabelled samples, the share that a walk must visit.
 FEWEST_VISITED = 0.1
 
+# Of how few samples that share would be less than one, which each walk visits.
+_FEW = 1.5
+
 # Nats of the visit loss above its minimum.
 LARGEST_EXCESS = 0.5
 
@@ -74,7 +77,8 @@ def collapse(logs: Mapping[str, float], walk: Walk, begun: bool, visits: bool = 
         visits: whether few visits are a collapse: not without a visit loss, which asks for more.
     """
     visited = math.exp(logs["visit_entropy"])
-    if visits and visited < FEWEST_VISITED * walk.unlabeled:
+    fewest = max(FEWEST_VISITED * walk.unlabeled, _FEW) if walk.unlabeled > 2 else 0.0
+    if visits and visited < fewest:
         return f"it visits about {visited:.0f} of {walk.unlabeled} unlabelled images"
     if walk.classes > 1:
         uniform = math.log(walk.labeled)
@@ -152,7 +156,9 @@ class CollapseMonitor:
         if weights["walker_weight"] == 0:
             return
         asked, found = weights["visit_weight"] > 0, None
-        if _has_grown(model, weights["walker_weight"]):
+        # Also at the first of the steps that the means are of.
+        first = model.loss_schedules["walker_weight"](max(step - recipe.log_interval, 0))
+        if _has_grown(model, min(float(first), weights["walker_weight"])):
             found = collapse(logs, self._walk, step >= 0.25 * recipe.max_steps, asked)
         self.collapsed = found is not None
         if found and "collapse" not in self._warned:
@@ -183,7 +189,8 @@ class CollapseWarning(keras.callbacks.Callback):
         labeled: labelled images in a batch, of all devices together.
         unlabeled: unlabelled images in a batch, likewise.
         every: steps between two checks, at least 1; with `steps_per_execution` the next time that
-            many have been taken. The metrics are means since the epoch began.
+            many have been taken. The metrics are means since the epoch began, or since the walker
+            loss has had its full weight.
 
     Examples:
         >>> warning = semisup.CollapseWarning(labeled=100, unlabeled=100)
@@ -197,42 +204,59 @@ class CollapseWarning(keras.callbacks.Callback):
         self._every = whole_number("every", every, minimum=1)
         self._warned = self._told = False
         self._looked = -1  # steps of this epoch at the last check; -1 before its first
+        self._grown = False  # at the last check
+        self._before: dict[str, tuple[float, float]] = {}  # sums that are not counted
         self._fresh: list[keras.layers.BatchNormalization] = []
-        self._first_step = 0
+        self._seen = self._batches = 0  # batches of this epoch, and of all
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Note the batch norm layers that have not been trained yet."""
         self._warned = self._told = False
         self._fresh = monitoring.fresh_batch_norms(self.model.network)
-        self._first_step = int(self.model.optimizer.iterations.numpy())
+        self._batches = 0
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
-        """Warn if those layers have seen too few steps."""
-        steps = int(self.model.optimizer.iterations.numpy()) - self._first_step
-        if line := monitoring.unsettled_batch_norm(self._fresh, steps):
+        """Warn if those layers have seen too few batches."""
+        passes = 2 if self.model.separate_batches else 1
+        if line := monitoring.unsettled_batch_norm(self._fresh, passes * self._batches):
             logging.warning("%s", line)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Count the steps of the epoch."""
-        self._looked = -1
+        self._looked, self._seen, self._before = -1, 0, {}
+        self._grown = self._has_full_weight()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Look at the losses of the steps so far, every so many steps."""
         if self._looked < 0 and not self._told and self._has_walked():
             self._check_size((logs or {}).get("visit_loss", math.inf))
         # With `steps_per_execution` Keras calls this after several steps.
+        self._batches += batch + 1 - self._seen
+        self._seen = batch + 1
         self._looked = max(self._looked, 0)
         if batch + 1 - self._looked >= self._every:
             self._looked = batch + 1
-            self._look(logs or {})
+            self._look()
+
+    def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Look at the losses of the epoch before its validation resets them."""
+        self._look()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Look at the losses of the epoch."""
-        self._look(logs or {})
+        self._look()
 
     def _has_walked(self) -> bool:
         """Whether any batch of this epoch had labelled and unlabelled images."""
-        return float(self.model.means["visit_loss"].count) > 0
+        return self._sums("visit_loss")[1] > 0
+
+    def _has_full_weight(self) -> bool:
+        return _has_grown(self.model, float(self.model.loss_weights_now()["walker_weight"]))
+
+    def _sums(self, name: str) -> tuple[float, float]:
+        """The sum of a metric since the epoch began, of all devices, and of how many batches."""
+        mean = self.model.means[name]
+        return float(mean.total.numpy()), float(mean.count.numpy())
 
     def _check_size(self, visit_loss: float) -> None:
         # Of a whole batch it is never lower: log(M) is the entropy of the target, equation (10).
@@ -247,12 +271,21 @@ class CollapseWarning(keras.callbacks.Callback):
     def _walk(self) -> Walk:
         return walk_of(self.model, self._labeled, self._unlabeled, self.model.num_classes)
 
-    def _look(self, logs: Mapping[str, float]) -> None:
-        if self._warned or "walker_loss" not in logs or not self._has_walked():
+    def _look(self) -> None:
+        if self._warned or not self._has_walked():
             return
+        sums = {name: self._sums(name) for name in ("walker_loss", "visit_entropy")}
+        grown, self._grown = self._grown, self._has_full_weight()
+        if not grown:
+            self._before = sums
+            return
+        logs = {}
+        for name, (total, count) in sums.items():
+            before, batches = self._before.get(name, (0.0, 0.0))
+            if count == batches:
+                return
+            logs[name] = (total - before) / (count - batches)
         weights = self.model.loss_weights_now()
-        if not _has_grown(self.model, float(weights["walker_weight"])):
-            return
         step = int(self.model.optimizer.iterations.numpy())
         walk = self._walk()
         begun, asked = step >= 4 * self._every, float(weights["visit_weight"]) > 0

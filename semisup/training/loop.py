@@ -292,7 +292,9 @@ class Trainer:
             self.progress.warn(collapse.missing_classes(missing))
         step = self.first_step
         fresh = monitoring.fresh_batch_norms(self.model.network) if step == 0 else []
-        if line := monitoring.unsettled_batch_norm(fresh, self.recipe.max_steps):
+        unfrozen = max(self.recipe.max_steps - self.recipe.frozen_steps, 0)
+        passes = 2 if self.model.separate_batches else 1
+        if line := monitoring.unsettled_batch_norm(fresh, passes * unfrozen):
             self.progress.warn(line)
         begun = bool(self.evaluator and self.evaluator.evaluations)
         saved = bool(self.evaluator and self.run.has_checkpoint())

@@ -96,25 +96,25 @@ def fresh_batch_norms(network: keras.Model) -> list[keras.layers.BatchNormalizat
 
 
 def unsettled_batch_norm(
-    fresh: Sequence[keras.layers.BatchNormalization], steps: int
+    fresh: Sequence[keras.layers.BatchNormalization], updates: int
 ) -> str | None:
     """The warning that moving statistics have not come far from their first values, or None.
 
-    Of these the share momentum^steps is left: Keras's 0.99 leaves 5 % after 300 steps. Where
+    Of these the share momentum^updates is left: Keras's 0.99 leaves 5 % after 300. Where
     variances are far below the first value of 1, the model is then evaluated with several times
     the variance that it was trained with.
 
     Args:
         fresh: the layers of `fresh_batch_norms` before training.
-        steps: training steps.
+        updates: how often a batch passes them in training, twice a step where A and B do apart.
     """
     momentum = max((float(layer.momentum) for layer in fresh), default=0.0)
-    left = momentum**steps
-    if left <= _FIRST_VALUES:
+    left = momentum**updates
+    if left <= _FIRST_VALUES or updates == 0:
         return None
     return (
         f"batch norm with a momentum of {momentum:g} keeps {100 * left:.0f} % of its initial "
-        f"statistics after {steps} steps, so test images are normalised differently from training "
-        "images; use a smaller momentum, such as BatchNormalization(momentum=0.9), or train for "
-        "longer"
+        f"statistics after {updates} batches, so test images are normalised differently from "
+        "training images; use a smaller momentum, such as BatchNormalization(momentum=0.9), or "
+        "train for longer"
     )

@@ -294,10 +294,19 @@ def test_images_in_0_to_1_are_not_augmented_to_black():
     options = {"augment": photos, "augment_unlabeled": photos, "sup_per_batch": 1}
     with pytest.raises(InputError, match=r"takes pixels in \[0, 255\], but .* at most 0\.7"):
         association_batches(images, [0, 0, 1, 1], images, **options)
-    association_batches(255 * images, [0, 0, 1, 1], images, **options)
+    association_batches(255 * images, [0, 0, 1, 1], 255 * images, **options)
     standardised = np.linspace(-2, 3, images.size).reshape(images.shape)
     with pytest.raises(InputError, match=r"values down to -2; give them as they were before"):
         association_batches(standardised, [0, 0, 1, 1], None, **options)
+    for dtype in (np.uint16, np.int64, np.float64):
+        large = np.linspace(0, 5000, images.size).reshape(images.shape).astype(dtype)
+        with pytest.raises(InputError, match="values up to 5000; divide those of 16 bits by 257"):
+            association_batches(large, [0, 0, 1, 1], None, **options)
+    with pytest.raises(InputError, match="values down to -7"):
+        association_batches(np.full(images.shape, -7), [0, 0, 1, 1], None, **options)
+    # The unlabelled ones, too, on a scale of their own.
+    with pytest.raises(InputError, match=r"takes pixels in \[0, 255\], but .* at most 0\.7"):
+        association_batches(255 * images, [0, 0, 1, 1], images, **options)
     with pytest.raises(InputError, match=r"takes images \[N, H, W, C\], but these are \(4, 8, 8\)"):
         association_batches(255 * images[..., 0], [0, 0, 1, 1], None, **options)
     with pytest.raises(InputError, match="must be an array"):

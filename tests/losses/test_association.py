@@ -240,6 +240,31 @@ def test_a_row_of_zeros_has_no_direction_and_no_gradient(jit_compile):
     )
 
 
+def test_a_length_beyond_float32_is_not_taken_for_none():
+    found = association.unit_length([[3e19, 4e19], [3e18, 4e18]])
+    np.testing.assert_allclose(found, [[np.nan, np.nan], [0.6, 0.8]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("block_size", [None, 0, 3])
+@pytest.mark.parametrize("empty", ["A", "B"])
+def test_an_empty_A_or_B_has_the_same_losses_in_blocks(block_size, empty):
+    A, B, labels = np.eye(4, 3), np.eye(5, 3), np.array([0, 1, 0, 1])
+    if empty == "A":
+        A, labels = A[:0], labels[:0]
+    else:
+        B = B[:0]
+    found = association.association_losses(A, B, labels, block_size=block_size)
+    wanted = association.association_losses(A, B, labels, block_size=0)
+    np.testing.assert_array_equal([*map(float, found)], [*map(float, wanted)])
+
+
+def test_a_class_whose_logit_is_minus_infinity_counts_nothing_for_other_classes():
+    logits = np.array([[0.0, 1.0, -np.inf]])
+    loss = association.classification_loss(logits, [0])
+    assert float(loss) == pytest.approx(np.log(1 + np.e))
+    assert np.isinf(association.classification_loss(logits, [2]))
+
+
 def test_walker_loss_of_perfect_walks_is_its_minimum():
     """Two classes far apart: no walk leaves its class, and all are uniform inside it."""
     labels = np.array([0, 0, 0, 1])

@@ -572,7 +572,7 @@ def test_associative_model_refuses_bad_use():
     ):
         AssociativeModel(network, 4)
     two = keras.Input((4,))
-    with pytest.raises(InputError, match="but it has several outputs"):
+    with pytest.raises(InputError, match="but it gives a list or a dict"):
         AssociativeModel(keras.Model(two, [two, two]), 4)
     for apart in (False, True):
         with pytest.raises(InputError, match="there are no labels"):

@@ -129,6 +129,35 @@ def test_jit_compile_of_mixed_rows_refuses_what_xla_can_not_compile(options):
         make_model(jit=True, **options).train_on_batch(IMAGES, labels)
 
 
+@pytest.mark.parametrize("label", [-1, 2])
+def test_jit_compile_of_a_batch_of_one_row_agrees(label):
+    plain, jitted = make_model(), make_model(jit=True)
+    for step in ("train_on_batch", "test_on_batch"):
+        logs = [
+            getattr(model, step)(IMAGES[:1], np.array([label]), return_dict=True)
+            for model in (plain, jitted)
+        ]
+        assert logs[1] == pytest.approx(logs[0], rel=1e-5, nan_ok=True)
+    for ours, theirs in zip(plain.get_weights(), jitted.get_weights(), strict=True):
+        np.testing.assert_allclose(theirs, ours, atol=2e-6)
+        assert np.isfinite(theirs).all()
+
+
+def test_sizes_of_a_batch_of_unknown_size_are_not_negative():
+    sizes = []
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
+    def rows(labels):
+        found = batch_rows.find(labels, 3)
+        sizes.append(found.sizes)
+        return found.B_or_all()
+
+    B, counts = rows(tf.constant([2, 0, 1], tf.int64))
+    assert sizes == [(3, 0)]
+    np.testing.assert_array_equal(B, [0, 1, 2])
+    np.testing.assert_array_equal(counts, np.zeros(3))
+
+
 def test_jit_compile_of_mixed_rows_agrees_and_a_wrong_label_makes_it_nan():
     order = RANDOM.permutation(18)
     labels = np.concatenate([LABELS, np.full(10, -1)])[order]

@@ -22,6 +22,7 @@ from semisup.runs import checkpoints
 from semisup.runs.directory import RunDirectory
 from semisup.runtime import distribution, workers
 from semisup.training import loop
+from semisup.training.collapse import CollapseWarning
 from tests import processes
 
 # What is in the model, or how it walks, by case.
@@ -101,7 +102,8 @@ def one_step(strategy, case, by_fit=False):
     batches = tf.data.Dataset.from_tensors((images, labels))
     with blocks_of(3) if case == "blocks" else contextlib.nullcontext():
         if by_fit:
-            history = model.fit(batches, verbose=0).history
+            watch = CollapseWarning(labeled=8, unlabeled=10, every=1)
+            history = model.fit(batches, verbose=0, callbacks=[watch]).history
             logs = {name: value for name, [value] in history.items()}
         else:
             if strategy:  # on one device the rows are searched for, on two they are known

@@ -252,6 +252,8 @@ def test_walk_of_is_that_of_all_devices_or_of_each_alone():
 @pytest.mark.parametrize(("scope", "told"), [("global", 1), ("replica", 0)])
 def test_collapse_warning_knows_that_replicas_share_a_batch(caplog, scope, told):
     warning = semisup.CollapseWarning(labeled=100, unlabeled=100)
+    visit_loss = keras.metrics.Mean()
+    visit_loss.update_state(math.log(25))
     strategy = SimpleNamespace(num_replicas_in_sync=4)
     warning.set_model(
         SimpleNamespace(
@@ -259,7 +261,7 @@ def test_collapse_warning_knows_that_replicas_share_a_batch(caplog, scope, told)
             association_scope=scope,
             virtual_embeddings=0,
             num_classes=10,
-            means={"visit_loss": SimpleNamespace(count=1.0)},
+            means={"visit_loss": visit_loss},
         )
     )
     warning.on_train_batch_end(0, {"visit_loss": math.log(25)})
@@ -290,7 +292,42 @@ def test_collapse_warning_waits_until_the_walk_has_its_weight(caplog):
     model.fit(images, labels, batch_size=40, epochs=12, verbose=0, callbacks=[warning])
     assert _said(caplog) == []
     model.fit(images, labels, batch_size=40, epochs=4, verbose=0, callbacks=[warning])
-    assert _said(caplog)[0].startswith("the walk has collapsed at step 14: all its steps")
+    # The weight is whole from the step after 14 on.
+    assert _said(caplog)[0].startswith("the walk has collapsed at step 15: all its steps")
+
+
+def test_collapse_warning_passes_over_what_was_before_the_walk_had_its_weight(caplog):
+    """Embeddings that are alike until then, and apart ever after: in one epoch."""
+    images, labels, model = images_all_alike(
+        keras.optimizers.SGD(0.0), walker_weight=semisup.Envelope(1.0, "linear", 1, 40)
+    )
+    apart = np.eye(4, dtype="float32")[np.where(labels < 0, np.arange(40) % 2, labels)]
+
+    def batches(count_alike, count_apart):
+        alike, others = (tf.data.Dataset.from_tensors((x, labels)) for x in (images, 99 * apart))
+        return alike.repeat(count_alike).concatenate(others.repeat(count_apart))
+
+    warning = semisup.CollapseWarning(labeled=20, unlabeled=20, every=5)
+    model.fit(batches(44, 40), verbose=0, callbacks=[warning])
+    assert _said(caplog) == []
+    model.fit(batches(44, 40), verbose=0, callbacks=[warning])  # with its weight all along
+    assert _said(caplog)[0].startswith("the walk has collapsed at step 89")
+
+
+def test_collapse_warning_looks_at_short_epochs_that_end_with_a_validation(caplog):
+    images, labels, model = images_all_alike()
+    options = {"validation_data": (images[:20], labels[:20]), "batch_size": 40, "verbose": 0}
+    warning = semisup.CollapseWarning(labeled=20, unlabeled=20)
+    model.fit(images, labels, epochs=201, callbacks=[warning], **options)
+    assert len(_said(caplog)) == 1
+    assert _said(caplog)[0].startswith("the walk has collapsed at step 200: all its steps")
+
+
+def test_few_visits_of_few_images_are_a_collapse():
+    one = {"visit_entropy": 0.0, "walker_loss": 0.0}
+    for unlabeled, told in ((1, False), (2, False), (3, True), (10, True), (11, True)):
+        line = collapse.collapse(one, collapse.Walk(10, unlabeled, 10), True)
+        assert line == (f"it visits about 1 of {unlabeled} unlabelled images" if told else None)
 
 
 def test_fit_warns_of_batch_norm_that_has_not_settled(caplog):
@@ -301,7 +338,7 @@ def test_fit_warns_of_batch_norm_that_has_not_settled(caplog):
     watch = [semisup.CollapseWarning(labeled=20, unlabeled=20)]
     model.fit(images, labels, batch_size=20, epochs=2, callbacks=watch, verbose=0)
     [line] = [line for line in _said(caplog) if "batch norm" in line]
-    kept = "batch norm with a momentum of 0.99 keeps 96 % of its initial statistics"
+    kept = "batch norm with a momentum of 0.99 keeps 96 % of its initial statistics after 4 batches"
     assert line.startswith(kept)
     caplog.clear()
     # Their values are no longer the first ones, as those of a pretrained network are not.
@@ -309,12 +346,32 @@ def test_fit_warns_of_batch_norm_that_has_not_settled(caplog):
     assert not [line for line in _said(caplog) if "batch norm" in line]
 
 
+@pytest.mark.parametrize(
+    ("separate", "optimizer", "batches"),
+    [
+        (True, keras.optimizers.SGD(), 8),
+        (False, keras.optimizers.SGD(gradient_accumulation_steps=2), 4),
+    ],
+)
+def test_fit_counts_the_batches_that_pass_batch_norm(caplog, separate, optimizer, batches):
+    images = np.random.default_rng(0).random((40, 4))
+    labels = np.where(np.arange(40) % 2, np.arange(40) % 3, -1)
+    layers = [keras.Input((4,)), keras.layers.BatchNormalization(), keras.layers.Dense(3)]
+    model = semisup.AssociativeModel(keras.Sequential(layers), 3, separate_batches=separate)
+    model.compile(optimizer)
+    watch = [semisup.CollapseWarning(labeled=10, unlabeled=10)]
+    model.fit(images, labels, batch_size=20, epochs=2, callbacks=watch, verbose=0)
+    [line] = [line for line in _said(caplog) if "batch norm" in line]
+    assert f"statistics after {batches} batches" in line
+
+
 def test_new_warnings_go_by_the_weights_at_the_step_of_the_losses():
     """A resumed run looks at its last evaluation, at which the walker loss may have had none."""
     watch = monitor(lambda step: float(step > 30))
-    assert [*watch.new_warnings(30, UNIFORM)] == []
-    assert not watch.collapsed
-    assert len([*watch.new_warnings(31, UNIFORM)]) == 1
+    for step in (30, 31, 80):  # the last two have means over the 50 steps before, too
+        assert [*watch.new_warnings(step, UNIFORM)] == []
+        assert not watch.collapsed
+    assert len([*watch.new_warnings(81, UNIFORM)]) == 1
 
 
 def test_collapse_warning_wants_the_sizes_of_a_batch(caplog):
