@@ -1,6 +1,6 @@
 """How fast semisup is on this machine: one command, one table, all comparisons in turn.
 
-    .venv/bin/python scripts/benchmark.py                          all but accuracy; 20 minutes
+    .venv/bin/python scripts/benchmark.py       all but photos and accuracy; 20 minutes
     .venv/bin/python scripts/benchmark.py --parts=steps --cases=mnist
     .venv/bin/python scripts/benchmark.py --parts=accuracy --data_dir=MNIST      1.5 hours
 

@@ -41,8 +41,7 @@ def main() -> None:
     from semisup import experiment
     from semisup.data.splits import Split
     from semisup.inference import active_learning
-    from semisup.optimizers.ema import averaged_weights
-    from semisup.runs import checkpoints, files
+    from semisup.runs import files
     from semisup.runs.directory import RunDirectory
     from semisup.training.loop import train
 
@@ -56,14 +55,18 @@ def main() -> None:
         )
         folder = expanded(_LOGDIR.value) / f"seed{seeded.seed}"
         before = RunDirectory(folder / "before")
-        errors["before"].append(train(seeded, before.path, dataset=dataset)["test_error"])
         setup = experiment.build(seeded, dataset)
-        checkpoints.restore(setup.model, checkpoints.newest(before))
         split = setup.data.split
         candidates = dataset.without_labeled(split.unlabeled, split.labeled)
+        if len(candidates) == 0:
+            raise InputError(
+                f"all training images of {dataset.name} are labelled; give a smaller "
+                "--sup_per_class, so that some are left to choose from"
+            )
+        errors["before"].append(train(seeded, before.path, dataset=dataset)["test_error"])
+        setup.load_weights(before.model)
         random, count = np.random.default_rng(seeded.seed), _COUNT.value
-        with averaged_weights(setup.model):
-            suggested = active_learning.write(before, setup.data, setup.model, count)
+        suggested = active_learning.write(before, setup.data, setup.model, count)
         chosen = {
             "suggested": suggested,
             "random": random.choice(candidates, len(suggested), replace=False),

@@ -180,7 +180,7 @@ def _draw(figures: dict[str, Any], path: Path) -> None:
             slope = [shift * size for size in sizes]
             axes.loglog(sizes, slope, ":", marker="", color="grey", lw=0.6)
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes], rotation=20)
-        axes.set(title=kind, ylim=(1e-2, 50))
+        axes.set(title=kind, ylim=(5e-3, 100))
         axes.minorticks_off()
     panels[0].set_ylabel("seconds; gigabytes")
     panels[3].set_ylabel("seconds; gigabytes")

@@ -5,7 +5,7 @@ that whatever else slows the machine slows them all.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -25,8 +25,12 @@ from semisup.training.loop import make_train_step
 # The recipe of this name has the network, augmentation and batch sizes.
 SHAPES = {"mnist": (28, 28, 1), "svhn": (32, 32, 3), "stl10": (96, 96, 3)}
 
-# Steps in a turn; of ours, the first ones find batches that were made in others' turns.
-_TURN, _PREFETCHED = 8, 4
+# Steps in a turn; of ours, so many before them until the pipeline works as in a long training.
+_TURN, _WARM_UP = 8, 4
+
+# Batches that were made in others' turns are taken away, at most so many, until one has to be
+# waited for, for longer than so many seconds.
+_MOST_AHEAD, _WAITED = 64, 1e-3
 
 Turn = Callable[[], dict[str, list[float]]]
 
@@ -108,12 +112,13 @@ def through_pipeline(recipe: Recipe, data: Dataset) -> Turn:
 
     def turn() -> dict[str, list[float]]:
         times: dict[str, list[float]] = {"step": [], "wait": [], "ready": []}
-        for i in range(_TURN + _PREFETCHED):
+        _drain(iterator)
+        for i in range(_WARM_UP + _TURN):
             started = time.perf_counter()
             batch = next(iterator)
             there = time.perf_counter()
             train_step(*batch)["loss"].numpy()
-            if i >= _PREFETCHED:
+            if i >= _WARM_UP:
                 times["step"].append(1e3 * (time.perf_counter() - started))
                 times["wait"].append(1e3 * (there - started))
         for _ in range(_TURN):
@@ -122,6 +127,15 @@ def through_pipeline(recipe: Recipe, data: Dataset) -> Turn:
         return times
 
     return turn
+
+
+def _drain(batches: Iterator[Any]) -> None:
+    """Take away the batches that are there already."""
+    for _ in range(_MOST_AHEAD):
+        started = time.perf_counter()
+        next(batches)
+        if time.perf_counter() - started > _WAITED:
+            return
 
 
 def _ours(name: str, policy: str) -> dict[str, Turn]:

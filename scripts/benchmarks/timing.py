@@ -17,5 +17,14 @@ def timed(times: list[float]) -> Iterator[None]:
 def peak_mb() -> float:
     """The peak of this process's memory so far, in megabytes."""
     # Not `getrusage`, whose peak begins with that of the process that started this one.
+    return _megabytes("VmHWM")
+
+
+def memory_mb() -> float:
+    """This process's memory now, in megabytes."""
+    return _megabytes("VmRSS")
+
+
+def _megabytes(name: str) -> float:
     status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    return int(status.partition(f"{name}:")[2].split()[0]) / 1024

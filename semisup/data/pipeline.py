@@ -96,7 +96,7 @@ def association_batches(
         (TensorShape([7, 28, 28, 1]), [0, 0, 1, 1, -1, -1, -1])
     """
     images, labels = _array_or_lazy(images), class_numbers(labels, _WITHOUT_LABEL)
-    _check_labeled(images, labels)
+    _check_labeled(images, labels, augment)
     sup_per_batch = whole_number("sup_per_batch", sup_per_batch, minimum=1)
     unsup_batch_size = whole_number("unsup_batch_size", unsup_batch_size, minimum=0)
     seed, parts = whole_number("seed", seed), whole_number("parts", parts, minimum=1)
@@ -110,10 +110,7 @@ def association_batches(
     by_class = np.argsort(labels, kind="stable")
     classes, first, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
     labeled_size = len(classes) * sup_per_batch
-    views = _views(augment_unlabeled)
-    for change, images_to_change in ((augment, images), *((v, unlabeled_images) for v in views)):
-        _check_augment(change)
-        _check_range(images_to_change, change)
+    views = _views(augment_unlabeled, unlabeled_images)
     both = np.repeat(classes, sup_per_batch), np.full(len(views) * unsup_batch_size, UNLABELED)
     part_labels = tf.constant(np.concatenate(both)[part::parts], tf.int64)
     take_labeled, take_unlabeled = _taker(images[by_class]), _taker(unlabeled_images)
@@ -159,8 +156,8 @@ def labels_of_batches(batches: Any) -> np.ndarray | None:
     return getattr(batches, _LABELS, None)
 
 
-def _check_labeled(images: Images, labels: np.ndarray) -> None:
-    """Raise InputError if these are not images [N, ...] with a class each."""
+def _check_labeled(images: Images, labels: np.ndarray, augment: Any) -> None:
+    """Raise InputError if these are not images [N, ...] with a class each that it can change."""
     if labels.shape != (len(images),) or len(images) == 0:
         raise InputError(
             f"wanted images [N, ...] and labels [N] with N at least 1, but got {images.shape} and "
@@ -168,6 +165,7 @@ def _check_labeled(images: Images, labels: np.ndarray) -> None:
         )
     if labels.min() < 0:
         raise InputError(f"a label is {labels.min()}, but classes count from 0; {_WITHOUT_LABEL}")
+    _check_augment(augment, images)
 
 
 def _check_unlabeled(unlabeled: Images, labeled: Images) -> None:
@@ -195,25 +193,30 @@ def _joined(first: tf.Tensor, then: tf.Tensor) -> tf.Tensor:
     return tf.concat([first, then], axis=0)
 
 
-def _views(unlabeled: Augment | Sequence[Augment | None] | None) -> Sequence[Augment | None]:
-    """What changes the unlabelled images, as a list."""
-    views: Sequence[Any] = unlabeled if isinstance(unlabeled, list | tuple) else [unlabeled]
+def _views(
+    augment: Augment | Sequence[Augment | None] | None, images: Images
+) -> Sequence[Augment | None]:
+    """What changes the unlabelled images, as a list; InputError if it can't."""
+    views: Sequence[Any] = augment if isinstance(augment, list | tuple) else [augment]
     if not views:
         raise InputError(
             "`augment_unlabeled` is empty; give None to leave the images as they are, or "
             "`unlabeled_images=None` for batches without any"
         )
+    for view in views:
+        _check_augment(view, images)
     return views
 
 
-def _check_augment(augment: Any) -> None:
-    """Raise InputError if it is no function of a batch and a seed."""
+def _check_augment(augment: Any, images: Images) -> None:
+    """Raise InputError if it is no function of a batch and a seed, or not for such images."""
     if augment is not None and (not callable(augment) or hasattr(augment, "get_config")):
         raise InputError(
             f"{augment!r} can't augment: it must be a function of (images, seed), such as "
             "`semisup.data.get_augmentation(name)`; for a layer of Keras, use "
             "batches.map(lambda images, labels: (layer(images, training=True), labels))"
         )
+    _check_range(images, augment)
 
 
 def _check_range(images: Images, augment: Any) -> None:

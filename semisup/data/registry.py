@@ -120,6 +120,7 @@ _ENTRIES = (
         "house numbers with the extra training images",
         "svhn:load_svhn_extra",
         augmentation="svhn",
+        folders=("svhn_extra", "svhn"),
     ),
     DatasetInfo(
         "stl10",

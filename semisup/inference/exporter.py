@@ -99,7 +99,11 @@ def export(
 
 def _check_replaceable(kind: str, folder: Path) -> None:
     """Raise InputError if a folder is more than an earlier export, which would be lost."""
-    if kind != "saved_model" or not (folder / "saved_model.pb").is_file():
+    if kind != "saved_model":
+        raise InputError(
+            f"{folder} is a folder, but a {kind} export is a file; choose another `out`"
+        )
+    if not (folder / "saved_model.pb").is_file():
         raise InputError(f"{folder} is a folder that holds no SavedModel; choose another `out`")
     names = {path.name for path in folder.iterdir() if is_visible(path.name)}
     others = sorted(names - OF_SAVED_MODELS)

@@ -71,7 +71,12 @@ def find(words: Iterable[str], skipped: list[tuple[str, Path]]) -> list[Path]:
         InputError: a word stands for nothing.
     """
     found: dict[str, Path] = {}
+    passed_over: dict[str, tuple[str, Path]] = {}
     real = functools.cache(os.path.realpath)  # a folder may be named in several ways
+
+    def name(path: Path) -> str:
+        return f"{real(str(path.parent))}/{path.name}"
+
     for word in words:
         if not word:  # as of a variable that is not set; it would be the current folder
             raise InputError("an image is named by an empty word; give files, folders or globs")
@@ -94,8 +99,10 @@ def find(words: Iterable[str], skipped: list[tuple[str, Path]]) -> list[Path]:
             why = f": {describe_skipped(left_out)}" if left_out else ""
             raise InputError(f"there is no image {word}{why}; wanted files, folders, globs or .npz")
         for file in files:
-            found.setdefault(f"{real(str(file.parent))}/{file.name}", file)
-        skipped += left_out
+            found.setdefault(name(file), file)
+        for each in left_out:
+            passed_over.setdefault(name(each[1]), each)
+    skipped += passed_over.values()
     return list(found.values())
 
 

@@ -11,7 +11,8 @@ from semisup.evaluation.metrics import Evaluation
 from semisup.visualization.plots import draw_confusion, draw_images
 from semisup.visualization.text import plain, short_name, short_names
 
-_PER_CLASS, _LABELED = 10, 200  # labelled images of a class, and of all, at most
+# Labelled images of a class, at most, and of all, if that is at least one of each class.
+_PER_CLASS, _LABELED = 10, 200
 _ARROW = "\N{RIGHTWARDS ARROW}"
 
 
@@ -45,7 +46,7 @@ def mistakes_figure(data: LabeledData, evaluation: Evaluation) -> Figure:
     shown, per_class = _some_of_each_class(data)
     axes = figure.add_subplot(left[0])
     images = [np.asarray(dataset.train_images[i]) for i in shown]
-    # About as wide as high, and no class broken across rows.
+    # About as wide as high, and no class broken across rows if all have as many.
     draw_images(axes, images, per_class * max(1, round(np.sqrt(len(shown)) / per_class)))
     count = len(data.split.labeled)
     some = "all" if len(shown) == count else f"{len(shown):,} of"
@@ -91,7 +92,7 @@ def confident_mistakes(labels: np.ndarray, logits: np.ndarray, count: int) -> np
 
 
 def _some_of_each_class(data: LabeledData) -> tuple[np.ndarray, int]:
-    """The first few labelled images of every class, by class, and how many of each at most."""
-    classes = len(np.unique(data.labeled_labels))
-    per_class = int(np.clip(_LABELED // classes, 1, _PER_CLASS))
+    """The first few labelled images of every class, by class, and the most that one has."""
+    counts = np.unique(data.labeled_labels, return_counts=True)[1]
+    per_class = int(np.clip(_LABELED // len(counts), 1, min(_PER_CLASS, counts.max())))
     return data.first_of_each_class(per_class), per_class

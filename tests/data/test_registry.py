@@ -113,6 +113,8 @@ def test_place_of_finds_a_data_set_in_a_folder_of_many(tmp_path):
     assert registry.place_of("tfds:cifar10", str(tmp_path)) == str(tmp_path)
     for name in ("mnist5k", "synth_digits", None):
         assert registry.place_of(name, str(tmp_path)) is None
+    (tmp_path / "svhn").mkdir()
+    assert registry.place_of("svhn_extra", str(tmp_path)) == str(tmp_path / "svhn")
     assert registry.place_of("mnist", None) is None
 
 

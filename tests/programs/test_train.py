@@ -405,3 +405,10 @@ def test_evaluator_names_what_is_missing(tmp_path):
     assert_one_line_error(
         run("eval", f"--logdir={tmp_path}", "--watch", "--timeout=1"), "no run has begun", "1 s"
     )
+    for program, word, line in (
+        ("eval", "--timeout=nan", "--timeout is nan; it must be above 0"),
+        ("eval", "--out=", "--out is empty; give a path, or leave it out"),
+        ("eval", "--data_dir=", "--data_dir is empty"),
+        ("export", "--out=", "--out is empty"),
+    ):
+        assert_one_line_error(run(program, f"--logdir={tmp_path}", word), line)

@@ -4,28 +4,26 @@ import dataclasses
 
 import numpy as np
 
+from semisup.runs.directory import RunDirectory
 from tests.processes import said, start
 
 
 def a_study(recipe, logdir):
-    """A study of one seed whose runs are not made: weights of 0, their averages are 1."""
+    """A study of one seed whose runs are not made: all weights that they keep are 1."""
     import suggestion_study
     from absl import flags
 
+    from semisup import experiment
     from semisup.inference import active_learning
-    from semisup.runs import checkpoints
     from semisup.training import loop
 
     def train(recipe, folder, dataset):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        return {"test_error": 1.0}
-
-    def restore(model, checkpoint):
-        model.optimizer.iterations.assign(1)
+        folder.mkdir(parents=True, exist_ok=True)
+        model = experiment.build(recipe, dataset).model
         for weight in model.trainable_variables:
-            weight.assign(np.zeros(weight.shape))
-        for average in model.optimizer._model_variables_moving_average:
-            average.assign(np.ones(average.shape))
+            weight.assign(np.ones(weight.shape))
+        RunDirectory(folder).save_model(model)
+        return {"test_error": 1.0}
 
     def write(folder, data, model, count):
         for weight in model.trainable_variables:
@@ -34,14 +32,21 @@ def a_study(recipe, logdir):
         return np.arange(count)
 
     suggestion_study.recipe_from_flags = lambda one_run: recipe
-    loop.train, checkpoints.newest, checkpoints.restore = train, print, restore
-    active_learning.write = write
+    loop.train, active_learning.write = train, write
     flags.FLAGS(["", "--count=2", "--seeds=1", f"--logdir={logdir}"])
     suggestion_study.main()
 
 
-def test_suggestions_are_by_the_averaged_weights(tiny, tmp_path):
-    process = start(a_study, dataclasses.replace(tiny, ema=0.9), tmp_path)
+def test_suggestions_are_by_the_model_that_the_run_kept(tiny, tmp_path):
+    process = start(a_study, tiny, tmp_path)
     process.join()
     assert process.exitcode == 0, said(process)
     assert "suggested" in said(process)
+
+
+def test_nothing_to_choose_from_is_said_before_any_training(tiny, tmp_path):
+    process = start(a_study, dataclasses.replace(tiny, sup_per_class=-1), tmp_path)
+    process.join()
+    assert process.exitcode != 0
+    assert "are labelled; give a smaller --sup_per_class" in said(process)
+    assert not any(tmp_path.iterdir())
