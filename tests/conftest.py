@@ -56,6 +56,14 @@ def assert_stored_alike(stored, array: np.ndarray) -> None:
     np.testing.assert_array_equal(stored.gather([4, 0, 4]), array[[4, 0, 4]])
 
 
+def first_batches(recipe: Recipe, steps: int = 3) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Some batches of a recipe's run, from step 5 on."""
+    from semisup import experiment
+
+    batches = experiment.build(recipe).batches(5).take(steps)
+    return [(images.numpy(), labels.numpy()) for images, labels in batches]
+
+
 @pytest.fixture(scope="session")
 def mnist_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with MNIST's four files, holding 400 + 100 easy digits."""

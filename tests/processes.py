@@ -16,13 +16,47 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.processes", "semisup.training.loop"])
 
 # Python for the top of a program: the most memory that it has had, in kilobytes.
-PEAK = """
+_PEAK = """
 from pathlib import Path
 def peak():
     # Not getrusage, whose peak begins with that of the process that started this one.
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0])
 """
+
+# Batches of images that stay in their files; each has pixels of one value.
+_BATCHES = """
+from semisup.data import lazy_images
+from semisup.data.pipeline import association_batches
+from {module} import {load}
+lazy_images.memory_for_images = lambda: 2000
+before = peak()
+dataset = {load}(Path({place!r}))
+for images, _ in association_batches(
+    dataset.train_images, dataset.train_labels, dataset.unlabeled_images, sup_per_batch=1,
+    unsup_batch_size=20,
+).take(100):
+    assert images.shape == (22, 384, 256, 3)
+    assert (images == images[:, :1, :1, :1]).numpy().all()
+print(peak() - before)
+"""
+
+
+def kilobytes_of(script: str) -> int:
+    """What a Python program prints at its end, such as `peak() - before`."""
+    result = subprocess.run([sys.executable, "-c", _PEAK + script], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return int(result.stdout.splitlines()[-1])  # after lines of progress, on a slow machine
+
+
+def kilobytes_of_batches(module: str, load: str, place: Path) -> int:
+    """Memory for a data set of two classes and for a hundred batches of it.
+
+    Args:
+        module, load: the function that loads it.
+        place: its file or folder of RGB images of 256x384 pixels, each of one grey.
+    """
+    return kilobytes_of(_BATCHES.format(module=module, load=load, place=str(place)))
 
 
 def start(function, *arguments):

@@ -28,8 +28,8 @@ from semisup.errors import InputError
 from semisup.evaluation.metrics import predict
 from semisup.runtime import progress
 from semisup.visualization.walks import choose_walk_sample
-from tests.conftest import assert_stored_alike
-from tests.processes import PEAK
+from tests.conftest import assert_stored_alike, first_batches
+from tests.processes import kilobytes_of_batches
 
 
 @pytest.fixture
@@ -49,13 +49,6 @@ def load(folder, monkeypatch, memory):
     return load_dataset("folder", folder, new_size=28)
 
 
-def batches(recipe, steps=3):
-    return [
-        (images.numpy(), labels.numpy())
-        for images, labels in experiment.build(recipe).batches(5).take(steps)
-    ]
-
-
 def test_image_files_hold_large_sets_on_disk(folder, monkeypatch):
     in_memory = load(folder, monkeypatch, memory=25 * 28 * 28 * 3)
     assert isinstance(in_memory.train_images, np.ndarray)
@@ -72,10 +65,10 @@ def test_image_files_give_the_same_batches(folder, monkeypatch, changes):
         dataset="folder", data_dir=str(folder), new_size=28, sup_per_class=3, sup_per_batch=2,
         unsup_batch_size=4, **changes,
     )  # fmt: skip
-    expected = batches(recipe)
+    expected = first_batches(recipe)
     monkeypatch.setattr(lazy_images, "memory_for_images", lambda: 0)
     assert isinstance(experiment.build(recipe).data.dataset.train_images, ImageFiles)
-    for one, other in zip(expected, batches(recipe), strict=True):
+    for one, other in zip(expected, first_batches(recipe), strict=True):
         np.testing.assert_array_equal(one[0], other[0])
         np.testing.assert_array_equal(one[1], other[1])
 
@@ -91,9 +84,9 @@ def test_image_files_of_a_target_join_a_source_in_memory(folder, monkeypatch, tm
         target_data_dir=str(folder), new_size=28, sup_per_class=2, sup_per_batch=2,
         unsup_batch_size=4,
     )  # fmt: skip
-    expected = batches(recipe, 1)
+    expected = first_batches(recipe, 1)
     monkeypatch.setattr(lazy_images, "memory_for_images", lambda: 6000)  # enough for the .npz
-    np.testing.assert_array_equal(batches(recipe, 1)[0][0], expected[0][0])
+    np.testing.assert_array_equal(first_batches(recipe, 1)[0][0], expected[0][0])
 
 
 def test_image_files_serve_evaluation_and_figures(folder, monkeypatch):
@@ -142,28 +135,10 @@ def test_image_files_keep_memory_bounded(tmp_path):
     for part, count in (("train/cat", 5), ("train/dog", 5), ("unlabeled", 2000)):
         (tmp_path / part).mkdir(parents=True)
         first = tmp_path / part / "0.png"
-        Image.new("RGB", (256, 384), "red").save(first)
+        Image.new("RGB", (256, 384), "white").save(first)
         for i in range(1, count):
             (tmp_path / part / f"{i}.png").hardlink_to(first)
-    script = f"""
-from pathlib import Path
-from semisup.data import lazy_images
-from semisup.data.pipeline import association_batches
-from semisup.data.sources.folder import load_folder
-lazy_images.memory_for_images = lambda: 0
-dataset = load_folder(Path({str(tmp_path)!r}))
-before = peak()
-for images, _ in association_batches(
-    dataset.train_images, dataset.train_labels, dataset.unlabeled_images, sup_per_batch=1,
-    unsup_batch_size=20,
-).take(100):
-    assert images.shape == (22, 384, 256, 3)
-print(peak() - before)
-"""
-    result = subprocess.run([sys.executable, "-c", PEAK + script], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    *_, kilobytes = result.stdout.splitlines()  # after lines of progress, on a slow machine
-    assert int(kilobytes) < 200_000
+    assert kilobytes_of_batches("semisup.data.sources.folder", "load_folder", tmp_path) < 200_000
 
 
 @pytest.mark.parametrize("how", ["in a thread", "in threads", "in processes"])

@@ -1,7 +1,5 @@
 """.npz files that are too large for the memory: their images stay in them."""
 
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
@@ -15,8 +13,8 @@ from semisup.data.registry import load_dataset
 from semisup.errors import InputError
 from semisup.evaluation.metrics import predict
 from semisup.inference import inputs
-from tests.conftest import assert_stored_alike
-from tests.processes import PEAK
+from tests.conftest import assert_stored_alike, first_batches
+from tests.processes import kilobytes_of_batches
 
 RANDOM = np.random.default_rng(0)
 SPLITS = ("train", "test", "unlabeled")
@@ -122,13 +120,6 @@ def test_open_npz_finds_each_array_where_it_lies(tmp_path, monkeypatch):
             np.testing.assert_array_equal(np.asarray(images), content[f"{split}_images"])
 
 
-def batches(recipe, steps=3):
-    return [
-        (images.numpy(), labels.numpy())
-        for images, labels in experiment.build(recipe).batches(5).take(steps)
-    ]
-
-
 def recipe_for(path, **changes):
     return Recipe(
         dataset="npz", data_dir=str(path), new_size=28, sup_per_class=3, sup_per_batch=2,
@@ -139,11 +130,11 @@ def recipe_for(path, **changes):
 @pytest.mark.parametrize("changes", [{}, {"augmentation": "digits"}, {"unsup_samples": 7}])
 def test_npz_images_give_the_same_batches_and_evaluations(path, monkeypatch, changes):
     recipe = recipe_for(path, **changes)
-    in_memory, expected = experiment.build(recipe), batches(recipe)
+    in_memory, expected = experiment.build(recipe), first_batches(recipe)
     small_memory(monkeypatch)
     in_file = experiment.build(recipe)
     assert isinstance(in_file.data.dataset.train_images, NpzImages)
-    for one, other in zip(expected, batches(recipe), strict=True):
+    for one, other in zip(expected, first_batches(recipe), strict=True):
         np.testing.assert_array_equal(one[0], other[0])
         np.testing.assert_array_equal(one[1], other[1])
     wanted, got = (predict(s.model, s.data.dataset.test_images) for s in (in_memory, in_file))
@@ -156,12 +147,12 @@ def test_npz_images_of_a_target_join_a_grey_source_in_memory(path, monkeypatch, 
     np.savez(tmp_path / "source.npz", **grey, **labels)
     target = {"target_dataset": "npz", "target_data_dir": str(path)}
     recipe = recipe_for(tmp_path / "source.npz", **target)
-    expected = batches(recipe, 1)
+    expected = first_batches(recipe, 1)
     small_memory(monkeypatch)
     setup = experiment.build(recipe)
     assert isinstance(setup.data.dataset.train_images, np.ndarray)
     assert isinstance(setup.data.dataset.unlabeled_images, NpzImages)
-    np.testing.assert_array_equal(batches(recipe, 1)[0][0], expected[0][0])
+    np.testing.assert_array_equal(first_batches(recipe, 1)[0][0], expected[0][0])
 
 
 def test_npz_images_serve_predictions(tmp_path, monkeypatch):
@@ -266,23 +257,5 @@ def test_npz_images_keep_memory_bounded(tmp_path):
             if key != "unlabeled":
                 with archive.open(f"{key}_labels.npy", "w") as file:
                     np.lib.format.write_array(file, np.arange(count) % 2)
-    script = f"""
-from pathlib import Path
-from semisup.data import lazy_images
-from semisup.data.pipeline import association_batches
-from semisup.data.sources.npz import load_npz
-lazy_images.memory_for_images = lambda: 2000
-before = peak()
-dataset = load_npz(Path({str(tmp_path / "mine.npz")!r}))
-for images, _ in association_batches(
-    dataset.train_images, dataset.train_labels, dataset.unlabeled_images, sup_per_batch=1,
-    unsup_batch_size=20,
-).take(100):
-    assert images.shape == (22, 384, 256, 3)
-    assert (images[2:] == images[2:, :1, :1, :1]).numpy().all()
-print(peak() - before)
-"""
-    result = subprocess.run([sys.executable, "-c", PEAK + script], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    *_, kilobytes = result.stdout.splitlines()  # after lines of progress, on a slow machine
-    assert int(kilobytes) < 200_000
+    place = tmp_path / "mine.npz"
+    assert kilobytes_of_batches("semisup.data.sources.npz", "load_npz", place) < 200_000

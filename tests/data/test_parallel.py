@@ -3,6 +3,7 @@
 import functools
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import joblib
 import numpy as np
@@ -67,10 +68,15 @@ def test_on_all_cores_begins_nothing_more_once_its_reader_has_stopped(monkeypatc
             may_go_on.wait(timeout=600)
         return i
 
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, *arguments, **options):
+            may_go_on.set()  # only now, when nothing should wait any more
+            super().shutdown(*arguments, **options)
+
+    monkeypatch.setattr(parallel, "ThreadPoolExecutor", Pool)
     results = on_all_cores(slow, range(16 + 20 * 16), picklable=False)
     for _ in range(20):
         next(results)
-    threading.Timer(0.5, may_go_on.set).start()
     results.close()  # as Ctrl-C does
     assert len(begun) <= 16 + 4 * 16  # of the chunks that waited, two had begun
 

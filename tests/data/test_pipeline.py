@@ -67,6 +67,15 @@ def test_draw_of_a_class_does_not_depend_on_the_others():
             np.testing.assert_array_equal(together[i], alone)
 
 
+def test_draw_from_many_images_has_an_order_for_each_seed_stream_and_round():
+    def order(seed, stream, step):
+        step = tf.constant(step, tf.int64)
+        return _draw(step, 300, np.array([300]), np.array([stream]), seed).numpy().tobytes()
+
+    cases = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1)]
+    assert len({order(*case) for case in cases}) == len(cases)
+
+
 def test_draw_brings_few_images_in_every_order_alike():
     draw = tf.function(lambda step: _draw(step, 3, np.array([3, 3]), np.array([0, 5]), seed=1))
     orders = np.array([draw(tf.constant(step, tf.int64)) for step in range(300)])

@@ -6,9 +6,8 @@ import tensorflow as tf
 
 from semisup.losses import virtual_adversarial
 
-RANDOM = np.random.default_rng(0)
-W = RANDOM.normal(size=(6, 3))
-IMAGES, NOISE = (RANDOM.normal(size=(4, 6)) for _ in range(2))
+W = np.random.default_rng(0).normal(size=(6, 3))
+IMAGES, NOISE = np.random.default_rng(1).normal(size=(2, 4, 6))
 
 
 def logits_of(images):
@@ -110,10 +109,11 @@ def test_gradient_is_that_of_the_entropy_too():
 
 
 def test_entropy_and_norm():
-    logits = RANDOM.normal(size=(5, 3))
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(5, 3))
     for found, row in zip(virtual_adversarial.entropy(float32(logits)), logits, strict=True):
         log_p = log_softmax(row)
         assert float(found) == pytest.approx(-sum(np.exp(log_p) * log_p), rel=1e-5)
-    images = RANDOM.integers(0, 256, (2, 3, 3, 1)).astype(np.uint8)
+    images = random.integers(0, 256, (2, 3, 3, 1)).astype(np.uint8)
     expected = [np.sqrt(sum(float(v) ** 2 for v in image.ravel())) for image in images]
     np.testing.assert_allclose(virtual_adversarial.norm(images), expected, rtol=1e-6)

@@ -139,15 +139,18 @@ def test_metrics_see_labelled_rows_only():
     assert float(logs["accuracy"]) == pytest.approx(1 - wrong)
 
 
+@pytest.mark.parametrize("virtual", [0, 2])
 @pytest.mark.parametrize(("labeled", "unlabeled"), [(0, 6), (6, 0)])
-def test_associative_model_is_finite_for_batches_of_one_kind(labeled, unlabeled):
-    model = compiled()
+def test_associative_model_is_finite_for_batches_of_one_kind(labeled, unlabeled, virtual):
+    model = compiled(virtual_embeddings=virtual)
     images, labels = batch(labeled=labeled, unlabeled=unlabeled)
     logs = model.train_on_batch(images, labels, return_dict=True)
     assert all(np.isfinite(value) for name, value in logs.items() if name != "error")
     assert np.isfinite(logs["error"]) == (labeled > 0)  # of no labelled image it is not 0
     assert all(np.all(np.isfinite(weight)) for weight in model.get_weights())
     assert logs["walker_loss"] == 0
+    without_walk = logs["classification_loss"] + logs["l2_loss"]
+    assert logs["loss"] == pytest.approx(without_walk, rel=1e-6)
 
 
 def test_separate_batches_of_one_kind_leave_batch_norm_intact():
@@ -633,6 +636,18 @@ def test_virtual_adversarial_training_adds_its_loss():
     assert "vat_loss" not in model.evaluate(images, labels, return_dict=True, verbose=0)
 
 
+@pytest.mark.parametrize("weight", ["pseudo_label_weight", "vat_weight"])
+def test_losses_beyond_the_paper_are_learned(weight):
+    """By themselves they change the network, all the way down."""
+    alone = {"walker_weight": 0.0, "visit_weight": 0.0, "logit_weight": 0.0, weight: 1.0}
+    model = compiled(keras.optimizers.SGD(1.0), **alone)
+    kernel = model.network.trainable_variables[0]
+    before = kernel.numpy()
+    images, labels = batch()
+    model.train_on_batch(images * 9, labels)
+    assert np.abs(kernel.numpy() - before).max() > 1e-3
+
+
 def test_virtual_adversarial_training_passes_the_network_as_in_training():
     """Batch norm normalises the changed images by themselves, and counts them in its averages."""
     means = {}
@@ -689,14 +704,17 @@ def test_separate_batches_take_losses_of_the_batch_where_the_rows_are_known():
     inner = network(activity_regularizer=keras.regularizers.L2(0.1))
     model = AssociativeModel(inner, 4, separate_batches=True)
     model.compile("sgd")
-    of_activities = 0.1 * np.mean(np.sum(np.square(inner(images)), axis=1)) * 2  # of A and of B
     with pytest.raises(InputError, match="needs batches that begin with the labelled images"):
         model.train_on_batch(images, labels)
     known = association_batches(
         images[labels >= 0], labels[labels >= 0], images, sup_per_batch=2, unsup_batch_size=10
     )
+    drawn, _ = next(iter(known))
+    squares = np.sum(np.square(inner(drawn), dtype=np.float64), axis=1)
+    expected = 0.1 * (squares[:8].mean() + squares[8:].mean())  # of A and of B
+    expected += 1e-4 / 2 * np.sum(np.square(model.classifier.kernel, dtype=np.float64))
     history = model.fit(known, steps_per_epoch=1, verbose=0).history
-    assert history["l2_loss"][0] == pytest.approx(of_activities, rel=0.3)
+    assert history["l2_loss"][0] == pytest.approx(expected, rel=1e-5)
 
 
 def test_network_must_take_one_tensor():

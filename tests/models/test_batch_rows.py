@@ -7,12 +7,12 @@ import tensorflow as tf
 
 from semisup.data.pipeline import association_batches
 from semisup.errors import InputError
+from semisup.losses import blockwise
 from semisup.models import batch_rows
 from semisup.models.associative_model import AssociativeModel
 from semisup.training.loop import make_train_step
 
-RANDOM = np.random.default_rng(0)
-IMAGES = RANDOM.normal(size=(18, 6, 6, 1)).astype(np.float32)
+IMAGES = np.random.default_rng(0).normal(size=(18, 6, 6, 1)).astype(np.float32)
 LABELS = np.repeat(np.arange(4), 2)
 RATE = 0.1
 
@@ -75,7 +75,7 @@ def test_fit_forgets_the_layout_of_earlier_batches():
     model.fit(batches(), steps_per_epoch=1, verbose=0)
     assert model.train_function is traced
     assert model.labeled_first is None
-    order = RANDOM.permutation(18)
+    order = np.random.default_rng(0).permutation(18)
     labels = np.concatenate([LABELS, np.full(10, -1)])[order]
     copy = make_model()
     copy.set_weights(model.get_weights())
@@ -111,7 +111,7 @@ def test_jit_compile_is_off_unless_asked_for(monkeypatch):
 def test_jit_compile_gives_the_same_losses_and_gradients(options, monkeypatch):
     # XLA draws other numbers of the same seed.
     plain, jitted = make_model(**options), make_model(jit=True, **options)
-    noise = RANDOM.normal(size=(1, 6, 6, 1)).astype(np.float32)
+    noise = np.random.default_rng(1).normal(size=(1, 6, 6, 1)).astype(np.float32)
     monkeypatch.setattr(tf.random, "stateless_normal", lambda *_, alg: noise)
     first = plain.get_weights()
     logs = [model.fit(batches(), steps_per_epoch=1, verbose=0).history for model in (plain, jitted)]
@@ -120,6 +120,12 @@ def test_jit_compile_gives_the_same_losses_and_gradients(options, monkeypatch):
         np.testing.assert_allclose(logs[1][name], value, rtol=1e-5, err_msg=name)
     for before, ours, theirs in zip(first, plain.get_weights(), jitted.get_weights(), strict=True):
         np.testing.assert_allclose((theirs - before) / RATE, (ours - before) / RATE, atol=2e-5)
+
+
+def test_jit_compile_walks_over_large_batches_without_blocks(monkeypatch):
+    monkeypatch.setattr(blockwise, "LARGEST_MATRIX", 10)
+    history = make_model(jit=True).fit(batches(), steps_per_epoch=1, verbose=0).history
+    assert 0.1 < history["walker_loss"][0] < 10
 
 
 @pytest.mark.parametrize("options", [{"virtual_embeddings": 1}, {"separate_batches": True}])
@@ -159,7 +165,7 @@ def test_sizes_of_a_batch_of_unknown_size_are_not_negative():
 
 
 def test_jit_compile_of_mixed_rows_agrees_and_a_wrong_label_makes_it_nan():
-    order = RANDOM.permutation(18)
+    order = np.random.default_rng(0).permutation(18)
     labels = np.concatenate([LABELS, np.full(10, -1)])[order]
     plain, jitted = make_model(), make_model(jit=True)
     logs = [m.train_on_batch(IMAGES[order], labels, return_dict=True) for m in (plain, jitted)]

@@ -64,6 +64,12 @@ def test_networks_have_the_authors_activations_and_l2(built, name):
     linear = name == "vgg16_model"
     wanted = keras.activations.linear if linear else keras.activations.relu
     assert network.layers[-1].activation is wanted
+    if not name.startswith("inception"):
+        inner = [
+            each for each in network.layers if isinstance(each, layers.Conv2D) or each.name == "fc6"
+        ]
+        assert len(inner) == {"vgg16_model": 14, "vgg16_model_small": 13, "alexnet_model": 6}[name]
+        assert all(each.activation is keras.activations.relu for each in inner)
     kernels = [w for w in network.trainable_weights if w.path.endswith("kernel")]
     regularised = 0.0 if name.startswith("inception") else 5e-4 / 2
     squares = sum(float(np.sum(np.square(kernel.numpy()))) for kernel in kernels)

@@ -12,8 +12,7 @@ from semisup.optimizers.factory import make_optimizer
 from semisup.optimizers.muon import Muon
 from semisup.training.loop import make_train_step
 
-RANDOM = np.random.default_rng(0)
-IMAGES = RANDOM.integers(0, 256, (40, 8, 8, 1), dtype=np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), dtype=np.uint8)
 LABELS = np.arange(40) % 2
 
 
@@ -82,7 +81,8 @@ def test_frozen_restores_what_was_trainable_before():
     ("late_optimizer", "its_like"), [(freezing.LateAdam, keras.optimizers.Adam), (Muon, Muon)]
 )
 def test_late_variable_moves_as_under_a_new_optimizer(late_optimizer, its_like, shape):
-    gradients = [tf.constant(g) for g in RANDOM.normal(size=(30, *shape)).astype(np.float32)]
+    random = np.random.default_rng(0)
+    gradients = [tf.constant(g) for g in random.normal(size=(30, *shape)).astype(np.float32)]
     early, late, fresh, other = (keras.Variable(np.zeros(shape, np.float32)) for _ in range(4))
     optimizer = late_optimizer(0.01, late=[1], late_by=20)
     optimizer.build([early, late])

@@ -97,6 +97,18 @@ def test_files_that_are_not_ours_do_not_matter(tmp_path, caplog):
     assert all((folder / name).read_text() == "mine" for name in strangers)
 
 
+def test_damaged_checkpoints_of_later_steps_make_way_for_whole_ones(tmp_path):
+    run, made = RunDirectory(tmp_path), model()
+    for step in (10, 20, 30):
+        made.optimizer.iterations.assign(step)
+        checkpoints.save(run, step, made)
+    for step in (20, 30):
+        (run.checkpoints / f"step-{step}.index").write_bytes(b"rubbish")
+    assert checkpoints.resume(run, made) == 10
+    checkpoints.save(run, 11, made)
+    assert set(run.checkpoints_by_step()) == {10, 11}
+
+
 def test_resume_from_step_0_for_want_of_a_whole_checkpoint_is_said(tmp_path, caplog):
     checkpoints.save(RunDirectory(tmp_path), 7, model())
     (tmp_path / "checkpoints" / "step-7.json").unlink()

@@ -145,8 +145,6 @@ def test_files_written_one_by_one_do_not_go_through_links(tmp_path):
 
 
 def test_overwritten_run_is_the_new_one(tiny, tmp_path):
-    import dataclasses
-
     loop.train(tiny, tmp_path)
     other = dataclasses.replace(tiny, max_steps=2, seed=3)
     with pytest.raises(InputError, match="start again in this one with `overwrite`"):

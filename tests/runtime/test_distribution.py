@@ -76,8 +76,8 @@ def blocks_of(size):
     blockwise.block_size_for = before
 
 
-def one_step(strategy, case, by_fit=False):
-    """Losses and gradients of a batch of 8 labelled and 10 unlabelled images."""
+def one_step(strategy, case, by_fit=False, rows=slice(None)):
+    """Losses and gradients of some rows of a batch of 8 labelled and 10 unlabelled images."""
     import tensorflow as tf
 
     from semisup.training.loop import make_train_step
@@ -98,7 +98,7 @@ def one_step(strategy, case, by_fit=False):
         distribution.synchronize_batch_norm(model.network)
     before = model.get_weights()
     part, parts = workers.place(strategy)
-    images, labels = images[part::parts], labels[part::parts]
+    images, labels = images[rows][part::parts], labels[rows][part::parts]
     batches = tf.data.Dataset.from_tensors((images, labels))
     with blocks_of(3) if case == "blocks" else contextlib.nullcontext():
         if by_fit:
@@ -123,6 +123,8 @@ def write_steps(folder):
             write_step(folder, case, place, strategy)
     for case in CASES_OF_FIT:
         write_step(folder, case, "fit", two, by_fit=True)
+    for half in range(2):  # what each replica has
+        write_step(folder, "replica", f"half{half}", None, rows=slice(half, None, 2))
     for place, strategy in (("one", None), ("two", two)):
         (folder / f"evaluation-{place}.json").write_text(json.dumps(evaluation(strategy)))
 
@@ -149,8 +151,8 @@ def evaluation(strategy):
     return [*found, {name: value for name, [value] in validated.items()}]
 
 
-def write_step(folder, case, place, strategy, by_fit=False):
-    logs, gradients = one_step(strategy, case, by_fit)
+def write_step(folder, case, place, strategy, **options):
+    logs, gradients = one_step(strategy, case, **options)
     (folder / f"{case}-{place}.json").write_text(json.dumps(logs))
     np.savez(folder / f"{case}-{place}.npz", *gradients)
 
@@ -252,6 +254,13 @@ def test_replicas_that_walk_alone_have_other_losses_but_the_same_classification(
     # Half as many unlabelled images can be visited.
     assert shared_losses["visit_loss"] < losses["visit_loss"] - 0.3
     assert largest_difference(gradients, shared_gradients) > 1e-2
+
+
+def test_replicas_that_walk_alone_have_the_mean_of_their_losses_and_gradients(steps):
+    halves = [steps("replica", f"half{half}") for half in range(2)]
+    losses = {name: np.mean([each[name] for each, _ in halves]) for name in halves[0][0]}
+    gradients = [np.mean(pair, axis=0) for pair in zip(*(each for _, each in halves), strict=True)]
+    assert_alike((losses, gradients), steps("replica", "two"))
 
 
 def train_on_one(recipe, logdir):

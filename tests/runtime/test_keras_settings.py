@@ -44,11 +44,16 @@ def test_prepare_environment_and_use_defaults_undo_what_programs_cannot_use(monk
     keras_settings.prepare_environment()
     assert os.environ["KERAS_BACKEND"] == "tensorflow"
     assert "TF_USE_LEGACY_KERAS" not in os.environ
-    keras.config.set_floatx("float16")
-    keras.config.set_image_data_format("channels_first")
-    keras.config.set_epsilon(1e-3)
-    keras_settings.use_defaults()
-    now = (keras.config.floatx(), keras.config.image_data_format(), keras.config.epsilon())
+    try:
+        keras.config.set_floatx("float16")
+        keras.config.set_image_data_format("channels_first")
+        keras.config.set_epsilon(1e-3)
+        keras_settings.use_defaults()
+        now = (keras.config.floatx(), keras.config.image_data_format(), keras.config.epsilon())
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_image_data_format("channels_last")
+        keras.config.set_epsilon(1e-7)
     assert now == ("float32", "channels_last", 1e-7)
 
 

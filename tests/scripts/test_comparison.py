@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from comparison import checks, methods, report, running
-from comparison.method import Batch, Rows, ramp_up
+from comparison.method import Batch, Method, Rows, ramp_up
 from comparison.methods.adaptation import (
     MMD,
     AdversarialDomains,
@@ -34,6 +34,8 @@ from semisup.config import ALWAYS, LABELS_ONLY, Recipe
 from semisup.data import pipeline
 from semisup.data.augmentation import AUGMENTATIONS
 from semisup.errors import InputError
+from semisup.evaluation.metrics import evaluate
+from semisup.losses import virtual_adversarial
 from semisup.models.associative_model import AssociativeModel
 from semisup.runtime.machine import here_and_now
 
@@ -120,14 +122,78 @@ def test_transformations_loss_is_that_of_a_loop():
     np.testing.assert_allclose(certain_and_uniform, [1.0, 0.75**3], rtol=1e-4)
 
 
+def slopes(loss, kernel):
+    """The slope of a loss in some direction of a kernel: by its gradient, and by a difference."""
+    direction = np.random.default_rng(2).normal(size=kernel.shape).astype("float32")
+    with tf.GradientTape() as tape:
+        now = loss()
+    by_gradient = float(tf.reduce_sum(tape.gradient(now, kernel) * direction))
+    middle = kernel.numpy()
+    kernel.assign(middle + 1e-3 * direction)
+    above = float(loss())
+    kernel.assign(middle - 1e-3 * direction)
+    below = float(loss())
+    kernel.assign(middle)
+    return by_gradient, (above - below) / 2e-3
+
+
+def loss_of(method, kernel):
+    """The loss on a batch, as a function of the kernel of a linear classifier."""
+
+    def linear(images, training):
+        return {"logits": tf.matmul(tf.convert_to_tensor(images), kernel)}
+
+    def loss():
+        of_batch = batch()
+        logits = linear(of_batch.unlabeled.images, True)["logits"]
+        rows = of_batch.unlabeled._replace(logits=logits)
+        return method.loss(linear, of_batch._replace(unlabeled=rows))
+
+    return loss
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        PiModel(weight=1.0),
+        Transformations(exclusivity=0.0),
+        Transformations(stability=0.0, exclusivity=1.0),
+        FixMatch(threshold=0.0),
+        PseudoLabels(),
+        VirtualAdversarial(weight=0.0),
+    ],
+    ids=lambda method: type(method).__name__,
+)
+def test_gradient_of_a_loss_is_its_slope(method):
+    """All that a loss depends on is learned; of FixMatch that is the strong view alone."""
+    kernel = tf.Variable(W)
+    found, expected = slopes(loss_of(method, kernel), kernel)
+    assert abs(expected) > 0.01
+    assert found == pytest.approx(expected, rel=2e-2)
+
+
+def test_gradient_of_the_divergence_is_not_zero():
+    """Its slope it is not: the direction of the change is taken for constant."""
+    kernel = tf.Variable(W)
+    with tf.GradientTape() as tape:
+        loss = loss_of(VirtualAdversarial(entropy=0.0), kernel)()
+    assert np.abs(tape.gradient(loss, kernel)).max() > 0.01
+
+
 def test_vat_loss_is_divergence_and_entropy():
     of_batch = batch(view=False)
     entropy = VirtualAdversarial(weight=0.0).loss(model, of_batch)
     p = softmax(of_batch.unlabeled.logits)
     np.testing.assert_allclose(entropy, -np.mean(np.sum(p * np.log(p), axis=1)), rtol=1e-5)
-    # Nowhere else does as small a change change the predictions as much.
-    lengths = np.linalg.norm(of_batch.unlabeled.images, axis=1).mean()
+    images, logits = of_batch.unlabeled.images, of_batch.unlabeled.logits
+    lengths = np.linalg.norm(images, axis=1).mean()
     found = VirtualAdversarial(epsilon=0.1, entropy=0.0).loss(model, of_batch)
+    noise = tf.random.stateless_normal(images.shape, of_batch.seed)
+    changes = virtual_adversarial.adversarial_divergence(
+        lambda x: model(x, True)["logits"], images, logits, noise, 0.01 * lengths
+    )
+    np.testing.assert_allclose(found, np.mean(changes), rtol=1e-5)
+    # Nowhere else does as small a change change the predictions as much.
     random = np.random.default_rng(0)
     for _ in range(20):
         r = random.normal(size=(5, 6))
@@ -240,6 +306,9 @@ def test_coral_is_the_distance_of_covariances():
         unlabeled=of_batch.labeled._replace(logits=1 + of_batch.labeled.logits)
     )
     np.testing.assert_allclose(Coral().loss(model, shifted), 0.0, atol=1e-6)
+    expected = 2.0 * coral(of_batch.labeled.logits, of_batch.unlabeled.logits)
+    assert float(expected) > 0.01
+    np.testing.assert_allclose(Coral(weight=2.0).loss(model, of_batch), expected, rtol=1e-6)
 
 
 @pytest.fixture(scope="module")
@@ -275,6 +344,39 @@ def test_compared_model_walks_as_the_recipe_does_whatever_views_there_are(small)
         ours = one_step(make(*used), running._batches(setup, used))
         for found, other in zip(ours, plain, strict=True):
             np.testing.assert_allclose(found, other, atol=1e-6)
+
+
+class Noted(Method):
+    """A loss of 3 that notes its batches."""
+
+    view = "weak"
+
+    def __init__(self):
+        self.batches = []
+
+    def loss(self, model, batch):
+        self.batches.append(batch)
+        return 3.0
+
+
+def test_compared_model_adds_the_losses_of_its_methods_on_the_batch(small):
+    setup, make = small
+    noted = Noted()
+    of_noted, plain = make(noted), make()
+    for step, (images, labels) in enumerate(running._batches(setup, [noted]).take(2)):
+        losses = []
+        for each, rows in ((of_noted, slice(None)), (plain, slice(6))):
+            each.reset_metrics()
+            losses.append(float(each.train_step((images[rows], labels[rows]))["loss"]))
+        assert losses[0] == pytest.approx(losses[1] + 3.0, rel=1e-5)
+        of_batch = noted.batches[step]
+        np.testing.assert_array_equal(of_batch.labeled.images, images[:6])
+        np.testing.assert_array_equal(of_batch.labels, labels[:6])
+        np.testing.assert_array_equal(of_batch.unlabeled.images, images[6:14])
+        np.testing.assert_array_equal(of_batch.view, images[14:])
+    first, second = noted.batches
+    np.testing.assert_allclose([first.progress, second.progress], [0, 1 / 3], rtol=1e-6)
+    assert not np.array_equal(first.seed, second.seed)
 
 
 def test_association_has_factors_of_the_recipes_weights(small):
@@ -331,6 +433,22 @@ def test_mean_teacher_is_the_average_of_its_students(small):
     np.testing.assert_allclose(teacher.loss(of_teacher, of_views), wanted, rtol=1e-3)
 
 
+def test_mean_teacher_teaches_the_student_alone(small):
+    setup, make = small
+    teacher = MeanTeacher()
+    student = make(teacher)
+    images = next(iter(running._batches(setup, [teacher])))[0]
+
+    def loss():
+        outputs = student(images[6:14])
+        rows = Rows(images[6:14], outputs["embedding"], outputs["logits"])
+        return teacher.loss(student, Batch(rows, None, rows, images[14:], tf.constant(1.0), None))
+
+    found, expected = slopes(loss, student.classifier.kernel.value)
+    assert abs(expected) > 1e-3
+    assert found == pytest.approx(expected, rel=2e-2)
+
+
 def test_mean_teacher_draws_other_dropout_at_each_step():
     layers = [keras.Input((6,)), keras.layers.Dropout(0.5), keras.layers.Dense(4)]
     with_dropout = AssociativeModel(keras.Sequential(layers), 3)
@@ -351,7 +469,7 @@ def test_dann_trains_its_classifier_of_the_domain(small):
     assert not np.array_equal(before[0], used[0].domain.get_weights()[0])
 
 
-def test_batches_have_a_strong_view_of_the_same_images(small):
+def test_batches_have_unlabelled_rows_for_a_strong_view(small):
     setup, _ = small
     images, labels = next(iter(running._batches(setup, [FixMatch()])))
     assert images.shape == (6 + 8 + 8, 8, 8, 1)
@@ -390,6 +508,12 @@ def test_weak_views_are_the_same_images_with_other_random_numbers(small, monkeyp
     assert (unlabeled[:, 0] != view[:, 0]).any(axis=(1, 2)).all()
 
 
+def test_strong_view_of_features_drops_half_of_their_values():
+    view = running._strong(None)(tf.ones([4, 1000]), tf.constant([1, 2])).numpy()
+    assert set(np.unique(view)) == {0, 2}
+    assert np.mean(view == 0) == pytest.approx(0.5, abs=0.05)
+
+
 def test_run_is_alone_in_its_process(tiny, monkeypatch):
     def build(job, methods):
         raise InputError("alone" if running._alone.locked() else "with others")
@@ -398,6 +522,51 @@ def test_run_is_alone_in_its_process(tiny, monkeypatch):
     with pytest.raises(InputError, match="alone"):
         running.run(running.Job("labels_only", {}, tiny))
     assert not running._alone.locked()
+
+
+def test_run_records_errors_of_the_averages_and_losses(tiny, monkeypatch):
+    seen = []
+
+    def noted(model, images, labels, names):
+        found = evaluate(model, images, labels, names)
+        seen.append((model.classifier.kernel.numpy(), len(labels), found.report.error))
+        return found
+
+    monkeypatch.setattr(running, "evaluate", noted)
+    recipe = dataclasses.replace(tiny, max_steps=2, eval_interval=1, learning_rate=0.01)
+    job, used = running.Job("mean_teacher", {}, recipe), methods.make("mean_teacher", {})
+    evaluations = running.run(job)["evaluations"]
+    setup, again = running._build(job, used)
+    steps = [again.train_step(pair) for pair in running._batches(setup, used).take(2)]
+    kernels, counts, errors = zip(*seen, strict=True)
+    student = again.classifier.kernel.numpy()
+    with again.evaluated():
+        np.testing.assert_allclose(kernels[1], again.classifier.kernel, rtol=1e-4, atol=1e-5)
+    assert np.abs(kernels[1] - student).max() > 1e-3
+    assert counts == (9, 9)
+    losses = [float(logs["loss"]) for logs in steps]  # each the mean so far
+    assert [step for step, *_ in evaluations] == [1, 2]
+    assert tuple(error for _, error, _ in evaluations) == errors and max(errors) > 1
+    assert [loss for *_, loss in evaluations] == pytest.approx(losses, rel=1e-4)
+
+
+def test_runs_of_a_seed_begin_with_the_same_random_weights(tiny):
+    """Also those of a method's own layers, and whatever was drawn before."""
+
+    def first_weights(seed):
+        used = methods.make("dann", {})
+        running._build(running.Job("dann", {}, dataclasses.replace(tiny, seed=seed)), used)
+        return used[0].domain.get_weights()[0]
+
+    first, again, other = (first_weights(seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize(("validation", "images"), [(True, 12), (False, 9)])
+def test_search_is_on_validation_images_and_other_runs_on_test_images(tiny, validation, images):
+    setup, _ = running._build(running.Job("labels_only", {}, tiny, validation), ())
+    assert len(setup.data.dataset.test_labels) == images
 
 
 def test_validation_images_are_training_images(tiny):

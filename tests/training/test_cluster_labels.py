@@ -7,6 +7,7 @@ from semisup.data.dataset import Dataset
 from semisup.data.labeled_data import LabeledData
 from semisup.data.lazy_images import with_features
 from semisup.data.splits import Split
+from semisup.training import cluster_labels
 from semisup.training.cluster_labels import predict_cluster_labels
 
 CLASSES = ("a", "b", "c", "d")
@@ -67,6 +68,23 @@ def test_predict_cluster_labels_takes_any_order_of_classes(labeled):
     directions = np.repeat(range(4), 10)
     labels = predict_cluster_labels(make_data(directions, labeled, range(4)), 1.0)
     np.testing.assert_array_equal(np.asarray(labeled)[labels.labels], directions)
+
+
+def test_predict_cluster_labels_finds_clusters_of_some_images_drawn_evenly(monkeypatch):
+    """The first so many would all be of one cluster."""
+    monkeypatch.setattr(cluster_labels, "_IMAGES", 20)
+    directions = np.repeat(range(4), 25)
+    labels = predict_cluster_labels(make_data(directions, range(4), range(4)), 1.0)
+    np.testing.assert_array_equal(labels.labels, directions)
+
+
+def test_predict_cluster_labels_counts_each_labelled_image_alike():
+    """One of class 0 lies among those of class 1, and its features are large."""
+    directions = np.repeat(range(4), 25)
+    data = make_data(directions, [0, 0, 1, 1, 2, 3], [0, 0, 0, 1, 2, 3])
+    data.dataset.train_images.all_features[2] *= 100
+    labels = predict_cluster_labels(data, 1.0)
+    np.testing.assert_array_equal(labels.labels, directions)
 
 
 def test_predict_cluster_labels_knows_the_classes_that_have_labels_only():

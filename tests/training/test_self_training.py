@@ -104,6 +104,14 @@ def test_pseudo_labels_are_those_of_the_most_confident_images(
     assert found.labels.dtype == np.int64
 
 
+def test_confidence_is_that_of_the_class_against_all_others(teacher):
+    """By the margin to the second class alone, the other image would come first."""
+    pool = as_images([(20, 10, 0), (20, 9, 9)])
+    split = Split(np.array([0, 1, 5]), np.arange(2))
+    found = pseudo_labels(teacher, make_dataset(unlabeled_images=pool), split, 0.5)
+    assert (found.indices.tolist(), found.labels.tolist()) == ([0], [0])
+
+
 def test_teaches_only_unlabelled_images_of_the_split(teacher):
     split = Split(np.array([0, 1, 5]), np.array([0, 3, 4, 5]))
     found = pseudo_labels(teacher, make_dataset(), split, 1.0)
