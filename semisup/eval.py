@@ -4,7 +4,7 @@
     semisup-eval --logdir=DIR --watch     each newest checkpoint, until the run ends
     semisup-eval --logdir=DIR --figures   the paper's figures too: figure2.png to figure4.png;
                                           with --figure_format=pdf, or svg, for print
-    semisup-eval --logdir=DIR --suggest=20    and 20 images whose labels would help most
+    semisup-eval --logdir=DIR --suggest=20    suggest 20 unlabelled images to label next
 
 All else is read from the run's folder, and the last evaluation is also written to eval.json
 there. --out=FOLDER writes this, figures and suggestions elsewhere; --data_dir and

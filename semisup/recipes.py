@@ -207,7 +207,7 @@ RECIPES: dict[str, Recipe] = {
         ema=0.99,
         max_steps=1000,
     ),
-    # Self-training: the labels that a run of `mnist_teacher` gives to most images, without a walk.
+    # Self-training on the pseudo-labels of a run of `mnist_teacher`, without association losses.
     # Command:  semisup-train --recipe=mnist_student --teacher=TEACHER --data_dir=MNIST
     # Expected: 0.90, 0.84, 0.80; with 1,000 labels (--sup_per_class=100 in both) 0.83, 0.64, 0.56;
     # 8 to 10 and 14 to 15 minutes (AVX2) after the teacher's.
