@@ -158,7 +158,7 @@ def _newest_whole(run: RunDirectory) -> tuple[str | None, list[str]]:
     # The first of all may have been cut short: then there is nothing to fall back to yet.
     if not prefixes or (len(prefixes) == 1 and not _record(prefixes[0]).exists()):
         return None, faults
-    raise InputError(f"no checkpoint is intact: {'; '.join(faults)}; train the run again")
+    raise InputError(f"no checkpoint is intact: {'; '.join(faults)}; train again with `overwrite`")
 
 
 def _fault(run: RunDirectory, prefix: Path) -> str | None:

@@ -492,7 +492,12 @@ def test_ten_thousand_flags_are_settings_or_refused():
     fuzz_flags(10_000)
 
 
-@pytest.mark.parametrize("name", ["max_steps", "emb_size", "new_size", "sup_per_class"])
+def test_sizes_beyond_what_a_picture_has_are_refused():
+    with pytest.raises(InputError, match=rf"`new_size` is {2**31}; it must be at most 100000"):
+        Recipe(new_size=2**31)
+
+
+@pytest.mark.parametrize("name", ["max_steps", "emb_size", "sup_per_class"])
 def test_numbers_beyond_what_tensorflow_counts_are_refused(name):
     with pytest.raises(InputError, match=rf"`{name}` is {2**31}; it must be below {2**31}"):
         Recipe(**{name: 2**31})
