@@ -4,13 +4,15 @@ Batch number `step` is a pure function of (seed, step): nothing is drawn from a 
 so a run can begin or resume at any step, and any batch can be made again.
 """
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from semisup.data.dataset import Images
+from semisup.data.image_arrays import array_or_lazy, check_finite, check_range
 from semisup.data.lazy_images import LazyImages
 from semisup.errors import InputError
 from semisup.runtime.arguments import class_numbers, whole_number
@@ -83,8 +85,9 @@ def association_batches(
         and you made the iterator yourself, `del` it at the end; otherwise the script may not end.
 
     Raises:
-        InputError: the arrays do not fit each other, labels are no classes, a number is out of
-            its range, or there is nothing to draw from.
+        InputError: the arrays do not fit each other, labels are no classes, a pixel is NaN or
+            infinite, a number is out of its range, there is nothing to draw from, or augmentation
+            takes other arguments or gives another number of images.
 
     Examples:
         >>> pixels = np.zeros((6, 28, 28, 1), "uint8")
@@ -95,8 +98,8 @@ def association_batches(
         >>> images.shape, labels.numpy().tolist()
         (TensorShape([7, 28, 28, 1]), [0, 0, 1, 1, -1, -1, -1])
     """
-    images, labels = _array_or_lazy(images), class_numbers(labels, _WITHOUT_LABEL)
-    _check_labeled(images, labels, augment)
+    images, labels = array_or_lazy(images), class_numbers(labels, _WITHOUT_LABEL)
+    _check_labeled(images, labels)
     sup_per_batch = whole_number("sup_per_batch", sup_per_batch, minimum=1)
     unsup_batch_size = whole_number("unsup_batch_size", unsup_batch_size, minimum=0)
     seed, parts = whole_number("seed", seed), whole_number("parts", parts, minimum=1)
@@ -104,13 +107,15 @@ def association_batches(
     part = whole_number("part", part, minimum=0, maximum=parts - 1)
     if unlabeled_images is None:
         unlabeled_images, unsup_batch_size = images[:1], 0
-    unlabeled_images = _array_or_lazy(unlabeled_images)
+    unlabeled_images = array_or_lazy(unlabeled_images)
     _check_unlabeled(unlabeled_images, images)
+    views = _views(augment_unlabeled)
+    _check_augmentations([augment], images)
+    _check_augmentations(views, unlabeled_images)
     # Sorted by class, the images of a class are a run: first[c] ... first[c] + sizes[c] - 1.
     by_class = np.argsort(labels, kind="stable")
     classes, first, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
     labeled_size = len(classes) * sup_per_batch
-    views = _views(augment_unlabeled, unlabeled_images)
     both = np.repeat(classes, sup_per_batch), np.full(len(views) * unsup_batch_size, UNLABELED)
     part_labels = tf.constant(np.concatenate(both)[part::parts], tf.int64)
     take_labeled, take_unlabeled = _taker(images[by_class]), _taker(unlabeled_images)
@@ -122,7 +127,7 @@ def association_batches(
         """Of the images drawn, those of our part; the first is number `first_row`."""
         if change is None:
             return take(drawn[first_row::parts])
-        return change(take(drawn), seeds)[first_row::parts]
+        return _changed(change, take(drawn), seeds)[first_row::parts]
 
     # AutoGraph would rewrite every function below, a quarter of a second of the start.
     @tf.autograph.experimental.do_not_convert
@@ -156,8 +161,8 @@ def labels_of_batches(batches: Any) -> np.ndarray | None:
     return getattr(batches, _LABELS, None)
 
 
-def _check_labeled(images: Images, labels: np.ndarray, augment: Any) -> None:
-    """Raise InputError if these are not images [N, ...] with a class each that it can change."""
+def _check_labeled(images: Images, labels: np.ndarray) -> None:
+    """Raise InputError if these are not images [N, ...] with a class each."""
     if labels.shape != (len(images),) or len(images) == 0:
         raise InputError(
             f"wanted images [N, ...] and labels [N] with N at least 1, but got {images.shape} and "
@@ -165,7 +170,7 @@ def _check_labeled(images: Images, labels: np.ndarray, augment: Any) -> None:
         )
     if labels.min() < 0:
         raise InputError(f"a label is {labels.min()}, but classes count from 0; {_WITHOUT_LABEL}")
-    _check_augment(augment, images)
+    check_finite(images)
 
 
 def _check_unlabeled(unlabeled: Images, labeled: Images) -> None:
@@ -179,6 +184,7 @@ def _check_unlabeled(unlabeled: Images, labeled: Images) -> None:
             f"the unlabelled images {unlabeled.shape} {unlabeled.dtype} do not fit "
             f"the labelled ones {labeled.shape} {labeled.dtype}"
         )
+    check_finite(unlabeled)
 
 
 def _joined(first: tf.Tensor, then: tf.Tensor) -> tf.Tensor:
@@ -186,81 +192,61 @@ def _joined(first: tf.Tensor, then: tf.Tensor) -> tf.Tensor:
     shapes = first.shape[1:], then.shape[1:]
     if first.dtype != then.dtype or not shapes[0].is_compatible_with(shapes[1]):
         raise InputError(
-            f"augmentation makes some images {first.dtype.name} {shapes[0]}, others "
-            f"{then.dtype.name} {shapes[1]}; they must be alike, as "
-            "`semisup.data.get_augmentation(name)` leaves them"
+            f"after augmentation some images are {first.dtype.name} {shapes[0]}, others "
+            f"{then.dtype.name} {shapes[1]}, but they must be alike; give `augment` and "
+            "`augment_unlabeled` functions that give the same type and size, or neither"
         )
     return tf.concat([first, then], axis=0)
 
 
-def _views(
-    augment: Augment | Sequence[Augment | None] | None, images: Images
-) -> Sequence[Augment | None]:
-    """What changes the unlabelled images, as a list; InputError if it can't."""
+def _changed(augment: Augment, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    """Images after augmentation; InputError if these are not as many, whose labels would shift."""
+    changed = tf.convert_to_tensor(augment(images, seeds))
+    if changed.shape.rank == 0 or not changed.shape[:1].is_compatible_with(images.shape[:1]):
+        raise InputError(
+            f"an augmentation must give a changed image for each one, but of images "
+            f"{tuple(images.shape)} it gives {tuple(changed.shape)}"
+        )
+    if not changed.shape[:1].is_fully_defined():
+        counts, why = (tf.shape(changed)[0], tf.shape(images)[0]), "augmentation changes the number"
+        with tf.control_dependencies([tf.debugging.assert_equal(*counts, f"{why} of images")]):
+            return tf.identity(changed)
+    return changed
+
+
+def _views(augment: Augment | Sequence[Augment | None] | None) -> Sequence[Augment | None]:
+    """What changes the unlabelled images, as a list; InputError if it is empty."""
     views: Sequence[Any] = augment if isinstance(augment, list | tuple) else [augment]
     if not views:
         raise InputError(
             "`augment_unlabeled` is empty; give None to leave the images as they are, or "
             "`unlabeled_images=None` for batches without any"
         )
-    for view in views:
-        _check_augment(view, images)
     return views
 
 
-def _check_augment(augment: Any, images: Images) -> None:
-    """Raise InputError if it is no function of a batch and a seed, or not for such images."""
-    if augment is not None and (not callable(augment) or hasattr(augment, "get_config")):
-        raise InputError(
-            f"{augment!r} can't augment: it must be a function of (images, seed), such as "
-            "`semisup.data.get_augmentation(name)`; for a layer of Keras, use "
-            "batches.map(lambda images, labels: (layer(images, training=True), labels))"
-        )
-    _check_range(images, augment)
-
-
-def _check_range(images: Images, augment: Any) -> None:
-    """Raise InputError if images have no pixels in [0, 255], which our augmentations round."""
-    if not getattr(augment, "takes_bytes", False):
-        return
-    if images.ndim != 4:
-        raise InputError(
-            f"this augmentation takes images [N, H, W, C], but these are {images.shape}; give "
-            "images[..., None] if they are grey"
-        )
-    if images.dtype != np.uint8:
-        some = images[:: max(1, len(images) // 100)]
-        smallest, largest = float(np.min(some)), float(np.max(some))
-        if smallest < 0:
+def _check_augmentations(augmentations: Iterable[Any], images: Images) -> None:
+    """Raise InputError if one is no function of a batch and a seed, or not for such images."""
+    for augment in augmentations:
+        if augment is None:
+            continue
+        if not callable(augment) or hasattr(augment, "get_config"):
             raise InputError(
-                f"this augmentation takes pixels in [0, 255], but the images have values down to "
-                f"{smallest:g}; give them as they were before they were standardised"
+                f"{augment!r} can't augment: it must be a function of (images, seed), such as "
+                "`semisup.data.get_augmentation(name)`; for a layer of Keras, use "
+                "batches.map(lambda images, labels: (layer(images, training=True), labels))"
             )
-        if largest > 255:
+        try:
+            inspect.signature(augment).bind("images", "seed")
+        except TypeError as error:
             raise InputError(
-                f"this augmentation takes pixels in [0, 255], but the images have values up to "
-                f"{largest:g}; divide those of 16 bits by 257"
-            )
-        if images.dtype.kind == "f" and 0 < largest <= 1:
-            raise InputError(
-                f"this augmentation takes pixels in [0, 255], but those of the images are at most "
-                f"{largest:g}; give the images as they were before they were divided by 255"
-            )
-
-
-def _array_or_lazy(images: Any) -> Images:
-    if isinstance(images, LazyImages):
-        return images
-    try:
-        array = np.asarray(images)
-    except ValueError:  # of a list of images
-        raise InputError("the images differ in size; bring them to one size first") from None
-    if array.ndim == 0:
-        raise InputError(
-            f"the images must be an array [N, ...], but are a {type(images).__name__}; for a "
-            "folder of images see `load_dataset`"
-        )
-    return array
+                f"{augment!r} can't augment: it must take two arguments, images and a seed "
+                f"of two integers ({error})"
+            ) from None
+        except ValueError:  # Python does not know its arguments
+            continue
+    if any(getattr(augment, "takes_bytes", False) for augment in augmentations):
+        check_range(images)
 
 
 def _taker(images: Images) -> Take:

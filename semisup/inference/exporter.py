@@ -1,7 +1,7 @@
 """A trained model as a file for use elsewhere: images in, class probabilities out.
 
-Each export takes raw pixels in [0, 255], [N, H, W, C], and gives softmax probabilities,
-float32 [N, classes]. None of them needs this package to run.
+Each export takes images [N, H, W, C], with pixels in the range of the training images, and gives
+softmax probabilities, float32 [N, classes]. None of them needs this package to run.
 """
 
 import json
@@ -16,6 +16,7 @@ import tensorflow as tf
 from absl import logging
 from scipy.special import softmax
 
+from semisup.data.image_arrays import array_or_lazy
 from semisup.data.image_io import is_visible
 from semisup.errors import InputError, few, first_line, missing_package
 from semisup.models.associative_model import AssociativeModel
@@ -28,6 +29,9 @@ Run = Callable[[np.ndarray], np.ndarray]
 # Endings by which people, and Keras, know what a file is.
 _OF_FILES = frozenset((".keras", ".h5", ".hdf5", ".pb", ".tflite", ".lite", ".onnx"))
 
+# Types of the pixels that an export takes.
+PIXELS = ("float32", "uint8")
+
 # Largest difference of any probability from the same network in float32. TensorFlow runs the first
 # two with the same kernels; the others have kernels of their own.
 TOLERANCES = {"keras": 1e-5, "saved_model": 1e-5, "tflite": 1e-4, "onnx": 1e-4}
@@ -38,15 +42,24 @@ _ROUNDING = 0.05
 
 
 def probability_model(
-    model: AssociativeModel, image_shape: tuple[int, int, int], dtype: str = "uint8"
+    model: AssociativeModel, image_shape: tuple[int, int, int], dtype: str = "float32"
 ) -> keras.Model:
     """A plain Keras model from images to class probabilities, in float32.
 
     Args:
         model: a trained model.
-        image_shape: (H, W, C) of the images it takes.
-        dtype: of the pixels it will take, "uint8" or "float32"; in [0, 255] either way.
+        image_shape: (H, W, C) of the images it takes, whose pixels are in the range of the training
+            images.
+        dtype: of its input, "float32" or "uint8". Keras converts what it is given: float32 takes
+            images of any type, uint8 loses the fractions of pixels.
+
+    Raises:
+        InputError: `model` is no AssociativeModel, or the type is another.
     """
+    if not isinstance(model, AssociativeModel):
+        raise InputError(f"`model` must be an AssociativeModel, but is a {type(model).__name__}")
+    if dtype not in PIXELS:
+        raise InputError(f"`dtype` is {dtype!r}; it must be one of {', '.join(PIXELS)}")
     network = _in_float32(model.network)
     images = keras.Input(image_shape, dtype=dtype, name="images")
     exact = {"dtype": "float32"}  # whatever Keras's policy is
@@ -61,7 +74,11 @@ def probability_model(
 
 
 def export(
-    model: AssociativeModel, kind: str, out: str | Path, images: np.ndarray, dtype: str = "uint8"
+    model: AssociativeModel,
+    kind: str,
+    out: str | Path,
+    images: np.ndarray,
+    dtype: str | None = None,
 ) -> float:
     """Export the model to another format, and check that it makes the same predictions.
 
@@ -72,18 +89,26 @@ def export(
         model: a trained model.
         kind: one of `ENDINGS`.
         out: the file to write (a folder for saved_model), replaced if it is there.
-        images: uint8 [N, H, W, C], of the kind that the model was trained on.
-        dtype: of the pixels it will take, "uint8" or "float32".
+        images: [N, H, W, C] with N at least 1, of the kind that the model was trained on.
+        dtype: of the pixels it will take, "uint8" or "float32"; None for uint8 if `images` are,
+            else float32.
 
     Returns:
         The largest difference of any probability from that of the same network in float32.
 
     Raises:
         InputError: the format is unknown, its library is missing or can't convert this
-            network, the export predicts otherwise, or `out` does not end as the format wants or
-            is a folder of other things.
+            network, the export predicts otherwise, `out` does not end as the format wants or
+            is a folder of other things, there are no images [N, H, W, C], or these are not of the
+            type.
     """
     out = Path(out)
+    images = array_or_lazy(images)
+    if images.ndim != 4 or len(images) == 0:
+        raise InputError(
+            f"`images` must be [N, H, W, C] with N at least 1, but have shape {images.shape}"
+        )
+    dtype = dtype or ("uint8" if images.dtype == np.uint8 else "float32")
     if kind not in ENDINGS:
         raise InputError(f"unknown format {kind!r}; known: {', '.join(ENDINGS)}")
     if out.is_dir():
@@ -93,8 +118,16 @@ def export(
     check_name(kind, out)
     if not paths.real(out).parent.is_dir():
         raise InputError(f"there is no folder {out.parent} to write {out.name} in")
+    pixels = np.asarray(images)
+    with np.errstate(invalid="ignore"):  # which the comparison finds
+        whole = pixels.astype(np.uint8) if dtype == "uint8" else pixels
+    if not np.array_equal(whole, pixels):
+        raise InputError(
+            "`images` have pixels that uint8 can't hold, whole numbers in [0, 255]; "
+            'give `dtype="float32"`'
+        )
     with paths.plain(paths.real(out).parent) as folder:
-        return _export(model, kind, out, images, dtype, folder)
+        return _export(model, kind, out, pixels, dtype, folder)
 
 
 def _check_replaceable(kind: str, folder: Path) -> None:

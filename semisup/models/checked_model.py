@@ -12,6 +12,7 @@ import tensorflow as tf
 from absl import logging
 
 from semisup.data import pipeline
+from semisup.data.image_arrays import check_finite
 from semisup.errors import InputError, from_graph
 from semisup.models import labels
 from semisup.runtime.arguments import class_numbers
@@ -59,10 +60,13 @@ class CheckedModel(keras.Model):
             count = int(labeled.sum())
             first = count if labeled[:count].all() else None
         before, self.labeled_first = self.labeled_first, first
+        traced = self.train_function, self._traced_for
         try:
             yield
         finally:
             self.labeled_first = before
+            if before is not None:  # `fit` goes on with batches of the layout before
+                self.train_function, self._traced_for = traced
 
     def make_train_function(self, force: bool = False) -> Any:
         """As Keras has it, anew for batches of another layout."""
@@ -75,28 +79,39 @@ class CheckedModel(keras.Model):
         return False
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
-        """As Keras has it.
+        """As Keras has it, with warnings of what was not learned.
 
         Raises:
             InputError: labels are missing, names, one-hot or no classes; there are none to train or
-                to validate on; batches have no end and there is no number of steps; there are
-                weights of samples or classes, or `compile` was given a loss.
+                to validate on; a pixel of an array is NaN or infinite; batches have no end and
+                there is no number of steps; there are weights of samples or classes, or `compile`
+                was given a loss.
         """
         call = _fit_arguments(super().fit, self.num_classes, *args, **kwargs)
         # Keras gives each of several replicas consecutive rows, of A or of B.
         alone = self.distribute_strategy.num_replicas_in_sync == 1
         batches = call.arguments.get("x")
-        self._warn_without_unlabeled(batches)
         self._set_modes(call.arguments.get("callbacks"))
         with self.expecting(batches if alone else None), self.errors_in_one_line():
-            return super().fit(*call.args, **call.kwargs)
+            history = super().fit(*call.args, **call.kwargs)
+        self._warn_of_nothing_learned(history.history)
+        return history
 
-    def _warn_without_unlabeled(self, batches: Any) -> None:
-        labels = pipeline.labels_of_batches(batches)
-        if labels is not None and np.all(labels >= 0) and self.uses_unlabeled:
+    def _warn_of_nothing_learned(self, of_epochs: dict[str, list[float]]) -> None:
+        """Log a warning if no batch had a labelled, or an unlabelled image, or weights are NaN."""
+        if bad := [w.path for w in self.trainable_variables if not np.isfinite(w).all()]:
             logging.warning(
-                "these batches have no unlabelled image, so nothing is learned by association; the "
-                "unlabelled images of a data set are its `unlabeled_pool`"
+                "after this training %d weights are NaN or infinite, such as %s; look for images "
+                "with such pixels, or take a lower learning rate",
+                *(len(bad), bad[0]),
+            )
+        elif np.all(np.isnan(of_epochs.get("error", 0.0))):
+            logging.warning("no batch had a labelled image: their labels are all -1")
+        elif self.uses_unlabeled and not np.any(of_epochs.get("visit_loss", 1.0)):
+            logging.warning(
+                "no batch had both labelled and unlabelled images, so nothing was learned by "
+                "association; unlabelled ones have the label -1 (those of a data set are its "
+                "`unlabeled_pool`)"
             )
 
     def _set_modes(self, callbacks: Any) -> None:
@@ -142,7 +157,8 @@ class CheckedModel(keras.Model):
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """As Keras has it; a label that is no class raises an InputError."""
-        with self.errors_in_one_line():
+        # In a callback of `fit`, too, whose batches may have another layout.
+        with self.expecting(None), self.errors_in_one_line():
             return super().train_on_batch(*args, **kwargs)
 
     def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
@@ -173,6 +189,7 @@ def _fit_arguments(method: Callable[..., Any], num_classes: int, *args: Any, **k
     """The arguments of Keras's `fit`, with labels as int64."""
     call = inspect.signature(method).bind(*args, **kwargs)
     given = call.arguments
+    check_finite(given.get("x"))
     _check_end(given.get("x"), given.get("steps_per_epoch"), "fit", "steps_per_epoch")
     if isinstance(given.get("x"), tf.data.Dataset):
         given.setdefault("shuffle", False)  # as Keras would, after a warning

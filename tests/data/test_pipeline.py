@@ -293,8 +293,51 @@ def test_association_batches_refuse_augmentation_that_makes_images_unlike():
         lambda images, seed: tf.cast(images, tf.float32),
         lambda images, seed: tf.repeat(images, 3, axis=3),
     ):
-        with pytest.raises(InputError, match=r"augmentation makes some images uint8 .*be alike"):
+        with pytest.raises(InputError, match=r"augmentation some images are uint8 .*be alike"):
             association_batches(images, labels, images, augment_unlabeled=change)
+
+
+@pytest.mark.parametrize("where", ["augment", "augment_unlabeled"])
+def test_association_batches_refuse_augmentation_that_changes_the_number_of_images(where):
+    images, labels = np.zeros((4, 2, 2, 1), np.uint8), np.arange(4) % 2
+    for change in (lambda images, seed: images[:-1], lambda images, seed: tf.reduce_sum(images)):
+        with pytest.raises(InputError, match=r"image for each one, but of images \(\d+, 2"):
+            association_batches(images, labels, images, **{where: change})
+
+    def all_but_the_first(images, seed):  # how many that are, no graph knows
+        return tf.boolean_mask(images, tf.range(tf.shape(images)[0]) > 0)
+
+    batches = association_batches(images, labels, images, **{where: all_but_the_first})
+    with pytest.raises(tf.errors.InvalidArgumentError, match="changes the number of images"):
+        next(iter(batches))
+
+    def mirrored_by_a_mask(images, seed):
+        return tf.boolean_mask(images, tf.range(tf.shape(images)[0]) >= 0)[:, ::-1]
+
+    batches = association_batches(images, labels, images, **{where: mirrored_by_a_mask})
+    assert next(iter(batches))[0].shape == (120, 2, 2, 1)
+
+
+@pytest.mark.parametrize("where", ["augment", "augment_unlabeled"])
+def test_association_batches_refuse_augmentation_of_other_arguments(where):
+    images, labels = np.zeros((4, 2, 2, 1), np.uint8), np.arange(4) % 2
+    for change in (lambda images: images, lambda images, seed, scale: images):
+        with pytest.raises(InputError, match="must take two arguments, images and a seed"):
+            association_batches(images, labels, images, **{where: change})
+    for change in (lambda *both: both[0], lambda images, seed, scale=1: images):
+        association_batches(images, labels, images, **{where: change})
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_association_batches_refuse_pixels_that_are_not_finite(value):
+    images, labels = np.zeros((4, 2, 2, 1), np.float32), np.arange(4) % 2
+    bad = images.copy()
+    bad[2, 1, 0] = value
+    message = r"images\[2\] of the array \(4, 2, 2, 1\) has a pixel that is NaN or infinite"
+    with pytest.raises(InputError, match=message):
+        association_batches(bad, labels, images)
+    with pytest.raises(InputError, match=message):
+        association_batches(images, labels, bad)
 
 
 def test_images_in_0_to_1_are_not_augmented_to_black():

@@ -338,16 +338,67 @@ def test_batches_without_unlabelled_images_are_told(caplog):
     compiled(walker_weight=0, visit_weight=0).fit(batches, steps_per_epoch=1, verbose=0)
     assert not [each for each in caplog.records if each.name == "absl"]  # TensorFlow has notes, too
     compiled().fit(batches, steps_per_epoch=1, verbose=0)
-    assert "nothing is learned by association" in caplog.text
+    assert "so nothing was learned by association" in caplog.text
+
+
+@pytest.mark.parametrize("as_batches", [False, True])
+def test_fit_tells_of_images_without_a_use(as_batches, caplog):
+    images, labels = batch()
+
+    def fitted(images, labels):
+        caplog.clear()
+        data = tf.data.Dataset.from_tensors((images, labels)) if as_batches else images
+        compiled().fit(data, None if as_batches else labels, verbose=0)
+        return caplog.text
+
+    assert "WARNING" not in fitted(images, labels)
+    labeled = labels >= 0
+    told = fitted(images[labeled], labels[labeled])
+    assert "no batch had both labelled and unlabelled images" in told
+    if as_batches:  # arrays are looked at before
+        assert "no batch had a labelled image" in fitted(images, np.full_like(labels, -1))
+
+
+def test_fit_refuses_arrays_with_a_nan_and_tells_of_weights_without_a_value(caplog):
+    images, labels = batch()
+    images = images.copy()
+    images[3, 0, 0] = np.nan
+    with pytest.raises(InputError, match=r"images\[3\] of the array .* NaN or infinite"):
+        compiled().fit(images, labels, verbose=0)
+    compiled().fit(tf.data.Dataset.from_tensors((images, labels)), verbose=0)
+    assert "weights are NaN or infinite, such as" in caplog.text
+
+
+def test_train_on_batch_in_a_callback_of_fit_has_a_layout_of_its_own():
+    """The batches of `fit` begin with two labelled images, this one with unlabelled ones."""
+    images, labels = batch()
+    options = {"sup_per_batch": 1, "unsup_batch_size": 5}
+    batches = association_batches(images[labels >= 0], labels[labels >= 0], images, **options)
+    mixed = images[:6], np.array([-1, -1, 0, 1, -1, 2])
+    model, losses = compiled(), []
+
+    class Another(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            values = model.train_on_batch(*mixed, return_dict=True)
+            losses.append(values["classification_loss"])
+
+    other = compiled()
+    other.fit(batches, steps_per_epoch=1, verbose=0)
+    wanted = other.train_on_batch(*mixed, return_dict=True)["classification_loss"]
+    model.fit(batches, steps_per_epoch=1, epochs=2, verbose=0, callbacks=[Another()])
+    np.testing.assert_allclose(losses[0], wanted, rtol=1e-5)
+    assert len(losses) == 2
+    assert np.isfinite(losses).all()
+    assert model.means["visit_loss"].result() > 0
 
 
 def test_a_nan_in_an_image_reaches_the_loss():
     images, labels = batch()
     images[0, 0, 0] = np.nan
     stop = keras.callbacks.TerminateOnNaN()
-    history = compiled(similarity="cosine").fit(
-        images, labels, batch_size=18, epochs=3, verbose=0, callbacks=[stop]
-    )
+    batches = tf.data.Dataset.from_tensors((images, labels))  # arrays are looked at before
+    model = compiled(similarity="cosine")
+    history = model.fit(batches, epochs=3, verbose=0, callbacks=[stop])
     assert np.isnan(history.history["loss"][0])
     assert len(history.epoch) == 1
 
@@ -431,7 +482,7 @@ def test_fit_warns_of_random_batches_with_few_labels(labeled, warns, caplog):
     labels = np.r_[np.arange(labeled) % 4, np.full(64 - labeled, -1)]
     compiled().fit(images, labels, batch_size=16, verbose=0)
     assert ("a batch of 16 has 2.0 labelled images on average" in caplog.text) == warns
-    assert bool(caplog.messages) == warns
+    assert bool(caplog.messages) == (warns or labeled == 64)  # that none is unlabelled
 
 
 def test_fit_of_batches_has_no_warning_of_shuffling(recwarn):
