@@ -151,18 +151,22 @@ def unit_length(X: Tensor) -> Tensor:
 
 def p_ab(M: Tensor) -> Tensor:
     """P_ab = softmax of M over B, float32 [N, M]: equation (2). Its rows sum to 1."""
+    checks.check_matrix(M, "M", "similarities [N, M]")
     with keras.name_scope("p_ab"):
         return ops.softmax(_float32(M), axis=1)
 
 
 def p_ba(M: Tensor) -> Tensor:
     """P_ba = softmax of the transposed M over A, float32 [M, N]: equation (2)."""
+    checks.check_matrix(M, "M", "similarities [N, M]")
     with keras.name_scope("p_ba"):
         return ops.softmax(ops.transpose(_float32(M)), axis=1)
 
 
 def p_aba(P_ab: Tensor, P_ba: Tensor) -> Tensor:
     """P_aba = P_ab P_ba, float32 [N, N]: equation (3). Its rows sum to 1."""
+    checks.check_matrix(P_ab, "P_ab", "probabilities [N, M]")
+    checks.check_matrix(P_ba, "P_ba", "probabilities [M, N]")
     with keras.name_scope("p_aba"):
         return ops.matmul(_float32(P_ab), _float32(P_ba))
 
@@ -233,6 +237,7 @@ def target_V(size: int) -> Tensor:
 
 def p_visit(P_ab: Tensor) -> Tensor:
     """P_visit, the mean over A of P_ab, float32 [M]: equation (9). It sums to 1."""
+    checks.check_matrix(P_ab, "P_ab", "probabilities [N, M]")
     with keras.name_scope("p_visit"):
         return _mean(_float32(P_ab))
 
@@ -252,7 +257,7 @@ def walker_loss(P_aba: Tensor, labels: Tensor) -> Tensor:
     """
     with keras.name_scope("walker_loss"):
         P_aba = _float32(P_aba)
-        checks.check_labels_of(labels, P_aba, "P_aba")
+        _check_round_trips(P_aba, labels)
         return _mean(-ops.sum(target_T(labels) * ops.log(EPSILON + P_aba), axis=1))
 
 
@@ -296,6 +301,7 @@ def classification_loss(logits: Tensor, labels: Tensor, label_smoothing: float =
     checks.check_label_smoothing(label_smoothing)
     with keras.name_scope("classification_loss"):
         logits = _float32(logits)
+        checks.check_matrix(logits, "logits", "class scores [N, classes]")
         checks.check_labels_of(labels, logits, "logits")
         classes = logits.shape[1]
         given = ops.reshape(labels, [-1])
@@ -432,7 +438,13 @@ def _mean(rows: Tensor) -> Tensor:
     return ops.sum(rows, axis=0) / _float32(ops.maximum(ops.shape(rows)[0], 1))
 
 
+def _check_round_trips(P_aba: Tensor, labels: Tensor) -> None:
+    """Raise InputError if these are not [N, N] and [N], as far as is known."""
+    checks.check_matrix(P_aba, "P_aba", "probabilities [N, N]")
+    checks.check_labels_of(labels, P_aba, "P_aba")
+
+
 def _p_correct_rows(P_aba: Tensor, labels: Tensor) -> Tensor:
     P_aba = _float32(P_aba)
-    checks.check_labels_of(labels, P_aba, "P_aba")
+    _check_round_trips(P_aba, labels)
     return ops.sum(same_class(labels) * P_aba, axis=1)

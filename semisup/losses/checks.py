@@ -3,6 +3,7 @@
 import numbers
 from typing import Any
 
+import keras
 import numpy as np
 
 from semisup.errors import InputError
@@ -22,9 +23,11 @@ def check_similarity(similarity: str) -> None:
 
 
 def check_temperature(temperature: float | Tensor) -> None:
-    """Raises InputError if a temperature is a number, but not above 0. Tensors pass."""
-    if is_number(temperature) and not temperature > 0:
-        raise InputError(f"`temperature` is {temperature}; it must be above 0")
+    """Raises InputError if a temperature is no number above 0. Tensors pass."""
+    if hasattr(temperature, "shape") and not is_number(temperature):
+        return
+    if not is_number(temperature) or not temperature > 0:
+        raise InputError(f"`temperature` is {temperature!r}; it must be a number above 0")
 
 
 def check_label_smoothing(share: float | Tensor) -> None:
@@ -45,9 +48,32 @@ def check_embeddings(A: Tensor, B: Tensor) -> None:
         )
 
 
+def check_matrix(x: Tensor, name: str, wanted: str, classes_of: Tensor = None) -> None:
+    """Check the shape of a matrix, as far as it is known.
+
+    Args:
+        x: what must be a matrix.
+        name: of it, for the error.
+        wanted: its shape in words.
+        classes_of: if given, another matrix of the same shape.
+
+    Raises:
+        InputError: it is no matrix, or its shape is not that of the other.
+    """
+    shape = known_shape(x)
+    if shape is not None and len(shape) != 2:
+        raise InputError(f"`{name}` must be {wanted}, but has the shape {shape}")
+    other = None if classes_of is None else known_shape(classes_of)
+    if shape is None or other is None:
+        return
+    pairs = zip(shape, other, strict=False)
+    if len(other) != 2 or any(None not in pair and pair[0] != pair[1] for pair in pairs):
+        raise InputError(f"`{name}` has the shape {shape}, but must be {wanted}, {other}")
+
+
 def check_labeled(labels: Tensor) -> None:
     """Raises InputError if a label is -1, where the labels are known: it would be a class here."""
-    known = hasattr(labels, "numpy") or isinstance(labels, np.ndarray | list | tuple)
+    known = hasattr(labels, "numpy") or not keras.ops.is_tensor(labels)
     if known and np.any(np.asarray(labels) == -1):
         raise InputError(
             "a label is -1, which means none: `labels` are those of `A` alone; give the embeddings "

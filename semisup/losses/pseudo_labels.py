@@ -43,12 +43,13 @@ def class_mass(
 
     Raises:
         InputError: the similarity is unknown, the block size is no whole number of at least 0, the
-            temperature is a number that is not above 0, the shapes do not fit each other, or
-            there is not one label for each of A.
+            temperature is a number that is not above 0, the shapes do not fit each other, there is
+            not one label for each of A, or a label is -1.
     """
     A, B = ops.convert_to_tensor(A), ops.convert_to_tensor(B)
     block_size = blockwise.checked_block_size(block_size, A, B)
     checks.check_labels_of(labels, A, "A")
+    checks.check_labeled(labels)
     with name_scope("class_mass"):
         A, B = association.as_dot(
             ops.stop_gradient(A), ops.stop_gradient(B), similarity, temperature
@@ -83,7 +84,12 @@ def pseudo_label_loss(logits: Tensor, mass: Tensor) -> Tensor:
 
     Returns:
         float32 scalar, in nats; 0 without samples.
+
+    Raises:
+        InputError: the two have other shapes.
     """
+    logits, mass = ops.convert_to_tensor(logits), ops.convert_to_tensor(mass)
+    checks.check_matrix(mass, "mass", "[M, classes] like `logits`", classes_of=logits)
     with name_scope("pseudo_label_loss"):
         mass = ops.stop_gradient(ops.cast(mass, "float32"))
         target = ops.cast(mass >= CONFIDENT, "float32")  # of one class at most

@@ -179,11 +179,11 @@ class AssociativeModel(CheckedModel):
         checks.check_similarity(similarity)
         if temperature is None:
             temperature = checks.DEFAULT_TEMPERATURE[similarity]
-        temperature = _number("temperature", temperature, "a number")
+        temperature = _number("temperature", temperature)
         checks.check_temperature(temperature)
         distribution.check_scope(association_scope)
-        label_smoothing = _number("label_smoothing", label_smoothing, "a number")
-        vat_epsilon = _number("vat_epsilon", vat_epsilon, "a number")
+        label_smoothing = _number("label_smoothing", label_smoothing)
+        vat_epsilon = _number("vat_epsilon", vat_epsilon)
         checks.check_label_smoothing(label_smoothing)
         _check_vat_epsilon(vat_epsilon)
         num_classes = whole_number("num_classes", num_classes, minimum=1)
@@ -193,7 +193,7 @@ class AssociativeModel(CheckedModel):
         self.num_classes = num_classes
         weights = (walker_weight, visit_weight, logit_weight, pseudo_label_weight, vat_weight)
         self.loss_schedules = {
-            name: weight if callable(weight) else schedules.Envelope(_number(name, weight))
+            name: weight if callable(weight) else schedules.Envelope(_weight(name, weight))
             for name, weight in zip(_WEIGHTS, weights, strict=True)
         }
         self.uses_pseudo_labels = self._ever_counts("pseudo_label_weight")
@@ -580,10 +580,15 @@ def _check_vat_epsilon(vat_epsilon: float) -> None:
         raise InputError(f"`vat_epsilon` is {vat_epsilon}; it must be above 0")
 
 
-def _number(
-    name: str, value: Any, wanted: str = "a number, or a function of the training step"
-) -> float:
-    """A value that is the same at each step; a variable's later values would be passed over."""
+def _weight(name: str, value: Any) -> float:
+    """A weight that is the same at each step; a variable's later values would be passed over."""
+    weight = _number(name, value, "a number, or a function of the training step")
+    if not weight >= 0:
+        raise InputError(f"`{name}` is {weight:g}; it must be at least 0")
+    return weight
+
+
+def _number(name: str, value: Any, wanted: str = "a number") -> float:
     if not isinstance(value, numbers.Real):
         raise InputError(f"`{name}` is {value!r}; it must be {wanted}")
     return float(value)

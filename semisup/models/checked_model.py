@@ -157,14 +157,23 @@ class CheckedModel(keras.Model):
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """As Keras has it; a label that is no class raises an InputError."""
+        call = self._bound(super().train_on_batch, *args, **kwargs)
         # In a callback of `fit`, too, whose batches may have another layout.
         with self.expecting(None), self.errors_in_one_line():
-            return super().train_on_batch(*args, **kwargs)
+            return super().train_on_batch(*call.args, **call.kwargs)
 
     def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """As Keras has it, likewise."""
+        call = self._bound(super().test_on_batch, *args, **kwargs)
         with self.errors_in_one_line():
-            return super().test_on_batch(*args, **kwargs)
+            return super().test_on_batch(*call.args, **call.kwargs)
+
+    def _bound(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The arguments of a method on one batch, with labels as int64."""
+        call = inspect.signature(method).bind(*args, **kwargs)
+        if (y := _classes(call.arguments.get("y"), self.num_classes)) is not None:
+            call.arguments["y"] = y
+        return call
 
     @contextmanager
     def errors_in_one_line(self) -> Iterator[None]:

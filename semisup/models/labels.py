@@ -72,6 +72,8 @@ def checked(labels: Tensor, num_classes: int, images: Tensor = None) -> Tensor:
     Raises:
         InputError: as `check_labels`.
     """
+    if tf.is_tensor(images) and getattr(getattr(labels, "shape", ()), "rank", 0) is None:
+        labels = tf.reshape(labels, [-1])  # of several shapes; below they are counted
     check_labels(labels)
     with keras.name_scope("labels"):
         labels = tf.convert_to_tensor(labels)

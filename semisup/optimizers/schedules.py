@@ -5,12 +5,14 @@ grows by an `Envelope`; a learning rate falls by `StepDecay`, or by Keras's `Cos
 a warm-up.
 """
 
+import numbers
 from typing import Any
 
 import keras
 from keras import ops
 
 from semisup.errors import InputError
+from semisup.runtime.arguments import whole_number
 
 ENVELOPES = ("none", "sigmoid", "linear")
 
@@ -28,7 +30,8 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
 
     Args:
         final_weight: the value at the end, at least 0.
-        kind: "none", "sigmoid" or "linear".
+        kind: "none", "sigmoid" or "linear"; by default "linear" if `steps` or `delay` is given,
+            else "none".
         steps: training steps of the growth, after the delay, at least 1.
         delay: training steps before the growth, at least 0.
 
@@ -41,15 +44,18 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
         [0.0, 0.0, 0.25, 0.5, 0.5]
     """
 
-    def __init__(self, final_weight: float, kind: str = "none", steps: int = 1, delay: int = 0):
+    def __init__(
+        self, final_weight: float, kind: str | None = None, steps: int = 1, delay: int = 0
+    ):
         super().__init__()
+        steps = whole_number("steps", steps, minimum=1)
+        delay = whole_number("delay", delay, minimum=0)
+        if kind is None:
+            kind = "none" if (steps, delay) == (1, 0) else "linear"
         if kind not in ENVELOPES:
             raise InputError(f"unknown envelope {kind!r}; known: {', '.join(ENVELOPES)}")
-        if not final_weight >= 0 or steps < 1 or delay < 0:
-            raise InputError(
-                "an envelope needs a weight of at least 0, at least 1 step and a delay of at "
-                f"least 0, but has weight {final_weight}, steps {steps} and delay {delay}"
-            )
+        if not isinstance(final_weight, numbers.Real) or not final_weight >= 0:
+            raise InputError(f"`final_weight` is {final_weight!r}; it must be a number, at least 0")
         self.final_weight, self.kind, self.steps, self.delay = final_weight, kind, steps, delay
 
     def __call__(self, step: Any) -> Any:

@@ -428,7 +428,7 @@ def test_similarity_at_temperature_one_divides_nothing(metric):
 
 @pytest.mark.parametrize("temperature", [0, -0.5, float("nan"), np.float32(0)])
 def test_temperature_must_be_above_zero(temperature):
-    with pytest.raises(InputError, match=r"`temperature` is .*; it must be above 0"):
+    with pytest.raises(InputError, match=r"`temperature` is .*; it must be a number above 0"):
         association.association_losses(np.ones((1, 2)), np.ones((1, 2)), [0], "dot", temperature)
 
 
@@ -456,8 +456,45 @@ def test_embeddings_of_other_shapes_are_refused(A, B):
 
 
 def test_labels_of_none_are_refused():
-    with pytest.raises(InputError, match="a label is -1, which means none"):
-        association.association_losses(np.eye(3), np.eye(3), [0, 1, -1])
+    for labels in ([0, 1, -1], np.array([0, 1, -1]), tf.constant([0, 1, -1]), Column([0, 1, -1])):
+        with pytest.raises(InputError, match="a label is -1, which means none"):
+            association.association_losses(np.eye(3), np.eye(3), labels)
+        with pytest.raises(InputError, match="a label is -1, which means none"):
+            pseudo_labels.class_mass(np.eye(3), np.eye(3), labels, 2)
+
+
+class Column:
+    """Labels as tables hold them, such as a Series of pandas: an array to NumPy alone."""
+
+    def __init__(self, values):
+        self.values = np.array(values)
+        self.shape, self.dtype = self.values.shape, self.values.dtype
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values if dtype is None else self.values.astype(dtype)
+
+
+def test_matrices_of_other_shapes_are_refused():
+    vector, cube = np.ones(3), np.ones((3, 3, 3))
+    for wrong in (vector, cube):
+        for function, name, options in (
+            (association.p_ab, "M", ()),
+            (association.p_ba, "M", ()),
+            (association.p_aba, "P_ab", (np.eye(3),)),
+            (association.p_visit, "P_ab", ()),
+            (association.visit_loss, "P_ab", ()),
+            (association.walker_loss, "P_aba", ([0, 1, 2],)),
+            (association.p_correct, "P_aba", ([0, 1, 2],)),
+            (association.estimated_accuracy, "P_aba", ([0, 1, 2],)),
+            (association.classification_loss, "logits", ([0, 1, 2],)),
+        ):
+            with pytest.raises(InputError, match=rf"^`{name}` must be .* has the shape \(3,"):
+                function(wrong, *options)
+    with pytest.raises(InputError, match=r"^`P_ba` must be"):
+        association.p_aba(np.eye(3), vector)
+    for logits, mass in (((3, 4), (3, 5)), ((3, 4), (1, 4)), ((3, 1), (3, 4)), ((4,), (3, 4))):
+        with pytest.raises(InputError, match=r"`mass` has the shape \(.*\), but must be \[M"):
+            pseudo_labels.pseudo_label_loss(np.ones(logits), np.ones(mass))
 
 
 def test_association_losses_have_name_scopes():

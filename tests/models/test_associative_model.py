@@ -369,6 +369,19 @@ def test_fit_refuses_arrays_with_a_nan_and_tells_of_weights_without_a_value(capl
     assert "weights are NaN or infinite, such as" in caplog.text
 
 
+def test_labels_of_a_batch_may_be_a_list_or_a_column():
+    images, labels = batch()
+    results = []
+    for given in (labels, labels.tolist(), labels[:, None], tf.constant(labels)):
+        model = compiled()
+        results.append(model.train_on_batch(images, given)[0])
+        results.append(model.train_on_batch(images, labels[:, None])[0])
+    np.testing.assert_allclose(results, 4 * results[:2], rtol=1e-5)
+    model.test_on_batch(images, labels.tolist())
+    with pytest.raises(InputError, match="they go from -1 to 7"):
+        model.train_on_batch(images, np.where(labels == 0, 7, labels))
+
+
 def test_train_on_batch_in_a_callback_of_fit_has_a_layout_of_its_own():
     """The batches of `fit` begin with two labelled images, this one with unlabelled ones."""
     images, labels = batch()
@@ -604,7 +617,7 @@ def test_associative_model_refuses_bad_use():
     one_hot = np.eye(4)[np.arange(18) % 4]
     with pytest.raises(InputError, match="one-hot labels into numbers with argmax"):
         model.train_on_batch(batch()[0], one_hot)
-    with pytest.raises(InputError, match="weight -1"):
+    with pytest.raises(InputError, match="`walker_weight` is -1; it must be at least 0"):
         AssociativeModel(network(), 4, walker_weight=-1.0)
     for smoothing in (-0.1, 1.0):
         with pytest.raises(InputError, match=r"`label_smoothing` is .*; it must be in \[0, 1\)"):
@@ -619,7 +632,7 @@ def test_associative_model_refuses_bad_use():
     for wrong in (tf.constant(-1.0), "0.1"):
         with pytest.raises(InputError, match=r"`temperature` is .*; it must be a number"):
             AssociativeModel(network(), 4, temperature=wrong)
-    with pytest.raises(InputError, match="weight nan"):
+    with pytest.raises(InputError, match="`walker_weight` is nan"):
         AssociativeModel(network(), 4, walker_weight=math.nan)
     with pytest.raises(
         InputError, match=r"`network` must be a Keras model .* is <function network"
@@ -858,5 +871,5 @@ def test_models_saved_without_a_temperature_load_unless_they_would_classify_othe
 
 @pytest.mark.parametrize("temperature", [0, -1.0, float("nan")])
 def test_temperature_must_be_above_zero(temperature):
-    with pytest.raises(InputError, match=r"`temperature` is .*; it must be above 0"):
+    with pytest.raises(InputError, match=r"`temperature` is .*; it must be a number above 0"):
         compiled(temperature=temperature)

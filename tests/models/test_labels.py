@@ -30,6 +30,22 @@ def test_there_is_a_label_for_each_image():
     assert str(named) == "a batch has 2 labels for 3 images; give one for each"
 
 
+def test_labels_of_unknown_rank_are_counted():
+    """TensorFlow knows no rank once it has seen labels [N] and [N, 1]."""
+    images = tf.zeros([3, 8, 8, 1])
+
+    @tf.function(input_signature=[tf.TensorSpec(None, tf.int32)])
+    def checked(of_some):
+        return labels.checked(of_some, 3, images)
+
+    for good in ([0, 1, 2], [[0], [1], [2]]):
+        assert checked(tf.constant(good)).numpy().tolist() == [0, 1, 2]
+    with pytest.raises(tf.errors.InvalidArgumentError) as raised:
+        checked(tf.one_hot([0, 1, 2], 3, dtype=tf.int32))
+    named = labels.outside_classes(raised.value, 3)
+    assert str(named) == "a batch has 9 labels for 3 images; give one for each"
+
+
 @pytest.mark.parametrize(
     ("shape", "words"),
     [

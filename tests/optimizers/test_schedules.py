@@ -60,12 +60,20 @@ def test_schedules_survive_serialisation_and_graphs(schedule):
         assert float(in_graph(tf.constant(step))) == pytest.approx(float(schedule(step)), rel=1e-6)
 
 
+def test_envelope_with_steps_or_a_delay_grows():
+    assert values(Envelope(2.0, steps=100), [0, 50, 100]) == [0.0, 1.0, 2.0]
+    assert values(Envelope(2.0, delay=100), [0, 100, 101]) == [0.0, 0.0, 2.0]
+    # A recipe's envelope may be none, whatever its steps are.
+    assert values(Envelope(2.0, "none", 100, 5), [0, 50]) == [2.0, 2.0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"kind": "cubic"}, "unknown envelope 'cubic'; known: none, sigmoid, linear"),
-        ({"steps": 0}, "at least 1 step"),
-        ({"delay": -1}, "delay -1"),
+        ({"steps": 0}, "`steps` is 0; it must be at least 1"),
+        ({"steps": "10"}, "`steps` is '10'; it must be a whole number"),
+        ({"delay": -1}, "`delay` is -1"),
     ],
 )
 def test_envelope_refuses_bad_arguments(arguments, message):
@@ -74,8 +82,9 @@ def test_envelope_refuses_bad_arguments(arguments, message):
 
 
 def test_envelope_and_cosine_refuse_bad_numbers():
-    with pytest.raises(InputError, match="weight -1"):
-        Envelope(-1.0)
+    for weight in (-1.0, float("nan"), "1", None):
+        with pytest.raises(InputError, match=f"`final_weight` is {weight!r}; it must be a number"):
+            Envelope(weight)
     with pytest.raises(InputError, match="warm-up of 10 steps must end before the last step, 10"):
         cosine_with_warmup(1e-3, total_steps=10, warmup_steps=10)
     for rates in ({"peak": 0.0}, {"peak": 1e-3, "minimum": -1.0}, {"peak": float("nan")}):
