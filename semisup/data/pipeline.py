@@ -99,7 +99,7 @@ def association_batches(
         (TensorShape([7, 28, 28, 1]), [0, 0, 1, 1, -1, -1, -1])
     """
     images, labels = array_or_lazy(images), class_numbers(labels, _WITHOUT_LABEL)
-    _check_labeled(images, labels)
+    _check_labeled(images, labels, augment)
     sup_per_batch = whole_number("sup_per_batch", sup_per_batch, minimum=1)
     unsup_batch_size = whole_number("unsup_batch_size", unsup_batch_size, minimum=0)
     seed, parts = whole_number("seed", seed), whole_number("parts", parts, minimum=1)
@@ -109,9 +109,7 @@ def association_batches(
         unlabeled_images, unsup_batch_size = images[:1], 0
     unlabeled_images = array_or_lazy(unlabeled_images)
     _check_unlabeled(unlabeled_images, images)
-    views = _views(augment_unlabeled)
-    _check_augmentations([augment], images)
-    _check_augmentations(views, unlabeled_images)
+    views = _views(augment_unlabeled, unlabeled_images)
     # Sorted by class, the images of a class are a run: first[c] ... first[c] + sizes[c] - 1.
     by_class = np.argsort(labels, kind="stable")
     classes, first, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
@@ -161,8 +159,8 @@ def labels_of_batches(batches: Any) -> np.ndarray | None:
     return getattr(batches, _LABELS, None)
 
 
-def _check_labeled(images: Images, labels: np.ndarray) -> None:
-    """Raise InputError if these are not images [N, ...] with a class each."""
+def _check_labeled(images: Images, labels: np.ndarray, augment: Any) -> None:
+    """Raise InputError if these are not images [N, ...] with a class each that it can change."""
     if labels.shape != (len(images),) or len(images) == 0:
         raise InputError(
             f"wanted images [N, ...] and labels [N] with N at least 1, but got {images.shape} and "
@@ -171,6 +169,7 @@ def _check_labeled(images: Images, labels: np.ndarray) -> None:
     if labels.min() < 0:
         raise InputError(f"a label is {labels.min()}, but classes count from 0; {_WITHOUT_LABEL}")
     check_finite(images)
+    _check_augmentations([augment], images)
 
 
 def _check_unlabeled(unlabeled: Images, labeled: Images) -> None:
@@ -214,14 +213,17 @@ def _changed(augment: Augment, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor
     return changed
 
 
-def _views(augment: Augment | Sequence[Augment | None] | None) -> Sequence[Augment | None]:
-    """What changes the unlabelled images, as a list; InputError if it is empty."""
+def _views(
+    augment: Augment | Sequence[Augment | None] | None, images: Images
+) -> Sequence[Augment | None]:
+    """What changes the unlabelled images, as a list; InputError if it can't."""
     views: Sequence[Any] = augment if isinstance(augment, list | tuple) else [augment]
     if not views:
         raise InputError(
             "`augment_unlabeled` is empty; give None to leave the images as they are, or "
             "`unlabeled_images=None` for batches without any"
         )
+    _check_augmentations(views, images)
     return views
 
 

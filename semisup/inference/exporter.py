@@ -103,12 +103,12 @@ def export(
             type.
     """
     out = Path(out)
-    images = array_or_lazy(images)
-    if images.ndim != 4 or len(images) == 0:
+    pixels = np.asarray(array_or_lazy(images))
+    if pixels.ndim != 4 or len(pixels) == 0:
         raise InputError(
-            f"`images` must be [N, H, W, C] with N at least 1, but have shape {images.shape}"
+            f"`images` must be [N, H, W, C] with N at least 1, but have shape {pixels.shape}"
         )
-    dtype = dtype or ("uint8" if images.dtype == np.uint8 else "float32")
+    dtype = dtype or ("uint8" if pixels.dtype == np.uint8 else "float32")
     if kind not in ENDINGS:
         raise InputError(f"unknown format {kind!r}; known: {', '.join(ENDINGS)}")
     if out.is_dir():
@@ -118,10 +118,9 @@ def export(
     check_name(kind, out)
     if not paths.real(out).parent.is_dir():
         raise InputError(f"there is no folder {out.parent} to write {out.name} in")
-    pixels = np.asarray(images)
-    with np.errstate(invalid="ignore"):  # which the comparison finds
-        whole = pixels.astype(np.uint8) if dtype == "uint8" else pixels
-    if not np.array_equal(whole, pixels):
+    with np.errstate(invalid="ignore"):  # of NaN, which the comparison finds
+        whole = pixels.astype(np.uint8)
+    if dtype == "uint8" and not np.array_equal(whole, pixels):
         raise InputError(
             "`images` have pixels that uint8 can't hold, whole numbers in [0, 255]; "
             'give `dtype="float32"`'

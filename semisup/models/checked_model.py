@@ -31,6 +31,7 @@ class CheckedModel(keras.Model):
 
     num_classes: int
     means: dict[str, keras.metrics.Mean]
+    train_function: Any  # Keras's
     labeled_first: int | None = None
     _traced_for: int | None = None  # the `labeled_first` of Keras's `train_function`
     _evaluating: bool = False

@@ -48,15 +48,16 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
         self, final_weight: float, kind: str | None = None, steps: int = 1, delay: int = 0
     ):
         super().__init__()
-        steps = whole_number("steps", steps, minimum=1)
-        delay = whole_number("delay", delay, minimum=0)
+        self.steps: int = whole_number("steps", steps, minimum=1)
+        self.delay: int = whole_number("delay", delay, minimum=0)
         if kind is None:
-            kind = "none" if (steps, delay) == (1, 0) else "linear"
+            kind = "none" if (self.steps, self.delay) == (1, 0) else "linear"
         if kind not in ENVELOPES:
             raise InputError(f"unknown envelope {kind!r}; known: {', '.join(ENVELOPES)}")
         if not isinstance(final_weight, numbers.Real) or not final_weight >= 0:
             raise InputError(f"`final_weight` is {final_weight!r}; it must be a number, at least 0")
-        self.final_weight, self.kind, self.steps, self.delay = final_weight, kind, steps, delay
+        self.final_weight: float = final_weight
+        self.kind: str = kind
 
     def __call__(self, step: Any) -> Any:
         """The weight at `step` (a number or a scalar tensor), float32."""

@@ -67,6 +67,34 @@ def test_probability_model_gives_the_models_own_probabilities(similarity):
     np.testing.assert_allclose(got, wanted, atol=1e-5)
 
 
+def test_images_of_floats_keep_their_fractions(tmp_path):
+    """A model of pixels in [0, 1]: as bytes, all of them would be 0 or 1."""
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input(IMAGES.shape[1:]), keras.layers.Flatten(), keras.layers.Dense(16)]
+    model = AssociativeModel(keras.Sequential(layers), 10)
+    images = (IMAGES / 255).astype(np.float32)
+    wanted = softmax(model.predict_on_batch(images)["logits"], axis=1)
+    path = tmp_path / "digits.keras"
+    exporter.export(model, "keras", path, images)
+    for exported in (keras.models.load_model(path), exporter.probability_model(model, (28, 28, 1))):
+        np.testing.assert_allclose(exported.predict_on_batch(images), wanted, atol=1e-5)
+    with pytest.raises(InputError, match=r'that uint8 can\'t hold, .* give `dtype="float32"`'):
+        exporter.export(model, "keras", path, images, dtype="uint8")
+    exporter.export(model, "keras", path, list(IMAGES))
+    assert keras.models.load_model(path).input.dtype == "uint8"
+
+
+def test_export_refuses_other_models_types_and_images(tmp_path):
+    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    with pytest.raises(InputError, match="must be an AssociativeModel, but is a Sequential"):
+        exporter.probability_model(network, (28, 28, 1))
+    with pytest.raises(InputError, match="`dtype` is 'int8'; it must be one of float32, uint8"):
+        exporter.probability_model(AssociativeModel(network, 2), (28, 28, 1), "int8")
+    for images in (IMAGES[:0], IMAGES[..., 0], IMAGES[0, 0, 0]):
+        with pytest.raises(InputError, match=r"`images` must be \[N, H, W, C\] with N at least 1"):
+            exporter.export(AssociativeModel(network, 2), "keras", tmp_path / "a.keras", images)
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "better"),
     [
