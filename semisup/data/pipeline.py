@@ -200,7 +200,19 @@ def _joined(first: tf.Tensor, then: tf.Tensor) -> tf.Tensor:
 
 def _changed(augment: Augment, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
     """Images after augmentation; InputError if these are not as many, whose labels would shift."""
-    changed = tf.convert_to_tensor(augment(images, seeds))
+    try:
+        changed = tf.convert_to_tensor(augment(images, seeds))
+    except (
+        *(AttributeError, NotImplementedError),  # by NumPy
+        tf.errors.OperatorNotAllowedInGraphError,
+    ) as error:
+        if isinstance(error, AttributeError) and "numpy" not in str(error):
+            raise
+        raise InputError(
+            f"{augment!r} can't augment: it must run in a TensorFlow graph, and can call NumPy "
+            "only by tf.numpy_function, and with a Python `if` or loop over tensors it must be a "
+            "tf.function"
+        ) from error
     if changed.shape.rank == 0 or not changed.shape[:1].is_compatible_with(images.shape[:1]):
         raise InputError(
             f"an augmentation must give a changed image for each one, but of images "

@@ -328,6 +328,22 @@ def test_association_batches_refuse_augmentation_of_other_arguments(where):
         association_batches(images, labels, images, **{where: change})
 
 
+def test_association_batches_tell_that_augmentation_runs_in_a_graph():
+    images, labels = np.zeros((4, 2, 2, 1), np.uint8), np.arange(4) % 2
+    for change in (
+        np.flip,
+        lambda images, seed: images.numpy(),
+        lambda images, seed: images if seed[0] > 0 else images[:, ::-1],
+    ):
+        with pytest.raises(InputError, match="it must run in a TensorFlow graph"):
+            association_batches(images, labels, images, augment=change)
+
+    def flipped(images, seed):
+        return tf.ensure_shape(tf.numpy_function(np.flip, [images, 1], tf.uint8), images.shape)
+
+    association_batches(images, labels, images, augment=flipped)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_association_batches_refuse_pixels_that_are_not_finite(value):
     images, labels = np.zeros((4, 2, 2, 1), np.float32), np.arange(4) % 2
