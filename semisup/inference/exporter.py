@@ -64,6 +64,8 @@ def probability_model(
     images = keras.Input(image_shape, dtype=dtype, name="images")
     exact = {"dtype": "float32"}  # whatever Keras's policy is
     classifier = keras.layers.Dense(model.num_classes, name="classifier", **exact)
+    if not model.built:  # a subclassed network that was never called
+        model.build((None, *image_shape))
     embedding = network(keras.ops.cast(images, "float32"))
     if model.similarity == "cosine":
         embedding = keras.layers.UnitNormalization(axis=1, **exact)(embedding)

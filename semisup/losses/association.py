@@ -440,7 +440,8 @@ def _mean(rows: Tensor) -> Tensor:
 
 def _check_round_trips(P_aba: Tensor, labels: Tensor) -> None:
     """Raise InputError if these are not [N, N] and [N], as far as is known."""
-    checks.check_matrix(P_aba, "P_aba", "probabilities [N, N]")
+    N = (checks.known_shape(P_aba) or (None,))[0]
+    checks.check_matrix(P_aba, "P_aba", "probabilities [N, N]", (None, N))
     checks.check_labels_of(labels, P_aba, "P_aba")
 
 

@@ -48,27 +48,26 @@ def check_embeddings(A: Tensor, B: Tensor) -> None:
         )
 
 
-def check_matrix(x: Tensor, name: str, wanted: str, classes_of: Tensor = None) -> None:
+def check_matrix(
+    x: Tensor, name: str, wanted: str, sizes: tuple[int | None, ...] | None = None
+) -> None:
     """Check the shape of a matrix, as far as it is known.
 
     Args:
         x: what must be a matrix.
         name: of it, for the error.
         wanted: its shape in words.
-        classes_of: if given, another matrix of the same shape.
+        sizes: rows and columns that it must have, None where any number will do.
 
     Raises:
-        InputError: it is no matrix, or its shape is not that of the other.
+        InputError: it is no matrix, or of other sizes.
     """
     shape = known_shape(x)
-    if shape is not None and len(shape) != 2:
-        raise InputError(f"`{name}` must be {wanted}, but has the shape {shape}")
-    other = None if classes_of is None else known_shape(classes_of)
-    if shape is None or other is None:
+    if shape is None:
         return
-    pairs = zip(shape, other, strict=False)
-    if len(other) != 2 or any(None not in pair and pair[0] != pair[1] for pair in pairs):
-        raise InputError(f"`{name}` has the shape {shape}, but must be {wanted}, {other}")
+    pairs = zip(shape, sizes or (), strict=False)
+    if len(shape) != 2 or any(None not in pair and pair[0] != pair[1] for pair in pairs):
+        raise InputError(f"`{name}` must be {wanted}, but has the shape {shape}")
 
 
 def check_labeled(labels: Tensor) -> None:

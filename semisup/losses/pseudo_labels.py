@@ -89,7 +89,9 @@ def pseudo_label_loss(logits: Tensor, mass: Tensor) -> Tensor:
         InputError: the two have other shapes.
     """
     logits, mass = ops.convert_to_tensor(logits), ops.convert_to_tensor(mass)
-    checks.check_matrix(mass, "mass", "[M, classes] like `logits`", classes_of=logits)
+    checks.check_matrix(logits, "logits", "class scores [M, classes]")
+    sizes = checks.known_shape(logits)
+    checks.check_matrix(mass, "mass", f"[M, classes] like `logits`, {sizes}", sizes)
     with name_scope("pseudo_label_loss"):
         mass = ops.stop_gradient(ops.cast(mass, "float32"))
         target = ops.cast(mass >= CONFIDENT, "float32")  # of one class at most

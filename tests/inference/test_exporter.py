@@ -84,6 +84,21 @@ def test_images_of_floats_keep_their_fractions(tmp_path):
     assert keras.models.load_model(path).input.dtype == "uint8"
 
 
+def test_probability_model_of_a_subclassed_network_that_was_never_called():
+    class Network(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(4)
+
+        def call(self, images, training=None):
+            return self.dense(keras.ops.reshape(images, (-1, 784)))
+
+    model = AssociativeModel(Network(), 3)
+    probabilities = exporter.probability_model(model, (28, 28, 1)).predict_on_batch(IMAGES)
+    wanted = softmax(model.predict_on_batch(IMAGES)["logits"], axis=1)
+    np.testing.assert_allclose(probabilities, wanted, atol=1e-6)
+
+
 def test_export_refuses_other_models_types_and_images(tmp_path):
     network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
     with pytest.raises(InputError, match="must be an AssociativeModel, but is a Sequential"):

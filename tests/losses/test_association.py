@@ -492,8 +492,12 @@ def test_matrices_of_other_shapes_are_refused():
                 function(wrong, *options)
     with pytest.raises(InputError, match=r"^`P_ba` must be"):
         association.p_aba(np.eye(3), vector)
-    for logits, mass in (((3, 4), (3, 5)), ((3, 4), (1, 4)), ((3, 1), (3, 4)), ((4,), (3, 4))):
-        with pytest.raises(InputError, match=r"`mass` has the shape \(.*\), but must be \[M"):
+    with pytest.raises(InputError, match=r"`P_aba` must be probabilities \[N, N\], .* \(3, 4\)"):
+        association.walker_loss(np.ones((3, 4)), [0, 1, 2])
+    with pytest.raises(InputError, match=r"`logits` must be class scores .* \(4,\)"):
+        pseudo_labels.pseudo_label_loss(np.ones(4), np.ones((3, 4)))
+    for logits, mass in (((3, 4), (3, 5)), ((3, 4), (1, 4)), ((3, 1), (3, 4)), ((3, 4), (4,))):
+        with pytest.raises(InputError, match=r"`mass` must be \[M, classes\] like `logits`, \(3"):
             pseudo_labels.pseudo_label_loss(np.ones(logits), np.ones(mass))
 
 
