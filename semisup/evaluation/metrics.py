@@ -190,8 +190,8 @@ def evaluate(
         class_names: one for each class; by default their numbers.
 
     Raises:
-        InputError: as `count_mistakes` and `predict`; or there are not as many names as the model
-            has classes.
+        InputError: as `count_mistakes` and `predict`; or there are fewer names than the model has
+            classes.
 
     Examples:
         >>> digits = semisup.load_dataset("mnist5k")
@@ -205,7 +205,7 @@ def evaluate(
     """
     _check_model(model)
     names = [*map(str, range(model.num_classes))] if class_names is None else class_names
-    if len(names) != model.num_classes:
+    if len(names) < model.num_classes:
         raise InputError(
             f"`class_names` has {len(names)} names, but the model has {model.num_classes} classes; "
             "give one for each, in the order of the classes"

@@ -167,11 +167,10 @@ def classifier(classes=3):
     return AssociativeModel(network, classes)
 
 
-@pytest.mark.parametrize("names", [["cat", "dog"], list("abcd")])
-def test_evaluate_refuses_names_that_are_not_one_for_each_class(names):
-    wanted = f"`class_names` has {len(names)} names, but the model has 3 classes; give one for each"
+def test_evaluate_refuses_fewer_names_than_classes():
+    wanted = "`class_names` has 2 names, but the model has 3 classes; give one for each"
     with pytest.raises(InputError, match=wanted):
-        evaluate(classifier(), np.zeros((3, 4, 4, 1)), [0, 1, 2], names)
+        evaluate(classifier(), np.zeros((3, 4, 4, 1)), [0, 1, 2], ["cat", "dog"])
 
 
 def test_evaluate_takes_images_in_lists_and_tensors():
