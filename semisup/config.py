@@ -20,6 +20,9 @@ from semisup.errors import InputError
 # Of `freeze_steps`: in all steps.
 ALWAYS = -1
 
+# Of `weights`, where they are not the name of a file: random ones, and those that Keras downloads.
+NO_WEIGHTS, IMAGENET = "none", "imagenet"
+
 # The weights of the losses on unlabelled images.
 _UNLABELED_LOSSES = ("walker_weight", "visit_weight", "pseudo_label_weight", "vat_weight")
 

@@ -18,7 +18,7 @@ from comparison.method import Method
 from comparison.model import ComparedModel, compared
 from comparison.record import Record
 from semisup import experiment
-from semisup.config import LABELS_ONLY, Recipe
+from semisup.config import LABELS_ONLY, NO_WEIGHTS, Recipe
 from semisup.data import adaptation, pipeline
 from semisup.data.augmentation.draw import Draw, Seed
 from semisup.data.augmentation.rand_augment import as_uint8, cut_out, rand_augment
@@ -28,7 +28,6 @@ from semisup.data.splits import known_of
 from semisup.errors import InputError
 from semisup.evaluation.metrics import evaluate
 from semisup.experiment.settings import first_weights_of
-from semisup.models.backbones import NO_WEIGHTS
 from semisup.runtime.machine import hardware, here_and_now
 from semisup.runtime.progress import is_line_due, write_line
 from semisup.training.cluster_labels import predict_cluster_labels

@@ -10,7 +10,7 @@ from absl import flags
 from semisup import recipes
 from semisup.cli import authors
 from semisup.cli.app import refuse_empty, with_flags
-from semisup.config import GROUPS, LABELS_ONLY, Recipe, setting_types
+from semisup.config import GROUPS, IMAGENET, LABELS_ONLY, NO_WEIGHTS, Recipe, setting_types
 from semisup.errors import InputError
 from semisup.runs.directory import RunDirectory
 from semisup.runtime.paths import real
@@ -207,7 +207,7 @@ def given_settings() -> dict[str, Any]:
     places = {name for name in paths if given.get(name)}
     if given.get("architecture", "").endswith(".keras"):
         places.add("architecture")
-    if given.get("weights") not in (None, "none", "imagenet"):
+    if given.get("weights") not in (None, NO_WEIGHTS, IMAGENET):
         places.add("weights")
     # The evaluator may run in another folder.
     given |= {name: str(real(given[name])) for name in places}

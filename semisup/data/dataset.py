@@ -1,12 +1,14 @@
 """`Dataset`: images, labels and the names of the classes."""
 
+import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from semisup.data.image_io import ValueRange
-from semisup.data.lazy_images import LazyImages, concatenate
+from semisup.data.lazy_images import LazyImages, as_images, concatenate
 from semisup.errors import InputError
 from semisup.runtime.arguments import class_numbers
 
@@ -19,15 +21,17 @@ _WITHOUT_LABEL = "images without labels are `unlabeled_images`"
 class Dataset:
     """A data set. Pixels stay as they are on disk: uint8 in [0, 255].
 
-    Its images are arrays in memory, or `LazyImages`, which a number, a slice or an array of numbers
-    indexes alike, along the first axis. `association_batches` and `semisup.evaluation` read those
-    in batches; Keras's `fit`, `evaluate` and `predict` would read them all into memory.
+    Its images are arrays in memory (lists and tensors become so), or `LazyImages`, which a number,
+    a slice or an array of numbers indexes alike, along the first axis. `association_batches` and
+    `semisup.evaluation` read those in batches; Keras's `fit`, `evaluate` and `predict` would read
+    them all into memory.
 
     Attributes:
         name: as in `registry.DATASETS`.
         train_images: uint8 [N, H, W, C].
         train_labels: int64 [N], in [0, number of classes); whole numbers of any type become so.
-        test_images: uint8 [T, H, W, C]; T may be 0, and then no error is known.
+        test_images: uint8 [T, H, W, C]; T may be 0, and then no error is known: without any give
+            `train_images[:0]`, and `train_labels[:0]` as their labels.
         test_labels: int64 [T].
         class_names: one for each class.
         unlabeled_images: uint8 [U, H, W, C] if the set brings images without labels,
@@ -44,8 +48,8 @@ class Dataset:
             where there are none.
 
     Raises:
-        InputError: images and labels do not fit each other, pixels are not uint8 with 1 or 3
-            channels, a label is no class, or there are no training images.
+        InputError: one of the first six is None, images and labels do not fit each other, pixels
+            are not uint8 with 1 or 3 channels, a label is no class, or there is no training image.
     """
 
     name: str
@@ -67,7 +71,11 @@ class Dataset:
         return f"<Dataset {self.name!r}: {counts} of {size}, {len(self.class_names)} classes>"
 
     def __post_init__(self) -> None:
+        self._check_given()
         object.__setattr__(self, "class_names", tuple(self.class_names))  # of a frozen class
+        for split in ("train", "test", "unlabeled"):
+            if (images := getattr(self, f"{split}_images")) is not None:
+                object.__setattr__(self, f"{split}_images", as_images(images))
         for split in ("train", "test"):
             labels = class_numbers(getattr(self, f"{split}_labels"), _WITHOUT_LABEL)
             object.__setattr__(self, f"{split}_labels", labels)  # of a frozen class
@@ -76,6 +84,21 @@ class Dataset:
             images = getattr(self, f"{split}_images")
             if images is not None:
                 self._check_images(split, images)
+
+    def _check_given(self) -> None:
+        """Raise InputError if there is nothing where something must be."""
+        for field in dataclasses.fields(self):
+            if field.default is dataclasses.MISSING and getattr(self, field.name) is None:
+                advice = f"give `train{field.name[4:]}[:0]` if there are no test images"
+                raise InputError(
+                    f"data set {self.name}: `{field.name}` is None; "
+                    f"{advice if field.name.startswith('test') else 'it is always needed'}"
+                )
+        if not isinstance(self.class_names, Iterable):
+            raise InputError(
+                f"data set {self.name}: `class_names` is {self.class_names!r}; wanted one name for "
+                "each class"
+            )
 
     def _check_images(self, split: str, images: Images) -> None:
         if images.dtype != np.uint8:

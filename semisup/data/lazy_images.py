@@ -196,6 +196,29 @@ def with_features(images: "np.ndarray | LazyImages", features: np.ndarray) -> Fe
     return FeaturedImages(places, images.shape[1:], images=images, all_features=features)
 
 
+def as_images(images: Any) -> "np.ndarray | LazyImages":
+    """Images as an array [N, ...], whatever holds them, unless they are read when asked for.
+
+    Args:
+        images: an array, a tensor or a list of images of one size; `LazyImages` stay as they are.
+
+    Raises:
+        InputError: they differ in size, or are none.
+    """
+    if isinstance(images, LazyImages):
+        return images
+    try:
+        array = np.asarray(images)
+    except ValueError:  # of a list of images
+        raise InputError("the images differ in size; bring them to one size first") from None
+    if array.ndim == 0 or array.dtype == object:
+        raise InputError(
+            f"the images must be an array [N, ...], but are a {type(images).__name__}; for a "
+            "folder of images see `load_dataset`"
+        )
+    return array
+
+
 def in_memory(images: "np.ndarray | LazyImages") -> "np.ndarray | LazyImages":
     """Images in memory; those with features stay, since a network takes these instead."""
     return images if isinstance(images, FeaturedImages) else np.asarray(images)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from semisup.data.dataset import Images
-from semisup.data.lazy_images import network_inputs
+from semisup.data.lazy_images import as_images, network_inputs
 from semisup.errors import InputError
 from semisup.evaluation import names
 from semisup.models.associative_model import AssociativeModel
@@ -185,12 +185,13 @@ def evaluate(
 
     Args:
         model: the model.
-        images: [N, H, W, C], as the model takes them.
+        images: [N, H, W, C], as the model takes them: an array, a tensor, a list, `LazyImages`.
         labels: integers [N], in [0, classes).
         class_names: one for each class; by default their numbers.
 
     Raises:
-        InputError: as `count_mistakes`.
+        InputError: as `count_mistakes` and `predict`; or there are fewer names than the model has
+            classes.
 
     Examples:
         >>> digits = semisup.load_dataset("mnist5k")
@@ -202,8 +203,14 @@ def evaluate(
         >>> int(found.report.confusion.sum()), 0 <= found.report.error <= 100  # in percent
         (50, True)
     """
-    embeddings, logits = predict(model, images)
+    _check_model(model)
     names = [*map(str, range(model.num_classes))] if class_names is None else class_names
+    if len(names) < model.num_classes:
+        raise InputError(
+            f"`class_names` has {len(names)} names, but the model has {model.num_classes} classes; "
+            "give one for each, in the order of the classes"
+        )
+    embeddings, logits = predict(model, images)
     report = count_mistakes(labels, logits.argmax(axis=1), names)
     return Evaluation(embeddings, logits, report)
 
@@ -250,9 +257,14 @@ def predict(model: AssociativeModel, images: Images) -> Predictions:
 
     Args:
         model: the model.
-        images: [N, H, W, C], as the model takes them; for a model of features,
-            `lazy_images.FeaturedImages`. There may be none.
+        images: [N, H, W, C], as the model takes them: an array, a tensor, a list, `LazyImages`;
+            for a model of features, `lazy_images.FeaturedImages`. There may be none.
+
+    Raises:
+        InputError: the model is no `AssociativeModel`, or the images differ in size.
     """
+    _check_model(model)
+    images = as_images(images)
     if len(images) == 0:
         widths = (model.classifier.kernel.shape[0], model.num_classes)
         return Predictions(*(np.empty((0, n), np.float32) for n in widths))
@@ -268,6 +280,14 @@ def predict(model: AssociativeModel, images: Images) -> Predictions:
     return Predictions(
         *(np.concatenate([part[name] for part in parts]) for name in ("embedding", "logits"))
     )
+
+
+def _check_model(model: Any) -> None:
+    if not isinstance(model, AssociativeModel):
+        raise InputError(
+            f"`model` is a {type(model).__name__}, but it must be an AssociativeModel, whose "
+            "predictions are embeddings and logits"
+        )
 
 
 def _trace(model: AssociativeModel, image: np.ndarray) -> None:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from semisup.errors import InputError
 from semisup.runtime.arguments import whole_number
 
 
@@ -23,21 +24,27 @@ def nearest(queries: np.ndarray, embeddings: np.ndarray, count: int) -> Neighbor
     """The `count` embeddings nearest to each query.
 
     Args:
-        queries: embeddings [Q, D]; there may be none.
-        embeddings: [N, D]; if N is less than `count`, all of them.
+        queries: embeddings [Q, D], an array, a tensor or a list; there may be none.
+        embeddings: [N, D], likewise; if N is less than `count`, all of them.
         count: neighbours of each, at least 0.
 
     Returns:
         k = min(count, N) neighbours of each query.
 
     Raises:
-        InputError: `count` is negative, or no whole number.
+        InputError: `count` is negative, or no whole number; or the embeddings have other shapes.
     """
+    queries, embeddings = np.asarray(queries), np.asarray(embeddings)
     count = whole_number("count", count, minimum=0)
     # By hand: scikit-learn's search does the same, but takes a second to import.
     count = min(count, len(embeddings))
     if count == 0 or len(queries) == 0:
         return Neighbors(np.empty((len(queries), count), np.int64), np.empty((len(queries), count)))
+    if queries.ndim != 2 or embeddings.ndim != 2 or queries.shape[1] != embeddings.shape[1]:
+        raise InputError(
+            f"there are queries {queries.shape}, but embeddings {embeddings.shape}; wanted [Q, D] "
+            "and [N, D]"
+        )
     similarity = unit_rows(queries) @ unit_rows(embeddings).T
     indices = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
     order = np.argsort(-np.take_along_axis(similarity, indices, axis=1), axis=1, kind="stable")

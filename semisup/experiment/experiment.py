@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from semisup.config import Recipe
+from semisup.config import NO_WEIGHTS, Recipe
 from semisup.data import augmentation, labeled_data, lazy_images, pipeline, splits
 from semisup.data.dataset import Dataset, Images
 from semisup.errors import InputError
@@ -206,6 +206,6 @@ def from_run(recipe: Recipe, run: RunDirectory, first_weights: bool = False) -> 
         recipe = dataclasses.replace(recipe, split_file=str(run.split))
     if not first_weights:
         recipe = dataclasses.replace(recipe, init_from=None)
-        if not uses_features(recipe) and first_weights_of(recipe) != backbones.NO_WEIGHTS:
+        if not uses_features(recipe) and first_weights_of(recipe) != NO_WEIGHTS:
             recipe = dataclasses.replace(recipe, weights=backbones.RESTORED)
     return recipe

@@ -4,7 +4,7 @@ import dataclasses
 
 from absl import logging
 
-from semisup.config import ALWAYS, Recipe
+from semisup.config import ALWAYS, IMAGENET, NO_WEIGHTS, Recipe
 from semisup.data import registry
 from semisup.losses import checks
 from semisup.models import backbones
@@ -61,7 +61,7 @@ def compare_similarity(recipe: Recipe) -> None:
 def warn_of_random_backbone(recipe: Recipe) -> None:
     """Warn if what lies below the trained layers is frozen before it has learned anything."""
     saved = recipe.architecture.endswith(backbones.ENDING)
-    begun = recipe.init_from or first_weights_of(recipe) != backbones.NO_WEIGHTS
+    begun = recipe.init_from or first_weights_of(recipe) != NO_WEIGHTS
     if recipe.frozen_steps == 0 or saved or begun:
         return
     steps = recipe.frozen_steps
@@ -89,7 +89,7 @@ def first_weights_of(recipe: Recipe) -> str:
         return recipe.weights
     of_keras = recipe.architecture.startswith(backbones.PREFIX)
     pretrained = backbone_stays_frozen(recipe) and of_keras
-    return backbones.IMAGENET if pretrained else backbones.NO_WEIGHTS
+    return IMAGENET if pretrained else NO_WEIGHTS
 
 
 def emb_size(recipe: Recipe) -> int | None:

@@ -27,7 +27,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from semisup.config import Recipe
+from semisup.config import IMAGENET, NO_WEIGHTS, Recipe
 from semisup.errors import InputError, few
 from semisup.runs import files
 from semisup.runtime import machine
@@ -564,4 +564,4 @@ def _is_no_path(setting: str, value: str) -> bool:
     """Whether a setting that may name a file has the name of a network or of weights instead."""
     if setting == "architecture":
         return not value.endswith(".keras")
-    return setting == "weights" and value in ("none", "imagenet")
+    return setting == "weights" and value in (NO_WEIGHTS, IMAGENET)

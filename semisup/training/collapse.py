@@ -7,11 +7,13 @@ visit loss came within 0.5 of its minimum.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from absl import logging
 
+from semisup.errors import InputError
 from semisup.evaluation import names
 from semisup.experiment import Experiment
 from semisup.models.associative_model import AssociativeModel
@@ -32,6 +34,9 @@ UNIFORM = 0.02
 
 # Nats of the visit loss below its minimum that say the batch is smaller than was told.
 _OF_OTHER_SIZE = math.log(2)
+
+# The metrics by which `collapse` tells.
+_WATCHED = ("walker_loss", "visit_entropy")
 
 # Nats of the walker loss above that of such a walk. No walk that is trained well comes near.
 WRONG = 0.5
@@ -171,9 +176,9 @@ class CollapseMonitor:
             yield visits
 
 
-def _has_grown(model: AssociativeModel, walker_weight: float) -> bool:
+def _has_grown(model: AssociativeModel, walker_weight: Any) -> bool:
     """Whether this is a weight of the walker loss, and all of it where it is ramped up."""
-    return walker_weight > 0.99 * getattr(
+    return float(walker_weight) > 0.99 * getattr(
         model.loss_schedules["walker_weight"], "final_weight", 0.0
     )
 
@@ -203,39 +208,46 @@ class CollapseWarning(keras.callbacks.Callback):
         self._unlabeled = whole_number("unlabeled", unlabeled, minimum=1)
         self._every = whole_number("every", every, minimum=1)
         self._warned = self._told = False
-        self._looked = -1  # steps of this epoch at the last check; -1 before its first
+        self._batches = 0  # of this `fit`
+        self._epoch = self._looked = 0  # of these, at the beginning of the epoch and the last check
         self._grown = False  # at the last check
-        self._before: dict[str, tuple[float, float]] = {}  # sums that are not counted
+        self._before: np.ndarray | float = 0.0  # the sums of the epoch that are not counted
         self._fresh: list[keras.layers.BatchNormalization] = []
-        self._seen = self._batches = 0  # batches of this epoch, and of all
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Note the batch norm layers that have not been trained yet."""
+        """Note the batch norm layers that have not been trained yet.
+
+        Raises:
+            InputError: what is trained is no `AssociativeModel`.
+        """
+        if not isinstance(self.model, AssociativeModel):
+            raise InputError(
+                f"CollapseWarning is for an AssociativeModel, but this is a "
+                f"{type(self.model).__name__}, which takes no walk; leave it out"
+            )
         self._warned = self._told = False
         self._fresh = monitoring.fresh_batch_norms(self.model.network)
         self._batches = 0
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         """Warn if those layers have seen too few batches."""
-        passes = 2 if self.model.separate_batches else 1
-        if line := monitoring.unsettled_batch_norm(self._fresh, passes * self._batches):
+        if line := monitoring.unsettled_batch_norm(self.model, self._fresh, self._batches):
             logging.warning("%s", line)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Count the steps of the epoch."""
-        self._looked, self._seen, self._before = -1, 0, {}
-        self._grown = self._has_full_weight()
+        """Begin with the epoch's sums, which Keras has reset."""
+        self._epoch = self._looked = self._batches
+        self._grown = _has_grown(self.model, self.model.loss_weights_now()["walker_weight"])
+        self._before = 0.0
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Look at the losses of the steps so far, every so many steps."""
-        if self._looked < 0 and not self._told and self._has_walked():
+        if self._batches == self._epoch and not self._told and self._has_walked():
             self._check_size((logs or {}).get("visit_loss", math.inf))
         # With `steps_per_execution` Keras calls this after several steps.
-        self._batches += batch + 1 - self._seen
-        self._seen = batch + 1
-        self._looked = max(self._looked, 0)
-        if batch + 1 - self._looked >= self._every:
-            self._looked = batch + 1
+        self._batches = self._epoch + batch + 1
+        if self._batches - self._looked >= self._every:
+            self._looked = self._batches
             self._look()
 
     def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
@@ -246,17 +258,14 @@ class CollapseWarning(keras.callbacks.Callback):
         """Look at the losses of the epoch."""
         self._look()
 
-    def _has_walked(self) -> bool:
-        """Whether any batch of this epoch had labelled and unlabelled images."""
-        return self._sums("visit_loss")[1] > 0
-
-    def _has_full_weight(self) -> bool:
-        return _has_grown(self.model, float(self.model.loss_weights_now()["walker_weight"]))
-
     def _sums(self, name: str) -> tuple[float, float]:
         """The sum of a metric since the epoch began, of all devices, and of how many batches."""
         mean = self.model.means[name]
         return float(mean.total.numpy()), float(mean.count.numpy())
+
+    def _has_walked(self) -> bool:
+        """Whether any batch of this epoch had labelled and unlabelled images."""
+        return self._sums("visit_loss")[1] > 0
 
     def _check_size(self, visit_loss: float) -> None:
         # Of a whole batch it is never lower: log(M) is the entropy of the target, equation (10).
@@ -272,24 +281,22 @@ class CollapseWarning(keras.callbacks.Callback):
         return walk_of(self.model, self._labeled, self._unlabeled, self.model.num_classes)
 
     def _look(self) -> None:
+        """Warn if the walk has collapsed in the steps since the walker loss has its full weight."""
         if self._warned or not self._has_walked():
             return
-        sums = {name: self._sums(name) for name in ("walker_loss", "visit_entropy")}
-        grown, self._grown = self._grown, self._has_full_weight()
+        weights = self.model.loss_weights_now()
+        sums = np.array([self._sums(name) for name in _WATCHED])
+        grown, self._grown = self._grown, _has_grown(self.model, weights["walker_weight"])
         if not grown:
             self._before = sums
             return
-        logs = {}
-        for name, (total, count) in sums.items():
-            before, batches = self._before.get(name, (0.0, 0.0))
-            if count == batches:
-                return
-            logs[name] = (total - before) / (count - batches)
-        weights = self.model.loss_weights_now()
+        totals, batches = (sums - self._before).T
+        if not batches.all():
+            return
         step = int(self.model.optimizer.iterations.numpy())
-        walk = self._walk()
         begun, asked = step >= 4 * self._every, float(weights["visit_weight"]) > 0
-        if found := collapse(logs, walk, begun, asked):
+        logs = dict(zip(_WATCHED, totals / batches, strict=True))
+        if found := collapse(logs, self._walk(), begun, asked):
             self._warned = True
             logging.warning(
                 "the walk has collapsed at step %d: %s; %s", step, found, advice(self.model)

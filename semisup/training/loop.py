@@ -293,8 +293,7 @@ class Trainer:
         step = self.first_step
         fresh = monitoring.fresh_batch_norms(self.model.network) if step == 0 else []
         unfrozen = max(self.recipe.max_steps - self.recipe.frozen_steps, 0)
-        passes = 2 if self.model.separate_batches else 1
-        if line := monitoring.unsettled_batch_norm(fresh, passes * unfrozen):
+        if line := monitoring.unsettled_batch_norm(self.model, fresh, unfrozen):
             self.progress.warn(line)
         begun = bool(self.evaluator and self.evaluator.evaluations)
         saved = bool(self.evaluator and self.run.has_checkpoint())

@@ -96,7 +96,7 @@ def fresh_batch_norms(network: keras.Model) -> list[keras.layers.BatchNormalizat
 
 
 def unsettled_batch_norm(
-    fresh: Sequence[keras.layers.BatchNormalization], updates: int
+    model: AssociativeModel, fresh: Sequence[keras.layers.BatchNormalization], batches: int
 ) -> str | None:
     """The warning that moving statistics have not come far from their first values, or None.
 
@@ -105,9 +105,11 @@ def unsettled_batch_norm(
     the variance that it was trained with.
 
     Args:
+        model: the model that is trained.
         fresh: the layers of `fresh_batch_norms` before training.
-        updates: how often a batch passes them in training, twice a step where A and B do apart.
+        batches: that it is trained on. Where A and B pass the network apart, each counts twice.
     """
+    updates = 2 * batches if model.separate_batches else batches
     momentum = max((float(layer.momentum) for layer in fresh), default=0.0)
     left = momentum**updates
     if left <= _FIRST_VALUES or updates == 0:

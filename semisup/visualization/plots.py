@@ -11,6 +11,9 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from semisup.data.dataset import Images
+from semisup.data.lazy_images import as_images
+from semisup.errors import InputError
 from semisup.evaluation.metrics import Report
 from semisup.runs import files
 from semisup.runtime.paths import expanded
@@ -29,7 +32,7 @@ _CHARACTER = 0.62  # the width of one, as a share of the font's size
 
 def draw_images(
     axes: matplotlib.axes.Axes,
-    images: Sequence[np.ndarray],
+    images: Images | Sequence[np.ndarray],
     columns: int,
     *,
     captions: Sequence[str] | None = None,
@@ -42,7 +45,8 @@ def draw_images(
 
     Args:
         axes: where; nothing else should be on them.
-        images: uint8 [H, W, 1 or 3] each, all of one shape. There may be none.
+        images: [H, W, 1 or 3] each, all of one shape, with pixels as `drawable` takes them. There
+            may be none.
         columns: images in a row.
         captions: text above each, in one line or more.
         corners: text in the upper left corner of each.
@@ -53,12 +57,13 @@ def draw_images(
     axes.set_axis_off()
     if len(images) == 0:
         return
-    height, width, _ = images[0].shape
+    pixels = drawable(images)
+    height, width = pixels.shape[1:3]
     gap = max(1, round(_GAP * width))
     # A montage has the same gap everywhere, so the space for captions is part of each image.
     lines = max((caption.count("\n") + 1 for caption in captions), default=0) if captions else 0
     above = math.ceil(lines * line * height)
-    tiles = np.pad(np.stack(images), ((0, 0), (above, 0), (0, 0), (0, 0)), constant_values=255)
+    tiles = np.pad(pixels, ((0, 0), (above, 0), (0, 0), (0, 0)), constant_values=255)
     sheet = montage(tiles, columns, gap)
     axes.imshow(
         sheet[..., 0] if sheet.shape[-1] == 1 else sheet,
@@ -85,6 +90,40 @@ def draw_images(
                 (left, top), width, height, fill=False, ec=colour, lw=2.0, linestyle=style
             )
             axes.add_patch(frame)
+
+
+def drawable(images: Images | Sequence[np.ndarray]) -> np.ndarray:
+    """Images as the bytes that are drawn.
+
+    Args:
+        images: [N, H, W, 1 or 3], from black to white: whole numbers from 0 to 255, floats from
+            0 to 1 or from 0 to 255, or booleans. Floats of which none is above 1 are taken to go
+            to 1: else all of them would be black.
+
+    Returns:
+        uint8 [N, H, W, C].
+
+    Raises:
+        InputError: they have another shape, or pixels that are beyond 0 or 255, or not finite.
+    """
+    pixels = np.asarray(as_images(images))
+    if pixels.ndim != 4 or pixels.shape[3] not in (1, 3):
+        raise InputError(
+            f"images to draw must be [N, H, W, 1 or 3], but are {pixels.shape}; give "
+            "images[..., None] if they are grey"
+        )
+    if pixels.dtype == np.uint8:
+        return pixels
+    # What rounding or resizing has put just above 1 still belongs to [0, 1].
+    for white in (255.0,) if pixels.dtype.kind in "iu" else (1.0, 255.0):
+        scaled = np.round(pixels.astype(np.float64) * (255.0 / white))
+        if scaled.size == 0 or (scaled.min() >= 0 and scaled.max() <= 255):
+            return scaled.astype(np.uint8)
+    raise InputError(
+        "pixels to draw must be in [0, 255], or all in [0, 1], but go from "
+        f"{float(pixels.min()):g} to {float(pixels.max()):g}; divide those of 16 bits by 257, and "
+        "let a layer of the network standardise them"
+    )
 
 
 def montage(images: np.ndarray, columns: int, gap: int = 0, fill: int = 255) -> np.ndarray:
@@ -160,14 +199,22 @@ def confusion_figure(report: Report, title: str = "") -> Figure:
     return figure
 
 
-def contact_sheet(images: np.ndarray, captions: Sequence[str], title: str = "") -> Figure:
+def contact_sheet(images: Images, captions: Sequence[str], title: str = "") -> Figure:
     """Images side by side, a caption above each.
 
     Args:
-        images: uint8 [N, H, W, C]; there may be none.
+        images: [N, H, W, C], with pixels as `drawable` takes them; there may be none.
         captions: one for each, of one line or more; names in them from `short_names`.
         title: stands above them.
+
+    Raises:
+        InputError: there are not as many captions as images, or as `drawable`.
     """
+    images = as_images(images)
+    if len(captions) != len(images):
+        raise InputError(
+            f"there are {len(images)} images, but {len(captions)} `captions`; give one for each"
+        )
     columns = max(1, min(10, len(images)))
     rows = max(1, -(-len(images) // columns))
     lines = max((caption.count("\n") + 1 for caption in captions), default=1)
@@ -176,7 +223,7 @@ def contact_sheet(images: np.ndarray, captions: Sequence[str], title: str = "") 
         layout="constrained",
     )
     figure.suptitle(title, fontsize=11, **plain())
-    draw_images(figure.add_subplot(), list(images), columns, captions=captions, line=0.13)
+    draw_images(figure.add_subplot(), images, columns, captions=captions, line=0.13)
     return figure
 
 
@@ -184,9 +231,15 @@ def save(figure: Figure, path: str | Path) -> None:
     """Write a figure, whole or not at all; the file's ending (.png, .pdf, .svg) says as what.
 
     Raises:
-        InputError: there is no such folder, or the disk is full.
+        InputError: there is no such folder, no figure is written as such a file, or the disk is
+            full.
     """
-    with files.whole(expanded(path)) as temporary:
+    path = expanded(path)
+    if path.suffix[1:].lower() not in figure.canvas.get_supported_filetypes():
+        raise InputError(
+            f"no figure can be written as {path}; its name must end in .png, .pdf or .svg"
+        )
+    with files.whole(path) as temporary:
         figure.savefig(temporary, dpi=150)
 
 

@@ -14,7 +14,7 @@ from semisup.data.lazy_images import in_memory
 from semisup.evaluation.metrics import predict
 from semisup.losses import association
 from semisup.models.associative_model import AssociativeModel
-from semisup.visualization.plots import BLUE, ORANGE
+from semisup.visualization.plots import BLUE, ORANGE, drawable
 from semisup.visualization.text import plain
 
 _WIDTH = 13.0  # of a picture, in inches
@@ -84,10 +84,14 @@ def association_figure(
     Args:
         models: whose embeddings to walk on: one model, or several by their titles, for instance
             before and after training.
-        sample: the images to walk on, from `choose_walk_sample`.
+        sample: the images to walk on, from `choose_walk_sample`, or others of one size that the
+            models take, with pixels as `plots.drawable` takes them.
         title: stands above all.
+
+    Raises:
+        InputError: the images can't be drawn, or a model is no `AssociativeModel`.
     """
-    if isinstance(models, AssociativeModel):
+    if not isinstance(models, Mapping):
         models = {"": models}
     figure = Figure(figsize=(_WIDTH, 5.1 * len(models)), layout="constrained")
     if title:
@@ -100,18 +104,19 @@ def association_figure(
 
 
 def _draw_walks(axes: matplotlib.axes.Axes, model: AssociativeModel, sample: WalkSample) -> None:
+    pixels_a, pixels_b = (drawable(images) for images in sample)
     A, B = (predict(model, images).embeddings for images in sample)
     walk = association.walk(A, B, model.similarity, model.temperature)
     x_a, x_b = ((np.arange(len(images)) + 0.5) * _WIDTH / len(images) for images in sample)
     size = 0.92 * _WIDTH / max(len(A), len(B), 16)
     top, middle, bottom = 4.4, 2.2, 0.0
     for name, images, x, y, colour in (
-        ("A", sample.A, x_a, top, BLUE),
-        ("B", sample.B, x_b, middle, ORANGE),
-        ("A", sample.A, x_a, bottom, BLUE),
+        ("A", pixels_a, x_a, top, BLUE),
+        ("B", pixels_b, x_b, middle, ORANGE),
+        ("A", pixels_a, x_a, bottom, BLUE),
     ):
         axes.text(-0.25, y, name, color=colour, fontsize=14, ha="center", va="center")
-        for image, centre in zip(np.asarray(images), x, strict=True):
+        for image, centre in zip(images, x, strict=True):
             extent = (centre - size / 2, centre + size / 2, y - size / 2, y + size / 2)
             axes.imshow(_inked(image, colour), extent=extent, interpolation="nearest", zorder=2)
     gap = 0.6 * size

@@ -13,6 +13,7 @@ from scipy import ndimage
 from semisup.data import augmentation
 from semisup.data.augmentation import by_name, colour, geometry, rand_augment
 from semisup.data.augmentation.draw import Draw
+from semisup.data.pipeline import association_batches
 from semisup.errors import InputError
 
 RANDOM = np.random.default_rng(0)
@@ -430,3 +431,67 @@ def test_get_augmentation_refuses_an_unknown_name():
         InputError, match="unknown augmentation 'mixup'; known: none, digits, digits_mild"
     ):
         augmentation.get_augmentation("mixup")
+
+
+SEED = (0, 1)
+
+
+@pytest.mark.parametrize("name", ["stl10", "colouring", "blending"])
+def test_augmentation_of_colours_refuses_grey_images(name):
+    augment = augmentation.get_augmentation(name)
+    grey, labels = IMAGES[..., :1], np.arange(5) % 2
+    wanted = f"{name} changes colours, but the images have 1 channel, not 3; try `augmentation="
+    with pytest.raises(InputError, match=wanted):
+        augment(grey, SEED)
+    with pytest.raises(InputError, match=wanted):
+        association_batches(grey, labels, grey, augment=augment, augment_unlabeled=augment)
+
+
+@pytest.mark.parametrize("name", sorted(augmentation.AUGMENTATIONS))
+@pytest.mark.parametrize(
+    ("images", "line"),
+    [
+        (
+            IMAGES[0],
+            r"takes images \[N, H, W, C\], but these are \(20, 14, 3\); give images\[None\] if",
+        ),
+        (
+            IMAGES[..., 0],
+            r"but these are \(5, 20, 14\); .* images\[\.\.\., None\] if they are grey",
+        ),
+        ([IMAGES[0], IMAGES[0, 1:]], "these are no images of one size; give an array or a tensor"),
+    ],
+)
+def test_augmentation_refuses_what_is_no_batch_of_images(name, images, line):
+    with pytest.raises(InputError, match=line):
+        augmentation.get_augmentation(name)(images, SEED)
+
+
+@pytest.mark.parametrize("shape", [(None, None, None, 3), (None, 8, 8, None), None])
+def test_augmentation_refuses_sizes_that_a_graph_does_not_know(shape):
+    augment = tf.function(augmentation.get_augmentation("svhn"), autograph=False)
+    with pytest.raises(
+        InputError, match=r"svhn must know the size .* by tf.ensure_shape\(images, "
+    ):
+        augment.get_concrete_function(tf.TensorSpec(shape), tf.TensorSpec([2], tf.int64))
+
+
+@pytest.mark.parametrize("seed", [3, (1, 2, 3), (1.0, 2.0), "ab", ([1], [1, 2])])
+def test_augmentation_refuses_a_seed_that_is_not_two_numbers(seed):
+    with pytest.raises(InputError, match="photos takes a seed of two whole numbers, such as"):
+        augmentation.get_augmentation("photos")(IMAGES, seed)
+
+
+def test_augmentation_takes_lists_and_seeds_of_any_kind():
+    augment = augmentation.get_augmentation("photos")
+    wanted = augment(IMAGES, tf.constant(SEED, tf.int64))
+    for seed in (SEED, list(SEED), np.array(SEED)):
+        np.testing.assert_array_equal(augment(IMAGES, seed), wanted)
+    listed = augment(IMAGES.tolist(), SEED)
+    np.testing.assert_array_equal(listed, wanted)
+    assert listed.dtype == tf.uint8
+
+
+def test_photos_strong_refuses_two_channels():
+    with pytest.raises(InputError, match="the images have 2 channels, not 1 or 3; try"):
+        augmentation.get_augmentation("photos_strong")(IMAGES[..., :2], SEED)

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from semisup.errors import InputError
@@ -159,6 +160,51 @@ def test_a_report_is_its_table_and_needs_no_names():
     report = evaluate(model, np.eye(2, dtype=np.float32), [0, 1]).report
     assert report.class_names == ("0", "1")
     assert str(report) == report.table()
+
+
+def classifier(classes=3):
+    network = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
+    return AssociativeModel(network, classes)
+
+
+def test_evaluate_refuses_fewer_names_than_classes():
+    wanted = "`class_names` has 2 names, but the model has 3 classes; give one for each"
+    with pytest.raises(InputError, match=wanted):
+        evaluate(classifier(), np.zeros((3, 4, 4, 1)), [0, 1, 2], ["cat", "dog"])
+
+
+def test_evaluate_takes_images_in_lists_and_tensors():
+    model, images = classifier(), np.random.default_rng(0).random((6, 4, 4, 1), np.float32)
+    wanted = evaluate(model, images, np.arange(6) % 3)
+    for given in (list(images), images.tolist(), tf.constant(images)):
+        found = evaluate(model, given, np.arange(6) % 3)
+        np.testing.assert_array_equal(found.logits, wanted.logits)
+
+
+@pytest.mark.parametrize(
+    ("images", "line"),
+    [
+        (
+            [np.zeros((4, 4, 1)), np.zeros((5, 4, 1))],
+            "the images differ in size; bring them to one",
+        ),
+        (None, r"the images must be an array \[N, ...\], but are a NoneType"),
+        (tf.data.Dataset.range(3), "but are a _RangeDataset"),
+        ([None, None], "but are a list"),
+    ],
+)
+def test_evaluate_refuses_what_are_no_images_of_one_size(images, line):
+    with pytest.raises(InputError, match=line):
+        evaluate(classifier(), images, [0, 1])
+
+
+def test_evaluate_and_predict_refuse_another_model():
+    plain, images = keras.Sequential([keras.Input((4, 4, 1))]), np.zeros((2, 4, 4, 1))
+    wanted = "`model` is a Sequential, but it must be an AssociativeModel"
+    with pytest.raises(InputError, match=wanted):
+        evaluate(plain, images, [0, 1])
+    with pytest.raises(InputError, match=wanted):
+        predict(plain, images)
 
 
 def test_report_of_no_images_knows_no_error():

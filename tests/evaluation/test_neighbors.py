@@ -1,5 +1,8 @@
 import numpy as np
+import pytest
+import tensorflow as tf
 
+from semisup.errors import InputError
 from semisup.evaluation.neighbors import nearest
 
 
@@ -19,3 +22,17 @@ def test_nearest_to_an_embedding_of_zeros_is_any_at_a_similarity_of_0():
     found = nearest(queries, embeddings, 2)
     np.testing.assert_array_equal(found.similarity, [[0.0, 0.0], [1.0, 0.0]])
     np.testing.assert_array_equal(found.indices[1], [1, 0])
+
+
+def test_nearest_takes_tensors_and_lists():
+    queries, embeddings = np.eye(3)[:2], np.eye(3) + 0.1
+    wanted = nearest(queries, embeddings, 2)
+    for kind in (tf.constant, np.ndarray.tolist):
+        np.testing.assert_array_equal(nearest(kind(queries), kind(embeddings), 2), wanted)
+    assert nearest([], embeddings, 2).indices.shape == (0, 2)
+
+
+@pytest.mark.parametrize("queries", [np.ones(3), np.ones((2, 4)), np.ones((1, 2, 3))])
+def test_nearest_refuses_embeddings_of_other_shapes(queries):
+    with pytest.raises(InputError, match=r"but embeddings \(5, 3\); wanted \[Q, D\] and \[N, D\]"):
+        nearest(queries, np.ones((5, 3)), 2)

@@ -382,3 +382,12 @@ def test_collapse_warning_wants_the_sizes_of_a_batch(caplog):
     assert line.startswith("CollapseWarning was made for 4000 unlabelled images in a batch, but")
     with pytest.raises(InputError, match="`labeled`"):
         semisup.CollapseWarning(images, images)
+
+
+def test_collapse_warning_refuses_a_model_without_a_walk():
+    images, labels, model = images_all_alike()
+    plain = keras.Sequential([model.network, keras.layers.Dense(2)])
+    plain.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    watch = [semisup.CollapseWarning(labeled=20, unlabeled=20)]
+    with pytest.raises(InputError, match="is for an AssociativeModel, but this is a Sequential"):
+        plain.fit(images, np.abs(labels), callbacks=watch, verbose=0)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from types import SimpleNamespace
 
 import keras
 import pytest
@@ -78,7 +79,11 @@ def test_check_finite_at_step_0_speaks_of_the_initial_weights(tmp_path):
 
 def test_unsettled_batch_norm_is_settled_with_steps_or_a_smaller_momentum():
     layer, fast = (keras.layers.BatchNormalization(momentum=m) for m in (0.99, 0.9))
-    assert monitoring.unsettled_batch_norm([layer], 300)
-    assert monitoring.unsettled_batch_norm([layer], 500) is None
-    assert monitoring.unsettled_batch_norm([fast], 300) is None
-    assert monitoring.unsettled_batch_norm([], 1) is None
+    model, apart = (SimpleNamespace(separate_batches=separate) for separate in (False, True))
+    assert "after 300 batches" in monitoring.unsettled_batch_norm(model, [layer], 300)
+    assert monitoring.unsettled_batch_norm(model, [layer], 500) is None
+    assert monitoring.unsettled_batch_norm(model, [fast], 300) is None
+    assert monitoring.unsettled_batch_norm(model, [], 1) is None
+    # A and B pass it one after the other.
+    assert monitoring.unsettled_batch_norm(apart, [layer], 250) is None
+    assert "after 300 batches" in monitoring.unsettled_batch_norm(apart, [layer], 150)

@@ -5,6 +5,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from semisup.errors import InputError
 from semisup.evaluation.metrics import Report
 from semisup.visualization import plots
 from tests.visualization.sheets import places
@@ -72,6 +73,44 @@ def test_draw_images_keeps_colours_and_takes_none():
     assert len(axes.images) == 0
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(lambda x: x, lambda x: x.astype(np.int64), lambda x: x.astype(np.float32), list),
+        *(lambda x: x / 255.0, lambda x: x / 254.9),  # the last as of a rounding error
+    ],
+)
+def test_drawable_gives_images_of_any_type_their_shades(kind):
+    found = plots.drawable(kind(IMAGES))
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, IMAGES)
+
+
+def test_drawable_goes_by_all_images_and_takes_whole_numbers_as_they_are():
+    dark = np.ones((2, 4, 4, 1)) * [[[[0.4]]], [[[200.0]]]]
+    assert plots.drawable(dark)[:, 0, 0, 0].tolist() == [0, 200]
+    assert plots.drawable(dark[:1]).max() == 102
+    assert plots.drawable(np.ones((1, 4, 4, 1), np.int32)).max() == 1
+    assert plots.drawable(np.ones((1, 4, 4, 1), bool)).max() == 255
+
+
+@pytest.mark.parametrize(
+    ("images", "line"),
+    [
+        (IMAGES - 3.0, r"in \[0, 255\], or all in \[0, 1\], but go from -3 to"),
+        (IMAGES / 100.0 - 1.0, "but go from -1 to 1.5"),
+        (IMAGES.astype(np.uint16) * 257, "but go from 0 to 65535; divide those of 16 bits by 257"),
+        (np.where(IMAGES > 9, IMAGES, np.nan), "but go from nan to nan"),
+        (IMAGES[..., 0], r"must be \[N, H, W, 1 or 3\], but are \(7, 8, 8\); give images\["),
+        (np.zeros((2, 4, 4, 4), np.uint8), r"but are \(2, 4, 4, 4\)"),
+        ([IMAGES[0], IMAGES[0, 1:]], "the images differ in size"),
+    ],
+)  # fmt: skip
+def test_images_that_can_not_be_drawn_are_refused(images, line):
+    with pytest.raises(InputError, match=line):
+        plots.contact_sheet(images, ["a"] * len(images))
+
+
 def test_confusion_figure_shows_counts_and_names():
     [axes] = plots.confusion_figure(Report(CONFUSION, NAMES)).axes
     shown = {text.get_position(): text.get_text() for text in axes.texts}  # by column and row
@@ -112,6 +151,24 @@ def test_contact_sheet_has_its_title_and_captions():
     assert axes.texts[3].get_text() == "3: $a_$?\n0.5"
     assert figure.get_suptitle() == "these $ next $"
     plots.to_pixels(figure)
+
+
+@pytest.mark.parametrize("count", [0, 1, 8])
+def test_contact_sheet_wants_a_caption_for_each_image(count):
+    with pytest.raises(InputError, match=f"there are 7 images, but {count} `captions`; give one"):
+        plots.contact_sheet(IMAGES, ["a"] * count)
+
+
+def test_contact_sheet_may_have_no_image():
+    assert plots.contact_sheet([], []).axes
+
+
+@pytest.mark.parametrize("name", ["x.xyz", "x", "x.png.txt"])
+def test_save_refuses_other_endings(tmp_path, name):
+    figure = plots.contact_sheet(IMAGES, "abcdefg")
+    with pytest.raises(InputError, match=f"{name}; its name must end in .png, .pdf or .svg"):
+        plots.save(figure, tmp_path / name)
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize(

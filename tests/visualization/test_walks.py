@@ -6,6 +6,7 @@ from matplotlib.collections import LineCollection
 from semisup.data.dataset import Dataset
 from semisup.data.labeled_data import LabeledData
 from semisup.data.splits import Split, choose_split
+from semisup.errors import InputError
 from semisup.evaluation.metrics import predict
 from semisup.losses import association
 from semisup.models.associative_model import AssociativeModel
@@ -113,3 +114,22 @@ def test_association_figure_frames_colour_images(model):
     assert framed.shape == (8, 8, 3)
     np.testing.assert_allclose(framed[0, 0], [1, 0, 0])
     np.testing.assert_allclose(framed[4, 4], [0.2, 0.2, 0.2], rtol=1e-5)
+
+
+def test_association_figure_draws_floats_as_it_draws_bytes(model):
+    def drawn(images):
+        [axes] = walks.association_figure(model, walks.WalkSample(images[:3], images[3:9])).axes
+        return [np.asarray(image.get_array()) for image in axes.images]
+
+    wanted = drawn(IMAGES)
+    for images in (IMAGES.astype(np.float32), IMAGES / np.float32(255), list(IMAGES)):
+        np.testing.assert_array_equal(drawn(images), wanted)
+
+
+def test_association_figure_refuses_what_it_can_not_draw(model):
+    standardised = (IMAGES / 127.5 - 1.0)[:5]
+    with pytest.raises(InputError, match=r"pixels to draw must be in .*, but go from -1 to"):
+        walks.association_figure(model, walks.WalkSample(standardised, standardised))
+    sample = walks.WalkSample(IMAGES[:5], IMAGES[:5])
+    with pytest.raises(InputError, match="`model` is a Sequential, but it must be an Assoc"):
+        walks.association_figure(model.network, sample)

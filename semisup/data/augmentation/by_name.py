@@ -5,7 +5,9 @@ images of any type in the same range.
 """
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from semisup.data.augmentation.colour import (
@@ -163,6 +165,10 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 }
 
 
+# How many channels images must have, where not any number will do.
+_CHANNELS = {"stl10": (3,), "colouring": (3,), "blending": (3,), "photos_strong": (1, 3)}
+
+
 # These are for labelled images only: they bring a source closer to its target.
 LABELED_ONLY = frozenset(("inversion", "colouring", "framing", "blending"))
 
@@ -170,11 +176,13 @@ LABELED_ONLY = frozenset(("inversion", "colouring", "framing", "blending"))
 def get_augmentation(name: str) -> Augmentation | None:
     """The augmentation called `name`: from (images, seed integers [2]) to uint8 images.
 
-    Images are [batch, H, W, C], uint8 or float in [0, 255]. "stl10", "colouring" and "blending"
-    need RGB, which `check_images` checks. "none" gives None.
+    Images are [batch, H, W, C], uint8 or float in [0, 255]; in a graph all but `batch` must be
+    known. "stl10", "colouring" and "blending" need RGB, "photos_strong" 1 or 3 channels. "none"
+    gives None.
 
     Raises:
-        InputError: there is no such augmentation.
+        InputError: there is no such augmentation. The function that is returned raises it of
+            images and seeds of other shapes.
     """
     if name == "none":
         return None
@@ -183,16 +191,61 @@ def get_augmentation(name: str) -> Augmentation | None:
         raise InputError(f"unknown augmentation {name!r}; known: none, {known}")
 
     def augment(images: tf.Tensor, seed: Seed) -> tf.Tensor:
+        images = _as_tensor(images)
+        _check_shape(name, images.shape)
+        _check_seed(name, seed)
         return as_uint8(AUGMENTATIONS[name](images, seed))
 
     augment.takes_bytes = True  # type: ignore[attr-defined]  # `association_batches` looks at it
     return augment
 
 
+def _as_tensor(images: Any) -> tf.Tensor:
+    try:
+        return tf.convert_to_tensor(images)
+    except (TypeError, ValueError):
+        raise InputError(
+            "these are no images of one size; give an array or a tensor [N, H, W, C]"
+        ) from None
+
+
+def _check_shape(name: str, shape: tf.TensorShape) -> None:
+    """Raise InputError if the augmentation can't take images of this shape."""
+    if shape.rank not in (None, 4):
+        raise InputError(
+            f"the augmentation {name} takes images [N, H, W, C], but these are {shape}; give "
+            "images[None] if it is one, images[..., None] if they are grey"
+        )
+    if shape.rank is None or not shape[1:].is_fully_defined():
+        raise InputError(
+            f"the augmentation {name} must know the size of images when a graph is made, but these "
+            f"are {shape}; give it by tf.ensure_shape(images, [None, H, W, C])"
+        )
+    check_images(name, shape[3])
+
+
+def _check_seed(name: str, seed: Any) -> None:
+    """Raise InputError if it is no seed of two integers."""
+    try:
+        numbers = seed if tf.is_tensor(seed) else np.asarray(seed)
+        right = tf.as_dtype(numbers.dtype).is_integer and tf.TensorShape(
+            numbers.shape
+        ).is_compatible_with([2])
+    except (TypeError, ValueError):  # of words, or of lists of several lengths
+        right = False
+    if not right:
+        raise InputError(
+            f"the augmentation {name} takes a seed of two whole numbers, such as (0, 1), but it is "
+            f"{seed!r}"
+        )
+
+
 def check_images(name: str, channels: int) -> None:
     """Raise InputError if the augmentation does not support this number of channels."""
-    if name in ("stl10", "colouring", "blending") and channels != 3:
+    wanted = _CHANNELS.get(name)
+    if wanted and channels not in wanted:
         raise InputError(
-            f"the augmentation {name} changes colours, but the images have {channels} channel; "
-            "try `augmentation=photos`, digits or svhn"
+            f"the augmentation {name} changes colours, but the images have {channels} "
+            f"channel{'s' * (channels > 1)}, not {' or '.join(map(str, wanted))}; try "
+            "`augmentation=photos`, digits or svhn"
         )
