@@ -5,28 +5,7 @@ from typing import Any
 import numpy as np
 
 from semisup.data.dataset import Images
-from semisup.data.lazy_images import LazyImages
 from semisup.errors import InputError
-
-
-def array_or_lazy(images: Any) -> Images:
-    """Images [N, ...] as an array; `LazyImages` as they are.
-
-    Raises:
-        InputError: they are a list of images of several sizes, or no array.
-    """
-    if isinstance(images, LazyImages):
-        return images
-    try:
-        array = np.asarray(images)
-    except ValueError:  # of a list of images
-        raise InputError("the images differ in size; bring them to one size first") from None
-    if array.ndim == 0:
-        raise InputError(
-            f"the images must be an array [N, ...], but are a {type(images).__name__}; for a "
-            "folder of images see `load_dataset`"
-        )
-    return array
 
 
 def check_finite(images: Any) -> None:
@@ -62,7 +41,7 @@ def check_range(images: Images) -> None:
             f"this augmentation takes images [N, H, W, C], but these are {images.shape}; give "
             "images[..., None] if they are grey"
         )
-    if images.dtype == np.uint8:
+    if images.dtype == np.uint8 or len(images) == 0:
         return
     some = images[:: max(1, len(images) // 100)]
     smallest, largest = float(np.min(some)), float(np.max(some))

@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from semisup.data.dataset import Images
-from semisup.data.image_arrays import array_or_lazy, check_finite, check_range
-from semisup.data.lazy_images import LazyImages
+from semisup.data.image_arrays import check_finite, check_range
+from semisup.data.lazy_images import LazyImages, as_images
 from semisup.errors import InputError
 from semisup.runtime.arguments import class_numbers, whole_number
 
@@ -98,7 +98,7 @@ def association_batches(
         >>> images.shape, labels.numpy().tolist()
         (TensorShape([7, 28, 28, 1]), [0, 0, 1, 1, -1, -1, -1])
     """
-    images, labels = array_or_lazy(images), class_numbers(labels, _WITHOUT_LABEL)
+    images, labels = as_images(images), class_numbers(labels, _WITHOUT_LABEL)
     _check_labeled(images, labels, augment)
     sup_per_batch = whole_number("sup_per_batch", sup_per_batch, minimum=1)
     unsup_batch_size = whole_number("unsup_batch_size", unsup_batch_size, minimum=0)
@@ -107,7 +107,7 @@ def association_batches(
     part = whole_number("part", part, minimum=0, maximum=parts - 1)
     if unlabeled_images is None:
         unlabeled_images, unsup_batch_size = images[:1], 0
-    unlabeled_images = array_or_lazy(unlabeled_images)
+    unlabeled_images = as_images(unlabeled_images)
     _check_unlabeled(unlabeled_images, images)
     views = _views(augment_unlabeled, unlabeled_images)
     # Sorted by class, the images of a class are a run: first[c] ... first[c] + sizes[c] - 1.

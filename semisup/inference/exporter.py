@@ -16,8 +16,8 @@ import tensorflow as tf
 from absl import logging
 from scipy.special import softmax
 
-from semisup.data.image_arrays import array_or_lazy
 from semisup.data.image_io import is_visible
+from semisup.data.lazy_images import as_images
 from semisup.errors import InputError, few, first_line, missing_package
 from semisup.models.associative_model import AssociativeModel
 from semisup.runs.directory import CLASSES_ENDING, EXPORT_PREFIX, OF_SAVED_MODELS
@@ -105,7 +105,7 @@ def export(
             type.
     """
     out = Path(out)
-    pixels = np.asarray(array_or_lazy(images))
+    pixels = np.asarray(as_images(images))
     if pixels.ndim != 4 or len(pixels) == 0:
         raise InputError(
             f"`images` must be [N, H, W, C] with N at least 1, but have shape {pixels.shape}"

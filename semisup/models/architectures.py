@@ -17,6 +17,7 @@ from functools import partial
 import keras
 from keras import layers
 
+from semisup.config import NO_WEIGHTS
 from semisup.errors import InputError
 from semisup.models import backbones, imagenet_networks
 from semisup.models.backbones import ImageShape
@@ -183,7 +184,7 @@ def build(
     image_shape: ImageShape,
     emb_size: int | None = None,
     l2_weight: float | None = None,
-    weights: str = backbones.NO_WEIGHTS,
+    weights: str = NO_WEIGHTS,
     dropout: float = 0.0,
     batch_norm_decay: float | None = None,
 ) -> keras.Model:
@@ -211,7 +212,7 @@ def build(
     if name not in ARCHITECTURES:
         known = (*ARCHITECTURES, f"{backbones.PREFIX}NAME", f"PATH{backbones.ENDING}")
         raise InputError(f"unknown architecture {name!r}; known: {', '.join(known)}")
-    if weights != backbones.NO_WEIGHTS and name not in imagenet_networks.OF_KERAS:
+    if weights != NO_WEIGHTS and name not in imagenet_networks.OF_KERAS:
         others = ", ".join(("`architecture=keras:NAME`", *imagenet_networks.OF_KERAS))
         raise InputError(f"`weights={weights}` is for {others}, not for {name}")
     if dropout:
@@ -221,7 +222,7 @@ def build(
     sizes = {"emb_size": emb_size, "l2_weight": l2_weight, "batch_norm_decay": batch_norm_decay}
     given = {size: value for size, value in sizes.items() if value is not None}
     network = ARCHITECTURES[name](image_shape, **given)
-    if weights not in (backbones.NO_WEIGHTS, backbones.RESTORED):
+    if weights not in (NO_WEIGHTS, backbones.RESTORED):
         imagenet_networks.load_convolutions(network, weights)
     return network
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
+from semisup.config import IMAGENET, NO_WEIGHTS
 from semisup.errors import InputError, reason
 from semisup.models.building_blocks import l2
 from semisup.runtime import keras_settings
@@ -25,8 +26,6 @@ from semisup.runtime.paths import expanded
 ImageShape = tuple[int, int, int]
 
 PREFIX, ENDING = "keras:", ".keras"
-
-NO_WEIGHTS, IMAGENET = "none", "imagenet"
 
 # Of a network whose trained weights a checkpoint is about to bring: nothing is loaded.
 RESTORED = "from a checkpoint"

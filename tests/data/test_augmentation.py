@@ -495,3 +495,13 @@ def test_augmentation_takes_lists_and_seeds_of_any_kind():
 def test_photos_strong_refuses_two_channels():
     with pytest.raises(InputError, match="the images have 2 channels, not 1 or 3; try"):
         augmentation.get_augmentation("photos_strong")(IMAGES[..., :2], SEED)
+
+
+@pytest.mark.parametrize("largest", [1.0, 5000.0])
+def test_augmentation_of_floats_of_another_range_is_refused(largest):
+    images = np.linspace(0, largest, 2 * 8 * 8 * 3).reshape(2, 8, 8, 3).astype(np.float32)
+    photos = augmentation.get_augmentation("photos")
+    with pytest.raises(InputError, match=r"this augmentation takes pixels in \[0, 255\]"):
+        photos(images, (0, 1))
+    assert photos(images[:0], (0, 1)).shape == (0, 8, 8, 3)
+    photos(images * 255 / largest, (0, 1))

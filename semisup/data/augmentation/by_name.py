@@ -28,6 +28,7 @@ from semisup.data.augmentation.geometry import (
     warp_over_border,
 )
 from semisup.data.augmentation.rand_augment import as_uint8, cut_out, rand_augment
+from semisup.data.image_arrays import check_range
 from semisup.errors import InputError
 
 # Of the mean brightness of a coloured digit and its ground, of 255.
@@ -182,7 +183,7 @@ def get_augmentation(name: str) -> Augmentation | None:
 
     Raises:
         InputError: there is no such augmentation. The function that is returned raises it of
-            images and seeds of other shapes.
+            images and seeds of other shapes, and outside of graphs of pixels of another range.
     """
     if name == "none":
         return None
@@ -194,6 +195,8 @@ def get_augmentation(name: str) -> Augmentation | None:
         images = _as_tensor(images)
         _check_shape(name, images.shape)
         _check_seed(name, seed)
+        if hasattr(images, "numpy"):  # not so in a graph, where pixels are not known
+            check_range(images.numpy())
         return as_uint8(AUGMENTATIONS[name](images, seed))
 
     augment.takes_bytes = True  # type: ignore[attr-defined]  # `association_batches` looks at it
