@@ -364,7 +364,7 @@ class Recipe:
     ema: float = _setting(
         0.0,
         "momentum of a moving average of the weights, below 1; if above 0, the averages are "
-        "evaluated and saved instead of the weights",
+        "evaluated and saved instead of the weights (statistics of batch norm are not averaged)",
         minimum=0,
         below=1,
     )

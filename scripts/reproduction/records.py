@@ -22,6 +22,7 @@ from typing import Any
 from reproduction.running import DISTINCT, Run, command_of, own_places
 from reproduction.tables import Cell
 from semisup.config import Recipe
+from semisup.data.splits import PIXELS
 from semisup.errors import InputError
 from semisup.runs import files
 
@@ -156,6 +157,7 @@ def read_run(run: Run, start: bool) -> Record:
     result = files.read_json(run.folder.result)
     errors = {name: result[key] for name, key in FIGURES.items()}
     evaluations = run.folder.read_evaluations()
+    data = files.read_json(run.folder.split).get("data", {})
     if start:
         errors = dict.fromkeys(FIGURES, evaluations[0]["test_error"])
     return {
@@ -166,7 +168,9 @@ def read_run(run: Run, start: bool) -> Record:
         "evaluations": sum(record["step"] > 0 for record in evaluations),
         "train_seconds": round(result["train_seconds"], 1),
         "precision": files.read_json(run.folder.recipe).get("precision"),
-        "data": digest(_without_labels(files.read_json(run.folder.split).get("data", {}))),
+        "data": digest(_without_labels(data)),
+        PIXELS: data.get(PIXELS),
+        "test_images": result.get("test_images"),
         **{name: result.get(name, "not recorded") for name in ("hardware", "versions", "date")},
         "curve": [[e["step"], round(e["test_error"], 4)] for e in evaluations],
     }
@@ -174,13 +178,17 @@ def read_run(run: Run, start: bool) -> Record:
 
 def on_other_data(run: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> bool:
     """Whether the images or classes of a run are others than those of a cell's other runs."""
-    known = {other["data"] for other in others if other.get("data")}
-    return bool(known) and run["data"] not in known
+    others = list(others)
+    for name in ("data", PIXELS, "test_images"):  # which earlier records lack
+        known = {other[name] for other in others if other.get(name)}
+        if known and run.get(name) and run[name] not in known:
+            return True
+    return False
 
 
 def _without_labels(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run's split knows of its data set, whichever images are labelled."""
-    return {name: value for name, value in data.items() if name != "labels"}
+    """What a run's split knows of its data set but for its pixels, whichever are labelled."""
+    return {name: value for name, value in data.items() if name not in ("labels", PIXELS)}
 
 
 def digest(content: Any) -> str:

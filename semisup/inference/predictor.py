@@ -46,7 +46,7 @@ def predict_images(run: SavedRun, names: list[str], images: Images) -> list[Pred
     """
     labeled = run.labeled
     outputs = predict(run.model, images)
-    P = softmax(outputs.logits, axis=1)
+    P, classes = softmax(outputs.logits, axis=1), outputs.logits.argmax(axis=1)
     indices, similarity = nearest(outputs.embeddings, labeled.embeddings, 1)
     return [
         Prediction(
@@ -57,5 +57,5 @@ def predict_images(run: SavedRun, names: list[str], images: Images) -> list[Pred
             str(labeled.class_names[labeled.labels[n]]),
             float(similarity[i, 0]),
         )
-        for i, (name, c, n) in enumerate(zip(names, P.argmax(axis=1), indices[:, 0], strict=True))
+        for i, (name, c, n) in enumerate(zip(names, classes, indices[:, 0], strict=True))
     ]

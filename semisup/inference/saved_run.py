@@ -46,7 +46,10 @@ def load(run: RunDirectory) -> SavedRun:
         return SavedRun(model, labeled, labeled.reading(recipe.max_megapixels))
     setup = experiment.rebuild(recipe, run)
     run.check_split(setup.data.split_on_record.hash)
-    checkpoints.restore(setup.model, checkpoints.newest(run))
-    take_averages(setup.model)
+    if run.model.is_file() and run.read_result():  # the result, which `select` may have chosen
+        setup.load_weights(run.model)
+    else:
+        checkpoints.restore(setup.model, checkpoints.newest(run))
+        take_averages(setup.model)
     labeled = embed_labeled(setup).record
     return SavedRun(setup.whole_model(), labeled, labeled.reading(recipe.max_megapixels))

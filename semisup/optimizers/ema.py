@@ -9,7 +9,7 @@ import keras
 def take_averages(model: keras.Model) -> None:
     """Replace the model's weights by their moving averages, if its optimizer keeps those."""
     if model.optimizer.use_ema and int(model.optimizer.iterations.numpy()) > 0:
-        model.optimizer.finalize_variable_values(model.trainable_variables)
+        model.optimizer.finalize_variable_values(_averaged(model))
 
 
 @contextmanager
@@ -22,10 +22,16 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
     if not model.optimizer.use_ema:
         yield
         return
-    before = [weight.numpy() for weight in model.trainable_variables]
+    weights = _averaged(model)
+    before = [weight.numpy() for weight in weights]
     take_averages(model)
     try:
         yield
     finally:
-        for weight, value in zip(model.trainable_variables, before, strict=True):
+        for weight, value in zip(weights, before, strict=True):
             weight.assign(value)
+
+
+def _averaged(model: keras.Model) -> list[keras.Variable]:
+    """The weights that the optimizer averages: fewer may be trainable by now, in other places."""
+    return model.optimizer._trainable_variables or model.trainable_variables

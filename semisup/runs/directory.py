@@ -449,9 +449,9 @@ class RunDirectory:
         """
         if files.read_json(self.recipe).get("split_hash") != split_hash:
             raise InputError(
-                f"the data has changed since {self} was trained: its files, classes or range of "
-                "values have changed, so that test images may have been trained on; set `data_dir` "
-                "to a folder with the original files"
+                f"the data has changed since {self} was trained: its files, images, classes or "
+                "range of values are others, so that test images may have been trained on; set "
+                "`data_dir` to a folder with the original files"
             )
 
     # What the run records.

@@ -89,6 +89,7 @@ def train(
                 run.clear()
             setup = _claim(run, setup, recipe, command, chief)
         if result := run.read_result():
+            run.check_test_images(len(setup.data.dataset.test_labels))
             print(f"{run} holds this run, which is already finished.")
             workers.leave(strategy)
             return result

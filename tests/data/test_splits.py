@@ -179,6 +179,32 @@ def test_a_split_on_record_knows_its_classes(tmp_path):
             read_split(path, other)
 
 
+def test_a_split_on_record_knows_the_pixels_of_images_without_files(tmp_path):
+    """As where a .npz file is written anew, in another order within each class."""
+    pixels = np.random.default_rng(1).integers(0, 256, (100, 2, 2, 1), np.uint8)
+    data = changed(train_images=pixels)
+    split, path = choose_split(data, 7), tmp_path / "split.json"
+    kept = recorded(split, data)
+    path.write_text(json.dumps(kept.as_json()))
+    shuffled = pixels.copy()
+    for c in range(3):
+        shuffled[c == LABELS] = shuffled[c == LABELS][::-1]
+    other = dataclasses.replace(data, train_images=shuffled)
+    assert recorded(split, other).hash != kept.hash
+    rounded = pixels.copy()
+    rounded[0, 0, 0] ^= 1  # as another machine may resize an image
+    assert recorded(split, dataclasses.replace(data, train_images=rounded)).hash == kept.hash
+    sizes = {
+        name: getattr(data, name).repeat(2, axis=1).repeat(2, axis=2)
+        for name in ("train_images", "test_images")
+    }
+    larger = dataclasses.replace(data, **sizes)
+    assert read_split(path, larger).hash == split.hash  # `new_size` may be another
+    pools = (np.zeros((2, 2, 2, 1), np.uint8), np.full((2, 2, 2, 1), 99, np.uint8))
+    dark, bright = (dataclasses.replace(data, unlabeled_images=pool) for pool in pools)
+    assert recorded(split, dark).hash != recorded(split, bright).hash
+
+
 def test_a_split_on_record_knows_the_pool(tmp_path):
     data = dataset(LABELS, unlabeled=40)
     split, path = choose_split(data, 7), tmp_path / "split.json"

@@ -36,6 +36,22 @@ def test_averaged_weights_are_the_average_so_far_and_leave_no_trace():
     assert model.get_weights()[0].tobytes() == before
 
 
+def test_averages_are_those_of_their_weights_if_fewer_are_trainable_now():
+    layers = [keras.layers.Dense(3, use_bias=False, name=name) for name in "ab"]
+    model = keras.Sequential([keras.Input((3,)), *layers])
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), "mse")
+    for _ in range(3):
+        model.train_on_batch(np.eye(3), np.eye(3))
+    with ema.averaged_weights(model):
+        wanted = [weight.copy() for weight in model.get_weights()]
+    before = model.get_weights()
+    assert not np.allclose(before, wanted)
+    layers[0].trainable = False
+    with ema.averaged_weights(model):
+        np.testing.assert_array_equal(model.get_weights(), wanted)
+    np.testing.assert_array_equal(model.get_weights(), before)
+
+
 def test_averaged_weights_without_average_or_steps_are_the_weights():
     for model in (make(), make(use_ema=True)):
         weights = model.get_weights()[0]

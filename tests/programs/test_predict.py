@@ -234,13 +234,24 @@ def test_bad_requests_are_one_line(finished_run, digits_folder, tmp_path):
         assert words in line
 
 
-def test_unfinished_runs_predict_by_their_checkpoint_and_damage_is_named(finished_run, tmp_path):
+def test_runs_predict_by_their_model_or_a_checkpoint_and_damage_is_named(
+    finished_run, tmp_path, monkeypatch
+):
     whole = saved_run.load(RunDirectory(finished_run))
     run = tmp_path / "run"
     shutil.copytree(finished_run, run)
     (run / "labeled.npz").unlink()
-    again = saved_run.load(RunDirectory(run))
-    np.testing.assert_allclose(again.labeled.embeddings, whole.labeled.embeddings, rtol=1e-5)
+    restored = []
+    restore = saved_run.checkpoints.restore
+    monkeypatch.setattr(
+        saved_run.checkpoints, "restore", lambda *args: restored.append(restore(*args))
+    )
+    for of_checkpoint in (False, True):
+        if of_checkpoint:  # a run that has not ended
+            (run / "result.json").unlink()
+        again = saved_run.load(RunDirectory(run))
+        np.testing.assert_allclose(again.labeled.embeddings, whole.labeled.embeddings, rtol=1e-5)
+        assert bool(restored) == of_checkpoint
     (run / "labeled.npz").write_bytes((finished_run / "labeled.npz").read_bytes()[:900])
     with pytest.raises(InputError, match=r"labeled\.npz is .*damaged"):
         saved_run.load(RunDirectory(run))

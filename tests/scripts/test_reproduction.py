@@ -478,6 +478,11 @@ def test_runs_on_other_images_are_known(tmp_path):
     assert records.on_other_data(lines[1], lines[:1])
     del lines[0]["data"]  # as in earlier records
     assert not records.on_other_data(lines[1], lines[:1])
+    for name in ("pixels", "test_images"):
+        one, other, earlier = ({**lines[0], name: value} for value in ("a", "b", None))
+        assert records.on_other_data(one, [other])
+        assert not records.on_other_data(one, [earlier, one])
+        assert not records.on_other_data(earlier, [one])
 
 
 def test_a_run_adds_to_the_log_of_an_earlier_try(tmp_path, monkeypatch):

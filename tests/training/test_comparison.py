@@ -27,7 +27,8 @@ def test_compare_wants_test_images(tmp_path):
 
 def test_compare_runs_both_on_the_same_splits_and_goes_on(tiny, tmp_path, capsys):
     changes = {"sup_per_class": 2, "max_steps": 2, "eval_interval": 2, "optimizer": "muon"}
-    small = dataclasses.replace(tiny, seed=5, sup_seed=3, **changes)
+    data_dir = shutil.copy(tiny.data_dir, tmp_path)
+    small = dataclasses.replace(tiny, data_dir=data_dir, seed=5, sup_seed=3, **changes)
     errors = comparison.compare(small, tmp_path, seeds=2)
     assert {kind: len(each) for kind, each in errors.items()} == {
         "labels only": 2,
@@ -50,6 +51,12 @@ def test_compare_runs_both_on_the_same_splits_and_goes_on(tiny, tmp_path, capsys
     capsys.readouterr()
     assert comparison.compare(small, tmp_path, seeds=2) == errors
     assert capsys.readouterr().out.count("holds this run, which is already finished") == 4
+    # Errors on other test images would be in one table.
+    with np.load(small.data_dir) as arrays:
+        content = {**arrays, **{name: arrays[name][1:] for name in ("test_images", "test_labels")}}
+    np.savez(small.data_dir, **content)
+    with pytest.raises(InputError, match="was evaluated on 9 test images at step 0, but now"):
+        comparison.compare(small, tmp_path, seeds=3)
 
 
 def test_compare_is_recorded_by_the_chief_alone(tiny, tmp_path, monkeypatch):

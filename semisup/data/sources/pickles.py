@@ -60,6 +60,7 @@ def labels_in(content: dict[str, Any], key: str, path: Path) -> np.ndarray:
     labels = _as_array(content, key, path)
     if (
         labels.ndim == 2
+        and labels.shape[1] > 1
         and labels.dtype.kind in "buif"
         and np.all((labels == 0) | (labels == 1))
         and np.all(labels.sum(axis=1) == 1)

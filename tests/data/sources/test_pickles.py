@@ -192,6 +192,7 @@ def test_read_pickle_names_every_cut_off_file(tmp_path):
         (["one"], None),
         ([1 + 2j], None),
         (np.ones((2, 3)), None),
+        (np.ones((2, 1)), None),  # a column of numbers, all 1
         ([[0.6, 0.4], [0.3, 0.7]], None),  # soft labels
         (np.zeros((2, 3, 4)), None),
     ],
