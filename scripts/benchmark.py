@@ -12,7 +12,8 @@ Parts:
     startup       seconds to --help and to the first training step; peak memory
     inference     images a second of an evaluation, and of semisup-predict on 10,000 files
     heads         500 steps of a dense layer on cached features
-    photos        seconds of --recipe=photos on STL-10 whose features are in the cache
+    photos        seconds of --recipe=photos on STL-10 whose features are in the cache; needs
+                  --data_dir=STL10 --backbone=PATH.keras
     checkpoints   what a checkpoint every 500 steps costs
     growth        a start, a step, an evaluation and memory, over the number of images, classes,
                   rows of a batch and dimensions; what --out has measured already is kept

@@ -5,8 +5,8 @@
     semisup-train --recipe=photos --data_dir=DIR      photographs of your own
     semisup-train --helpfull                          every flag
 
-Ends with one line that states the test error. The run's folder (--logdir) holds all else;
-look at it with `tensorboard --logdir=DIR`, evaluate it again with `semisup-eval --logdir=DIR`.
+Ends with the test error; with --compare, with a table of errors. The run's folder (--logdir) holds
+all else; look at it with `tensorboard --logdir=DIR`, evaluate it again with `semisup-eval --logdir=DIR`.
 """
 
 import os

@@ -52,6 +52,11 @@ def test_features_of_a_classifier_are_a_network(tmp_path):
 def test_trained_model_names_classes_in_python(finished_run, digits_folder, tmp_path, capsys):
     (tmp_path / "run").symlink_to(finished_run)
     digits = semisup.load_dataset("folder", digits_folder)
-    exec(snippet('"run/model.keras"'), {"images": np.asarray(digits.test_images[:20])})
+    (tmp_path / "new_photos").mkdir()
+    for i, image in enumerate(np.asarray(digits.test_images[:20])):
+        Image.fromarray(image[..., 0]).save(tmp_path / "new_photos" / f"{i:02d}.jpg", quality=95)
+    code = snippet('"run/model.keras"')
+    assert code.count("(160, 160, 3)") == 1
+    exec(code.replace("(160, 160, 3)", "(28, 28, 1)"), {})
     shown = re.findall(r"'(digit_\d)'", capsys.readouterr().out)
     assert shown == [digits.class_names[label] for label in digits.test_labels[:20]]
