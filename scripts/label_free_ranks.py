@@ -2,10 +2,10 @@
 
     .venv/bin/python scripts/label_free_ranks.py --runs=DIR[,DIR] [--what=NAME --out=FILE.json]
 
-Takes every finished run with test errors, at any depth under the folders that --runs names; runs
-on one data set can be compared. Prints Spearman's rank correlation of each statistic with the accuracy on the test
-images: over the last evaluations of all runs ("between runs": may it choose a visit weight, a
-seed?), and over the checkpoints of each run ("within a run", the median: may it choose a
+Takes every finished run with test errors, at any depth under the folders that --runs names; runs on
+one data set can be compared. Prints Spearman's rank correlation of each statistic with the accuracy
+on the test images: over the last evaluations of all runs ("between runs": may it choose a visit
+weight, a seed?), and over the checkpoints of each run ("within a run", the median: may it choose a
 checkpoint?). 1 is a perfect order, 0 none. Then the test error of the last checkpoint, of the one
 that the score chooses, and of the best one.
 """

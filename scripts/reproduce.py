@@ -10,10 +10,10 @@ with commas, make a table each). Every other setting of a recipe may be given to
 a folder with a folder for each (DIR/mnist, DIR/svhn, DIR/usps).
 
 Each run is a process of semisup-train with a folder under OUT; what it prints is in a .log file
-beside that. Writes the record, such as OUT/table1_mnist.json, and .md. Runs that have ended are
-not made again, so a command that was stopped goes on; the record alone, copied to the OUT of
-another machine, will do. --backend=dask uses the cluster that DASK_SCHEDULER_ADDRESS names, else workers
-on this machine.
+beside that. Writes the record, such as OUT/table1_mnist.json, and .md. Runs that have ended are not
+made again, so a command that was stopped goes on; the record alone, copied to the OUT of another
+machine, will do. --backend=dask uses the cluster that DASK_SCHEDULER_ADDRESS names, else workers on
+this machine.
 """
 
 import sys

@@ -6,7 +6,8 @@
     semisup-train --helpfull                          every flag
 
 Ends with the test error; with --compare, with a table of errors. The run's folder (--logdir) holds
-all else; look at it with `tensorboard --logdir=DIR`, evaluate it again with `semisup-eval --logdir=DIR`.
+all else; look at it with `tensorboard --logdir=DIR`, evaluate it again with `semisup-eval
+--logdir=DIR`.
 """
 
 import os
