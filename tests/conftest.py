@@ -21,6 +21,35 @@ os.environ["KERAS_HOME"] = _keras_home.name
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
+# Begun first, so that no process works on one of them alone at the end.
+_LONGEST = (
+    "runtime/test_distribution.py",
+    "models/test_associative_model.py",
+    "training/test_loop.py",
+    "inference/test_frozen_backbone.py",
+    "programs/test_faults.py",
+    "programs/test_train.py",
+    "losses/test_blockwise.py",
+    "models/test_batch_rows.py",
+    "inference/test_exporter.py",
+    "training/test_self_training.py",
+    "programs/test_eval.py",
+    "programs/test_predict.py",
+    "tests/test_experiment.py",
+    "training/test_collapse.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    places = {name: place for place, name in enumerate(_LONGEST)}
+
+    def place(item: pytest.Item) -> int:
+        return places.get("/".join(item.path.parts[-2:]), len(places))
+
+    items.sort(key=place)
+
+
 def idx_bytes(array: np.ndarray) -> bytes:
     """An array of unsigned bytes in the IDX format, written as its owner defines it."""
     header = bytes([0, 0, 8, array.ndim])

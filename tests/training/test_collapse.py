@@ -318,10 +318,10 @@ def test_collapse_warning_passes_over_what_was_before_the_walk_had_its_weight(ca
 def test_collapse_warning_looks_at_short_epochs_that_end_with_a_validation(caplog):
     images, labels, model = images_all_alike()
     options = {"validation_data": (images[:20], labels[:20]), "batch_size": 40, "verbose": 0}
-    warning = semisup.CollapseWarning(labeled=20, unlabeled=20)
-    model.fit(images, labels, epochs=201, callbacks=[warning], **options)
+    warning = semisup.CollapseWarning(labeled=20, unlabeled=20, every=10)
+    model.fit(images, labels, epochs=41, callbacks=[warning], **options)
     assert len(_said(caplog)) == 1
-    assert _said(caplog)[0].startswith("the walk has collapsed at step 200: all its steps")
+    assert _said(caplog)[0].startswith("the walk has collapsed at step 40: all its steps")
 
 
 def test_few_visits_of_few_images_are_a_collapse():
