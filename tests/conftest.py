@@ -1,5 +1,6 @@
 """What several test files share: small data that can be learned in a few steps."""
 
+import gc
 import gzip
 import os
 import struct
@@ -20,6 +21,10 @@ _keras_home = tempfile.TemporaryDirectory(prefix="keras")
 os.environ["KERAS_HOME"] = _keras_home.name
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
+
+# Graphs are many small objects, which Python would look through again and again: a fifth of the time
+# of the tests of models.
+gc.set_threshold(200_000, 50, 50)
 
 # Begun first, so that no process works on one of them alone at the end.
 _LONGEST = (

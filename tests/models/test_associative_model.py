@@ -455,12 +455,10 @@ def test_vat_refuses_a_network_that_takes_integers():
 def test_callbacks_know_which_metrics_should_rise():
     images, labels = batch()
     validation = (images[labels >= 0], labels[labels >= 0])
-    for name, mode in (("val_error", "min"), ("p_correct", "max"), ("walker_loss", "min")):
-        stop = keras.callbacks.EarlyStopping(name)
-        compiled().fit(
-            images, labels, validation_data=validation, callbacks=[stop], epochs=2, verbose=0
-        )
-        assert stop.mode == mode
+    modes = {"val_error": "min", "p_correct": "max", "walker_loss": "min"}
+    stops = [keras.callbacks.EarlyStopping(name) for name in modes]
+    compiled().fit(images, labels, validation_data=validation, callbacks=stops, epochs=2, verbose=0)
+    assert [stop.mode for stop in stops] == list(modes.values())
 
 
 def test_error_can_be_watched_by_callbacks(tmp_path):

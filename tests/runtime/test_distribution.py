@@ -287,11 +287,12 @@ def final_weights(logdir):
 @pytest.mark.parametrize(
     ("changes", "bound", "rel"),
     [
-        pytest.param({}, 1e-4, 1e-4, id="adam", marks=pytest.mark.slow),
+        pytest.param({}, 1e-4, 1e-4, id="adam"),
         # Adam too, for biases and the classifier.
         pytest.param({"optimizer": "muon", "freeze_steps": 4}, 2e-3, 1e-3, id="muon"),
     ],
 )
+@pytest.mark.slow  # two workers, below, train too
 def test_a_run_on_two_devices_is_that_on_one(tiny, tmp_path, changes, bound, rel):
     recipe = dataclasses.replace(tiny, precision="float32", ema=0.5, max_steps=15, **changes)
     for function, name in ((train_on_one, "one"), (train_on_two, "two")):

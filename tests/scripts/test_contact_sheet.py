@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "contact_sheet.py"
@@ -28,6 +29,7 @@ def test_each_row_is_an_image_of_another_class_and_its_changes(tmp_path):
     assert sheet.shape[1] // scale > 3 * 8  # the image and three changed ones
 
 
+@pytest.mark.slow  # a process; tests/data/test_augmentation.py has the line
 def test_an_augmentation_of_colours_refuses_grey_images_in_a_line(tmp_path):
     images = np.arange(3 * 64, dtype=np.uint8).reshape(3, 8, 8)
     np.savez(tmp_path / "d.npz", train_images=images, train_labels=[0, 1, 2])
