@@ -22,8 +22,8 @@ os.environ["KERAS_HOME"] = _keras_home.name
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
-# Graphs are many small objects, which Python would look through again and again: a fifth of the time
-# of the tests of models.
+# Graphs are many small objects, which Python would look through again and again: a fifth of the
+# time of the tests of models.
 gc.set_threshold(200_000, 50, 50)
 
 # Begun first, so that no process works on one of them alone at the end.
