@@ -50,7 +50,7 @@ def render(record: Mapping[str, Any], table: Table) -> str:
     all_runs = [run for runs in by_command.values() for run in runs]
     notes = [*remarks(record), *([how_made(all_runs)] if all_runs else [])]
     text = [f"# {table.title}; recipe `{record['recipe']}`", ""]
-    text += [*notes, ""] if notes else []
+    text += [part for note in notes for part in (note, "")]
     return "\n".join([*text, *lines, "", *_commands(record)]) + "\n"
 
 

@@ -26,16 +26,20 @@ from semisup.runs import files
 
 _INTRODUCTION = f"""# Results
 
-This page is for readers who ask how our errors compare with the paper's, table by table.
+This page is for readers who ask how our errors compare with the paper's, table by table. The
+[README](../README.md#results) has a summary.
 
 {details.READING}
 
-Seeds are 0, 1, 2 and so on; a seed chooses the labelled images, the initial weights and the order
-of the batches. The name of a recipe leads to its record: the command of each run, hardware, dates.
-The JSON file beside it has every run. Minutes are of the training steps, mostly on a busy machine.
-Runs of 2026-11-25 or earlier with fewer than 256 labels a class drew them in another order than
-today's commands do. `DIR` is a folder that holds `DIR/mnist`, `DIR/svhn` and so on.
-`scripts/reproduce.py` makes the records, `scripts/results_page.py` this page of them.
+- Seeds are 0, 1, 2 and so on. A seed chooses the labelled images, the initial weights and the order
+  of the batches.
+- The name of a recipe links to its record: the command of each run, hardware, dates. The JSON file
+  beside it has every run.
+- Minutes are of the training steps, mostly on a busy machine.
+- Runs of 2026-11-25 or earlier with fewer than 256 labels a class drew these images in another
+  order than today's commands do.
+- `DIR` is a folder that holds `DIR/mnist`, `DIR/svhn` and so on.
+- `scripts/reproduce.py` makes the records, and `scripts/results_page.py` makes this page from them.
 """
 
 # How the names of the files begin that `scripts/label_free_ranks.py --out` is to write.
@@ -122,11 +126,15 @@ def _section(name: str, table: Table, of_table: Mapping[str, Record]) -> Iterato
             "*A line for each run whose curve is on record. Made by `scripts/results_page.py` from "
             "the records.*\n"
         )
-    for file, record in of_table.items():
-        for remark in details.remarks(record):
-            yield f"{_link(file, record)}: {remark}\n"
     if table.remark:
         yield f"{table.remark}\n"
+    remarks = [
+        f"- {_link(file, record)}: {remark}"
+        for file, record in of_table.items()
+        for remark in details.remarks(record)
+    ]
+    if remarks:
+        yield "\n".join([*remarks, ""])
     if missing := "; ".join(_missing(table, of_table)):
         yield f"Not run: {missing}.\n"
     yield "```sh"
@@ -255,17 +263,18 @@ def _render_ranks(ranks: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         "## The label-free score",
         "",
-        "Spearman's rank correlation of each statistic of `semisup/evaluation/label_free.py` with "
-        "the accuracy on the test images, of the last evaluations of runs"
+        "Can statistics of training images alone replace test labels? The table has Spearman's "
+        "rank correlation of each statistic of `semisup/evaluation/label_free.py` with the "
+        "accuracy on the test images, of the last evaluations of runs"
         + (
             ", and within a run over its checkpoints (the median over the runs)"
             if any(head.startswith("within") for head in heads)
             else ""
         )
-        + ". 1 is a perfect order, 0 none. *agreement*: the share of unlabelled images to which "
-        "classifier and walk give one class; *score*: the geometric mean of the three. By "
-        "`scripts/label_free_ranks.py`; settings, hardware and dates of these runs are not on "
-        "record.",
+        + ". 1 is a perfect order, 0 none. *agreement* is the share of unlabelled images to which "
+        "classifier and walk give the same class. *score* is the geometric mean of the three. "
+        "Made by `scripts/label_free_ranks.py`; settings, hardware and dates of these runs are not "
+        "on record.",
         "",
         line(heads),
         line(["---"] * len(heads)),
@@ -274,16 +283,18 @@ def _render_ranks(ranks: Sequence[Mapping[str, Any]]) -> str:
         words = ["-" if c[name] is None else f"{c[name]:.2f}" for c in columns]
         lines.append(line([name.removeprefix("label_free_"), *words]))
     errors = [
-        f"{group['what']}, {group['runs']} runs: {group['median_error']['last']:.2f} %, "
+        f"- {group['what']}, {group['runs']} runs: {group['median_error']['last']:.2f} %, "
         f"{group['median_error']['chosen']:.2f} %, {group['median_error']['best']:.2f} %"
         for group in ranks
     ]
     lines += [
         "",
         "Median test error of the last checkpoint, of the one that the score chooses "
-        f"(`--select=label_free`), of the best: {'; '.join(errors)}.",
+        "(`--select=label_free`), and of the best:",
         "",
-        "No statistic ranks runs well in every group, so do not choose a run or a setting by one; "
+        *errors,
+        "",
+        "No statistic ranks runs well in every group. Do not choose a run or a setting by one; "
         "label a few validation images instead.",
     ]
     return "\n".join(lines) + "\n"

@@ -322,14 +322,14 @@ TABLES: dict[str, Table] = {
         ("svhn_to_mnist",),
         ("synth_digits_to_mnist5k", {}),
         _table_5,
-        "Seeds are those of *adapted*; a figure without a deviation has one. *Gap covered*: "
+        "Seeds are those of *adapted*; a figure without a deviation has one seed. *Gap covered* is "
         "(source only - adapted) / (source only - target only). Follow-up: "
-        "[Associative Domain Adaptation](https://arxiv.org/abs/1708.00938); SHOT: [arXiv "
-        "2002.08546](https://arxiv.org/abs/2002.08546). The authors' own code does not reproduce "
-        "the paper's 0.51 from SVHN to MNIST: by its `train.py`, which trains on both domains from "
-        "the start, a user reports 4.3 "
+        "[Associative Domain Adaptation](https://arxiv.org/abs/1708.00938). SHOT: [arXiv "
+        "2002.08546](https://arxiv.org/abs/2002.08546).\n\n"
+        "The paper's 0.51 from SVHN to MNIST is not reproduced by the authors' own code, whose "
+        "`train.py` trains on both domains from the start. With it a user reports 4.3 "
         "([#15](https://github.com/haeusser/learning_by_association/issues/15)) and, with other "
-        "settings, 2.4 ([#14](https://github.com/haeusser/learning_by_association/issues/14)); the "
+        "settings, 2.4 ([#14](https://github.com/haeusser/learning_by_association/issues/14)). The "
         "authors' own log has 2.41.",
     ),
     "stl10": Table(

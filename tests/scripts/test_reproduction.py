@@ -321,7 +321,7 @@ def test_page_has_a_column_for_each_group_of_ranked_runs(tmp_path):
     heads = "| statistic | between runs: digits | between runs: signs | within a run: signs |"
     assert heads in text
     assert "| score | 0.50 | - | 0.25 |" in text
-    assert "digits, 2 runs: 2.00 %, 2.50 %, 1.00 %; signs" in text
+    assert "\n- digits, 2 runs: 2.00 %, 2.50 %, 1.00 %\n- signs" in text
     assert page.read_records(tmp_path) == {}
     (tmp_path / "label_free_.json").write_text("{}")
     with pytest.raises(InputError, match=r"label_free_\.json is damaged"):
