@@ -9,6 +9,7 @@ from typing import Any
 from reproduction import records
 
 from semisup.config import Recipe
+from semisup.data.splits import PIXELS
 from semisup.errors import InputError
 from semisup.runs import files
 
@@ -103,10 +104,11 @@ class Record:
             if all(run.get(name) == value for name, value in values.items()):
                 yield run
 
-    def data_of(self, validation: bool) -> str | None:
-        """Digest of the data of the runs so far, by what they are evaluated on; None if unknown."""
-        made = self.matching(validation=validation)
-        return next((run["data"] for run in made if "data" in run), None)
+    def data_of(self, validation: bool) -> dict[str, str | None]:
+        """Digests of the data of the runs so far, as far as known, by what they evaluate on."""
+        runs = list(self.matching(validation=validation))
+        known = {name: [run[name] for run in runs if name in run] for name in ("data", PIXELS)}
+        return {name: digests[0] for name, digests in known.items() if digests}
 
     def errors(self, runs: Sequence[Mapping[str, Any]]) -> list[float]:
         """The last error of each run, in percent."""

@@ -24,7 +24,7 @@ from semisup.data.augmentation.draw import Draw, Seed
 from semisup.data.augmentation.rand_augment import as_uint8, cut_out, rand_augment
 from semisup.data.dataset import Dataset
 from semisup.data.sources.hold_out import hold_out_test_images
-from semisup.data.splits import known_of
+from semisup.data.splits import PIXELS, known_of, shades
 from semisup.errors import InputError
 from semisup.evaluation.metrics import evaluate
 from semisup.experiment.settings import first_weights_of
@@ -50,15 +50,15 @@ class Job(NamedTuple):
         parameters: of each of its methods, where they are not the published ones.
         recipe: the settings, with its seed and steps.
         validation: evaluate on a part of the training images, not on the test images.
-        data: digest of the data of the runs on record, from which its own must not differ; None
-            if there are none.
+        data: of the data of the runs on record, from which its own must not differ: a digest by
+            the name of each thing that is known of it.
     """
 
     method: str
     parameters: known.Parameters
     recipe: Recipe
     validation: bool = False
-    data: str | None = None
+    data: Mapping[str, str | None] = {}
 
     @property
     def key(self) -> dict[str, Any]:
@@ -76,9 +76,9 @@ def run(job: Job) -> dict[str, Any]:
     """Train and evaluate.
 
     Returns:
-        The run's record: its key, `hardware`, `versions` and `date`, a digest of its `data`, and
-        its `evaluations`: [step, error in percent, mean training loss so far], the loss None if it
-        is not finite.
+        The run's record: its key, `hardware`, `versions` and `date`, digests of its `data` and its
+        `pixels`, and its `evaluations`: [step, error in percent, mean training loss so far], the
+        loss None if it is not finite.
 
     Raises:
         InputError: the images, their classes or the frozen network are others than on record.
@@ -87,8 +87,8 @@ def run(job: Job) -> dict[str, Any]:
     steps = job.recipe.max_steps
     with _alone:
         setup, model = _build(job, methods)
-        data = _digest(setup)
-        if job.data not in (None, data):
+        data = _known_of(setup)
+        if any(data[name] != known for name, known in job.data.items()):
             raise InputError(
                 "the images, their classes or the pretrained network have changed since the runs "
                 "on record were made, so they could not be compared; choose another --out"
@@ -96,14 +96,18 @@ def run(job: Job) -> dict[str, Any]:
         evaluated = _Evaluations(job, setup.data.dataset)
         batches = _batches(setup, methods)
         model.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=[evaluated])
-    return {**job.key, **here_and_now(), "data": data, "evaluations": evaluated.made}
+    return {**job.key, **here_and_now(), **data, "evaluations": evaluated.made}
 
 
-def _digest(setup: experiment.Experiment) -> str:
-    """Names the data set and the frozen network, if there is one, that an experiment has."""
+def _known_of(setup: experiment.Experiment) -> dict[str, str | None]:
+    """Digests of the data set with the frozen network, if there is one, and of some pixels.
+
+    Of pixels None where the names of files tell images apart.
+    """
     random = first_weights_of(setup.recipe) == NO_WEIGHTS  # other ones for each seed
     network = None if random else setup.network_hashes["backbone_hash"]
-    return records.digest([known_of(setup.data.dataset), network])
+    dataset = setup.data.dataset
+    return {"data": records.digest([known_of(dataset), network]), PIXELS: shades(dataset)}
 
 
 class _Evaluations(keras.callbacks.Callback):

@@ -141,7 +141,7 @@ def _read(path: str | Path) -> Split:
 def recorded(split: Split, dataset: Dataset) -> Split:
     """The split as it is put on record, with what is known of the data set."""
     labels = dataset.train_labels[split.labeled].tolist()
-    data = {**known_of(dataset), "labels": labels, PIXELS: _shades(dataset)}
+    data = {**known_of(dataset), "labels": labels, PIXELS: shades(dataset)}
     return dataclasses.replace(split, data=data)
 
 
@@ -157,7 +157,7 @@ def known_of(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _shades(dataset: Dataset) -> str | None:
+def shades(dataset: Dataset) -> str | None:
     """Digest of how bright some images are, where these have no files whose names tell them apart.
 
     In steps of four grey levels: another machine may round a resized image otherwise.

@@ -151,20 +151,25 @@ def test_all_runs_must_be_on_the_data_of_those_on_record(tiny, tmp_path):
     job = Job("labels_only", {}, recipe)
     made = running.run(job)
     record = Record(tmp_path / "r.json", "mnist5k", recipe)
-    assert record.data_of(validation=False) is None
+    assert record.data_of(validation=False) == {}
     record.add(made)
-    assert record.data_of(validation=False) == made["data"]
-    assert record.data_of(validation=True) is None
+    known = record.data_of(validation=False)
+    assert known == {name: made[name] for name in ("data", "pixels")} and all(known.values())
+    assert record.data_of(validation=True) == {}
     # Other labelled images are the same data.
     other = dataclasses.replace(recipe, seed=1, sup_seed=1)
-    assert running.run(Job("labels_only", {}, other, data=made["data"]))["data"] == made["data"]
-    fewer = dict(np.load(tiny.data_dir))
-    for name in ("train_images", "train_labels"):
-        fewer[name] = fewer[name][:-3]
-    np.savez(tmp_path / "fewer.npz", **fewer)
-    changed = dataclasses.replace(other, data_dir=str(tmp_path / "fewer.npz"))
-    with pytest.raises(InputError, match="have changed since the runs on record"):
-        running.run(Job("labels_only", {}, changed, data=made["data"]))
+    again = running.run(Job("labels_only", {}, other, data=known))
+    assert {name: again[name] for name in known} == known
+    arrays = dict(np.load(tiny.data_dir))
+    fewer = {name: arrays[name][:-3] for name in ("train_images", "train_labels")}
+    inverted = {"train_images": 255 - arrays["train_images"]}
+    for changed in (fewer, inverted):
+        np.savez(tmp_path / "changed.npz", **{**arrays, **changed})
+        changed = dataclasses.replace(other, data_dir=str(tmp_path / "changed.npz"))
+        with pytest.raises(InputError, match="have changed since the runs on record"):
+            running.run(Job("labels_only", {}, changed, data=known))
+    # An earlier record knows nothing of pixels.
+    assert running.run(Job("labels_only", {}, changed, data={}))["pixels"] != known["pixels"]
 
 
 @pytest.mark.slow
