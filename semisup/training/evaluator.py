@@ -17,7 +17,7 @@ from semisup.optimizers.ema import averaged_weights, take_averages
 from semisup.runs import files, labeled_embeddings
 from semisup.runs.directory import RunDirectory
 from semisup.runtime import distribution, machine, progress
-from semisup.visualization import paper_figures, projector, tensorboard
+from semisup.visualization import choose_walk_sample, projector, tensorboard
 
 # `test_error_median` is the median of this many evaluations at the end of a run.
 MEDIAN_OVER = 5
@@ -59,8 +59,8 @@ class Evaluator:
         run.write_evaluations(self.evaluations)
         self._newest: tuple[int, Evaluation] | None = None
         self._seconds_per_image = 0.0
-        self._sample = paper_figures.choose_walk_sample(setup.data)
-        self._histograms = paper_figures.choose_walk_sample(setup.data, per_class=10, unlabeled=100)
+        self._sample = choose_walk_sample(setup.data)
+        self._histograms = choose_walk_sample(setup.data, per_class=10, unlabeled=100)
         self._probe = label_free.choose_probe(setup.data)
 
     def evaluate(self, step: int, train_seconds: float, logs: Mapping[str, float]) -> float | None:
