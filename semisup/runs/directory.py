@@ -27,7 +27,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from semisup.config import IMAGENET, NO_WEIGHTS, Recipe
+from semisup.config import Recipe, names_a_path
 from semisup.errors import InputError, few
 from semisup.runs import files
 from semisup.runtime import machine
@@ -301,7 +301,7 @@ class RunDirectory:
         inside = tuple(map(real, (self.path, self.model, self.split)))
         for name in _NEEDED:
             needed = getattr(recipe, name)
-            if needed and not _is_no_path(name, needed) and real(needed) in inside:
+            if names_a_path(name, needed) and real(needed) in inside:
                 raise InputError(
                     f"`overwrite` would remove the run in {self}, which `{name}` needs; choose "
                     "another `logdir`"
@@ -558,10 +558,3 @@ def _present(*paths: Path) -> Iterator[Path]:
 def _is_number(value: Any) -> bool:
     """Return whether a value out of JSON is a number; True and False are none."""
     return type(value) in (int, float)
-
-
-def _is_no_path(setting: str, value: str) -> bool:
-    """Whether a setting that may name a file has the name of a network or of weights instead."""
-    if setting == "architecture":
-        return not value.endswith(".keras")
-    return setting == "weights" and value in (NO_WEIGHTS, IMAGENET)
