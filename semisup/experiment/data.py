@@ -9,7 +9,7 @@ from absl import logging
 
 from semisup.config import Recipe
 from semisup.data import adaptation, lazy_images, registry
-from semisup.data.dataset import Dataset
+from semisup.data.dataset import Dataset, evenly_spaced
 from semisup.errors import InputError
 from semisup.experiment import settings
 from semisup.models import features
@@ -64,7 +64,7 @@ def to_evaluate_on(dataset: Dataset, count: int) -> Dataset:
     if count == 0 or count >= len(labels):
         return dataset
     by_class = np.argsort(labels, kind="stable")
-    chosen = np.sort(by_class[np.linspace(0, len(labels) - 1, count, dtype=int)])
+    chosen = np.sort(by_class[evenly_spaced(len(labels), count)])
     images = dataset.test_images[chosen]
     return dataclasses.replace(dataset, test_images=images, test_labels=labels[chosen])
 

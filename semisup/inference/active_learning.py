@@ -20,11 +20,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import entropy, rankdata
 
+from semisup.data.dataset import evenly_spaced
 from semisup.data.labeled_data import LabeledData
 from semisup.errors import InputError
 from semisup.evaluation.metrics import predict
-from semisup.losses import association, blockwise
-from semisup.losses.pseudo_labels import class_mass
+from semisup.losses import association, blockwise, class_mass
 from semisup.models.associative_model import AssociativeModel
 from semisup.runs import files
 from semisup.runs.directory import RunDirectory
@@ -96,9 +96,9 @@ def balanced(labels: np.ndarray, most: int) -> np.ndarray:
     chosen = []
     for c in classes:
         places = np.flatnonzero(labels == c)
-        if len(places) > each:  # from all of them: files in order may be of one day each
-            places = places[np.linspace(0, len(places) - 1, each, dtype=int)]
-        chosen.append(np.resize(places, each))
+        # From all of them: files in order may be of one day each.
+        some = places[evenly_spaced(len(places), each)]
+        chosen.append(np.resize(some, each))
     return np.concatenate(chosen)
 
 

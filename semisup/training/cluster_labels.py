@@ -11,6 +11,7 @@ import math
 import numpy as np
 from absl import logging
 
+from semisup.data.dataset import evenly_spaced
 from semisup.data.labeled_data import LabeledData, PseudoLabels
 from semisup.data.lazy_images import network_inputs
 from semisup.evaluation.neighbors import unit_rows
@@ -57,7 +58,7 @@ def predict_cluster_labels(data: LabeledData, share: float) -> PseudoLabels:
         )
         return none
     images = unit_rows(network_inputs(data.dataset.unlabeled_pool[candidates]))
-    some = images[np.linspace(0, len(images) - 1, min(len(images), _IMAGES), dtype=int)]
+    some = images[evenly_spaced(len(images), _IMAGES)]
     centres = unit_rows(KMeans(len(classes), n_init=10, random_state=0).fit(some).cluster_centers_)
     of_labeled = unit_rows(network_inputs(data.labeled_images)) @ centres.T
     cosines = np.stack([of_labeled[labels == c].mean(axis=0) for c in range(len(classes))])

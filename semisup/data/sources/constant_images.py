@@ -3,7 +3,7 @@
 import numpy as np
 from absl import logging
 
-from semisup.data.dataset import Dataset, Images
+from semisup.data.dataset import Dataset, Images, evenly_spaced
 from semisup.data.lazy_images import LazyImages
 
 # Of images that stay on disk, which are slow to read, this many are looked at, evenly spread.
@@ -27,8 +27,7 @@ def warn_of_constant_images(dataset: Dataset) -> None:
             continue
         looked_at = np.arange(len(images))
         if isinstance(images, LazyImages):
-            count = min(_LOOKED_AT, len(images))
-            looked_at = np.linspace(0, len(images) - 1, count, dtype=int)
+            looked_at = evenly_spaced(len(images), _LOOKED_AT)
         starts = range(0, len(looked_at), _AT_ONCE)
         constant = [
             i
