@@ -24,12 +24,12 @@ from semisup.data.dataset import evenly_spaced
 from semisup.data.labeled_data import LabeledData
 from semisup.errors import InputError
 from semisup.evaluation.metrics import predict
+from semisup.evaluation.neighbors import unit_rows
 from semisup.losses import association, blockwise, class_mass
 from semisup.models.associative_model import AssociativeModel
 from semisup.runs import files
 from semisup.runs.directory import RunDirectory
-from semisup.visualization.plots import contact_sheet, save
-from semisup.visualization.text import short_names
+from semisup.visualization import contact_sheet, save, short_names
 
 # Of more labelled images, this many are taken: P_ab has a row for each.
 _LABELED = 1000
@@ -118,7 +118,7 @@ def choose(score: np.ndarray, B: np.ndarray, count: int) -> np.ndarray:
     """
     from sklearn.cluster import KMeans
 
-    directions = B / np.maximum(np.linalg.norm(B, axis=1, keepdims=True), 1e-12)
+    directions = unit_rows(B)
     clusters = min(count, len(np.unique(directions, axis=0)))
     grouping = KMeans(clusters, n_init=3, random_state=0).fit(directions)
     distance = np.linalg.norm(directions - grouping.cluster_centers_[grouping.labels_], axis=1)

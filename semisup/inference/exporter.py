@@ -276,8 +276,7 @@ def _with_plain_names(model: keras.Model) -> keras.Model:
 
 
 def _open_keras(path: Path) -> Run:
-    model = keras.models.load_model(path)
-    return lambda images: model.predict_on_batch(images)
+    return keras.models.load_model(path).predict_on_batch
 
 
 def _open_saved_model(path: Path) -> Run:

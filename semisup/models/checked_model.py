@@ -25,21 +25,18 @@ class CheckedModel(keras.Model):
     """A Keras model of `num_classes` classes whose training labels may be -1 (unlabelled).
 
     Attributes:
+        uses_unlabeled: whether a loss on unlabelled rows counts at any step.
         labeled_first: where that is known of the batches that a step is traced for, the number of
             labelled rows, with which each begins; else None.
     """
 
     num_classes: int
+    uses_unlabeled: bool
     means: dict[str, keras.metrics.Mean]
     train_function: Any  # Keras's
     labeled_first: int | None = None
     _traced_for: int | None = None  # the `labeled_first` of Keras's `train_function`
     _evaluating: bool = False
-
-    @property
-    def uses_unlabeled(self) -> bool:
-        """Whether a loss on unlabelled rows counts at any step."""
-        return False
 
     @contextmanager
     def expecting(self, batches: Any, shares: int = 1) -> Iterator[None]:
