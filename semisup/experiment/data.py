@@ -96,7 +96,7 @@ def compare_classes(run: RunDirectory, dataset: Dataset) -> None:
             "that both come in one order, or leave out `init_from`"
         )
     logging.warning(
-        "the classes of the run in %s have other names than those of %s: class %d is %r there, %r "
-        "here; the classifier begins with its weights in their order",
-        *(run, dataset.name, found.first, theirs[found.first], ours[found.first]),
+        f"the classes of the run in {run} have other names than those of {dataset.name}: class "
+        f"{found.first} is {theirs[found.first]!r} there, {ours[found.first]!r} here; the "
+        "classifier begins with its weights in their order"
     )

@@ -200,8 +200,7 @@ def _export(
         if rounding > _ROUNDING:
             logging.warning(
                 "the export computes in float32, the run in half precision: a probability of the "
-                "%d images that were compared differs by %.2g",
-                *(len(images), rounding),
+                f"{len(images)} images that were compared differs by {rounding:.2g}"
             )
         _replace(out, temporary, Path(place) / "earlier")
     return difference

@@ -99,9 +99,8 @@ class CheckedModel(keras.Model):
         """Log a warning if no batch had a labelled, or an unlabelled image, or weights are NaN."""
         if bad := [w.path for w in self.trainable_variables if not np.isfinite(w).all()]:
             logging.warning(
-                "after this training %d weights are NaN or infinite, such as %s; look for images "
-                "with such pixels, or take a lower learning rate",
-                *(len(bad), bad[0]),
+                f"after this training {len(bad)} weights are NaN or infinite, such as {bad[0]}; "
+                "look for images with such pixels, or take a lower learning rate"
             )
         elif np.all(np.isnan(of_epochs.get("error", 0.0))):
             logging.warning("no batch had a labelled image: their labels are all -1")
@@ -245,10 +244,9 @@ def _warn_of_few_labels(y: np.ndarray, batch_size: int, num_classes: int) -> Non
     labeled, batch_size = int(np.sum(y >= 0)), min(batch_size, len(y))
     if labeled < len(y) and batch_size * labeled / len(y) < num_classes:
         logging.warning(
-            "a batch of %d has %.1f labelled images on average, fewer than the %d classes: most "
-            "walks can't go wrong, so nothing is learned from them; take `association_batches`, or "
-            "a larger `batch_size`",
-            *(batch_size, batch_size * labeled / len(y), num_classes),
+            f"a batch of {batch_size} has {batch_size * labeled / len(y):.1f} labelled images on "
+            f"average, fewer than the {num_classes} classes: most walks can't go wrong, so nothing "
+            "is learned from them; take `association_batches`, or a larger `batch_size`"
         )
 
 

@@ -52,9 +52,8 @@ def predict_cluster_labels(data: LabeledData, share: float) -> PseudoLabels:
     none = PseudoLabels(candidates[:0], candidates[:0])
     if len(candidates) < _IMAGES_OF_CLUSTER * len(classes):
         logging.warning(
-            "no pseudo-labels from clusters: %d images without a label are too few for %d classes, "
-            "of which each needs %d",
-            *(len(candidates), len(classes), _IMAGES_OF_CLUSTER),
+            f"no pseudo-labels from clusters: {len(candidates)} images without a label are too few "
+            f"for {len(classes)} classes, of which each needs {_IMAGES_OF_CLUSTER}"
         )
         return none
     images = unit_rows(network_inputs(data.dataset.unlabeled_pool[candidates]))
@@ -66,9 +65,8 @@ def predict_cluster_labels(data: LabeledData, share: float) -> PseudoLabels:
     found = of_labeled.argmax(axis=1) == cluster_of[labels]
     if found.mean() < _AGREEMENT:
         logging.warning(
-            "no pseudo-labels from clusters: only %d of %d labelled images lie in the cluster "
-            "of their class",
-            *(found.sum(), len(found)),
+            f"no pseudo-labels from clusters: only {found.sum()} of {len(found)} labelled images "
+            "lie in the cluster of their class"
         )
         return none
     chosen, chosen_labels = [], []

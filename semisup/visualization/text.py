@@ -65,4 +65,4 @@ def _characters() -> frozenset[str]:
 
 @functools.cache
 def _warn(missing: str) -> None:
-    logging.warning("no installed font has the characters %s; pictures show %s", missing, _BOX)
+    logging.warning(f"no installed font has the characters {missing}; pictures show {_BOX}")

@@ -38,8 +38,8 @@ def warn_of_constant_images(dataset: Dataset) -> None:
             such = f" (such as {name(np.array(constant[:1]))[0]})" if name else ""
             of = "" if len(looked_at) == len(images) else " looked at"
             logging.warning(
-                "%d of %d %s images%s have a single colour%s; check that they are read correctly",
-                *(len(constant), len(looked_at), kind, of, such),
+                f"{len(constant)} of {len(looked_at)} {kind} images{of} have a single "
+                f"colour{such}; check that they are read correctly"
             )
 
 
