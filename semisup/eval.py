@@ -55,21 +55,6 @@ _DATA_DIR = flags.DEFINE_string(
 _TARGET_DATA_DIR = flags.DEFINE_string(
     "target_data_dir", None, "where the target's files are now; by default where the run found them"
 )
-# Of the authors' eval.py. Here the run's record says them, so they can only agree with it.
-_OF_THE_RUN = {
-    name: define(
-        name,
-        None,
-        "of the authors' code; here it is read from the run's record",
-        module_name=authors.GROUP,
-    )
-    for name, define in (
-        ("dataset", flags.DEFINE_string),
-        ("architecture", flags.DEFINE_string),
-        ("new_size", flags.DEFINE_integer),
-        ("emb_size", flags.DEFINE_integer),
-    )
-}
 
 
 def main() -> None:
@@ -84,7 +69,7 @@ def main() -> None:
     if _WATCH.value:
         run.wait_for_start(_TIMEOUT.value)
     recipe = run.read_begun_recipe()
-    authors.check_evaluation(_said_of_the_run(), recipe)
+    authors.check_evaluation(authors.given_values(authors.OF_THE_RUN), recipe)
     if _TARGET_DATA_DIR.value and recipe.target_dataset is None:
         raise InputError("this run has no target; leave out --target_data_dir")
     out = RunDirectory(_OUT.value or run.path)
@@ -127,11 +112,6 @@ def main() -> None:
             _draw(setup, evaluation, out, step)
         if _SUGGEST.value:
             _suggest(setup, out, _SUGGEST.value)
-
-
-def _said_of_the_run() -> dict[str, Any]:
-    """What a command line of the authors' eval.py says of the run."""
-    return {name: flag.value for name, flag in _OF_THE_RUN.items() if flag.present}
 
 
 def _suggest(setup: "Experiment", out: RunDirectory, count: int) -> None:
@@ -206,6 +186,7 @@ def _as_json(step: int, report: "Report") -> dict[str, Any]:
 
 
 def console_main() -> None:
+    authors.define_flags(authors.OF_THE_RUN)
     authors.define_flags(authors.ONLY_OF_EVALUATION)
     app.run_main(main, __doc__)
 

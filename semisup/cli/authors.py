@@ -81,6 +81,15 @@ ONLY_OF_EVALUATION = (
     TheirFlag("master", flags.DEFINE_string, "", "evaluation runs in one process"),
 )
 
+# Of their eval.py. Here the run's record says them, so they can only agree with it.
+_RECORDED = "it is read from the run's record"
+OF_THE_RUN = (
+    TheirFlag("dataset", flags.DEFINE_string, None, _RECORDED),
+    TheirFlag("architecture", flags.DEFINE_string, None, _RECORDED),
+    TheirFlag("new_size", flags.DEFINE_integer, None, _RECORDED),
+    TheirFlag("emb_size", flags.DEFINE_integer, None, _RECORDED),
+)
+
 # A setting of ours, too, but only their command lines have had it.
 _ALSO_THEIRS = "batch_norm_decay"
 
@@ -133,6 +142,11 @@ def given_flags(only_theirs: tuple[TheirFlag, ...]) -> list[TheirFlag]:
     return [f for f in only_theirs if f.name in flags.FLAGS and flags.FLAGS[f.name].present]
 
 
+def given_values(only_theirs: tuple[TheirFlag, ...]) -> dict[str, Any]:
+    """The values of the flags of theirs that the command line has, by name."""
+    return {flag.name: flags.FLAGS[flag.name].value for flag in given_flags(only_theirs)}
+
+
 def is_meant(given: Mapping[str, Any]) -> bool:
     """Whether the command line is to mean what it means to the authors' code.
 
@@ -161,8 +175,7 @@ def notes(given: Mapping[str, Any], meant: bool) -> list[str]:
     Raises:
         InputError: one of them asks for what is not to be had here.
     """
-    only_theirs = given_flags(ONLY_OF_TRAINING)
-    values = {flag.name: flags.FLAGS[flag.name].value for flag in only_theirs}
+    only_theirs, values = given_flags(ONLY_OF_TRAINING), given_values(ONLY_OF_TRAINING)
     if (split := values.get("target_dataset_split", "train")) not in ("unlabeled", "train"):
         raise InputError(
             f"`target_dataset_split` is {split!r}; it must be unlabeled or train, since training "
@@ -202,22 +215,20 @@ def check_evaluation(given: Mapping[str, Any], recipe: Recipe) -> None:
     """Compare what a command line of their eval.py says of a run with what the run was.
 
     Args:
-        given: what it says; its data set is the one that is evaluated on.
+        given: what it says, by the names of `OF_THE_RUN`; its data set is the one that is
+            evaluated on.
         recipe: the run's settings.
 
     Raises:
         InputError: it says something else.
     """
-    network = given.get("architecture")
-    if network is not None and recipe.compat == COMPAT:
-        network = _our_network(network)
-    for name, said, was in (
-        ("dataset", given.get("dataset"), recipe.target_dataset or recipe.dataset),
-        ("architecture", network, recipe.architecture),
-        ("new_size", given.get("new_size"), recipe.new_size),
-        ("emb_size", given.get("emb_size"), recipe.emb_size),
-    ):
-        if said is not None and was is not None and said != was:
+    for name, said in given.items():
+        was = getattr(recipe, name)
+        if name == "dataset":
+            was = recipe.target_dataset or was
+        elif name == "architecture" and recipe.compat == COMPAT:
+            said = _our_network(said)
+        if was is not None and said != was:
             raise InputError(
                 f"`{name}` is {said!r}, but the run was trained and is evaluated with {was!r}; "
                 f"leave out `{name}`, which is read from the run's record (to classify other "

@@ -68,8 +68,6 @@ def flags_of(program):
         defined |= {field.name for field in fields(Recipe)} | {"recipe"}
     for flag in re.findall(r"authors\.define_flags\(authors\.(\w+)\)", text):
         defined |= {theirs.name for theirs in getattr(authors, flag)}
-    if "_OF_THE_RUN" in text:
-        defined |= set(re.findall(r'^        \("(\w+)", flags\.DEFINE_', text, re.MULTILINE))
     return defined | {"help"}
 
 
