@@ -17,7 +17,7 @@ from typing import Any
 from semisup.data import registry
 from semisup.errors import InputError
 
-# Of `freeze_steps`: in all steps.
+# The value of `freeze_steps` for all steps.
 ALWAYS = -1
 
 # Of `weights`, where they are not the name of a file: random ones, and those that Keras downloads.
@@ -32,7 +32,7 @@ PATHS = ("data_dir", "target_data_dir", "split_file", "init_from", "teacher")
 # The weights of the losses on unlabelled images.
 _UNLABELED_LOSSES = ("walker_weight", "visit_weight", "pseudo_label_weight", "vat_weight")
 
-# What leaves unlabelled images unused.
+# Settings with which no unlabelled image is used.
 LABELS_ONLY: dict[str, Any] = {**dict.fromkeys(_UNLABELED_LOSSES, 0.0), "cluster_share": 0.0}
 
 # The groups that `Recipe`'s fields stand in, each with the first of its fields.

@@ -53,9 +53,9 @@ class Split:
 
     @property
     def hash(self) -> str:
-        """Names the split: equal for equal choices, of a split on record also of equal data.
+        """Digest of the split: equal for equal choices, of a split on record also of equal data.
 
-        That of `read_split`'s result names the choice alone, unlike the one in the file.
+        That of `read_split`'s result is of the choice alone, unlike the one in the file.
         """
         digest = hashlib.sha256()
         for indices in (self.labeled, self.unlabeled):

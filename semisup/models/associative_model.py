@@ -40,7 +40,7 @@ _PAPER_WEIGHTS = ("walker_weight", "visit_weight", "logit_weight")
 _WEIGHTS = (*_PAPER_WEIGHTS, "pseudo_label_weight", "vat_weight")
 _WEIGHTS_OF_B = tuple(name for name in _WEIGHTS if name != "logit_weight")
 
-# Graphs take these in when they are made: a later value would be passed over.
+# Constants of the traced graph, so they can't be set later.
 _SETTINGS = (
     *("num_classes", "similarity", "temperature", "label_smoothing", "vat_epsilon"),
     *("virtual_embeddings", "separate_batches", "association_scope"),

@@ -153,7 +153,7 @@ def lost(strategy: tf.distribute.Strategy | None, error: Exception) -> bool:
 
 @contextmanager
 def losses_named(strategy: tf.distribute.Strategy | None) -> Iterator[None]:
-    """A context in which the loss of another worker raises an InputError with the remedy."""
+    """Context manager: turn TensorFlow's error about a lost worker into an InputError."""
     try:
         yield
     except _LOST as error:

@@ -115,7 +115,7 @@ def find_two_classes(images: Images, labels: np.ndarray) -> tuple[int, int] | No
 
 
 def _keys(parts: Sequence[Images], groups: np.ndarray) -> list[Key] | None:
-    """What is the same of two images of different groups only if the images are.
+    """A key for each image. Images of different groups have equal keys only if they are equal.
 
     Args:
         parts: the images, one part after the other.
