@@ -27,7 +27,7 @@ def main() -> None:
     import numpy as np
     from PIL import Image
 
-    from semisup.data.augmentation import check_images, get_augmentation
+    from semisup.data.augmentation import check_channels, get_augmentation
     from semisup.data.registry import load_dataset
     from semisup.runs import files
     from semisup.visualization.plots import montage
@@ -39,7 +39,7 @@ def main() -> None:
     if out.suffix != ".png":
         raise InputError(f"--out={_OUT.value} must end in .png")
     dataset = load_dataset(_DATASET.value, _DATA_DIR.value)
-    check_images(_AUGMENTATION.value, dataset.image_shape[2])
+    check_channels(_AUGMENTATION.value, dataset.image_shape[2])
     classes = np.unique(dataset.train_labels)[: _ROWS.value]
     images = np.stack([dataset.train_images[dataset.train_labels == c][0] for c in classes])
     changed = [images] + [augment(images, [0, i]).numpy() for i in range(_COLUMNS.value)]

@@ -317,7 +317,7 @@ def test_compat_leaves_images_that_are_resized_as_they_are_read(digits_folder):
     ],
 )
 def test_a_network_of_keras_that_stays_frozen_has_trained_weights(changes, wanted):
-    assert experiment.settings.first_weights_of(Recipe(**changes)) == wanted
+    assert experiment.settings.initial_weights(Recipe(**changes)) == wanted
 
 
 @pytest.mark.parametrize(

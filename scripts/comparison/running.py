@@ -24,10 +24,10 @@ from semisup.data.augmentation.draw import Draw, Seed
 from semisup.data.augmentation.rand_augment import as_uint8, cut_out, rand_augment
 from semisup.data.dataset import Dataset
 from semisup.data.sources.hold_out import hold_out_test_images
-from semisup.data.splits import PIXELS, known_of, shades
+from semisup.data.splits import PIXELS, fingerprint, shades
 from semisup.errors import InputError
 from semisup.evaluation.metrics import evaluate
-from semisup.experiment.settings import first_weights_of
+from semisup.experiment.settings import initial_weights
 from semisup.runtime.machine import hardware, here_and_now
 from semisup.runtime.progress import is_line_due, write_line
 from semisup.training.cluster_labels import predict_cluster_labels
@@ -104,10 +104,10 @@ def _known_of(setup: experiment.Experiment) -> dict[str, str | None]:
 
     Of pixels None where the names of files tell images apart.
     """
-    random = first_weights_of(setup.recipe) == NO_WEIGHTS  # other ones for each seed
+    random = initial_weights(setup.recipe) == NO_WEIGHTS  # other ones for each seed
     network = None if random else setup.network_hashes["backbone_hash"]
     dataset = setup.data.dataset
-    return {"data": records.digest([known_of(dataset), network]), PIXELS: shades(dataset)}
+    return {"data": records.digest([fingerprint(dataset), network]), PIXELS: shades(dataset)}
 
 
 class _Evaluations(keras.callbacks.Callback):

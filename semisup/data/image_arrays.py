@@ -8,7 +8,7 @@ from semisup.data.dataset import Images
 from semisup.errors import InputError
 
 
-def check_finite(images: Any) -> None:
+def check_finite_pixels(images: Any) -> None:
     """Check that no pixel of an array is NaN or infinite.
 
     One such image makes all weights NaN; the losses may stay finite, since a ReLU of NaN can be 0.

@@ -7,7 +7,7 @@ import numpy as np
 
 from semisup.data.dataset import Dataset, Images
 from semisup.data.lazy_images import concatenate
-from semisup.data.splits import Split, recorded
+from semisup.data.splits import Split, with_fingerprint
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class LabeledData:
     @property
     def split_on_record(self) -> Split:
         """The split with what is known of the data set, for a run's record."""
-        return recorded(self.split, self.dataset)
+        return with_fingerprint(self.split, self.dataset)
 
     @property
     def labeled_images(self) -> Images:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from semisup.data.dataset import Images
-from semisup.data.image_arrays import check_finite, check_range
+from semisup.data.image_arrays import check_finite_pixels, check_range
 from semisup.data.lazy_images import LazyImages, as_images
 from semisup.errors import InputError
 from semisup.runtime.arguments import class_numbers, whole_number
@@ -168,7 +168,7 @@ def _check_labeled(images: Images, labels: np.ndarray, augment: Any) -> None:
         )
     if labels.min() < 0:
         raise InputError(f"a label is {labels.min()}, but classes count from 0; {_WITHOUT_LABEL}")
-    check_finite(images)
+    check_finite_pixels(images)
     _check_augmentations([augment], images)
 
 
@@ -183,7 +183,7 @@ def _check_unlabeled(unlabeled: Images, labeled: Images) -> None:
             f"the unlabelled images {unlabeled.shape} {unlabeled.dtype} do not fit "
             f"the labelled ones {labeled.shape} {labeled.dtype}"
         )
-    check_finite(unlabeled)
+    check_finite_pixels(unlabeled)
 
 
 def _joined(first: tf.Tensor, then: tf.Tensor) -> tf.Tensor:

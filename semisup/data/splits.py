@@ -44,7 +44,7 @@ class Split:
         unlabeled: indices into the data set's unlabelled pool, int64, ascending.
             They may name labelled images too, as in the paper (section 4.4).
         data: of a split on record, what is known of the data set, so that other data with images
-            at the same places is not taken for the same; see `recorded`. Else empty.
+            at the same places is not taken for the same; see `with_fingerprint`. Else empty.
     """
 
     labeled: np.ndarray
@@ -114,7 +114,7 @@ def _differing(split: Split, dataset: Dataset) -> list[str]:
         return []
     if split.labeled.max(initial=0) >= len(dataset.train_labels):
         return ["labels"]
-    now = recorded(split, dataset).data
+    now = with_fingerprint(split, dataset).data
     return [name for name in _OF_DATA if split.data.get(name) != now[name]]
 
 
@@ -138,14 +138,14 @@ def _read(path: str | Path) -> Split:
     return split
 
 
-def recorded(split: Split, dataset: Dataset) -> Split:
+def with_fingerprint(split: Split, dataset: Dataset) -> Split:
     """The split as it is put on record, with what is known of the data set."""
     labels = dataset.train_labels[split.labeled].tolist()
-    data = {**known_of(dataset), "labels": labels, PIXELS: shades(dataset)}
+    data = {**fingerprint(dataset), "labels": labels, PIXELS: shades(dataset)}
     return dataclasses.replace(split, data=data)
 
 
-def known_of(dataset: Dataset) -> dict[str, Any]:
+def fingerprint(dataset: Dataset) -> dict[str, Any]:
     """What tells a data set from other ones, whichever images are labelled, for JSON."""
     pool = len(dataset.unlabeled_pool)
     others = 0 if dataset.unlabeled_images is None else len(dataset.unlabeled_images)

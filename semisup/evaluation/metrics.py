@@ -121,7 +121,7 @@ class Report:
         return f"{self._classes()}\n{below}"
 
     def _classes(self) -> str:
-        longest = max(names.columns(name) for name in self.class_names)
+        longest = max(names.display_width(name) for name in self.class_names)
         needed = max(len(str(self.confusion.max())), min(longest, _SHORTEST_NAME))
         widest = (_TABLE_WIDTH - _ERROR_WIDTH) // (len(self.class_names) + 1) - 1
         if widest < needed:
@@ -130,7 +130,7 @@ class Report:
         rows = [["", *short]]
         for name, counts in zip(short, self.confusion, strict=True):
             rows.append([name, *(str(n) if n else "." for n in counts)])
-        width = 1 + max(names.columns(cell) for row in rows for cell in row)
+        width = 1 + max(names.display_width(cell) for row in rows for cell in row)
         errors = ["error", *map(_percent, self.error_per_class)]
         return "\n".join(
             "".join(_right(cell, width) for cell in row) + error.rjust(_ERROR_WIDTH)
@@ -145,13 +145,13 @@ class Report:
             order = np.argsort(-wrong, kind="stable")[:_CONFUSIONS]
             mistakes = ", ".join(f"{short[i]} ({wrong[i]})" for i in order if wrong[i])
             rows.append((short[c], str(counts.sum()), _percent(error), mistakes))
-        width = max(names.columns(row[0]) for row in rows)
+        width = max(names.display_width(row[0]) for row in rows)
         numbers = 2 + max(len(cell) for row in rows for cell in row[1:3])
         left = 2 * numbers + 2 + width
         return "\n".join(
             (
                 row[0]
-                + " " * (width - names.columns(row[0]))
+                + " " * (width - names.display_width(row[0]))
                 + "".join(cell.rjust(numbers) for cell in row[1:3])
                 + "  "
                 + _fit(row[3], _TABLE_WIDTH - left)
@@ -303,11 +303,11 @@ def _percent(error: float) -> str:
 
 
 def _right(text: str, width: int) -> str:
-    return " " * (width - names.columns(text)) + text
+    return " " * (width - names.display_width(text)) + text
 
 
 def _fit(mistakes: str, width: int) -> str:
     """As many of the mistakes, separated by commas, as fit."""
-    while names.columns(mistakes) > width and ", " in mistakes:
+    while names.display_width(mistakes) > width and ", " in mistakes:
         mistakes = mistakes.rpartition(", ")[0]
     return mistakes

@@ -46,7 +46,7 @@ def shorten(names: Sequence[str], width: int) -> list[str]:
         ['cat', 'germa…herd', 'germa…pdog']
     """
     full = [printable(name) for name in names]
-    fits = [columns(name) <= width for name in full]
+    fits = [display_width(name) <= width for name in full]
 
     def at_end(number: int, name: str) -> str:
         return name if fits[number] else _prefix(name, width - 1).rstrip() + _ELLIPSIS
@@ -77,7 +77,7 @@ def untested(classes: Sequence[str]) -> str:
     return f"there is no test image of {listed(classes)}, so {whose} error is unknown"
 
 
-def columns(text: str) -> int:
+def display_width(text: str) -> int:
     """The columns that text takes in a terminal: Chinese characters take two each."""
     return sum(map(_columns, text))
 

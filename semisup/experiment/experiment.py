@@ -17,7 +17,7 @@ from semisup.experiment.model import build_backbone, build_model, make_model
 from semisup.experiment.settings import (
     as_authors,
     compare_similarity,
-    first_weights_of,
+    initial_weights,
     uses_features,
     with_defaults,
 )
@@ -152,7 +152,7 @@ def build(recipe: Recipe, dataset: Dataset | None = None) -> Experiment:
     dataset = dataset or load_data(recipe)
     if recipe.init_from:
         compare_classes(RunDirectory(recipe.init_from), dataset)
-    augmentation.check_images(recipe.augmentation, dataset.image_shape[2])
+    augmentation.check_channels(recipe.augmentation, dataset.image_shape[2])
     if recipe.split_file:
         split = splits.read_split(recipe.split_file, dataset)
     else:
@@ -206,6 +206,6 @@ def from_run(recipe: Recipe, run: RunDirectory, first_weights: bool = False) -> 
         recipe = dataclasses.replace(recipe, split_file=str(run.split))
     if not first_weights:
         recipe = dataclasses.replace(recipe, init_from=None)
-        if not uses_features(recipe) and first_weights_of(recipe) != NO_WEIGHTS:
+        if not uses_features(recipe) and initial_weights(recipe) != NO_WEIGHTS:
             recipe = dataclasses.replace(recipe, weights=backbones.RESTORED)
     return recipe

@@ -54,7 +54,7 @@ def _build_model(
                 dataset.image_shape,
                 settings.emb_size(recipe),
                 recipe.l2_weight,
-                settings.first_weights_of(recipe),
+                settings.initial_weights(recipe),
                 recipe.dropout,
                 recipe.batch_norm_decay,
             )
@@ -101,7 +101,7 @@ def build_backbone(recipe: Recipe, dataset: Dataset) -> backbones.Backbone:
             recipe.architecture,
             dataset.image_shape,
             settings.emb_size(recipe),
-            settings.first_weights_of(recipe),
+            settings.initial_weights(recipe),
             recipe.l2_weight,
             recipe.dropout,
         )

@@ -61,7 +61,7 @@ def compare_similarity(recipe: Recipe) -> None:
 def warn_of_random_backbone(recipe: Recipe) -> None:
     """Warn if what lies below the trained layers is frozen before it has learned anything."""
     saved = names_a_path("architecture", recipe.architecture)
-    begun = recipe.init_from or first_weights_of(recipe) != NO_WEIGHTS
+    begun = recipe.init_from or initial_weights(recipe) != NO_WEIGHTS
     if recipe.frozen_steps == 0 or saved or begun:
         return
     steps = recipe.frozen_steps
@@ -83,7 +83,7 @@ def backbone_stays_frozen(recipe: Recipe) -> bool:
     return recipe.freeze_steps == ALWAYS and backbones.is_backbone(recipe.architecture)
 
 
-def first_weights_of(recipe: Recipe) -> str:
+def initial_weights(recipe: Recipe) -> str:
     """The initial weights of a network of keras.applications; a frozen one needs trained ones."""
     if recipe.weights is not None:
         return recipe.weights

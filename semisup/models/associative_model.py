@@ -19,7 +19,7 @@ from semisup.losses import association, blockwise, checks, pseudo_labels, virtua
 from semisup.models import batch_rows, building_blocks
 from semisup.models.batch_rows import BatchRows
 from semisup.models.checked_model import CheckedModel
-from semisup.models.labels import check_labels, checked
+from semisup.models.labels import check_labels, checked_labels
 from semisup.optimizers import schedules
 from semisup.runtime import distribution
 from semisup.runtime.arguments import whole_number
@@ -195,9 +195,9 @@ class AssociativeModel(CheckedModel):
             name: weight if callable(weight) else schedules.Envelope(_weight(name, weight))
             for name, weight in zip(_WEIGHTS, weights, strict=True)
         }
-        self.uses_pseudo_labels = self._ever_counts("pseudo_label_weight")
-        self.uses_vat = self._ever_counts("vat_weight")
-        self.uses_unlabeled = any(map(self._ever_counts, _WEIGHTS_OF_B))
+        self.uses_pseudo_labels = self._can_be_nonzero("pseudo_label_weight")
+        self.uses_vat = self._can_be_nonzero("vat_weight")
+        self.uses_unlabeled = any(map(self._can_be_nonzero, _WEIGHTS_OF_B))
         self.vat_epsilon = vat_epsilon
         self.similarity = similarity
         self.temperature = temperature
@@ -291,7 +291,7 @@ class AssociativeModel(CheckedModel):
         images = _one_tensor(images)
         if self.labeled_first is None:
             self._check_compiler()
-            labels = checked(labels, self.num_classes, images)
+            labels = checked_labels(labels, self.num_classes, images)
         rows = batch_rows.find(labels, self.labeled_first)
         inputs = (images, labels) if self.separate_batches else images
         return super().train_step((inputs, rows, sample_weight))
@@ -299,7 +299,7 @@ class AssociativeModel(CheckedModel):
     def test_step(self, data: Any) -> dict[str, Tensor]:
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         images = _one_tensor(images)
-        rows = batch_rows.find(checked(labels, self.num_classes, images))
+        rows = batch_rows.find(checked_labels(labels, self.num_classes, images))
         return _of_evaluation(super().test_step((images, rows, sample_weight)))
 
     def get_metrics_result(self) -> dict[str, Tensor]:
@@ -518,7 +518,7 @@ class AssociativeModel(CheckedModel):
             self.means["vat_loss"].update_state(vat, count)
         return vat
 
-    def _ever_counts(self, weight: str) -> bool:
+    def _can_be_nonzero(self, weight: str) -> bool:
         """Whether a weight is not always 0; known when the graph is made, so 0 takes no time."""
         return getattr(self.loss_schedules[weight], "final_weight", None) != 0
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from absl import logging
 
 from semisup.data import pipeline
-from semisup.data.image_arrays import check_finite
+from semisup.data.image_arrays import check_finite_pixels
 from semisup.errors import InputError, from_graph
 from semisup.models import labels
 from semisup.runtime.arguments import class_numbers
@@ -195,7 +195,7 @@ def _fit_arguments(method: Callable[..., Any], num_classes: int, *args: Any, **k
     """The arguments of Keras's `fit`, with labels as int64."""
     call = inspect.signature(method).bind(*args, **kwargs)
     given = call.arguments
-    check_finite(given.get("x"))
+    check_finite_pixels(given.get("x"))
     _check_end(given.get("x"), given.get("steps_per_epoch"), "fit", "steps_per_epoch")
     if isinstance(given.get("x"), tf.data.Dataset):
         given.setdefault("shuffle", False)  # as Keras would, after a warning
@@ -235,7 +235,7 @@ def _classes(y: Any, num_classes: int) -> Any:
         return None
     numbers = class_numbers(y, labels.NONE_IS_MINUS_ONE)
     if len(numbers) and not -1 <= numbers.min() <= numbers.max() < num_classes:
-        raise labels.outside(numbers.min(), numbers.max(), num_classes)
+        raise labels.out_of_range(numbers.min(), numbers.max(), num_classes)
     return numbers
 
 

@@ -33,7 +33,7 @@ from semisup.runtime.paths import expanded
 from semisup.runtime.progress import tracked
 
 # Names the folder of the cache, or is NO_CACHE.
-VARIABLE, NO_CACHE = "SEMISUP_FEATURE_CACHE", "none"
+CACHE_VARIABLE, NO_CACHE = "SEMISUP_FEATURE_CACHE", "none"
 
 # Bytes that all features on disk may take: some 400,000 images by a backbone of 1,280 features.
 # float16 would take half, but gave another class for 3 of 10,000 images (by heads with random
@@ -59,7 +59,7 @@ def default_cache() -> Path | None:
     SEMISUP_FEATURE_CACHE names it, or is "none". By default it is ~/.cache/semisup/features, or
     the like under XDG_CACHE_HOME.
     """
-    chosen = os.environ.get(VARIABLE)
+    chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         return None if chosen.lower() == NO_CACHE else expanded(chosen)
     root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"

@@ -61,7 +61,7 @@ def check_labels(labels: Tensor) -> None:
         raise InputError(f"labels must be integers [batch], -1 for none, but are {dtype.name}")
 
 
-def checked(labels: Tensor, num_classes: int, images: Tensor = None) -> Tensor:
+def checked_labels(labels: Tensor, num_classes: int, images: Tensor = None) -> Tensor:
     """The labels as int64; the graph stops at one that is no class and not -1.
 
     It also stops if there are more or fewer than `images`, where these are one tensor.
@@ -101,10 +101,10 @@ def outside_classes(error: Exception, num_classes: int) -> InputError | None:
         return None
     if found[3] != found[4]:
         return InputError(f"a batch has {found[3]} labels for {found[4]} images; give one for each")
-    return outside(found[1], found[2], num_classes)
+    return out_of_range(found[1], found[2], num_classes)
 
 
-def outside(minimum: object, maximum: object, num_classes: int) -> InputError:
+def out_of_range(minimum: object, maximum: object, num_classes: int) -> InputError:
     """The error for labels that are no class and not -1."""
     return InputError(
         f"labels must be whole numbers in [0, {num_classes}), as `num_classes` says, or -1 for "

@@ -45,7 +45,7 @@ def save(run: RunDirectory, step: int, model: AssociativeModel, **state: tf.Vari
     except InputError as error:  # the disk is full
         raise InputError(f"{error}; the earlier checkpoints are intact") from None
     except (OSError, tf.errors.OpError) as error:
-        if workers.lost(model.distribute_strategy, error):
+        if workers.is_lost_worker(model.distribute_strategy, error):
             raise  # no fault of the disk
         raise InputError(
             f"cannot write checkpoint {prefix}: {reason(error)}; the earlier checkpoints are "
@@ -67,7 +67,7 @@ def restore(model: AssociativeModel, checkpoint: str, **state: tf.Variable) -> i
             status = _checkpoint(model, state).read(str(place / prefix.name))
             status.assert_existing_objects_matched()
     except (tf.errors.OpError, AssertionError, ValueError) as error:
-        if workers.lost(model.distribute_strategy, error):
+        if workers.is_lost_worker(model.distribute_strategy, error):
             raise
         raise InputError(f"cannot restore checkpoint {checkpoint}: {reason(error)}") from None
     return int(model.optimizer.iterations.numpy())  # on many devices int() alone fails

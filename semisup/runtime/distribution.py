@@ -89,7 +89,7 @@ def replicas() -> int:
 
 def shares(strategy: tf.distribute.Strategy) -> int:
     """How many replicas share the rows that this worker makes of a batch."""
-    return strategy.num_replicas_in_sync // workers.place(strategy)[1]
+    return strategy.num_replicas_in_sync // workers.rank_and_size(strategy)[1]
 
 
 def share(rows: tf.Tensor) -> tf.Tensor:

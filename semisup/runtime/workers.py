@@ -66,10 +66,10 @@ def join() -> tf.distribute.Strategy:
 
 def is_chief(strategy: tf.distribute.Strategy | None) -> bool:
     """Whether this process writes. Always, if it is the only one."""
-    return place(strategy)[0] == 0
+    return rank_and_size(strategy)[0] == 0
 
 
-def place(strategy: tf.distribute.Strategy | None) -> tuple[int, int]:
+def rank_and_size(strategy: tf.distribute.Strategy | None) -> tuple[int, int]:
     """(which, of how many): this process among the workers. The chief is 0."""
     if strategy is None or not _several(strategy):
         return 0, 1
@@ -111,7 +111,7 @@ def check_alike(strategy: tf.distribute.Strategy | None, values: Mapping[str, An
     if strategy is None or not _several(strategy):
         return
     # A row of checksums for each worker, who fills in its own; they are added up exactly.
-    which, workers = place(strategy)
+    which, workers = rank_and_size(strategy)
     sums = [zlib.crc32(repr(value).encode()) for value in values.values()]
     rows = [sums if row == which else [0] * len(sums) for row in range(workers)]
     everyones = _sum(strategy, tf.constant(rows, tf.int64)).numpy()
@@ -146,18 +146,18 @@ def folder_to_write(strategy: tf.distribute.Strategy | None, logdir: Path) -> It
             yield Path(folder)
 
 
-def lost(strategy: tf.distribute.Strategy | None, error: Exception) -> bool:
+def is_lost_worker(strategy: tf.distribute.Strategy | None, error: Exception) -> bool:
     """Whether an error of TensorFlow's means that another worker is gone."""
     return isinstance(error, _LOST) and _several(strategy)
 
 
 @contextmanager
-def losses_named(strategy: tf.distribute.Strategy | None) -> Iterator[None]:
+def lost_worker_reported(strategy: tf.distribute.Strategy | None) -> Iterator[None]:
     """Context manager: turn TensorFlow's error about a lost worker into an InputError."""
     try:
         yield
     except _LOST as error:
-        if not lost(strategy, error):
+        if not is_lost_worker(strategy, error):
             raise
         raise InputError(
             "another worker has stopped or can't be reached (see its own last line); to resume "

@@ -42,7 +42,7 @@ _WATCHED = ("walker_loss", "visit_entropy")
 WRONG = 0.5
 
 
-class Walk(NamedTuple):
+class WalkSize(NamedTuple):
     """The size of the walk of a training batch.
 
     Attributes:
@@ -56,7 +56,7 @@ class Walk(NamedTuple):
     classes: int
 
 
-def walk_of(model: AssociativeModel, labeled: int, unlabeled: int, classes: int) -> Walk:
+def walk_of(model: AssociativeModel, labeled: int, unlabeled: int, classes: int) -> WalkSize:
     """The walk of a batch of so many images: over those of all devices, or of each alone.
 
     Args:
@@ -68,10 +68,12 @@ def walk_of(model: AssociativeModel, labeled: int, unlabeled: int, classes: int)
     walks = replicas if model.association_scope == "replica" else 1
     virtual = model.virtual_embeddings
     labeled, unlabeled = max(labeled // walks, 1), max(unlabeled // walks, 1)
-    return Walk(labeled + virtual, unlabeled, classes + virtual)
+    return WalkSize(labeled + virtual, unlabeled, classes + virtual)
 
 
-def collapse(logs: Mapping[str, float], walk: Walk, begun: bool, visits: bool = True) -> str | None:
+def collapse(
+    logs: Mapping[str, float], walk: WalkSize, begun: bool, visits: bool = True
+) -> str | None:
     """Say how the walk has collapsed; None if it has not.
 
     Args:
@@ -108,7 +110,7 @@ def advice(model: AssociativeModel) -> str:
     return f"try a lower `learning_rate`, or a higher `temperature` than {model.temperature:g}"
 
 
-def unreachable_visits(logs: Mapping[str, float], walk: Walk) -> str | None:
+def unreachable_visits(logs: Mapping[str, float], walk: WalkSize) -> str | None:
     """Say that the visit loss can't be learned; None if it can."""
     excess = logs["visit_loss"] - math.log(walk.unlabeled)
     if excess <= LARGEST_EXCESS:
@@ -277,7 +279,7 @@ class CollapseWarning(keras.callbacks.Callback):
                 "batch, not of all"
             )
 
-    def _walk(self) -> Walk:
+    def _walk(self) -> WalkSize:
         return walk_of(self.model, self._labeled, self._unlabeled, self.model.num_classes)
 
     def _look(self) -> None:

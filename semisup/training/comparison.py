@@ -83,7 +83,7 @@ def compare(
         strategy = options.get("strategy")
         for settings in kinds.values():  # what is wrong is refused before anything is removed
             experiment.build(settings, dataset)
-        with workers.losses_named(strategy), workers.chief_first(strategy):
+        with workers.lost_worker_reported(strategy), workers.chief_first(strategy):
             if workers.is_chief(strategy):
                 _clear([run for _, _, run in runs], recipe)
                 (logdir / _RECORD).unlink(missing_ok=True)

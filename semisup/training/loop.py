@@ -80,7 +80,7 @@ def train(
         pseudo_labels.check_teacher(recipe, setup.data.dataset)  # before anything is removed
     model = _model_on_devices(setup, strategy)
     with (
-        workers.losses_named(strategy),
+        workers.lost_worker_reported(strategy),
         run.hold() if chief else nullcontext(),
         signals.deferred() as interrupted,
     ):
@@ -121,7 +121,7 @@ def _model_on_devices(
         recipe.unsup_batch_size if recipe.associates else 0,
         recipe.sup_per_batch if walk_of_each else None,
     )
-    with workers.losses_named(strategy), strategy.scope():
+    with workers.lost_worker_reported(strategy), strategy.scope():
         model = setup.untrained_model()
     # With A and B apart it can't: TensorFlow has no collectives inside a condition.
     if recipe.association_scope == "global" and not recipe.separate_batches:
@@ -236,7 +236,7 @@ class Trainer:
         Raises:
             signals.Stopped: it was; the last step is saved.
         """
-        batches = self.setup.batches(self.first_step, *workers.place(self.strategy))
+        batches = self.setup.batches(self.first_step, *workers.rank_and_size(self.strategy))
         train_step = self._make_train_steps(batches)
         with closing(self.progress), self._writer(), self.model.errors_in_one_line():
             self._begin(train_step)

@@ -52,11 +52,11 @@ class LossMonitor:
             self._unread.clear()
         for step, logs in self._unread:
             terms = {name: value for name, value in logs.items() if name.endswith("_loss")}
-            check_finite(terms, step, self._folder)
-            check_finite(logs, step, self._folder)
+            check_finite_values(terms, step, self._folder)
+            check_finite_values(logs, step, self._folder)
 
 
-def check_finite(values: Mapping[str, Any], step: int, folder: Path) -> None:
+def check_finite_values(values: Mapping[str, Any], step: int, folder: Path) -> None:
     """Raises InputError that names those of the values that are not finite, and the step."""
     if bad := _bad(values):
         if step == 0:
@@ -79,7 +79,7 @@ def check_weights(model: AssociativeModel, step: int, folder: Path) -> None:
     sizes = {
         weight.path: tf.reduce_sum(tf.abs(weight.value)) for weight in model.trainable_variables
     }
-    check_finite(sizes, step, folder)
+    check_finite_values(sizes, step, folder)
 
 
 def fresh_batch_norms(network: keras.Model) -> list[keras.layers.BatchNormalization]:

@@ -9,7 +9,7 @@ from scipy.special import softmax
 from semisup.data.labeled_data import LabeledData
 from semisup.evaluation.metrics import Evaluation
 from semisup.visualization.plots import draw_confusion, draw_images
-from semisup.visualization.text import plain, short_name, short_names
+from semisup.visualization.text import short_name, short_names, text_properties
 
 # Labelled images of a class, at most, and of all, if that is at least one of each class.
 _PER_CLASS, _LABELED = 10, 200
@@ -39,7 +39,9 @@ def mistakes_figure(data: LabeledData, evaluation: Evaluation) -> Figure:
     dataset, report = data.dataset, evaluation.report
     predicted = evaluation.logits.argmax(axis=1)
     figure = Figure(figsize=(15.0, 8.4), layout="constrained")
-    figure.suptitle(f"{short_name(dataset.name)}: test error {report.error_in_words}", **plain())
+    figure.suptitle(
+        f"{short_name(dataset.name)}: test error {report.error_in_words}", **text_properties()
+    )
     grid = figure.add_gridspec(1, 2, width_ratios=(1, 1.32))
     left = grid[0].subgridspec(2, 1, height_ratios=(1.5, 1))
 

@@ -11,7 +11,7 @@ from semisup.evaluation.metrics import Evaluation, predict
 from semisup.evaluation.neighbors import nearest
 from semisup.models.associative_model import AssociativeModel
 from semisup.visualization.plots import draw_images
-from semisup.visualization.text import plain, short_name, short_names
+from semisup.visualization.text import short_name, short_names, text_properties
 
 _NEIGHBORS = 5
 _CLASSES = 10  # at most, a row each
@@ -83,7 +83,7 @@ def _draw_rows(rows: list[_Row], data: LabeledData, title: str) -> Figure:
     """Two blocks of rows side by side: image, gap, neighbours."""
     dataset, half = data.dataset, -(-len(rows) // 2)
     figure = Figure(figsize=(14.0, 1.12 * half + 0.7), layout="constrained")
-    figure.suptitle(title, **plain())
+    figure.suptitle(title, **text_properties())
     # As wide as one image, as five, and as nothing, so that all images come out alike.
     grid = figure.add_gridspec(half, 5, width_ratios=(1.1, 5.42, 0.3, 1.1, 5.42))
     for i, row in enumerate(rows):
@@ -91,7 +91,7 @@ def _draw_rows(rows: list[_Row], data: LabeledData, title: str) -> Figure:
         axes = figure.add_subplot(grid[line, 3 * block])
         draw_images(axes, [row.image], 1)
         height = row.image.shape[0]
-        name = axes.text(-0.08 * height, 0.5 * height, row.name, va="center", **plain())
+        name = axes.text(-0.08 * height, 0.5 * height, row.name, va="center", **text_properties())
         name.set(ha="right", rotation=0 if len(row.name) <= 2 else 90)
         right = None
         if dataset.unlabeled_images is None and row.label is not None:

@@ -17,7 +17,7 @@ from semisup.errors import InputError
 from semisup.evaluation.metrics import Report
 from semisup.runs import files
 from semisup.runtime.paths import expanded
-from semisup.visualization.text import plain, short_names
+from semisup.visualization.text import short_names, text_properties
 
 # Colours that colour-blind readers can tell apart, of the palette of Okabe and Ito.
 BLUE, ORANGE = "#0072b2", "#d55e00"
@@ -79,10 +79,14 @@ def draw_images(
         top = gap + row * (above + height + gap) + above
         if captions:
             x, y = left + width / 2, top - 0.2 * line * height
-            axes.text(x, y, captions[i], size=text_size, ha="center", va="bottom", **plain())
+            axes.text(
+                x, y, captions[i], size=text_size, ha="center", va="bottom", **text_properties()
+            )
         if corners:
             x, y = left + 0.02 * width, top + 0.02 * height
-            text = axes.text(x, y, corners[i], size=text_size, ha="left", va="top", **plain())
+            text = axes.text(
+                x, y, corners[i], size=text_size, ha="left", va="top", **text_properties()
+            )
             text.set(color="white", bbox={"facecolor": "black", "alpha": 0.65, "pad": 1, "lw": 0})
         if right is not None:
             colour, style = (BLUE, "-") if right[i] else (ORANGE, (0, (2, 1)))
@@ -178,8 +182,8 @@ def draw_confusion(axes: matplotlib.axes.Axes, report: Report, side: float) -> N
     ticks = range(0, classes, every)
     shown = short_names(report.class_names, 14)[::every]
     upright = max(map(len, shown)) * _CHARACTER * size * _POINT > every * cell
-    axes.set_xticks(ticks, shown, rotation=90 if upright else 0, fontsize=size, **plain())
-    axes.set_yticks(ticks, shown, fontsize=size, **plain())
+    axes.set_xticks(ticks, shown, rotation=90 if upright else 0, fontsize=size, **text_properties())
+    axes.set_yticks(ticks, shown, fontsize=size, **text_properties())
     axes.set(xlabel="predicted class", ylabel="true class")
 
 
@@ -195,7 +199,7 @@ def confusion_figure(report: Report, title: str = "") -> Figure:
     figure = Figure(figsize=(max(side, _TITLE), side), layout="constrained")
     axes = figure.add_subplot()
     draw_confusion(axes, report, matrix)
-    axes.set_title(title or f"test error {report.error_in_words}", **plain())
+    axes.set_title(title or f"test error {report.error_in_words}", **text_properties())
     return figure
 
 
@@ -222,7 +226,7 @@ def contact_sheet(images: Images, captions: Sequence[str], title: str = "") -> F
         figsize=(max(1.3 * columns, _TITLE), (1.3 + 0.18 * lines) * rows + 0.5),
         layout="constrained",
     )
-    figure.suptitle(title, fontsize=11, **plain())
+    figure.suptitle(title, fontsize=11, **text_properties())
     draw_images(figure.add_subplot(), images, columns, captions=captions, line=0.13)
     return figure
 

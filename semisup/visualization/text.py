@@ -22,7 +22,7 @@ _BOX = "\N{WHITE SQUARE}"
 _WIDTH = 40  # columns of a name that stands alone
 
 
-def plain() -> dict[str, Any]:
+def text_properties() -> dict[str, Any]:
     """The properties of matplotlib text that is shown as it is: `$` begins no formula."""
     return {"parse_math": False, "fontfamily": list(_families())}
 
@@ -31,7 +31,7 @@ def short_names(given: Sequence[str], width: int) -> list[str]:
     """Names to draw, at most `width` columns wide, distinct where the given ones are.
 
     Characters that cannot be drawn become escapes (`\\t`) or, where no installed font has them,
-    boxes. Draw them with the properties of `plain`.
+    boxes. Draw them with the properties of `text_properties`.
 
     Args:
         given: any text.

@@ -15,7 +15,7 @@ from semisup.evaluation.metrics import predict
 from semisup.losses import association
 from semisup.models.associative_model import AssociativeModel
 from semisup.visualization.plots import BLUE, ORANGE, drawable
-from semisup.visualization.text import plain
+from semisup.visualization.text import text_properties
 
 _WIDTH = 13.0  # of a picture, in inches
 
@@ -95,10 +95,10 @@ def association_figure(
         models = {"": models}
     figure = Figure(figsize=(_WIDTH, 5.1 * len(models)), layout="constrained")
     if title:
-        figure.suptitle(title, fontsize=14, **plain())
+        figure.suptitle(title, fontsize=14, **text_properties())
     for row, (name, model) in enumerate(models.items(), start=1):
         axes = figure.add_subplot(len(models), 1, row)
-        axes.set_title(name, fontsize=13, **plain())
+        axes.set_title(name, fontsize=13, **text_properties())
         _draw_walks(axes, model, sample)
     return figure
 

@@ -7,7 +7,7 @@ import pytest
 
 from semisup.data.dataset import Dataset
 from semisup.data.image_io import ValueRange
-from semisup.data.splits import choose_split, read_labeled, read_split, recorded
+from semisup.data.splits import choose_split, read_labeled, read_split, with_fingerprint
 from semisup.errors import InputError
 
 
@@ -162,7 +162,7 @@ def test_read_split_refuses_damaged_files(tmp_path, change, message):
 
 def test_a_split_on_record_knows_its_classes(tmp_path):
     split, path = choose_split(dataset(LABELS), 7, 40, seed=1), tmp_path / "split.json"
-    kept = recorded(split, dataset(LABELS))
+    kept = with_fingerprint(split, dataset(LABELS))
     path.write_text(json.dumps(kept.as_json()))
     again = read_split(path, dataset(LABELS))
     assert again.hash == split.hash != kept.hash
@@ -174,7 +174,7 @@ def test_a_split_on_record_knows_its_classes(tmp_path):
         "the range of values": changed(values_in=ValueRange(0, 4095)),
     }
     for message, other in others.items():
-        assert recorded(split, other).hash != kept.hash
+        assert with_fingerprint(split, other).hash != kept.hash
         with pytest.raises(InputError, match=f"is of other data than toy.*: .*{message}"):
             read_split(path, other)
 
@@ -184,16 +184,18 @@ def test_a_split_on_record_knows_the_pixels_of_images_without_files(tmp_path):
     pixels = np.random.default_rng(1).integers(0, 256, (100, 2, 2, 1), np.uint8)
     data = changed(train_images=pixels)
     split, path = choose_split(data, 7), tmp_path / "split.json"
-    kept = recorded(split, data)
+    kept = with_fingerprint(split, data)
     path.write_text(json.dumps(kept.as_json()))
     shuffled = pixels.copy()
     for c in range(3):
         shuffled[c == LABELS] = shuffled[c == LABELS][::-1]
     other = dataclasses.replace(data, train_images=shuffled)
-    assert recorded(split, other).hash != kept.hash
+    assert with_fingerprint(split, other).hash != kept.hash
     rounded = pixels.copy()
     rounded[0, 0, 0] ^= 1  # as another machine may resize an image
-    assert recorded(split, dataclasses.replace(data, train_images=rounded)).hash == kept.hash
+    assert (
+        with_fingerprint(split, dataclasses.replace(data, train_images=rounded)).hash == kept.hash
+    )
     sizes = {
         name: getattr(data, name).repeat(2, axis=1).repeat(2, axis=2)
         for name in ("train_images", "test_images")
@@ -202,13 +204,13 @@ def test_a_split_on_record_knows_the_pixels_of_images_without_files(tmp_path):
     assert read_split(path, larger).hash == split.hash  # `new_size` may be another
     pools = (np.zeros((2, 2, 2, 1), np.uint8), np.full((2, 2, 2, 1), 99, np.uint8))
     dark, bright = (dataclasses.replace(data, unlabeled_images=pool) for pool in pools)
-    assert recorded(split, dark).hash != recorded(split, bright).hash
+    assert with_fingerprint(split, dark).hash != with_fingerprint(split, bright).hash
 
 
 def test_a_split_on_record_knows_the_pool(tmp_path):
     data = dataset(LABELS, unlabeled=40)
     split, path = choose_split(data, 7), tmp_path / "split.json"
-    path.write_text(json.dumps(recorded(split, data).as_json()))
+    path.write_text(json.dumps(with_fingerprint(split, data).as_json()))
     assert read_split(path, data).hash == split.hash
     other = dataclasses.replace(data, train_in_pool=True)
     with pytest.raises(InputError, match="train_in_pool"):
@@ -225,11 +227,11 @@ def test_a_split_on_record_knows_the_names_of_its_files(tmp_path):
 
     names = [f"{i:02d}.png" for i in range(len(LABELS))]
     split, path = choose_split(of("/a", names), 7), tmp_path / "split.json"
-    kept = recorded(split, of("/a", names))
+    kept = with_fingerprint(split, of("/a", names))
     path.write_text(json.dumps(kept.as_json()))
     assert read_split(path, of("/moved/elsewhere", names)).hash == split.hash
-    kept = recorded(split, of("/a", ["caf\u00e9.png", *names[1:]]))
-    same = recorded(split, of("/a", ["cafe\u0301.png", *names[1:]]))  # as a Mac writes it
+    kept = with_fingerprint(split, of("/a", ["caf\u00e9.png", *names[1:]]))
+    same = with_fingerprint(split, of("/a", ["cafe\u0301.png", *names[1:]]))  # as a Mac writes it
     assert kept.hash == same.hash
     with pytest.raises(InputError, match="the names of the files"):
         read_split(path, of("/a", [*names[1:], "zz.png"]))
@@ -241,7 +243,7 @@ def test_one_unlabelled_file_is_known_by_its_name(tmp_path):
         return changed(unlabeled_images=pool, unlabeled_files=np.array([Path("/a", name)], object))
 
     split, path = choose_split(of("x.png"), 7), tmp_path / "split.json"
-    path.write_text(json.dumps(recorded(split, of("x.png")).as_json()))
+    path.write_text(json.dumps(with_fingerprint(split, of("x.png")).as_json()))
     assert read_split(path, of("x.png")).hash == split.hash
     with pytest.raises(InputError, match="the names of the files"):
         read_split(path, of("y.png"))
@@ -267,5 +269,5 @@ def test_read_split_refuses_files_of_another_data_set(tmp_path):
 def test_names_of_places_in_an_array_are_no_files():
     places = np.array([f"mine/train[{i}]" for i in range(len(LABELS))], object)
     split = choose_split(dataset(LABELS), 7)
-    named, plain = (recorded(split, changed(train_files=names)) for names in (places, None))
+    named, plain = (with_fingerprint(split, changed(train_files=names)) for names in (places, None))
     assert named.hash == plain.hash

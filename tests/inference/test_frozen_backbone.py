@@ -30,7 +30,7 @@ NEW_SIZE = 32  # what keras.applications take at least
 def cache(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("features")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(features.VARIABLE, str(folder))
+        patch.setenv(features.CACHE_VARIABLE, str(folder))
         yield folder
 
 
@@ -245,7 +245,7 @@ def test_run_computes_nothing_that_an_earlier_one_did(recipe, default_run, monke
 
 def test_run_without_a_cache_is_the_same(recipe, default_run, monkeypatch):
     cached = experiment.build(recipe).data.dataset
-    monkeypatch.setenv(features.VARIABLE, "none")
+    monkeypatch.setenv(features.CACHE_VARIABLE, "none")
     computed = experiment.build(recipe).data.dataset
     for name in ("train_images", "test_images", "unlabeled_images"):
         ours, others = (getattr(each, name) for each in (cached, computed))

@@ -10,22 +10,22 @@ from semisup.models import labels
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int8, np.float32, np.float16])
 def test_checked_takes_classes_and_none(dtype):
-    checked = labels.checked(tf.constant([0, 2, -1], dtype), 3)
+    checked = labels.checked_labels(tf.constant([0, 2, -1], dtype), 3)
     assert checked.dtype == tf.int64
     assert checked.numpy().tolist() == [0, 2, -1]
 
 
 def test_checked_takes_booleans_columns_and_nothing():
-    assert labels.checked(tf.constant([True, False]), 2).numpy().tolist() == [1, 0]
-    assert labels.checked(tf.constant([[1], [0]]), 2).shape == (2, 1)
-    assert labels.checked(tf.zeros([0], tf.int32), 2).shape == (0,)
+    assert labels.checked_labels(tf.constant([True, False]), 2).numpy().tolist() == [1, 0]
+    assert labels.checked_labels(tf.constant([[1], [0]]), 2).shape == (2, 1)
+    assert labels.checked_labels(tf.zeros([0], tf.int32), 2).shape == (0,)
 
 
 def test_there_is_a_label_for_each_image():
     images = tf.zeros([3, 8, 8, 1])
-    assert labels.checked(tf.constant([0, 1, 2]), 3, images).numpy().tolist() == [0, 1, 2]
+    assert labels.checked_labels(tf.constant([0, 1, 2]), 3, images).numpy().tolist() == [0, 1, 2]
     with pytest.raises(tf.errors.InvalidArgumentError) as raised:
-        labels.checked(tf.constant([0, 1]), 3, images)
+        labels.checked_labels(tf.constant([0, 1]), 3, images)
     named = labels.outside_classes(raised.value, 3)
     assert str(named) == "a batch has 2 labels for 3 images; give one for each"
 
@@ -36,7 +36,7 @@ def test_labels_of_unknown_rank_are_counted():
 
     @tf.function(input_signature=[tf.TensorSpec(None, tf.int32)])
     def checked(of_some):
-        return labels.checked(of_some, 3, images)
+        return labels.checked_labels(of_some, 3, images)
 
     for good in ([0, 1, 2], [[0], [1], [2]]):
         assert checked(tf.constant(good)).numpy().tolist() == [0, 1, 2]
@@ -72,7 +72,7 @@ def test_labels_of_other_shapes_are_refused(shape, words):
 )
 def test_checked_stops_at_all_else(wrong, words):
     with pytest.raises(tf.errors.InvalidArgumentError) as raised:
-        labels.checked(tf.constant(wrong), 3)
+        labels.checked_labels(tf.constant(wrong), 3)
     named = labels.outside_classes(raised.value, 3)
     assert isinstance(named, InputError)
     assert words in str(named)
@@ -84,4 +84,4 @@ def test_checked_stops_at_all_else(wrong, words):
 @pytest.mark.parametrize("wrong", [None, tf.constant(["cat"]), tf.eye(3)])
 def test_checked_refuses_what_can_be_known_before(wrong):
     with pytest.raises(InputError, match="labels"):
-        labels.checked(wrong, 3)
+        labels.checked_labels(wrong, 3)

@@ -161,7 +161,7 @@ def test_worker_lost_while_saving_is_no_fault_of_the_disk(tmp_path, monkeypatch,
     monkeypatch.setattr(tf.train.Checkpoint, "write", write)
     monkeypatch.setattr(workers, "_several", lambda strategy: several)
     line = "another worker has stopped" if several else "cannot write checkpoint"
-    with pytest.raises(InputError, match=line), workers.losses_named(None):
+    with pytest.raises(InputError, match=line), workers.lost_worker_reported(None):
         checkpoints.save(RunDirectory(tmp_path), 1, model())
 
 

@@ -97,7 +97,7 @@ def one_step(strategy, case, by_fit=False, rows=slice(None)):
     if strategy:
         distribution.synchronize_batch_norm(model.network)
     before = model.get_weights()
-    part, parts = workers.place(strategy)
+    part, parts = workers.rank_and_size(strategy)
     images, labels = images[rows][part::parts], labels[rows][part::parts]
     batches = tf.data.Dataset.from_tensors((images, labels))
     with blocks_of(3) if case == "blocks" else contextlib.nullcontext():
@@ -160,7 +160,7 @@ def write_step(folder, case, place, strategy, **options):
 def write_steps_of_worker(index, ports, folder):
     """One step of some cases as one of two workers, and what it is told if it differs."""
     strategy = join_workers(index, ports, ("chief", "worker"))
-    assert workers.place(strategy) == (index, 2)
+    assert workers.rank_and_size(strategy) == (index, 2)
     for case in CASES_OF_WORKERS:
         write_step(folder, case, f"worker{index}", strategy)
     workers.check_alike(strategy, {"precision": "float32", "`save_interval`": None})

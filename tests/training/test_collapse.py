@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("without_pictures")
 
 LABELS = np.repeat(np.arange(10), 10)
 RANDOM = np.random.default_rng(0)
-WALK = collapse.Walk(labeled=100, unlabeled=100, classes=10)
+WALK = collapse.WalkSize(labeled=100, unlabeled=100, classes=10)
 
 
 def logs(A, B):
@@ -238,7 +238,7 @@ def test_collapse_warning_counts_virtual_embeddings(monkeypatch):
     walks = []
     monkeypatch.setattr(collapse, "collapse", lambda logs, walk, *_: walks.append(walk))
     model.fit(images, labels, batch_size=40, epochs=2, verbose=0, callbacks=[warning])
-    assert walks[0] == collapse.Walk(36, 20, 18)
+    assert walks[0] == collapse.WalkSize(36, 20, 18)
 
 
 def test_walk_of_is_that_of_all_devices_or_of_each_alone():
@@ -327,7 +327,7 @@ def test_collapse_warning_looks_at_short_epochs_that_end_with_a_validation(caplo
 def test_few_visits_of_few_images_are_a_collapse():
     one = {"visit_entropy": 0.0, "walker_loss": 0.0}
     for unlabeled, told in ((1, False), (2, False), (3, True), (10, True), (11, True)):
-        line = collapse.collapse(one, collapse.Walk(10, unlabeled, 10), True)
+        line = collapse.collapse(one, collapse.WalkSize(10, unlabeled, 10), True)
         assert line == (f"it visits about 1 of {unlabeled} unlabelled images" if told else None)
 
 

@@ -74,7 +74,7 @@ def test_run_stops_within_a_logging_interval_and_names_the_term(
 
 def test_check_finite_at_step_0_speaks_of_the_initial_weights(tmp_path):
     with pytest.raises(InputError, match="kernel not finite before the first step; give the"):
-        monitoring.check_finite({"kernel": math.nan}, 0, tmp_path)
+        monitoring.check_finite_values({"kernel": math.nan}, 0, tmp_path)
 
 
 def test_unsettled_batch_norm_is_settled_with_steps_or_a_smaller_momentum():

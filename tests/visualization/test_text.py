@@ -28,12 +28,12 @@ def test_plain_text_of_any_name_is_drawn_as_it_is(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for drawn in (
-            axes.set_title(short, **text.plain()),
-            axes.text(0.5, 0.5, short, **text.plain()),
-            figure.suptitle(short, **text.plain()),
+            axes.set_title(short, **text.text_properties()),
+            axes.text(0.5, 0.5, short, **text.text_properties()),
+            figure.suptitle(short, **text.text_properties()),
         ):
             assert drawn.get_text() == short
-        axes.set_xticks([0.5], [short], **text.plain())
+        axes.set_xticks([0.5], [short], **text.text_properties())
         assert np.ptp(plots.to_pixels(figure)) > 0
 
 

@@ -14,8 +14,8 @@ from semisup.data.augmentation.by_name import (
     AUGMENTATIONS,
     LABELED_ONLY,
     Augmentation,
-    check_images,
+    check_channels,
     get_augmentation,
 )
 
-__all__ = ["AUGMENTATIONS", "LABELED_ONLY", "Augmentation", "check_images", "get_augmentation"]
+__all__ = ["AUGMENTATIONS", "LABELED_ONLY", "Augmentation", "check_channels", "get_augmentation"]

@@ -224,7 +224,7 @@ def _check_shape(name: str, shape: tf.TensorShape) -> None:
             f"the augmentation {name} must know the size of images when a graph is made, but these "
             f"are {shape}; give it by tf.ensure_shape(images, [None, H, W, C])"
         )
-    check_images(name, shape[3])
+    check_channels(name, shape[3])
 
 
 def _check_seed(name: str, seed: Any) -> None:
@@ -243,7 +243,7 @@ def _check_seed(name: str, seed: Any) -> None:
         )
 
 
-def check_images(name: str, channels: int) -> None:
+def check_channels(name: str, channels: int) -> None:
     """Raise InputError if the augmentation does not support this number of channels."""
     wanted = _CHANNELS.get(name)
     if wanted and channels not in wanted:
