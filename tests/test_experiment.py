@@ -12,7 +12,7 @@ from semisup.data import adaptation, splits
 from semisup.data.dataset import Dataset
 from semisup.errors import InputError
 from semisup.models import backbones
-from semisup.optimizers import schedules
+from semisup.optimizers import Muon, freezing, schedules
 from semisup.runs import files
 from semisup.runs.directory import RunDirectory
 
@@ -47,6 +47,25 @@ def test_load_data_reads_images_as_the_recipe_says(monkeypatch):
     experiment.load_data(recipe)
     wanted = {"new_size": 9, "skip_unreadable": True, "max_megapixels": 3, "resize_lazily": False}
     assert given == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "freeze_steps", "wanted"),
+    [
+        ("adam", 0, keras.optimizers.Adam),
+        ("adam", 3, freezing.LateAdam),
+        ("muon", 0, Muon),
+        ("muon", 3, Muon),
+    ],
+)
+def test_build_makes_the_optimizer_of_the_recipe(tiny, name, freeze_steps, wanted):
+    recipe = dataclasses.replace(tiny, optimizer=name, freeze_steps=freeze_steps)
+    model = experiment.build(recipe).model
+    assert type(model.optimizer) is wanted
+    if wanted is not keras.optimizers.Adam:
+        assert model.optimizer.late_by == freeze_steps
+        late = freezing.late_variables(model) if freeze_steps else []
+        assert list(model.optimizer.late) == late and bool(late) == bool(freeze_steps)
 
 
 def test_build_says_in_a_line_that_the_memory_is_too_small(tiny, monkeypatch):

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from semisup.config import NO_WEIGHTS, Recipe
+from semisup.config import NO_WEIGHTS, Recipe, names_a_path
 from semisup.data import augmentation, labeled_data, lazy_images, pipeline, splits
 from semisup.data.dataset import Dataset, Images
 from semisup.errors import InputError
@@ -65,7 +65,7 @@ class Experiment:
         saved network and their settings; None where there is no such network.
         """
         network = self.backbone.features if self.backbone else self.model.network
-        saved = self.recipe.architecture.endswith(backbones.ENDING)
+        saved = names_a_path("architecture", self.recipe.architecture)
         return {
             "backbone_hash": weights.digest(network) if self.backbone else None,
             "layers_hash": weights.digest_of_layers(network) if saved else None,

@@ -12,7 +12,7 @@ from semisup.errors import InputError, reason
 from semisup.experiment import settings
 from semisup.models import architectures, backbones, weights
 from semisup.models.associative_model import AssociativeModel
-from semisup.optimizers import factory, schedules
+from semisup.optimizers import Muon, freezing, schedules
 from semisup.runs.directory import RunDirectory
 from semisup.runtime import precision
 
@@ -67,14 +67,7 @@ def _build_model(
             "`l2_weight=0` leaves it out, `emb_size=N` adds a dense layer on top, which it reaches"
         )
     model = make_model(recipe, network, dataset.num_classes)
-    options: dict[str, Any] = {}
-    if recipe.ema:
-        options |= {"use_ema": True, "ema_momentum": recipe.ema}
-    if settings.as_authors(recipe):
-        options["epsilon"] = _EPSILON_OF_TENSORFLOW_1
-    rate = _learning_rate(recipe)
-    late = 0 if backbone else recipe.frozen_steps
-    model.compile(factory.make_optimizer(recipe.optimizer, rate, model, late, **options))
+    model.compile(_optimizer(recipe, model, late_by=0 if backbone else recipe.frozen_steps))
     model.optimizer.build(model.trainable_variables)
     if recipe.init_from:
         _load_weights(recipe, RunDirectory(recipe.init_from), model, backbone)
@@ -154,6 +147,20 @@ def make_model(recipe: Recipe, network: keras.Model, num_classes: int) -> Associ
         separate_batches=recipe.separate_batches and recipe.associates,
         association_scope=recipe.association_scope,
     )
+
+
+def _optimizer(recipe: Recipe, model: AssociativeModel, late_by: int) -> keras.optimizers.Optimizer:
+    """The optimizer of a run; `late_by` is the step from which the backbone is trained, too."""
+    options: dict[str, Any] = {"learning_rate": _learning_rate(recipe)}
+    if recipe.ema:
+        options |= {"use_ema": True, "ema_momentum": recipe.ema}
+    if settings.as_authors(recipe):
+        options["epsilon"] = _EPSILON_OF_TENSORFLOW_1
+    if late_by:
+        options |= {"late": freezing.late_variables(model), "late_by": late_by}
+    if recipe.optimizer == "muon":
+        return Muon(**options)
+    return (freezing.LateAdam if late_by else keras.optimizers.Adam)(**options)
 
 
 def _learning_rate(recipe: Recipe) -> keras.optimizers.schedules.LearningRateSchedule:

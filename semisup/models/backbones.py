@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import layers
 
-from semisup.config import IMAGENET, NO_WEIGHTS
+from semisup.config import IMAGENET, NO_WEIGHTS, SAVED_MODEL, names_a_path
 from semisup.errors import InputError, reason
 from semisup.models.building_blocks import l2
 from semisup.runtime import keras_settings
@@ -25,7 +25,7 @@ from semisup.runtime.paths import expanded
 
 ImageShape = tuple[int, int, int]
 
-PREFIX, ENDING = "keras:", ".keras"
+PREFIX = "keras:"
 
 # Of a network whose trained weights a checkpoint is about to bring: nothing is loaded.
 RESTORED = "from a checkpoint"
@@ -44,7 +44,7 @@ _MOMENTUM = 0.9
 
 def is_backbone(name: str) -> bool:
     """Whether `build` knows what an architecture of this name is."""
-    return name.startswith(PREFIX) or name.endswith(ENDING)
+    return name.startswith(PREFIX) or names_a_path("architecture", name)
 
 
 class Backbone(NamedTuple):
@@ -149,7 +149,7 @@ def application(
         raise InputError(
             f"unknown keras.applications network {name!r}; known: {', '.join(names())}"
         )
-    if weights.endswith(ENDING):
+    if weights.endswith(SAVED_MODEL):
         raise InputError(
             f"`weights={weights}` is a saved network; give it as `architecture={weights}`"
         )

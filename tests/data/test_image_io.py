@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tifffile
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImageOps
 
 from semisup.data import lazy_images
 from semisup.data.image_io import (
@@ -22,7 +22,7 @@ from semisup.data.image_io import (
     read_image_as,
     reading,
 )
-from semisup.data.image_io.values import FULL
+from semisup.data.image_io.values import FULL, upright
 from semisup.data.sources.folder import load_folder
 from semisup.errors import InputError
 from semisup.inference import inputs
@@ -84,6 +84,21 @@ def test_read_image_undoes_each_orientation_of_uncompressed_tiff(tmp_path, mode,
     read = read_image(path)
     assert read_header(path)[:3] == read.shape
     np.testing.assert_array_equal(read, np.broadcast_to(wanted, read.shape))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_upright_turns_arrays_as_pillow_turns_images(orientation, dtype):
+    shape = (20, 30, 3)
+    stored = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+    channels = []
+    for channel in np.moveaxis(stored, 2, 0):  # Pillow has no colours of 16 bits
+        image = Image.fromarray(np.ascontiguousarray(channel))
+        image.getexif()[ORIENTATION] = orientation
+        channels.append(np.asarray(ImageOps.exif_transpose(image)))
+    turned = upright(stored, orientation)
+    assert turned.dtype == dtype
+    np.testing.assert_array_equal(turned, np.stack(channels, axis=2))
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)

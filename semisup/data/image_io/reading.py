@@ -30,16 +30,6 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 _LARGE = 50_000_000
 _one_large_image = threading.Lock()
 
-# How to turn a picture with this EXIF orientation.
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 # A tag of TIFF files, and the bit of its value that says that a page is the first one, smaller.
 _NEW_SUBFILE_TYPE, _SMALLER = 254, 1
 
@@ -207,7 +197,7 @@ def _decode_smaller(image: ImageFile.ImageFile, size: int) -> None:
 
 def _decoded(file: ImageFile.ImageFile, grey: bool, how: Reading) -> Image.Image:
     """The right way up, opaque, in one channel or as RGB."""
-    turn = _TURNS.get(_orientation(file))
+    turn = values.TURNS.get(_orientation(file))
     image: Image.Image = file
     if values.has_many_bits(file):
         image = _of_many_bits(file, how)
