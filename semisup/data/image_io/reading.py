@@ -295,7 +295,7 @@ def _warn_of_pages(image: ImageFile.ImageFile, path: Path) -> None:
 
 def _unreadable(path: Path, why: str) -> InputError:
     size_on_disk = "no file"
-    with suppress(OSError):  # such as that of a network drive that is gone
+    with suppress(OSError, ValueError):  # a network drive that is gone, a name with a NUL
         size_on_disk = f"{path.stat().st_size} bytes"
     plugin = formats.missing_plugin(path.suffix)
     hint = f"`pip install {plugin}` lets such files be read" if plugin else "mend or remove it"
