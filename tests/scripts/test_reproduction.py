@@ -4,12 +4,14 @@ import dataclasses
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import statistics
 import subprocess
 import sys
 import time
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -293,6 +295,31 @@ def test_command_of_a_renamed_record_fills_a_folder_of_its_own():
         assert command.endswith(" --out=runs/table1_mnist_800_steps")
     for command in found["table1_mnist_paper"]["commands"]:
         assert "--out" not in command
+
+
+def commanded(record, command):
+    """The cells that a command of a record lays on its recipe, by their places."""
+    words = (word[2:] for word in shlex.split(command) if word.startswith("--"))
+    given = {name: value or True for name, _, value in (word.partition("=") for word in words)}
+    before = dataclasses.asdict(recipes.named(record["recipe"]))
+    changes = {
+        name: value if before[name] is None else type(before[name])(value)
+        for name, value in given.items()
+        if name in before.keys() - {"data_dir", "target_data_dir"}
+    }
+    made = cells(record["table"], record["recipe"], lambda name: recipes.get(name, **changes))
+    return {(cell.row, cell.column): cell for cell in made}
+
+
+def test_commands_of_the_docs_have_the_settings_of_their_records():
+    found = page.read_records(SCRIPT.parents[1] / "docs" / "results")
+    for file, record in found.items():
+        for command in record["commands"]:
+            made = commanded(record, command)
+            for cell in filter(itemgetter("runs"), record["cells"]):
+                before = {**record["defaults"], **cell["settings"]}
+                now = records.settings_of(made[cell["row"], cell["column"]].recipe)
+                assert not records.differing(before, now), (file, command)
 
 
 def test_pages_of_the_docs_are_made_of_their_files():
