@@ -15,10 +15,10 @@ from operator import itemgetter
 from pathlib import Path
 
 import pytest
-from reproduction import curves, details, page, records, running
+from reproduction import curves, details, page, places, records, running
 from reproduction.running import Run
 from reproduction.scales import scaled, stretched
-from reproduction.tables import TABLES
+from reproduction.tables import TABLES, Cell
 
 from semisup import recipes
 from semisup.config import LABELS_ONLY
@@ -120,6 +120,34 @@ def test_table_5_as_the_paper_did_it_begins_with_the_source(tmp_path):
     assert [" --init_from=SOURCE " in command for command in said] == [False, True, False]
     with pytest.raises(InputError, match="a target, but mnist has none"):
         cells("5", "mnist")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ("usps_to_mnist", "--data_dir=DIR/usps --target_data_dir=DIR/mnist"),
+        ("svhn_to_mnist_joint", "--data_dir=DIR/svhn --target_data_dir=DIR/mnist"),  # of mnist3
+        ("stl10", "--data_dir=DIR/stl10"),
+        ("photos", "--data_dir=DIR"),
+    ],
+)
+def test_command_of_a_run_names_the_folder_of_its_data_set(recipe, said):
+    both = recipes.get(recipe, data_dir="/data/a")
+    if both.target_dataset:
+        both = dataclasses.replace(both, target_data_dir="/data/b")
+    cell = Cell("", "", both, None, "")
+    assert running.command_of(cell, [cell]).startswith(f"semisup-train --recipe={recipe} {said} ")
+
+
+def test_commands_of_runs_in_the_docs_name_the_folders_of_their_data_sets():
+    found = page.read_records(SCRIPT.parents[1] / "docs" / "results")
+    for record in found.values():
+        for cell in record["cells"]:
+            settings = {**record["defaults"], **cell["settings"]}
+            sets = {"data_dir": "dataset", "target_data_dir": "target_dataset"}
+            words = (word[2:].split("=", 1) for word in shlex.split(cell["command"])[1:])
+            said = {name: value for name, value in words if name in sets}
+            assert said == {name: places.in_words(settings[sets[name]]) for name in said}
 
 
 def test_table_5_of_a_student_makes_its_teacher_first():
