@@ -106,6 +106,8 @@ def _commands(record: Mapping[str, Any]) -> list[str]:
     missing = [cell["row"] for cell in record["cells"] if not cell["runs"]]
     if len(missing) == len(record["cells"]):
         lines += ["No run has ended.", ""]
+    elif why := record.get("closed"):
+        lines += [f"No run may be added: {why}.", ""]
     elif missing:
         rows = shlex.quote(",".join(dict.fromkeys(missing)))
         lines += [f"What is missing: the same with `--rows={rows}`.", ""]

@@ -1,11 +1,12 @@
 """The record of a table: a JSON file with what its runs came to, wherever they were made.
 
-    {"table", "recipe", "scale", "commands", "note" (perhaps), "defaults", "cells": [
+    {"table", "recipe", "scale", "commands", "note", "closed", "defaults", "cells": [
         {"row", "column", "paper", "last", "median", "best", "command", "settings", "runs": [
             {"seed", "last", "median", "best", "steps", ..., "curve": [[step, error], ...]}]}]}
 
-"settings" are those that differ from "defaults". A finished run is known by its line: its folder
-need not be there any more.
+"note" and "closed" are written by hand, if at all: what a reader must know, and why no run may be
+added. "settings" are those that differ from "defaults". A finished run is known by its line: its
+folder need not be there any more.
 """
 
 import dataclasses
@@ -68,12 +69,15 @@ def begun(path: Path, table: str, recipe: str, scale: str, cells: Sequence[Cell]
         cells: of the table on this recipe.
 
     Raises:
-        InputError: it is of another table, or has runs with other settings than the cells.
+        InputError: it is of another table, or has runs with other settings than the cells, or
+            it is closed.
     """
     start = {"table": table, "recipe": recipe, "scale": scale, "commands": [], "cells": []}
     if not path.exists():
         return {**start, "defaults": defaults()}
     record = read(path)
+    if why := record.get("closed"):
+        raise InputError(f"{path} takes no more runs: {why}; choose another --out")
     by_place = {(cell.row, cell.column): cell for cell in cells}
     differences = [
         f"{name} was {record[name]!r}, is {start[name]!r}"

@@ -439,6 +439,27 @@ def test_begun_refuses_a_record_of_other_settings(tmp_path, changes, scale, said
         records.begun(tmp_path / "table.json", "1", "mnist", scale, other)
 
 
+def test_a_closed_record_takes_no_more_runs(tmp_path):
+    made, path = cells("1", "mnist"), tmp_path / "table.json"
+    finish(running.runs_of(made[0], 1, tmp_path)[0], 1.0, 1.0, 1.0)
+    record = table_record("1", "mnist", made, tmp_path)
+    assert "What is missing: " in details.render(record, TABLES["1"])
+    record["closed"] = "its images are gone"
+    records.write(record, path)
+    with pytest.raises(InputError, match="takes no more runs: its images are gone; choose another"):
+        records.begun(path, "1", "mnist", "full", made)
+    text = details.render(records.read(path), TABLES["1"])
+    assert "\nNo run may be added: its images are gone.\n" in text
+    assert "What is missing" not in text
+
+
+def test_records_of_the_docs_without_crossed_sevens_are_closed():
+    found = page.read_records(SCRIPT.parents[1] / "docs" / "results")
+    old = [name for name, record in found.items() if "no crossed sevens" in record.get("note", "")]
+    assert len(old) == 2
+    assert all("without crossed sevens" in found[name]["closed"] for name in old)
+
+
 def test_begun_knows_defaults_that_have_changed_and_new_settings(tmp_path):
     made, path = cells("1", "mnist"), tmp_path / "table.json"
     finish(running.runs_of(made[0], 1, tmp_path)[0], 1.0, 1.0, 1.0)
