@@ -181,13 +181,20 @@ def read_run(run: Run, start: bool) -> Record:
 
 
 def on_other_data(run: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether the images or classes of a run are others than those of a cell's other runs."""
+    """Whether the images or classes of a run are others than those of other runs."""
     others = list(others)
-    for name in ("data", PIXELS, "test_images"):  # which earlier records lack
-        known = {other[name] for other in others if other.get(name)}
-        if known and run.get(name) and run[name] not in known:
-            return True
-    return False
+    return any(_differs(name, run, others) for name in ("data", PIXELS, "test_images"))
+
+
+def in_other_precision(run: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether `precision="auto"` stood for another precision in a run than in other runs."""
+    return _differs("precision", run, others)
+
+
+def _differs(name: str, run: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a run has another value than those of the others that have one, as not all do."""
+    known = {other[name] for other in others if other.get(name)}
+    return bool(known and run.get(name)) and run[name] not in known
 
 
 def _without_labels(data: Mapping[str, Any]) -> dict[str, Any]:

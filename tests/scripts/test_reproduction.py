@@ -595,6 +595,25 @@ def test_a_run_on_other_images_is_left_out_and_named(tmp_path, script):
     record = script._write(laid)
     assert [run["seed"] for run in record["cells"][0]["runs"]] == [0]
     assert list(script._left_out) == [str(runs[1].folder)]
+    with pytest.raises(InputError, match=r"^1 runs are on other images or classes .*; restore the"):
+        script._refuse_left_out()
+
+
+def test_a_run_in_another_precision_is_left_out_and_named(tmp_path, script):
+    cells_ = cells("1", "mnist")[:2]
+    laid = script._Table("1", "mnist", cells_, tmp_path / "table1_mnist")
+    runs = [run for cell in cells_ for run in running.runs_of(cell, 2, laid.folder)]
+    for run, precision in zip(runs, ["float32", "mixed_bfloat16", *2 * [None]], strict=True):
+        finish(run, 1.0, 1.0, 1.0)
+        content = files.read_json(run.folder.recipe)
+        files.write_json(run.folder.recipe, {**content, "precision": precision})
+    record = script._write(laid)
+    # What is not known, as in earlier records, differs from nothing.
+    found = [[run["seed"] for run in cell["runs"]] for cell in record["cells"]]
+    assert found == [[0], [0, 1]]
+    assert list(script._left_out) == [str(runs[1].folder)]
+    with pytest.raises(InputError, match=r"^1 runs are in another precision .*; choose another"):
+        script._refuse_left_out()
 
 
 def test_a_table_counts_every_seed_that_was_run_with_these_settings(tmp_path):
