@@ -230,12 +230,14 @@ def _write(laid: _Table) -> records.Record:
 
 def _with_ended_runs(laid: _Table, before: records.Record) -> records.Record:
     cells = []
-    for cell in laid.cells:
+    every = [records.runs_on_record(before, cell) for cell in laid.cells]
+    data = [records.data_settings(cell.recipe) for cell in laid.cells]
+    for cell, runs, of_data in zip(laid.cells, every, data, strict=True):
+        on_same = [other for other, known in zip(every, data, strict=True) if known == of_data]
         # The folder of a run on record may be gone, or of an earlier version.
-        runs = records.runs_on_record(before, cell)
         for run in running.runs_there(cell, laid.folder, besides=runs):
             found = records.read_run(run, cell.start)
-            if records.on_other_data(found, runs.values()):
+            if records.on_other_data(found, (each for row in on_same for each in row.values())):
                 _left_out[str(run.folder)] = _OTHER_DATA
             elif records.in_other_precision(found, runs.values()):
                 _left_out[str(run.folder)] = _OTHER_PRECISION

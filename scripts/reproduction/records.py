@@ -186,6 +186,12 @@ def on_other_data(run: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -
     return any(_differs(name, run, others) for name in ("data", PIXELS, "test_images"))
 
 
+def data_settings(recipe: Recipe) -> tuple[Any, ...]:
+    """The settings of a recipe's data set: where these are equal, the images must be, too."""
+    names = "dataset target_dataset new_size train_in_pool fold remove_classes compat"
+    return tuple(getattr(recipe, name) for name in names.split())
+
+
 def in_other_precision(run: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> bool:
     """Whether `precision="auto"` stood for another precision in a run than in other runs."""
     return _differs("precision", run, others)

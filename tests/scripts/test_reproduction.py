@@ -599,6 +599,19 @@ def test_a_run_on_other_images_is_left_out_and_named(tmp_path, script):
         script._refuse_left_out()
 
 
+def test_data_are_compared_between_the_rows_of_one_data_set(tmp_path, script):
+    cells_ = cells("5", "usps_to_mnist")
+    laid = script._Table("5", "usps_to_mnist", cells_, tmp_path / "table5_usps_to_mnist")
+    runs = [running.runs_of(cell, 1, laid.folder)[0] for cell in cells_]
+    # Target only is of another set.
+    for run, pool in zip(runs, ([9, 0], [8, 0], [7, 0]), strict=True):
+        finish(run, 1.0, 1.0, 1.0)
+        files.write_json(run.folder.split, {"data": {"pool": pool}})
+    record = script._write(laid)
+    assert [len(cell["runs"]) for cell in record["cells"]] == [1, 0, 1]
+    assert list(script._left_out) == [str(runs[1].folder)]
+
+
 def test_a_run_in_another_precision_is_left_out_and_named(tmp_path, script):
     cells_ = cells("1", "mnist")[:2]
     laid = script._Table("1", "mnist", cells_, tmp_path / "table1_mnist")
