@@ -13,6 +13,10 @@ from semisup.data.splits import PIXELS
 from semisup.errors import InputError
 from semisup.runs import files
 
+# What a run knows of its data set: a digest each of what names it with the frozen network, of the
+# pixels that it learns from, and of the images that it is evaluated on. Earlier runs lack some.
+DATA = ("data", PIXELS, "evaluated_on")
+
 
 @contextmanager
 def held(out: Path) -> Iterator[None]:
@@ -27,6 +31,20 @@ def held(out: Path) -> Iterator[None]:
         except InputError as error:
             raise InputError(str(error).replace("`logdir`", "--out")) from None
         yield
+
+
+def refuse_other_data(data: Mapping[str, Any], known: Mapping[str, str | None]) -> None:
+    """Raise InputError if a run's data are others than `known`, from `Record.data_of`.
+
+    Args:
+        data: digests by the names in `DATA`, as far as there are, and perhaps more.
+        known: those of other runs.
+    """
+    if any(name in data and data[name] != digest for name, digest in known.items()):
+        raise InputError(
+            "the images, their classes or the pretrained network have changed since the runs "
+            "on record were made, so they could not be compared; choose another --out"
+        )
 
 
 class Record:
@@ -107,7 +125,7 @@ class Record:
     def data_of(self, validation: bool) -> dict[str, str | None]:
         """Digests of the data of the runs so far, as far as known, by what they evaluate on."""
         runs = list(self.matching(validation=validation))
-        known = {name: [run[name] for run in runs if name in run] for name in ("data", PIXELS)}
+        known = {name: [run[name] for run in runs if name in run] for name in DATA}
         return {name: digests[0] for name, digests in known.items() if digests}
 
     def errors(self, runs: Sequence[Mapping[str, Any]]) -> list[float]:

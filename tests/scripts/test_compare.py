@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from absl import flags
 from comparison import methods, running
-from comparison.record import Record
+from comparison.record import DATA, Record
 from comparison.running import Job
 
 from semisup.cli.flags import define_recipe_flags
@@ -154,7 +154,7 @@ def test_all_runs_must_be_on_the_data_of_those_on_record(tiny, tmp_path):
     assert record.data_of(validation=False) == {}
     record.add(made)
     known = record.data_of(validation=False)
-    assert known == {name: made[name] for name in ("data", "pixels")} and all(known.values())
+    assert known == {name: made[name] for name in DATA} and all(known.values())
     assert record.data_of(validation=True) == {}
     # Other labelled images are the same data.
     other = dataclasses.replace(recipe, seed=1, sup_seed=1)
@@ -163,9 +163,12 @@ def test_all_runs_must_be_on_the_data_of_those_on_record(tiny, tmp_path):
     arrays = dict(np.load(tiny.data_dir))
     fewer = {name: arrays[name][:-3] for name in ("train_images", "train_labels")}
     inverted = {"train_images": 255 - arrays["train_images"]}
-    for changed in (fewer, inverted):
-        np.savez(tmp_path / "changed.npz", **{**arrays, **changed})
-        changed = dataclasses.replace(other, data_dir=str(tmp_path / "changed.npz"))
+    fewer_tests = {name: arrays[name][:-3] for name in ("test_images", "test_labels")}
+    other_tests = {"test_images": 255 - arrays["test_images"]}
+    for number, changed in enumerate((fewer_tests, other_tests, fewer, inverted)):
+        place = tmp_path / f"{number}.npz"  # each its own, since what was loaded is kept
+        np.savez(place, **{**arrays, **changed})
+        changed = dataclasses.replace(other, data_dir=str(place))
         with pytest.raises(InputError, match="have changed since the runs on record"):
             running.run(Job("labels_only", {}, changed, data=known))
     # An earlier record knows nothing of pixels.
