@@ -251,12 +251,25 @@ def _run_all(record: "Record", jobs: Sequence["Job"]) -> list[str]:
     failed = []
     with tqdm(total=len(missing), unit="run", disable=None) as bar:
         for run in _made([job._replace(data=record.data_of(job.validation)) for job in missing]):
-            if isinstance(run, str):
-                failed.append(run)
-            else:
-                record.add(run)
+            if complaint := run if isinstance(run, str) else _kept(record, run):
+                failed.append(complaint)
             bar.update()
     return failed
+
+
+def _kept(record: "Record", run: dict[str, Any]) -> str:
+    """Add a run to the record; a line instead if its data are others than those of runs there.
+
+    The run itself knew only of those on record when the command began.
+    """
+    from comparison.record import refuse_other_data
+
+    try:
+        refuse_other_data(run, record.data_of(run["validation"]))
+    except InputError as error:
+        return f"{run['method']}: {error}"
+    record.add(run)
+    return ""
 
 
 def _refuse(failed: Sequence[str]) -> None:

@@ -123,6 +123,23 @@ def test_runs_are_recorded_as_they_end_and_made_once(compare, tmp_path, monkeypa
     assert len(made) == 2
 
 
+def test_runs_of_one_command_are_on_the_same_data(compare, tmp_path, monkeypatch):
+    recipe = Recipe(max_steps=10)
+    record = Record(tmp_path / "r.json", "mnist5k", recipe)
+    jobs = [Job("mmd", {}, dataclasses.replace(recipe, seed=seed)) for seed in range(3)]
+    digests = ["a", "b", "a"]
+    monkeypatch.setattr(
+        compare,
+        "_made",
+        lambda jobs: [a_run("mmd", seed, 3.0, data=data) for seed, data in enumerate(digests)],
+    )
+    [failed] = compare._run_all(record, jobs)
+    assert failed.startswith(
+        "mmd: the images, their classes or the pretrained network have changed"
+    )
+    assert [run["seed"] for run in record.content["runs"]] == [0, 2]
+
+
 def test_a_killed_process_is_told_in_a_line(compare, monkeypatch):
     def killed(*_):
         raise BrokenExecutor
