@@ -1,6 +1,7 @@
 """The record of a comparison: one JSON file, to which each run is added as it ends."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -45,6 +46,11 @@ def refuse_other_data(data: Mapping[str, Any], known: Mapping[str, str | None]) 
             "the images, their classes or the pretrained network have changed since the runs "
             "on record were made, so they could not be compared; choose another --out"
         )
+
+
+def diverged(run: Mapping[str, Any]) -> bool:
+    """Whether a run's loss was not finite at its end, so that its error is that of no weights."""
+    return run["evaluations"][-1][2] is None
 
 
 class Record:
@@ -129,8 +135,8 @@ class Record:
         return {name: digests[0] for name, digests in known.items() if digests}
 
     def errors(self, runs: Sequence[Mapping[str, Any]]) -> list[float]:
-        """The last error of each run, in percent."""
-        return [run["evaluations"][-1][1] for run in runs]
+        """The last error of each run, in percent; infinite if it diverged."""
+        return [math.inf if diverged(run) else run["evaluations"][-1][1] for run in runs]
 
     def add(self, run: Mapping[str, Any]) -> None:
         """Keep a run."""

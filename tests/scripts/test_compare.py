@@ -75,6 +75,18 @@ def test_best_parameters_of_equals_are_the_first(compare, tmp_path):
     assert compare._best(record, recipe, "vat") == {"epsilon": 1.0}
 
 
+def test_best_parameters_are_not_those_that_diverged(compare, tmp_path):
+    recipe = Recipe(max_steps=10)
+    record = Record(tmp_path / "r.json", "mnist5k", recipe)
+    for epsilon, error, loss in ((1.0, 3.0, None), (4.0, 5.0, 0.5)):
+        parameters = methods.parameters_of("vat", {"vat": {"epsilon": epsilon}})
+        values = {"validation": True, "evaluations": [[10, error, loss]]}
+        record.add(a_run("vat", 100, error, parameters=parameters, **values))
+    record.add(a_run("vat", 100, 9.0, validation=True))
+    flags.FLAGS.search = 1
+    assert compare._best(record, recipe, "vat") == {"epsilon": 4.0}
+
+
 def test_jobs_are_of_all_seeds_and_their_schedules_fill_their_steps(compare):
     flags.FLAGS.seeds = 2
     recipe = Recipe(max_steps=80, decay_steps=20, eval_interval=16)

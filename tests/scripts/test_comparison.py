@@ -825,6 +825,25 @@ def test_table_has_medians_at_equal_steps_and_in_equal_time(tmp_path, drawn):
     assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_run_that_diverged_is_told_and_counts_in_no_median(tmp_path, drawn):
+    record = Record(tmp_path / "r.json", "mnist5k", Recipe(max_steps=10))
+    for seed, error in enumerate((3.0, 9.0)):
+        record.add(a_run("association", seed, error))
+        record.add(a_run("vat", seed, error))
+    assert "diverged" not in report.page(record, ["vat"], {}, {}, 3)
+    nan = {"evaluations": [[5, 8.0, 1.0], [10, 0.5, None]]}  # right by chance
+    for kind in (False, True):
+        record.add({**a_run("vat", 2, 0.5, validation=kind), **nan})
+    text = report.page(record, ["association", "vat"], {}, {}, 3)
+    assert "| association | published | 6.00 (3.00 to 9.00) | 2 |" in text
+    assert "| VAT and entropy | published | 6.00 (3.00 to 9.00); 1 diverged | 3 |" in text
+    assert "| VAT and entropy | published | diverged |" in text
+    assert "it counts in no median" in text
+    assert report.spread([math.inf]) == "1 diverged"
+    report.figure(record, ["vat"], {}, {}, 3, tmp_path / "r.png")
+    assert list(drawn[0].lines[0].get_ydata()) == [12.0, 6.0]
+
+
 def test_how_made_names_every_machine_and_day():
     first = {"hardware": "an abacus", "versions": {"python": "3", "keras": "3.1"}, "date": "1"}
     second = {**first, "hardware": "fingers", "date": "2"}
