@@ -155,8 +155,8 @@ def read_run(run: Run, start: bool) -> Record:
     Returns:
         Errors in percent by the names in `FIGURES`, `curve`, the error at each step of an
         evaluation, and `seed`, `steps`, `selected_step`, `evaluations` (after the first step),
-        `train_seconds`, `precision`, a digest of its `data`, and the `hardware`, the `versions`
-        and the `date` of its end.
+        `train_seconds`, whether its walk had `collapsed` at the end, `precision`, a digest of its
+        `data`, and the `hardware`, the `versions` and the `date` of its end.
     """
     result = files.read_json(run.folder.result)
     errors = {name: result[key] for name, key in FIGURES.items()}
@@ -171,6 +171,7 @@ def read_run(run: Run, start: bool) -> Record:
         "selected_step": result["selected_step"],
         "evaluations": sum(record["step"] > 0 for record in evaluations),
         "train_seconds": round(result["train_seconds"], 1),
+        "collapsed": None if start else result.get("collapsed"),
         "precision": files.read_json(run.folder.recipe).get("precision"),
         "data": digest(_without_labels(data)),
         PIXELS: data.get(PIXELS),

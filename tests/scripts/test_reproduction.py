@@ -539,6 +539,23 @@ def test_a_runs_hardware_versions_and_date_are_those_of_its_result(tmp_path):
     assert records.read_run(run, cell.start)["hardware"] == "not recorded"
 
 
+def test_a_collapsed_walk_is_told_with_its_row(tmp_path):
+    made = cells("5", "svhn_to_mnist")
+    for cell in (made[0], made[2]):
+        for run in running.runs_of(cell, 2, tmp_path):
+            finish(run, 1.0, 1.0, 1.0)
+    record = table_record("5", "svhn_to_mnist", made, tmp_path)
+    assert not any("collapsed" in remark for remark in details.remarks(record))
+    result = files.read_json(run.folder.result)
+    files.write_json(run.folder.result, {**result, "collapsed": True})
+    record = table_record("5", "svhn_to_mnist", made, tmp_path)
+    # Not of source only, which is the error of these runs before their first step.
+    [remark] = details.remarks(record)
+    assert remark == "The walk had collapsed at the end: 1 of 2 runs of *adapted*."
+    grid = {**record["cells"][2], "row": "20", "column": "1000"}
+    assert "of *20, 1000*." in details.remarks({**record, "cells": [grid]})[-1]
+
+
 def test_runs_on_other_images_are_known(tmp_path):
     cell = cells("1", "mnist")[0]
     runs = running.runs_of(cell, 2, tmp_path)
