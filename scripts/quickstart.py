@@ -43,9 +43,8 @@ def main() -> None:
         load_tensorflow()
         import keras
 
-        from semisup import experiment
+        from semisup import experiment, visualization
         from semisup.training.loop import train
-        from semisup.visualization import paper_figures, plots
 
         dataset = experiment.load_data(recipe)
 
@@ -64,10 +63,10 @@ def main() -> None:
     # The initial weights are a function of the recipe, so the untrained model can be had again.
     setup = experiment.build(recipe, dataset)
     trained = keras.models.load_model(RunDirectory(logdir / "with_association").model)
-    sample = paper_figures.choose_walk_sample(setup.data)
+    sample = visualization.choose_walk_sample(setup.data)
     models = {"before training": setup.model, "after training": trained}
     picture = logdir / "associations.png"
-    plots.save(paper_figures.association_figure(models, sample), picture)
+    visualization.save(visualization.association_figure(models, sample), picture)
 
     print(f"\nTest error on {len(dataset.test_labels)} digits, 100 labels, same seed:")
     for name, result in results.items():

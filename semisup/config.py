@@ -23,6 +23,12 @@ ALWAYS = -1
 # Of `weights`, where they are not the name of a file: random ones, and those that Keras downloads.
 NO_WEIGHTS, IMAGENET = "none", "imagenet"
 
+# Of `architecture`, where it is the file of a saved Keras model.
+SAVED_MODEL = ".keras"
+
+# Settings that name a file or folder, if they are given.
+PATHS = ("data_dir", "target_data_dir", "split_file", "init_from", "teacher")
+
 # The weights of the losses on unlabelled images.
 _UNLABELED_LOSSES = ("walker_weight", "visit_weight", "pseudo_label_weight", "vat_weight")
 
@@ -121,6 +127,17 @@ def setting_types() -> dict[str, tuple[type, ...]]:
     """The types that each setting may have."""
     hints = typing.get_type_hints(Recipe)
     return {name: typing.get_args(hint) or (hint,) for name, hint in hints.items()}
+
+
+def names_a_path(setting: str, value: Any) -> bool:
+    """Whether this value of a setting names a file or folder."""
+    if not value:
+        return False
+    if setting == "architecture":
+        return value.endswith(SAVED_MODEL)
+    if setting == "weights":
+        return value not in (NO_WEIGHTS, IMAGENET)
+    return setting in PATHS
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from semisup.data import adaptation, splits
 from semisup.data.dataset import Dataset
 from semisup.errors import InputError
 from semisup.models import backbones
-from semisup.optimizers import schedules
+from semisup.optimizers import Muon, freezing, schedules
 from semisup.runs import files
 from semisup.runs.directory import RunDirectory
 
@@ -47,6 +47,25 @@ def test_load_data_reads_images_as_the_recipe_says(monkeypatch):
     experiment.load_data(recipe)
     wanted = {"new_size": 9, "skip_unreadable": True, "max_megapixels": 3, "resize_lazily": False}
     assert given == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "freeze_steps", "wanted"),
+    [
+        ("adam", 0, keras.optimizers.Adam),
+        ("adam", 3, freezing.LateAdam),
+        ("muon", 0, Muon),
+        ("muon", 3, Muon),
+    ],
+)
+def test_build_makes_the_optimizer_of_the_recipe(tiny, name, freeze_steps, wanted):
+    recipe = dataclasses.replace(tiny, optimizer=name, freeze_steps=freeze_steps)
+    model = experiment.build(recipe).model
+    assert type(model.optimizer) is wanted
+    if wanted is not keras.optimizers.Adam:
+        assert model.optimizer.late_by == freeze_steps
+        late = freezing.late_variables(model) if freeze_steps else []
+        assert list(model.optimizer.late) == late and bool(late) == bool(freeze_steps)
 
 
 def test_build_says_in_a_line_that_the_memory_is_too_small(tiny, monkeypatch):
@@ -450,3 +469,37 @@ def test_a_resumed_run_loads_no_initial_weights_but_keeps_what_depends_on_them(g
     """Random weights have another momentum of batch norm than pretrained ones."""
     recipe = Recipe(architecture="keras:MobileNetV3Small", weights=given)
     assert experiment.from_run(recipe, RunDirectory("run")).weights == wanted
+
+
+def test_layers_that_were_saved_as_not_trainable_have_a_warning(mnist_dir, tmp_path, caplog):
+    layers = [keras.layers.Flatten(), keras.layers.Dense(9), keras.layers.Dense(5)]
+    network = keras.Sequential([keras.Input((28, 28, 1)), *layers])
+    layers[1].trainable = False
+    network.save(tmp_path / "mine.keras")
+    settings = {"architecture": str(tmp_path / "mine.keras"), "similarity": "dot"}
+    build(mnist_dir, **settings, freeze_steps=0)
+    assert "1 of the 2 layers with weights of" in caplog.text
+    assert "trainable=True" in caplog.text
+    caplog.clear()
+    build(mnist_dir, **settings, freeze_steps=-1)
+    assert "trainable" not in caplog.text
+
+
+def test_labelled_images_of_an_earlier_run_among_the_test_images_have_a_warning(
+    digits_folder, finished_run, tmp_path, caplog
+):
+    recipe = RunDirectory(finished_run).read_recipe()
+    again = dataclasses.replace(recipe, init_from=str(finished_run))
+    experiment.build(again)
+    assert "may be test images now" not in caplog.text
+    names = np.load(RunDirectory(finished_run).labeled)["names"]
+    dataset = experiment.load_data(recipe)
+    fewer = np.flatnonzero(~np.isin(dataset.train_files.astype(str), names[:3]))
+    held_out = dataclasses.replace(
+        dataset,
+        train_images=dataset.train_images[fewer],
+        train_labels=dataset.train_labels[fewer],
+        train_files=dataset.train_files[fewer],
+    )
+    experiment.build(again, held_out)
+    assert f"3 images with whose labels the run in {finished_run}" in caplog.text

@@ -10,7 +10,7 @@ from absl import flags
 from semisup import recipes
 from semisup.cli import authors
 from semisup.cli.app import refuse_empty, with_flags
-from semisup.config import GROUPS, IMAGENET, LABELS_ONLY, NO_WEIGHTS, Recipe, setting_types
+from semisup.config import GROUPS, LABELS_ONLY, PATHS, Recipe, names_a_path, setting_types
 from semisup.errors import InputError
 from semisup.runs.directory import RunDirectory
 from semisup.runtime.paths import real
@@ -202,13 +202,7 @@ def given_settings() -> dict[str, Any]:
         for field in dataclasses.fields(Recipe)
         if flags.FLAGS[field.name].present
     }
-    paths = ("data_dir", "target_data_dir", "split_file", "init_from", "teacher")
-    refuse_empty(*paths, "weights")
-    places = {name for name in paths if given.get(name)}
-    if given.get("architecture", "").endswith(".keras"):
-        places.add("architecture")
-    if given.get("weights") not in (None, NO_WEIGHTS, IMAGENET):
-        places.add("weights")
+    refuse_empty(*PATHS, "weights")
     # The evaluator may run in another folder.
-    given |= {name: str(real(given[name])) for name in places}
+    given |= {name: str(real(value)) for name, value in given.items() if names_a_path(name, value)}
     return authors.in_our_words(given)

@@ -8,11 +8,17 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from semisup.config import NO_WEIGHTS, Recipe
+from semisup.config import NO_WEIGHTS, Recipe, names_a_path
 from semisup.data import augmentation, labeled_data, lazy_images, pipeline, splits
 from semisup.data.dataset import Dataset, Images
 from semisup.errors import InputError
-from semisup.experiment.data import compare_classes, load_data, to_evaluate_on, with_features
+from semisup.experiment.data import (
+    compare_classes,
+    load_data,
+    to_evaluate_on,
+    warn_of_known_test_images,
+    with_features,
+)
 from semisup.experiment.model import build_backbone, build_model, make_model
 from semisup.experiment.settings import (
     as_authors,
@@ -59,7 +65,7 @@ class Experiment:
         saved network and their settings; None where there is no such network.
         """
         network = self.backbone.features if self.backbone else self.model.network
-        saved = self.recipe.architecture.endswith(backbones.ENDING)
+        saved = names_a_path("architecture", self.recipe.architecture)
         return {
             "backbone_hash": weights.digest(network) if self.backbone else None,
             "layers_hash": weights.digest_of_layers(network) if saved else None,
@@ -152,6 +158,8 @@ def build(recipe: Recipe, dataset: Dataset | None = None) -> Experiment:
     dataset = dataset or load_data(recipe)
     if recipe.init_from:
         compare_classes(RunDirectory(recipe.init_from), dataset)
+    for earlier in filter(None, (recipe.init_from, recipe.teacher)):
+        warn_of_known_test_images(RunDirectory(earlier), dataset)
     augmentation.check_images(recipe.augmentation, dataset.image_shape[2])
     if recipe.split_file:
         split = splits.read_split(recipe.split_file, dataset)

@@ -4,14 +4,15 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from absl import logging
 
-from semisup.config import Recipe
+from semisup.config import ALWAYS, Recipe
 from semisup.data.dataset import Dataset
 from semisup.errors import InputError, reason
 from semisup.experiment import settings
 from semisup.models import architectures, backbones, weights
 from semisup.models.associative_model import AssociativeModel
-from semisup.optimizers import factory, schedules
+from semisup.optimizers import Muon, freezing, schedules
 from semisup.runs.directory import RunDirectory
 from semisup.runtime import precision
 
@@ -58,24 +59,32 @@ def _build_model(
                 recipe.dropout,
                 recipe.batch_norm_decay,
             )
+        if recipe.freeze_steps != ALWAYS:
+            _warn_of_untrainable(recipe, network)
     if recipe.l2_weight and not network.losses:
         raise InputError(
             f"`l2_weight={recipe.l2_weight}` reaches no layer of {recipe.architecture}; "
             "`l2_weight=0` leaves it out, `emb_size=N` adds a dense layer on top, which it reaches"
         )
     model = make_model(recipe, network, dataset.num_classes)
-    options: dict[str, Any] = {}
-    if recipe.ema:
-        options |= {"use_ema": True, "ema_momentum": recipe.ema}
-    if settings.as_authors(recipe):
-        options["epsilon"] = _EPSILON_OF_TENSORFLOW_1
-    rate = _learning_rate(recipe)
-    late = 0 if backbone else recipe.frozen_steps
-    model.compile(factory.make_optimizer(recipe.optimizer, rate, model, late, **options))
+    model.compile(_optimizer(recipe, model, late_by=0 if backbone else recipe.frozen_steps))
     model.optimizer.build(model.trainable_variables)
     if recipe.init_from:
         _load_weights(recipe, RunDirectory(recipe.init_from), model, backbone)
     return model
+
+
+def _warn_of_untrainable(recipe: Recipe, network: keras.Model) -> None:
+    """Log a warning if layers were saved as not trainable, since they will not be trained."""
+    layers = [layer for layer in network._flatten_layers() if not isinstance(layer, keras.Model)]
+    with_weights = [layer for layer in layers if layer.weights]
+    fixed = [layer for layer in with_weights if not layer.trainable]
+    if fixed:
+        logging.warning(
+            f"{len(fixed)} of the {len(with_weights)} layers with weights of {recipe.architecture} "
+            "were saved with trainable=False, so they are not trained; to train them, save it with "
+            "trainable=True"
+        )
 
 
 def _load_weights(
@@ -138,6 +147,20 @@ def make_model(recipe: Recipe, network: keras.Model, num_classes: int) -> Associ
         separate_batches=recipe.separate_batches and recipe.associates,
         association_scope=recipe.association_scope,
     )
+
+
+def _optimizer(recipe: Recipe, model: AssociativeModel, late_by: int) -> keras.optimizers.Optimizer:
+    """The optimizer of a run; `late_by` is the step from which the backbone is trained, too."""
+    options: dict[str, Any] = {"learning_rate": _learning_rate(recipe)}
+    if recipe.ema:
+        options |= {"use_ema": True, "ema_momentum": recipe.ema}
+    if settings.as_authors(recipe):
+        options["epsilon"] = _EPSILON_OF_TENSORFLOW_1
+    if late_by:
+        options |= {"late": freezing.late_variables(model), "late_by": late_by}
+    if recipe.optimizer == "muon":
+        return Muon(**options)
+    return (freezing.LateAdam if late_by else keras.optimizers.Adam)(**options)
 
 
 def _learning_rate(recipe: Recipe) -> keras.optimizers.schedules.LearningRateSchedule:

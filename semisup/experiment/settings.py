@@ -4,7 +4,7 @@ import dataclasses
 
 from absl import logging
 
-from semisup.config import ALWAYS, IMAGENET, NO_WEIGHTS, Recipe
+from semisup.config import ALWAYS, IMAGENET, NO_WEIGHTS, Recipe, names_a_path
 from semisup.data import registry
 from semisup.losses import checks
 from semisup.models import backbones
@@ -60,7 +60,7 @@ def compare_similarity(recipe: Recipe) -> None:
 
 def warn_of_random_backbone(recipe: Recipe) -> None:
     """Warn if what lies below the trained layers is frozen before it has learned anything."""
-    saved = recipe.architecture.endswith(backbones.ENDING)
+    saved = names_a_path("architecture", recipe.architecture)
     begun = recipe.init_from or first_weights_of(recipe) != NO_WEIGHTS
     if recipe.frozen_steps == 0 or saved or begun:
         return

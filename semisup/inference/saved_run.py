@@ -12,7 +12,6 @@ from semisup.optimizers.ema import take_averages
 from semisup.runs import checkpoints, labeled_embeddings
 from semisup.runs.directory import RunDirectory
 from semisup.runs.labeled_embeddings import LabeledEmbeddings
-from semisup.training.evaluator import embed_labeled
 
 
 @dataclass(frozen=True)
@@ -51,5 +50,5 @@ def load(run: RunDirectory) -> SavedRun:
     else:
         checkpoints.restore(setup.model, checkpoints.newest(run))
         take_averages(setup.model)
-    labeled = embed_labeled(setup).record
+    labeled = labeled_embeddings.embed(setup.model, setup.data).record
     return SavedRun(setup.whole_model(), labeled, labeled.reading(recipe.max_megapixels))

@@ -17,14 +17,13 @@ So memory grows with N and M, and with the round trips that the walker loss read
 N times M. The result is exact: rounding apart, that of `association.walk`.
 """
 
-import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from semisup.errors import InputError
+from semisup.runtime.arguments import whole_number
 
 # Similarities [N, M] with more entries than this are walked over in blocks of B.
 LARGEST_MATRIX = 2**22
@@ -49,9 +48,7 @@ def checked_block_size(block_size: int | None, A: tf.Tensor, B: tf.Tensor) -> in
         return 0
     if block_size is None:
         return block_size_for(A.shape[0], B.shape[0])
-    if not isinstance(block_size, numbers.Integral) or block_size < 0:
-        raise InputError(f"`block_size` is {block_size}; it must be a whole number of at least 0")
-    return int(block_size)
+    return whole_number("block_size", block_size, minimum=0)
 
 
 def block_size_for(N: int | None, M: int | None) -> int:
@@ -192,7 +189,7 @@ def _normalised_steps(A: tf.Tensor, B: tf.Tensor, block_size: int) -> _Steps:
 
     rows = tf.shape(A)[0]
     start = (tf.fill([rows, 1], A.dtype.min), tf.zeros([rows, 1]))
-    (row_max, row_sum), [column_max, column_sum] = _over_blocks(
+    (row_max, row_sum), [column_max, column_sum] = over_blocks(
         B, block_size, add_block, start, [[], []]
     )
     return _Steps(A, B, block_size, row_max, 1.0 / row_sum, column_max, 1.0 / column_sum)
@@ -210,7 +207,7 @@ def _round_trips_and_visits(
         return (round_trips,), [tf.matmul(share, P_ab)[0]]
 
     start = [tf.zeros([shape[0], shape[1], shape[1]]) for shape in shapes]
-    (round_trips,), [P_visit] = _over_blocks(steps.B, steps.block_size, add_block, (start,), [[]])
+    (round_trips,), [P_visit] = over_blocks(steps.B, steps.block_size, add_block, (start,), [[]])
     return round_trips, P_visit
 
 
@@ -238,7 +235,7 @@ def _mean_of_U(
         return (u + tf.matmul(tf.exp(M - steps.row_max), visits[columns][:, None]),), []
 
     start = tf.zeros([tf.shape(steps.A)[0], 1])
-    (u,), _ = _over_blocks(steps.B, steps.block_size, add_block, (start,), [])
+    (u,), _ = over_blocks(steps.B, steps.block_size, add_block, (start,), [])
     of_round_trips = _together(
         [tf.reduce_sum(g * P, axis=2, keepdims=True) for g, P in zip(G, round_trips, strict=True)]
     )
@@ -266,13 +263,13 @@ def _gradients_of_A_and_B(
         return (dA + tf.matmul(dM, B_block),), [tf.matmul(dM, steps.A, transpose_a=True)]
 
     width = steps.A.shape[1]
-    (dA,), [dB] = _over_blocks(
+    (dA,), [dB] = over_blocks(
         steps.B, steps.block_size, add_block, (tf.zeros_like(steps.A),), [[width]]
     )
     return dA, dB
 
 
-def _over_blocks(
+def over_blocks(
     B: tf.Tensor,
     block_size: int,
     body: Callable[..., tuple[tuple[Any, ...], list[tf.Tensor]]],

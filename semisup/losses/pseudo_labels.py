@@ -6,7 +6,6 @@ ends in the same one, that class serves as a label of B_j for the classifier.
 
 from typing import Any
 
-import tensorflow as tf
 from keras import name_scope, ops
 
 from semisup.losses import association, blockwise, checks
@@ -64,11 +63,10 @@ def class_mass(
 
         if block_size == 0:
             return mass(B)
-        rows = tf.shape(B)[0]
-        whole = tf.pad(B, [[0, -rows % block_size], [0, 0]])
-        blocks = tf.reshape(whole, [-1, block_size, B.shape[1]])
-        of_blocks = tf.map_fn(mass, blocks, parallel_iterations=1)
-        return tf.reshape(of_blocks, [-1, num_classes])[:rows]
+        _, [masses] = blockwise.over_blocks(
+            B, block_size, lambda block, _: ((), [mass(block)]), (), [[num_classes]]
+        )
+        return masses
 
 
 def pseudo_label_loss(logits: Tensor, mass: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from functools import partial
 import keras
 from keras import layers
 
-from semisup.config import NO_WEIGHTS
+from semisup.config import NO_WEIGHTS, SAVED_MODEL
 from semisup.errors import InputError
 from semisup.models import backbones, imagenet_networks
 from semisup.models.backbones import ImageShape
@@ -210,7 +210,7 @@ def build(
         built = backbones.build(name, image_shape, emb_size, weights, l2_weight, dropout)
         return built.network
     if name not in ARCHITECTURES:
-        known = (*ARCHITECTURES, f"{backbones.PREFIX}NAME", f"PATH{backbones.ENDING}")
+        known = (*ARCHITECTURES, f"{backbones.PREFIX}NAME", f"PATH{SAVED_MODEL}")
         raise InputError(f"unknown architecture {name!r}; known: {', '.join(known)}")
     if weights != NO_WEIGHTS and name not in imagenet_networks.OF_KERAS:
         others = ", ".join(("`architecture=keras:NAME`", *imagenet_networks.OF_KERAS))

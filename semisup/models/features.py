@@ -138,10 +138,9 @@ def _digest(*parts: bytes) -> hashlib.blake2b:
 
 
 def _digest_of_model(backbone: keras.Model) -> str:
-    """Names the layers, operations such as scaling, their settings, and the weights."""
-    digest = _digest(weights.settings(backbone).encode())
-    weights.add_to_digest(digest, backbone)
-    return digest.hexdigest()
+    """Digest of the layers, operations such as scaling, their settings, and the weights."""
+    parts = weights.digest_of_layers(backbone), weights.digest(backbone)
+    return _digest(*(part.encode() for part in parts)).hexdigest()
 
 
 def _digests_of_images(images: Images) -> list[bytes]:

@@ -65,32 +65,24 @@ def _same(weights: Sequence[keras.Variable], others: Sequence[keras.Variable]) -
 
 
 def digest(model: keras.Model) -> str:
-    """Names the weights of a model: their order, types, shapes and values; 32 hex digits."""
+    """Digest of the weights of a model: their order, types, shapes and values; 32 hex digits."""
     digest = hashlib.blake2b(digest_size=16)
-    add_to_digest(digest, model)
-    return digest.hexdigest()
-
-
-def digest_of_layers(model: keras.Model) -> str:
-    """Names the layers of a model and their settings, but not its weights; 32 hex digits."""
-    return hashlib.blake2b(settings(model).encode(), digest_size=16).hexdigest()
-
-
-def settings(model: keras.Model) -> str:
-    """The layers of a model, operations such as scaling, and their settings, as JSON.
-
-    The same for the same model, whatever was made before it in the process.
-    """
-    config = _without_names(keras.saving.serialize_keras_object(model), {})
-    return json.dumps(config, sort_keys=True, default=repr)
-
-
-def add_to_digest(digest: hashlib.blake2b, model: keras.Model) -> None:
-    """Let a digest depend on the weights of a model, too."""
     for weight in model.weights:
         value = np.ascontiguousarray(weight.numpy())
         digest.update(f"{value.dtype} {value.shape}".encode())
         digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+def digest_of_layers(model: keras.Model) -> str:
+    """Digest of the layers of a model and their settings, but not its weights; 32 hex digits.
+
+    Operations such as scaling count, too. The same for the same model, whatever was made before
+    it in the process.
+    """
+    config = _without_names(keras.saving.serialize_keras_object(model), {})
+    settings = json.dumps(config, sort_keys=True, default=repr)
+    return hashlib.blake2b(settings.encode(), digest_size=16).hexdigest()
 
 
 def _without_names(config: Any, numbers: Mapping[str, int]) -> Any:

@@ -7,7 +7,6 @@ All are Keras optimizers and schedules, and are saved with a model. Modules:
 
     muon         Muon, for the matrices of hidden layers
     freezing     a backbone that is trained from a later step on, and Adam for it
-    factory      the optimizer of a run, by name
     schedules    values of the step: Envelope (loss weights), StepDecay, cosine_with_warmup
     ema          the moving average of the weights
 """

@@ -5,7 +5,6 @@ spoil a pretrained network below them.
 
     frozen         trains without the backbone, for as long as a step is traced
     LateAdam       Adam for variables that are trained from a later step on
-    `make_optimizer(..., freeze_steps=N)` in `semisup.optimizers.factory` gives a run's optimizer
 """
 
 from collections.abc import Iterator, Sequence

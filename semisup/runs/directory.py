@@ -27,7 +27,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from semisup.config import IMAGENET, NO_WEIGHTS, Recipe
+from semisup.config import Recipe, names_a_path
 from semisup.errors import InputError, few
 from semisup.runs import files
 from semisup.runtime import machine
@@ -176,9 +176,7 @@ class RunDirectory:
         files.write_json(self.recipe, record)
 
     def _check_settings(self, now: Mapping[str, Any]) -> None:
-        there = files.read_json(self.recipe)
-        if not isinstance(there.get("recipe"), dict):
-            raise InputError(f"{self.recipe} is damaged: it holds no settings")
+        there = self._record()
         before = {**there["recipe"], "split_hash": there.get("split_hash")}
         if before["split_hash"] == now["split_hash"]:
             before |= {name: now.get(name) for name in _moved(before, now)}
@@ -208,14 +206,12 @@ class RunDirectory:
         """Return whether the folder is of a run with these settings, wherever its files are now."""
         if not self.recipe.exists():
             return False
-        settings, there = dataclasses.asdict(recipe), files.read_json(self.recipe).get("recipe")
-        if not isinstance(there, dict):
-            return False
+        settings, there = dataclasses.asdict(recipe), self._record()["recipe"]
         return {**there, **{name: settings[name] for name in _moved(there, settings)}} == settings
 
     def note_moved(self, recipe: Recipe) -> list[str]:
         """Put new places on record; returns what was changed, a line for each."""
-        record = files.read_json(self.recipe)
+        record = self._record()
         moved = _moved(record["recipe"], dataclasses.asdict(recipe))
         lines = [
             f"Moved: {name} was {record['recipe'][name]}, is {getattr(recipe, name)}"
@@ -237,17 +233,16 @@ class RunDirectory:
         Raises:
             InputError: it is another.
         """
-        there = files.read_json(self.recipe)
+        there = self._record()
         other = {name for name, digest in hashes.items() if there.get(name) != digest}
         if "layers_hash" in other:
             keras = (there.get("versions") or {}).get("keras")
             if "layers_hash" not in there or keras != machine.versions()["keras"]:
                 other.remove("layers_hash")
         if other:
-            architecture = there.get("recipe", {}).get("architecture")
             raise InputError(
-                f"{architecture} has changed since {self} was trained with it; restore the "
-                "original file"
+                f"{there['recipe'].get('architecture')} has changed since {self} was trained with "
+                "it; restore the original file"
             )
 
     def _refuse_other_length(self, before: Any, now: Any) -> None:
@@ -301,7 +296,7 @@ class RunDirectory:
         inside = tuple(map(real, (self.path, self.model, self.split)))
         for name in _NEEDED:
             needed = getattr(recipe, name)
-            if needed and not _is_no_path(name, needed) and real(needed) in inside:
+            if names_a_path(name, needed) and real(needed) in inside:
                 raise InputError(
                     f"`overwrite` would remove the run in {self}, which `{name}` needs; choose "
                     "another `logdir`"
@@ -370,6 +365,18 @@ class RunDirectory:
 
     # The settings of the run.
 
+    def _record(self) -> dict[str, Any]:
+        """Return what is in recipe.json; the settings are its "recipe".
+
+        Raises:
+            InputError: it is damaged.
+            FileNotFoundError: there is none.
+        """
+        record = files.read_json(self.recipe)
+        if not isinstance(record.get("recipe"), dict) or not record["recipe"]:
+            raise InputError(f"{self.recipe} is damaged: it has no settings")
+        return record
+
     def read_recipe(self) -> Recipe:
         """Return the settings of the run.
 
@@ -386,9 +393,7 @@ class RunDirectory:
                 f"{self} holds no run: there is no {self.recipe.name}; `logdir` must name the "
                 "folder that semisup-train wrote"
             )
-        settings = files.read_json(self.recipe).get("recipe")
-        if not isinstance(settings, dict) or not settings:
-            raise InputError(f"{self.recipe} is damaged: it has no settings")
+        settings = self._record()["recipe"]
         differing = sorted(settings.keys() ^ {field.name for field in dataclasses.fields(Recipe)})
         if differing:
             raise InputError(
@@ -413,7 +418,7 @@ class RunDirectory:
         """
         if not self.recipe.is_file():
             return recipe
-        record = files.read_json(self.recipe)
+        record = self._record()
         try:
             return dataclasses.replace(recipe, **_defaults_in(record))
         except InputError as error:
@@ -425,10 +430,9 @@ class RunDirectory:
         Of a run of any version, whose settings may be others.
         """
         try:
-            record = files.read_json(self.recipe)
+            return _defaults_in(self._record())
         except (InputError, FileNotFoundError):
             return {}
-        return _defaults_in(record)
 
     def read_begun_recipe(self) -> Recipe:
         """Return the settings of the run, with what its defaults stood for when it was begun.
@@ -447,7 +451,7 @@ class RunDirectory:
         Raises:
             InputError: it is not, so that test images may have been trained on.
         """
-        if files.read_json(self.recipe).get("split_hash") != split_hash:
+        if self._record().get("split_hash") != split_hash:
             raise InputError(
                 f"the data has changed since {self} was trained: its files, images, classes or "
                 "range of values are others, so that test images may have been trained on; set "
@@ -558,10 +562,3 @@ def _present(*paths: Path) -> Iterator[Path]:
 def _is_number(value: Any) -> bool:
     """Return whether a value out of JSON is a number; True and False are none."""
     return type(value) in (int, float)
-
-
-def _is_no_path(setting: str, value: str) -> bool:
-    """Whether a setting that may name a file has the name of a network or of weights instead."""
-    if setting == "architecture":
-        return not value.endswith(".keras")
-    return setting == "weights" and value in (NO_WEIGHTS, IMAGENET)

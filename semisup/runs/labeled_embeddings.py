@@ -8,13 +8,20 @@ since they are what is compared, and smaller; but a few images too, to check exp
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from semisup.data.image_io import FULL, Reading, ValueRange
+from semisup.data.labeled_data import LabeledData
 from semisup.data.npz import read_npz
 from semisup.errors import InputError
+from semisup.evaluation.metrics import Predictions, predict
+from semisup.models.associative_model import AssociativeModel
 from semisup.runs import files
+
+# Labelled images whose embeddings are kept, and of these the ones that are kept as pixels.
+EMBEDDINGS_KEPT, _IMAGES_KEPT = 10_000, 64
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,50 @@ class LabeledEmbeddings:
         """Write the file, whole or not at all."""
         with files.whole(path) as temporary:
             np.savez_compressed(temporary, **vars(self))
+
+
+class EmbeddedLabels(NamedTuple):
+    """The labelled images of a run as its model embeds them.
+
+    Attributes:
+        indices: into the training images, int64 [n], ascending: the split's labelled images, or
+            10,000 of them, as many of each class where it has them.
+        predictions: embeddings and logits of these.
+        record: what the run keeps of them.
+    """
+
+    indices: np.ndarray
+    predictions: Predictions
+    record: LabeledEmbeddings
+
+
+def embed(model: AssociativeModel, data: LabeledData) -> EmbeddedLabels:
+    """Embed the labelled images of a run with its model as it is now."""
+    dataset, labeled = data.dataset, data.split.labeled
+    if len(labeled) > EMBEDDINGS_KEPT:
+        labeled = labeled[_of_all_classes(data.labeled_labels, EMBEDDINGS_KEPT)]
+    labels = dataset.train_labels[labeled]
+    by_class = labeled[np.argsort(labels, kind="stable")]
+    shown = by_class[np.linspace(0, len(by_class) - 1, min(_IMAGES_KEPT, len(by_class)), dtype=int)]
+    predictions = predict(model, dataset.train_images[labeled])
+    record = LabeledEmbeddings(
+        embeddings=predictions.embeddings,
+        labels=labels,
+        names=np.array(dataset.train_names(labeled)),
+        class_names=np.array(dataset.class_names),
+        images=np.asarray(dataset.train_images[shown]),
+        values_in=np.array(dataset.values_in or (), np.float64),
+    )
+    return EmbeddedLabels(labeled, predictions, record)
+
+
+def _of_all_classes(labels: np.ndarray, count: int) -> np.ndarray:
+    """`count` places, ascending, at random: as many of each class, or all of a small one."""
+    order = np.random.default_rng(0).permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    _, first, sizes = np.unique(labels[order], return_index=True, return_counts=True)
+    number_in_class = np.arange(len(labels)) - np.repeat(first, sizes)
+    return np.sort(order[np.argsort(number_in_class, kind="stable")[:count]])
 
 
 def load(path: Path) -> LabeledEmbeddings:

@@ -4,27 +4,23 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 from absl import logging
 
 from semisup import experiment
 from semisup.config import Recipe
 from semisup.evaluation import label_free
-from semisup.evaluation.metrics import Evaluation, Predictions, evaluate, predict
+from semisup.evaluation.metrics import Evaluation, evaluate
 from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers.ema import averaged_weights, take_averages
 from semisup.runs import files, labeled_embeddings
 from semisup.runs.directory import RunDirectory
 from semisup.runtime import distribution, machine, progress
-from semisup.visualization import paper_figures, projector, tensorboard
+from semisup.visualization import choose_walk_sample, projector, tensorboard
 
 # `test_error_median` is the median of this many evaluations at the end of a run.
 MEDIAN_OVER = 5
-
-# Labelled images whose embeddings are kept, and of these the ones that are kept as pixels.
-_EMBEDDINGS_KEPT, _IMAGES_KEPT = 10_000, 64
 
 _DRAWING_SECONDS = 3.0  # of the pictures at the end, about
 
@@ -63,8 +59,8 @@ class Evaluator:
         run.write_evaluations(self.evaluations)
         self._newest: tuple[int, Evaluation] | None = None
         self._seconds_per_image = 0.0
-        self._sample = paper_figures.choose_walk_sample(setup.data)
-        self._histograms = paper_figures.choose_walk_sample(setup.data, per_class=10, unlabeled=100)
+        self._sample = choose_walk_sample(setup.data)
+        self._histograms = choose_walk_sample(setup.data, per_class=10, unlabeled=100)
         self._probe = label_free.choose_probe(setup.data)
 
     def evaluate(self, step: int, train_seconds: float, logs: Mapping[str, float]) -> float | None:
@@ -104,7 +100,7 @@ class Evaluator:
     def end_seconds(self) -> float:
         """About how long `finish` will take, going by the newest evaluation."""
         data, recipe = self._setup.data, self._setup.recipe
-        images = min(len(data.split.labeled), _EMBEDDINGS_KEPT)
+        images = min(len(data.split.labeled), labeled_embeddings.EMBEDDINGS_KEPT)
         images += min(len(data.split.unlabeled), tensorboard.NEIGHBORS_AMONG)
         if recipe.select == "label_free":  # it evaluates the selected weights again
             images += len(data.dataset.test_labels)
@@ -121,7 +117,7 @@ class Evaluator:
             collapsed: whether the walk was collapsed at the end.
         """
         setup, run = self._setup, self._run
-        kept = min(len(setup.data.split.labeled), _EMBEDDINGS_KEPT)
+        kept = min(len(setup.data.split.labeled), labeled_embeddings.EMBEDDINGS_KEPT)
         progress.write_line(f"Writing the model and the embeddings of {kept:,} labelled images")
         if setup.recipe.select == "last":
             take_averages(self._learning)
@@ -129,7 +125,7 @@ class Evaluator:
             run.save_model(setup.whole_model())
         else:
             setup.load_weights(run.model)
-        labeled = embed_labeled(setup)
+        labeled = labeled_embeddings.embed(setup.model, setup.data)
         labeled.record.save(run.labeled)
         selected = _selected(self.evaluations, setup.recipe)
         evaluation = self._evaluate_on_test_images(int(selected["step"]))
@@ -176,50 +172,6 @@ def _draw(write: Callable[..., Any], *arguments: Any) -> None:
         write(*arguments)
     except Exception as error:  # matplotlib and TensorBoard fail in many ways
         logging.warning("%s.%s failed: %s", write.__module__, write.__name__, error)
-
-
-class EmbeddedLabels(NamedTuple):
-    """The labelled images of a run as its model embeds them.
-
-    Attributes:
-        indices: into the training images, int64 [n], ascending: the split's labelled images, or
-            10,000 of them, as many of each class where it has them.
-        predictions: embeddings and logits of these.
-        record: what the run keeps of them.
-    """
-
-    indices: np.ndarray
-    predictions: Predictions
-    record: labeled_embeddings.LabeledEmbeddings
-
-
-def embed_labeled(setup: experiment.Experiment) -> EmbeddedLabels:
-    """Embed the labelled images of an experiment with its model as it is now."""
-    dataset, labeled = setup.data.dataset, setup.data.split.labeled
-    if len(labeled) > _EMBEDDINGS_KEPT:
-        labeled = labeled[_of_all_classes(setup.data.labeled_labels, _EMBEDDINGS_KEPT)]
-    labels = dataset.train_labels[labeled]
-    by_class = labeled[np.argsort(labels, kind="stable")]
-    shown = by_class[np.linspace(0, len(by_class) - 1, min(_IMAGES_KEPT, len(by_class)), dtype=int)]
-    predictions = predict(setup.model, dataset.train_images[labeled])
-    record = labeled_embeddings.LabeledEmbeddings(
-        embeddings=predictions.embeddings,
-        labels=labels,
-        names=np.array(dataset.train_names(labeled)),
-        class_names=np.array(dataset.class_names),
-        images=np.asarray(dataset.train_images[shown]),
-        values_in=np.array(dataset.values_in or (), np.float64),
-    )
-    return EmbeddedLabels(labeled, predictions, record)
-
-
-def _of_all_classes(labels: np.ndarray, count: int) -> np.ndarray:
-    """`count` places, ascending, at random: as many of each class, or all of a small one."""
-    order = np.random.default_rng(0).permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
-    _, first, sizes = np.unique(labels[order], return_index=True, return_counts=True)
-    number_in_class = np.arange(len(labels)) - np.repeat(first, sizes)
-    return np.sort(order[np.argsort(number_in_class, kind="stable")[:count]])
 
 
 def _selected(evaluations: Sequence[Mapping[str, Any]], recipe: Recipe) -> Mapping[str, Any]:

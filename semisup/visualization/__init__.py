@@ -14,16 +14,12 @@ The test images are embedded once, before: `evaluation` is what `semisup.evaluat
 returns for the test images, `data` a `semisup.data.labeled_data.LabeledData`.
 """
 
-from semisup.visualization.paper_figures import (
-    WalkSample,
-    association_figure,
-    choose_walk_sample,
-    mistakes_figure,
-    neighbors_figure,
-    write_figures,
-)
+from semisup.visualization.mistakes import mistakes_figure
+from semisup.visualization.neighbors import neighbors_figure
+from semisup.visualization.paper_figures import write_figures
 from semisup.visualization.plots import confusion_figure, contact_sheet, save, to_pixels
 from semisup.visualization.text import short_names
+from semisup.visualization.walks import WalkSample, association_figure, choose_walk_sample
 
 __all__ = [
     "WalkSample",

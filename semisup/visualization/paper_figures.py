@@ -10,21 +10,7 @@ from semisup.visualization.mistakes import mistakes_figure
 from semisup.visualization.neighbors import neighbors_figure
 from semisup.visualization.plots import save
 from semisup.visualization.text import short_name
-from semisup.visualization.walks import (
-    SHOWN_CLASSES,
-    WalkSample,
-    association_figure,
-    choose_walk_sample,
-)
-
-__all__ = [
-    "WalkSample",
-    "association_figure",
-    "choose_walk_sample",
-    "mistakes_figure",
-    "neighbors_figure",
-    "write_figures",
-]
+from semisup.visualization.walks import SHOWN_CLASSES, association_figure, choose_walk_sample
 
 
 def write_figures(

@@ -14,13 +14,14 @@ from semisup.evaluation.metrics import Evaluation, predict
 from semisup.evaluation.names import printable
 from semisup.losses import association
 from semisup.models.associative_model import AssociativeModel
-from semisup.visualization.paper_figures import (
+from semisup.visualization import (
     WalkSample,
     association_figure,
+    confusion_figure,
     mistakes_figure,
     neighbors_figure,
+    to_pixels,
 )
-from semisup.visualization.plots import confusion_figure, to_pixels
 
 NEIGHBORS_AMONG = 2000  # unlabelled images, which are embedded for figure 4
 

@@ -1,14 +1,16 @@
 """Photographs are the right way up, however the camera was held; damaged pixels are refused."""
 
+import errno
 import io
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tifffile
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImageOps
 
 from semisup.data import lazy_images
 from semisup.data.image_io import (
@@ -22,7 +24,7 @@ from semisup.data.image_io import (
     read_image_as,
     reading,
 )
-from semisup.data.image_io.values import FULL
+from semisup.data.image_io.values import FULL, upright
 from semisup.data.sources.folder import load_folder
 from semisup.errors import InputError
 from semisup.inference import inputs
@@ -84,6 +86,21 @@ def test_read_image_undoes_each_orientation_of_uncompressed_tiff(tmp_path, mode,
     read = read_image(path)
     assert read_header(path)[:3] == read.shape
     np.testing.assert_array_equal(read, np.broadcast_to(wanted, read.shape))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_upright_turns_arrays_as_pillow_turns_images(orientation, dtype):
+    shape = (20, 30, 3)
+    stored = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+    channels = []
+    for channel in np.moveaxis(stored, 2, 0):  # Pillow has no colours of 16 bits
+        image = Image.fromarray(np.ascontiguousarray(channel))
+        image.getexif()[ORIENTATION] = orientation
+        channels.append(np.asarray(ImageOps.exif_transpose(image)))
+    turned = upright(stored, orientation)
+    assert turned.dtype == dtype
+    np.testing.assert_array_equal(turned, np.stack(channels, axis=2))
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
@@ -571,3 +588,26 @@ def test_read_image_reads_one_large_image_at_a_time(tmp_path, monkeypatch, endin
     assert decoded[0] == ((50, 40) if ending == "jpg" else (400, 320))
     assert all(locked)
     assert not reading._one_large_image.locked()
+
+
+def test_a_file_of_a_drive_that_is_gone_is_one_line(tmp_path, monkeypatch):
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+
+    def gone(*_, **__):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(reading, "_decoded", gone)
+    monkeypatch.setattr(Path, "stat", gone)
+    with pytest.raises(InputError, match=r"cannot read the image .*a\.png .*Stale file handle"):
+        read_image_as(tmp_path / "a.png", (4, 4, 1))
+
+
+def test_an_image_for_which_the_memory_is_too_small_is_not_called_damaged(tmp_path, monkeypatch):
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(reading, "_decoded", full)
+    with pytest.raises(MemoryError):
+        read_image_as(tmp_path / "a.png", (4, 4, 1))

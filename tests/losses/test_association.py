@@ -541,5 +541,5 @@ def test_label_smoothing_and_block_size_out_of_range_are_refused():
     for smoothing in (-0.1, 1.0):
         with pytest.raises(InputError, match=r"`label_smoothing` is .*; it must be in \[0, 1\)"):
             association.classification_loss(np.eye(2), [0, 1], smoothing)
-    with pytest.raises(InputError, match="`block_size` is -1; it must be a whole number"):
+    with pytest.raises(InputError, match="`block_size` is -1; it must be at least 0"):
         pseudo_labels.class_mass(np.eye(2), np.eye(2), [0, 1], 2, block_size=-1)

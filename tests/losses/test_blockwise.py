@@ -153,5 +153,5 @@ print(peak() - before)
 
 
 def test_block_size_must_not_be_negative():
-    with pytest.raises(InputError, match="`block_size` is -1; it must be a whole number"):
+    with pytest.raises(InputError, match="`block_size` is -1; it must be at least 0"):
         association.association_losses(*embeddings(LABELS["balanced"]), block_size=-1)

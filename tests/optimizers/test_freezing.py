@@ -6,9 +6,7 @@ import pytest
 import tensorflow as tf
 
 from semisup import AssociativeModel, association_batches
-from semisup.errors import InputError
 from semisup.optimizers import freezing
-from semisup.optimizers.factory import make_optimizer
 from semisup.optimizers.muon import Muon
 from semisup.training.loop import make_train_step
 
@@ -16,7 +14,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), dtype=np.uint8
 LABELS = np.arange(40) % 2
 
 
-def make_model(freeze_steps, optimizer="adam"):
+def make_model(late_by, optimizer=freezing.LateAdam):
     keras.utils.set_random_seed(0)
     fixed = keras.layers.Dense(6, trainable=False, name="fixed")
     backbone = keras.Sequential(
@@ -32,7 +30,7 @@ def make_model(freeze_steps, optimizer="adam"):
     images = keras.Input((8, 8, 1))
     network = keras.Model(images, keras.layers.Dense(4, name="embedding")(backbone(images)))
     model = AssociativeModel(network, 2)
-    model.compile(make_optimizer(optimizer, 0.01, model, freeze_steps))
+    model.compile(optimizer(0.01, late=freezing.late_variables(model), late_by=late_by))
     model.optimizer.build(model.trainable_variables)
     return model, backbone
 
@@ -41,9 +39,9 @@ def values(model):
     return [np.array(variable) for variable in model.variables]
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+@pytest.mark.parametrize("optimizer", [freezing.LateAdam, Muon])
 def test_frozen_keeps_backbone_statistics_and_momentums_for_n_traced_steps(optimizer):
-    model, backbone = make_model(freeze_steps=3, optimizer=optimizer)
+    model, backbone = make_model(late_by=3, optimizer=optimizer)
     batches = association_batches(IMAGES, LABELS, IMAGES, sup_per_batch=5, unsup_batch_size=10)
     step = make_train_step(model, batches)
     frozen_step = make_train_step(model, batches)
@@ -66,7 +64,7 @@ def test_frozen_keeps_backbone_statistics_and_momentums_for_n_traced_steps(optim
 
 
 def test_frozen_restores_what_was_trainable_before():
-    model, backbone = make_model(freeze_steps=3)
+    model, backbone = make_model(late_by=3)
     before = [layer.trainable for layer in backbone.layers]
     with pytest.raises(RuntimeError), freezing.frozen(model.network):
         assert not any(layer.trainable for layer in backbone.layers if layer.weights)
@@ -98,18 +96,12 @@ def test_late_variable_moves_as_under_a_new_optimizer(late_optimizer, its_like, 
     np.testing.assert_allclose(early, other, rtol=1e-6)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "muon"])
-def test_make_optimizer_saves_with_the_model(tmp_path, optimizer):
-    model, _ = make_model(freeze_steps=3, optimizer=optimizer)
+@pytest.mark.parametrize("optimizer", [freezing.LateAdam, Muon])
+def test_late_optimizer_is_saved_with_the_model(tmp_path, optimizer):
+    model, _ = make_model(late_by=3, optimizer=optimizer)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras").optimizer
     assert (again.late, again.late_by) == (model.optimizer.late, 3)
     names = [model.trainable_variables[place].path.split("/")[-2] for place in again.late]
     assert names == ["late", "late", "norm", "norm"]
     assert type(again) is type(model.optimizer)
-
-
-def test_make_optimizer_without_frozen_steps_is_kerass_adam():
-    assert type(make_model(freeze_steps=0)[0].optimizer) is keras.optimizers.Adam
-    with pytest.raises(InputError, match="unknown `optimizer` 'sgd'; known: adam, muon"):
-        make_model(freeze_steps=0, optimizer="sgd")

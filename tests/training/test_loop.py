@@ -570,14 +570,3 @@ def test_log_at_each_step_writes_lines_between_evaluations(
     assert [line.split()[1] for line in lines if line.startswith("step ")] == [
         *("0/4", "1/4", "2/4", "3/4", "4/4")
     ]
-
-
-def test_labelled_embeddings_that_are_kept_are_of_all_classes(tiny, monkeypatch):
-    setup = experiment.build(dataclasses.replace(tiny, sup_per_class=-1))
-    split, labels = setup.data.split, setup.data.labeled_labels
-    fewer = np.delete(split.labeled, np.flatnonzero(labels == 1)[2:])  # 20, 2, 20
-    data = dataclasses.replace(setup.data, split=dataclasses.replace(split, labeled=fewer))
-    monkeypatch.setattr(evaluator, "_EMBEDDINGS_KEPT", 12)
-    kept = evaluator.embed_labeled(dataclasses.replace(setup, data=data))
-    assert np.bincount(kept.record.labels).tolist() == [5, 2, 5]
-    assert kept.indices.tolist() == sorted(kept.indices)

@@ -30,16 +30,6 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 _LARGE = 50_000_000
 _one_large_image = threading.Lock()
 
-# How to turn a picture with this EXIF orientation.
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 # A tag of TIFF files, and the bit of its value that says that a page is the first one, smaller.
 _NEW_SUBFILE_TYPE, _SMALLER = 254, 1
 
@@ -207,7 +197,7 @@ def _decode_smaller(image: ImageFile.ImageFile, size: int) -> None:
 
 def _decoded(file: ImageFile.ImageFile, grey: bool, how: Reading) -> Image.Image:
     """The right way up, opaque, in one channel or as RGB."""
-    turn = _TURNS.get(_orientation(file))
+    turn = values.TURNS.get(_orientation(file))
     image: Image.Image = file
     if values.has_many_bits(file):
         image = _of_many_bits(file, how)
@@ -278,7 +268,7 @@ def _opened(path: Path, how: Reading, to_decode: bool = True) -> Iterator[ImageF
                 content.seek(0)
                 with Image.open(content, formats=["PNG"]) as again:
                     yield again
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except FileNotFoundError:
         raise InputError(f"there is no image {path}") from None
@@ -304,7 +294,9 @@ def _warn_of_pages(image: ImageFile.ImageFile, path: Path) -> None:
 
 
 def _unreadable(path: Path, why: str) -> InputError:
-    size_on_disk = f"{path.stat().st_size} bytes" if path.is_file() else "no file"
+    size_on_disk = "no file"
+    with suppress(OSError):  # such as that of a network drive that is gone
+        size_on_disk = f"{path.stat().st_size} bytes"
     plugin = formats.missing_plugin(path.suffix)
     hint = f"`pip install {plugin}` lets such files be read" if plugin else "mend or remove it"
     return InputError(

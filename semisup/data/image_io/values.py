@@ -6,13 +6,13 @@ Most such files do not say which value is white: the pixels of a 12-bit camera f
 
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO, NamedTuple
 
 import numpy as np
 from absl import logging
-from PIL import ExifTags, ImageFile, TiffImagePlugin
+from PIL import ExifTags, Image, ImageFile, TiffImagePlugin
 
 # Of a set that says nothing else.
 _SIXTEEN_BITS = 2**16 - 1
@@ -56,16 +56,26 @@ _SIXTEEN_EACH = re.compile(r"(RGB|RGBA|RGBa|RGBX|LA);16")
 _BITS, _PHOTOMETRIC, _CHANNELS, _PLANES, _SAMPLE_FORMAT = 258, 262, 277, 284, 339
 _WHITE_IS_ZERO, _SIGNED = 0, 2
 
-# What turns an array [H, W, C] of each EXIF orientation the right way up.
-_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-    2: np.fliplr,
-    3: lambda stored: stored[::-1, ::-1],
-    4: np.flipud,
-    5: lambda stored: stored.swapaxes(0, 1),
-    6: lambda stored: np.rot90(stored, -1),
-    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
-    8: np.rot90,
+# How to turn a picture with this EXIF orientation.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
 }
+
+
+def upright(values: np.ndarray, orientation: int) -> np.ndarray:
+    """An array [H, W, C] of this EXIF orientation, the right way up: [H, W, C] or [W, H, C]."""
+    height, width, channels = values.shape
+    if orientation not in TURNS:
+        return values
+    # Pillow turns no colours of 16 bits, but it turns their places.
+    places = Image.fromarray(np.arange(height * width, dtype=np.int32).reshape(height, width))
+    return values.reshape(-1, channels)[np.asarray(places.transpose(TURNS[orientation]))]
 
 
 def has_many_bits(image: ImageFile.ImageFile) -> bool:
@@ -260,14 +270,13 @@ def _read_colour_tiff(
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return None, None
     layout = _layout(image)
-    upright = _UPRIGHT.get(image.tag_v2.get(ExifTags.Base.Orientation, 1), np.asarray)
     with suppress(Exception):
         import tifffile  # comes with scikit-image
 
         values = tifffile.imread(_content(image), key=0)
         if values.ndim == 3 and image.tag_v2.get(_PLANES) == 2:
             values = np.moveaxis(values, 0, 2)
-        values = upright(values)
+        values = upright(values, image.tag_v2.get(ExifTags.Base.Orientation, 1))
         if values.shape[:2] == (image.height, image.width) and values.shape[2] in (3, 4):
             opacity = _opacity(values) if image.mode == "RGBA" else None
             colours = values[..., :3]
