@@ -14,6 +14,8 @@ from benchmarks import accuracy, growth, naive, steps
 from semisup import experiment, recipes
 from semisup.models import architectures
 from semisup.models.associative_model import AssociativeModel
+from semisup.runs import files
+from semisup.runs.directory import RunDirectory
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark.py"
 
@@ -49,6 +51,23 @@ def test_time_to_an_error_is_that_of_the_median():
     assert accuracy.seconds_to(curves, 1.5) == 20
     assert accuracy.seconds_to(curves, 1.1) == 30
     assert accuracy.seconds_to(curves, 1.0) is None
+
+
+def test_accuracy_says_where_its_runs_were_made(tmp_path, monkeypatch):
+    def train(protocol, data_dir, logdir, seed):
+        run = RunDirectory(logdir)
+        run.path.mkdir(parents=True)
+        run.append_evaluation({"step": 9, "test_error": 1.0})
+        made = {"hardware": protocol, "versions": {}, "date": "2026-01-02"}
+        files.write_json(run.result, {"test_error": 1.0, **made})
+
+    monkeypatch.setattr(accuracy, "_train", train)
+    monkeypatch.setattr(accuracy, "_measure_steps", lambda rounds: {"authors": 1.0, "ours": 2.0})
+    monkeypatch.setattr(accuracy, "draw", lambda measured, path: None)
+    figures = accuracy.measure(tmp_path, tmp_path, seeds=1, rounds=1)
+    made = {"hardware": ["authors", "ours"], "versions": {}, "date": "2026-01-02"}
+    assert figures["runs_made"] == made
+    assert figures["step_ms"] == {"authors": 1.0, "ours": 2.0}
 
 
 @pytest.mark.parametrize("kind", growth.SIZES)
