@@ -65,8 +65,8 @@ _SEARCH = flags.DEFINE_integer(
 _TIME = flags.DEFINE_bool(
     "time",
     False,
-    "only measure the time of a step of each method that was not timed yet; nothing else should "
-    "be running",
+    "only measure the time of a step of each method, of all in turn if one was not timed yet; "
+    "nothing else should be running",
 )
 _OUT = flags.DEFINE_string(
     "out", None, "files to write, without an ending; by default runs/comparison/RECIPE"
@@ -121,8 +121,7 @@ def _compare(recipe: Recipe, names: Sequence[str], parts: Sequence[str], out: Pa
     from semisup.runs import files
 
     record = Record(out.with_name(f"{out.name}.json"), flags.FLAGS.recipe, recipe)
-    if not _TIME.value:  # which makes no run
-        record.content["commands"] = command.added(record.content["commands"], "compare.py")
+    record.content["commands"] = command.added(record.content["commands"], "compare.py")
     chosen: dict[str, dict[str, float]] = {}
     if _SEARCH.value and not _TIME.value:
         _refuse(_run_all(record, list(_search_jobs(recipe, parts))))

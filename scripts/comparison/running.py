@@ -28,7 +28,7 @@ from semisup.data.splits import known_of, shades
 from semisup.errors import InputError
 from semisup.evaluation.metrics import evaluate
 from semisup.experiment.settings import first_weights_of
-from semisup.runtime.machine import hardware, here_and_now
+from semisup.runtime.machine import hardware, here_and_now, versions
 from semisup.runtime.progress import is_line_due, write_line
 from semisup.training.cluster_labels import predict_cluster_labels
 
@@ -150,23 +150,33 @@ class _Evaluations(keras.callbacks.Callback):
 def measure_times(
     record: Record, names: Sequence[str], parameters: known.Parameters, recipe: Recipe
 ) -> None:
-    """Add to a record the time of a step of association and these methods, where it has none.
+    """Add to a record the time of a step of association and these methods, where one is missing.
+
+    Then, and where versions have changed, all methods with a time are measured again together:
+    the machine may have been busier before.
 
     Raises:
         InputError: it has times of other hardware.
     """
-    missing = record.untimed(names)
-    if not missing:
+    times, missing = record.content["times"], record.untimed(names)
+    others = {each["hardware"] for each in times.values()} - {hardware()}
+    changed = not others and any(each.get("versions") != versions() for each in times.values())
+    if not missing and not changed:
         return
-    others = {each["hardware"] for each in record.content["times"].values()} - {hardware()}
     if others:
         raise InputError(
             f"{record.path} has times of other hardware ({'; '.join(sorted(others))}), which can't "
             f"be compared with those of {hardware()}; choose another --out"
         )
-    times = milliseconds_per_step([Job(name, parameters, recipe) for name in missing])
-    for name, milliseconds in times.items():
-        record.content["times"][name] = {"milliseconds": milliseconds, **here_and_now()}
+    if times:
+        write_line(
+            "The times on record are measured again, in turn with those that are missing. In equal "
+            "time methods may then take other steps, and their runs are made again."
+        )
+    every = dict.fromkeys(("association", *names, *times))
+    measured = milliseconds_per_step([Job(name, parameters, recipe) for name in every])
+    for name, milliseconds in measured.items():
+        times[name] = {"milliseconds": milliseconds, **here_and_now()}
     record.write()
 
 

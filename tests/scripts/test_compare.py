@@ -276,3 +276,14 @@ def test_a_comparison_searches_first_and_shows_what_there_is_when_a_run_fails(
     content = json.loads((tmp_path / "out.json").read_text())
     assert len(content["runs"]) == 3 + 2
     assert content["commands"] == [".venv/bin/python scripts/compare.py --seeds=2 --search=1"]
+
+
+def test_the_command_that_measured_times_is_on_record(compare, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        running, "milliseconds_per_step", lambda jobs: {job.method: 70.0 for job in jobs}
+    )
+    flags.FLAGS(["compare.py", "--time"])
+    compare._compare(Recipe(max_steps=10), ["mmd"], ["mmd"], tmp_path / "out")
+    assert capsys.readouterr().out == "mmd: 70.0 ms a step\n"
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert content["commands"] == [".venv/bin/python scripts/compare.py --time"]
