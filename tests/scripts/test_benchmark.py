@@ -10,8 +10,10 @@ import keras
 import numpy as np
 import pytest
 from benchmarks import accuracy, growth, naive, steps
+from benchmarks.child import output_of
 
 from semisup import experiment, recipes
+from semisup.errors import InputError
 from semisup.models import architectures
 from semisup.models.associative_model import AssociativeModel
 from semisup.runs import files
@@ -97,6 +99,24 @@ def test_growth_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
         capsys.readouterr().out
     )
     assert (tmp_path / "growth.png").stat().st_size > 10_000
+
+
+def test_a_process_that_fails_is_told_in_one_line():
+    assert output_of("startup", ["-c", "print('there')"]) == "there\n"
+    fails = "import sys; sys.exit('loading\\nerror: no room\\n')"
+    with pytest.raises(InputError, match=r"^the part heads, 7, failed \(status 1\): no room$"):
+        output_of("heads, 7,", ["-c", fails])
+    with pytest.raises(InputError, match=r"\(status 3\): nothing on standard error"):
+        output_of("startup", ["-c", "raise SystemExit(3)"])
+    killed = "import os; os.kill(os.getpid(), 9)"
+    with pytest.raises(InputError, match=r"\(status -9, perhaps for want of memory\)"):
+        output_of("startup", ["-c", killed])
+
+
+def test_a_point_of_growth_that_fails_is_named(monkeypatch):
+    monkeypatch.setattr(growth, "_write", lambda path, at: None)
+    with pytest.raises(InputError, match=r"^the part growth, images 10,000, failed \(status 1\)"):
+        growth._measured("images", 10_000)
 
 
 def test_unknown_part_is_one_line():
