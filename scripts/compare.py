@@ -65,8 +65,8 @@ _SEARCH = flags.DEFINE_integer(
 _TIME = flags.DEFINE_bool(
     "time",
     False,
-    "only measure the time of a step of each method that was not timed yet; nothing else should "
-    "be running",
+    "only measure the time of a step of each method, of all in turn if one was not timed yet; "
+    "nothing else should be running",
 )
 _OUT = flags.DEFINE_string(
     "out", None, "files to write, without an ending; by default runs/comparison/RECIPE"
@@ -121,8 +121,7 @@ def _compare(recipe: Recipe, names: Sequence[str], parts: Sequence[str], out: Pa
     from semisup.runs import files
 
     record = Record(out.with_name(f"{out.name}.json"), flags.FLAGS.recipe, recipe)
-    if not _TIME.value:  # which makes no run
-        record.content["commands"] = command.added(record.content["commands"], "compare.py")
+    record.content["commands"] = command.added(record.content["commands"], "compare.py")
     chosen: dict[str, dict[str, float]] = {}
     if _SEARCH.value and not _TIME.value:
         _refuse(_run_all(record, list(_search_jobs(recipe, parts))))
@@ -251,12 +250,25 @@ def _run_all(record: "Record", jobs: Sequence["Job"]) -> list[str]:
     failed = []
     with tqdm(total=len(missing), unit="run", disable=None) as bar:
         for run in _made([job._replace(data=record.data_of(job.validation)) for job in missing]):
-            if isinstance(run, str):
-                failed.append(run)
-            else:
-                record.add(run)
+            if complaint := run if isinstance(run, str) else _kept(record, run):
+                failed.append(complaint)
             bar.update()
     return failed
+
+
+def _kept(record: "Record", run: dict[str, Any]) -> str:
+    """Add a run to the record; a line instead if its data are others than those of runs there.
+
+    The run itself knew only of those on record when the command began.
+    """
+    from comparison.record import refuse_other_data
+
+    try:
+        refuse_other_data(run, record.data_of(run["validation"]))
+    except InputError as error:
+        return f"{run['method']}: {error}"
+    record.add(run)
+    return ""
 
 
 def _refuse(failed: Sequence[str]) -> None:

@@ -61,8 +61,16 @@ _NOT_YOURS = (
 )
 
 
-# Folders of runs whose data is not that of the runs on record.
-_left_out: dict[str, None] = {}
+# Folders of runs that can't stand beside those on record, and why.
+_left_out: dict[str, str] = {}
+
+# Why, and how to mend it.
+_OTHER_DATA = "on other images or classes than those on record"
+_OTHER_PRECISION = "in another precision than those of their row on record"
+_MENDS = {
+    _OTHER_DATA: "restore the data and remove these folders, or choose another --out",
+    _OTHER_PRECISION: "choose another --out for the runs of this machine",
+}
 
 
 def main() -> None:
@@ -110,17 +118,22 @@ def main() -> None:
             record = _write(laid)
             details.write(record, table, laid.folder.with_suffix(".md"))
             print(f"\n{details.render(record, table)}\nwritten to {laid.folder}.md and .json")
-    if _left_out:
-        raise InputError(
-            f"{len(_left_out)} runs are on other images or classes than those on record, so they "
-            f"are left out: {few(list(_left_out))}; restore the data and remove these folders, or "
-            "choose another --out"
-        )
+    _refuse_left_out()
     if failed:
         raise InputError(
             f"{len(failed)} of {len(every)} runs failed; the same command tries them again. "
             f"The first: {failed[0]}"
         )
+
+
+def _refuse_left_out() -> None:
+    """Raise InputError if runs are left out of the tables."""
+    said = []
+    for why, mend in _MENDS.items():
+        if some := [folder for folder, found in _left_out.items() if found == why]:
+            said.append(f"{len(some)} runs are {why}, so they are left out: {few(some)}; {mend}")
+    if said:
+        raise InputError(". ".join(said))
 
 
 @dataclass(frozen=True)
@@ -217,13 +230,17 @@ def _write(laid: _Table) -> records.Record:
 
 def _with_ended_runs(laid: _Table, before: records.Record) -> records.Record:
     cells = []
-    for cell in laid.cells:
+    every = [records.runs_on_record(before, cell) for cell in laid.cells]
+    data = [records.data_settings(cell.recipe) for cell in laid.cells]
+    for cell, runs, of_data in zip(laid.cells, every, data, strict=True):
+        on_same = [other for other, known in zip(every, data, strict=True) if known == of_data]
         # The folder of a run on record may be gone, or of an earlier version.
-        runs = records.runs_on_record(before, cell)
         for run in running.runs_there(cell, laid.folder, besides=runs):
             found = records.read_run(run, cell.start)
-            if records.on_other_data(found, runs.values()):
-                _left_out[str(run.folder)] = None
+            if records.on_other_data(found, (each for row in on_same for each in row.values())):
+                _left_out[str(run.folder)] = _OTHER_DATA
+            elif records.in_other_precision(found, runs.values()):
+                _left_out[str(run.folder)] = _OTHER_PRECISION
             else:
                 runs[run.recipe.seed] = found
         ordered = [runs[seed] for seed in sorted(runs)]

@@ -13,13 +13,14 @@ import dataclasses
 import shlex
 import statistics
 import sys
+from itertools import chain
+from typing import Any
 
 from absl import flags
 
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.cli.flags import define_recipe_flags, recipe_from_flags
 from semisup.errors import InputError
-from semisup.runtime import machine
 from semisup.runtime.paths import expanded
 
 _COUNT = flags.DEFINE_integer("count", 20, "number of images to label", lower_bound=1)
@@ -43,12 +44,13 @@ def main() -> None:
     from semisup.inference import active_learning
     from semisup.runs import files
     from semisup.runs.directory import RunDirectory
+    from semisup.training import comparison
     from semisup.training.loop import train
 
     dataset = dataclasses.replace(experiment.load_data(recipe), unlabeled_images=None)
     if len(dataset.test_labels) == 0:
         raise InputError(f"{dataset.name} has no test images to compare the choices on")
-    errors: dict[str, list[float]] = {"before": [], "suggested": [], "random": []}
+    results: dict[str, list[dict[str, Any]]] = {"before": [], "suggested": [], "random": []}
     for seed in range(_SEEDS.value):  # counted up from the recipe's
         seeded = dataclasses.replace(
             recipe, seed=recipe.seed + seed, sup_seed=recipe.sup_seed + seed
@@ -63,7 +65,7 @@ def main() -> None:
                 f"all training images of {dataset.name} are labelled; give a smaller "
                 "--sup_per_class, so that some are left to choose from"
             )
-        errors["before"].append(train(seeded, before.path, dataset=dataset)["test_error"])
+        results["before"].append(train(seeded, before.path, dataset=dataset))
         setup.load_weights(before.model)
         random, count = np.random.default_rng(seeded.seed), _COUNT.value
         suggested = active_learning.write(before, setup.data, setup.model, count)
@@ -76,14 +78,18 @@ def main() -> None:
             path = folder / f"{kind}.json"
             files.write_json(path, labeled.as_json())
             again = dataclasses.replace(seeded, split_file=str(path.resolve()))
-            errors[kind].append(train(again, folder / kind, dataset=dataset)["test_error"])
-        print({kind: each[-1] for kind, each in errors.items()}, flush=True)
+            results[kind].append(train(again, folder / kind, dataset=dataset))
+        print({kind: each[-1]["test_error"] for kind, each in results.items()}, flush=True)
+    errors = {kind: [result["test_error"] for result in each] for kind, each in results.items()}
     for kind, each in errors.items():
         listed = ", ".join(f"{error:.1f}" for error in each)
         print(f"{kind:10s} median {statistics.median(each):5.2f} %   ({listed})")
     if _OUT.value:
-        made = {"command": shlex.join(sys.argv), **machine.here_and_now()}
-        files.write_json(expanded(_OUT.value), {"test_error": errors, **made})
+        seeds = [recipe.seed + seed for seed in range(_SEEDS.value)]
+        record = {"test_error": errors, "seeds": seeds, "steps": recipe.max_steps}
+        record |= {"count": _COUNT.value, "command": shlex.join(sys.argv)}
+        made = comparison.made_on([*chain(*results.values())])
+        files.write_json(expanded(_OUT.value), {**record, **made})
 
 
 if __name__ == "__main__":

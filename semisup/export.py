@@ -51,6 +51,12 @@ def main() -> None:
     write_text(names, "".join(f"{in_one_line(name)}\n" for name in saved.labeled.class_names))
     shape = ", ".join(map(str, saved.labeled.image_shape))
     print(f"wrote {out} (in: {_PIXELS.value} [N, {shape}]) and {names}")
+    if len(saved.labeled.values_in):
+        black, white = saved.labeled.values_in
+        print(
+            f"of images with more than 8 bits, values from {black:g} to {white:g} are read as 0 to "
+            "255: bring those for the export to bytes likewise"
+        )
     print(
         f"on {len(saved.labeled.images)} labelled images its probabilities differ from those of "
         f"the run's network in float32 by {difference:.1e} at most (accepted: "

@@ -285,6 +285,8 @@ def test_compat_is_in_what_the_authors_code_does_otherwise(mnist_dir):
     theirs = build(mnist_dir, new_size=32, augmentation="inversion", compat="authors")
     assert ours.model.optimizer.epsilon == 1e-7
     assert theirs.model.optimizer.epsilon == 1e-8
+    slow = build(mnist_dir, compat="authors", learning_rate=1e-7).model.optimizer
+    assert float(slow.learning_rate) == pytest.approx(1e-6)  # their minimum
     original = build(mnist_dir).data.dataset
     whole = original.train_images[0, ::7, ::7]  # every eighth pixel is read where one is
     np.testing.assert_array_equal(theirs.data.dataset.train_images[0, ::8, ::8], whole)
@@ -469,3 +471,37 @@ def test_a_resumed_run_loads_no_initial_weights_but_keeps_what_depends_on_them(g
     """Random weights have another momentum of batch norm than pretrained ones."""
     recipe = Recipe(architecture="keras:MobileNetV3Small", weights=given)
     assert experiment.from_run(recipe, RunDirectory("run")).weights == wanted
+
+
+def test_layers_that_were_saved_as_not_trainable_have_a_warning(mnist_dir, tmp_path, caplog):
+    layers = [keras.layers.Flatten(), keras.layers.Dense(9), keras.layers.Dense(5)]
+    network = keras.Sequential([keras.Input((28, 28, 1)), *layers])
+    layers[1].trainable = False
+    network.save(tmp_path / "mine.keras")
+    settings = {"architecture": str(tmp_path / "mine.keras"), "similarity": "dot"}
+    build(mnist_dir, **settings, freeze_steps=0)
+    assert "1 of the 2 layers with weights of" in caplog.text
+    assert "trainable=True" in caplog.text
+    caplog.clear()
+    build(mnist_dir, **settings, freeze_steps=-1)
+    assert "trainable" not in caplog.text
+
+
+def test_labelled_images_of_an_earlier_run_among_the_test_images_have_a_warning(
+    digits_folder, finished_run, tmp_path, caplog
+):
+    recipe = RunDirectory(finished_run).read_recipe()
+    again = dataclasses.replace(recipe, init_from=str(finished_run))
+    experiment.build(again)
+    assert "may be test images now" not in caplog.text
+    names = np.load(RunDirectory(finished_run).labeled)["names"]
+    dataset = experiment.load_data(recipe)
+    fewer = np.flatnonzero(~np.isin(dataset.train_files.astype(str), names[:3]))
+    held_out = dataclasses.replace(
+        dataset,
+        train_images=dataset.train_images[fewer],
+        train_labels=dataset.train_labels[fewer],
+        train_files=dataset.train_files[fewer],
+    )
+    experiment.build(again, held_out)
+    assert f"3 images with whose labels the run in {finished_run}" in caplog.text

@@ -20,7 +20,9 @@ from matplotlib.ticker import LogLocator
 
 from semisup import recipes
 from semisup.errors import InputError
+from semisup.runs import files
 from semisup.runs.directory import RunDirectory
+from semisup.training import comparison
 
 # Percent, on MNIST's 10,000 test digits.
 TARGETS = (1.5, 1.1)
@@ -57,18 +59,22 @@ def measure(data_dir: Path, out: Path, seeds: int, rounds: int) -> dict[str, Any
         rounds: turns of each protocol in the measurement of its step.
 
     Returns:
-        For each protocol the evaluations of each seed, (step, test error in percent); the median
-        milliseconds of a step; and for each target the seconds at which the median error over
-        the seeds is there, or None.
+        For each protocol the evaluations of each seed, (step, test error in percent); where and
+        when these runs were made, some perhaps before; the median milliseconds of a step; and
+        for each target the seconds at which the median error over the seeds is there, or None.
     """
     evaluations: dict[str, list[list[tuple[int, float]]]] = {name: [] for name in PROTOCOLS}
+    results: list[dict[str, Any]] = []
     for seed in range(seeds):
         for name in PROTOCOLS:
             logdir = out / name / f"seed{seed}"
             _train(name, data_dir, logdir, seed)
-            records = RunDirectory(logdir).read_evaluations()
+            run = RunDirectory(logdir)
+            records = run.read_evaluations()
+            results.append(files.read_json(run.result))
             evaluations[name].append([(int(r["step"]), r["test_error"]) for r in records])
-    measured = {"evaluations": evaluations, "step_ms": _measure_steps(rounds)}
+    measured = {"evaluations": evaluations, "runs_made": comparison.made_on(results)}
+    measured["step_ms"] = _measure_steps(rounds)
     draw(measured, out / "time_to_accuracy.png")
     curves = over_seconds(measured)
     return {

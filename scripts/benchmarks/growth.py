@@ -6,7 +6,6 @@ soon as it is known: a run that was cut short goes on where it stopped.
 
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.child import output_of
 from benchmarks.timing import peak_mb
 from semisup.runs import files
 from semisup.runtime.machine import here_and_now
@@ -92,9 +92,9 @@ def _measured(kind: str, size: int) -> dict[str, float]:
         # Written here, or the memory that this takes would count as the other process's.
         path = Path(folder, "digits.npz")
         _write(path, point(kind, size))
-        command = [sys.executable, "-m", "benchmarks.growth", kind, str(size), str(path)]
-        result = subprocess.run(command, cwd=scripts, stdout=subprocess.PIPE, check=True)
-    found: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
+        words = ["-m", "benchmarks.growth", kind, str(size), str(path)]
+        output = output_of(f"growth, {kind} {size:,},", words, scripts)
+    found: dict[str, float] = json.loads(output.splitlines()[-1])
     return found
 
 

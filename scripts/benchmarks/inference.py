@@ -1,7 +1,5 @@
 """Images a second: evaluating, against the forward pass of training; classifying files."""
 
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -12,6 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from benchmarks import steps
+from benchmarks.child import output_of
 from semisup import experiment, recipes
 from semisup.data.image_io import read_images
 from semisup.evaluation.metrics import predict
@@ -64,5 +63,4 @@ def _files(random: np.random.Generator) -> dict[str, float]:
 
 
 def _run(program: str, *words: str) -> None:
-    command = [sys.executable, "-m", f"semisup.{program}", *words]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    output_of(f"inference, semisup-{program},", ["-m", f"semisup.{program}", *words])

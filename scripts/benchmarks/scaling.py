@@ -5,7 +5,6 @@ Each size runs in a process of its own, so that its peak memory is its own.
 
 import json
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
+from benchmarks.child import output_of
 from benchmarks.timing import memory_mb, peak_mb, timed
 from semisup.losses import association, blockwise
 
@@ -37,12 +37,10 @@ def measure(picture: Path) -> dict[str, Any]:
     for size in SIZES["blocks"]:
         for kind, block_size in (("matrices", 0), ("blocks", blockwise.BLOCK_SIZE)):
             if size in SIZES[kind]:
-                command = [sys.executable, "-m", "benchmarks.scaling", str(size), str(block_size)]
-                where = Path(__file__).parents[1]
-                result = subprocess.run(
-                    command, cwd=where, capture_output=True, text=True, check=True
-                )
-                seconds, megabytes = json.loads(result.stdout.splitlines()[-1])
+                words = ["-m", "benchmarks.scaling", str(size), str(block_size)]
+                what = f"association, {kind} of {size:,},"
+                output = output_of(what, words, Path(__file__).parents[1])
+                seconds, megabytes = json.loads(output.splitlines()[-1])
                 figures[kind][size] = {"seconds": round(seconds, 4), "mb": round(megabytes)}
                 print(f"{size:>6} {kind:9} {seconds:8.3f} s {megabytes:7.0f} MB", flush=True)
     _draw(figures, picture)

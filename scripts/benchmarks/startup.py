@@ -1,14 +1,14 @@
 """Seconds from a command to --help, to the first training step, to a result; peak memory."""
 
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.child import output_of
 
 # semisup-train, but for a line on standard output when the first step has ended.
 _FIRST_STEP = """
@@ -53,15 +53,15 @@ def measure(repeats: int = 5) -> dict[str, Any]:
     help_seconds, first_seconds = [], []
     for _ in range(repeats):
         started = time.time()
-        _run(["-m", "semisup.train", "--help"])
+        output_of("startup", ["-m", "semisup.train", "--help"])
         help_seconds.append(time.time() - started)
         with tempfile.TemporaryDirectory() as logdir:
             started = time.time()
-            output = _run(["-c", _FIRST_STEP, f"--logdir={logdir}/run"])
+            output = output_of("startup", ["-c", _FIRST_STEP, f"--logdir={logdir}/run"])
         line = next(line for line in output.splitlines() if line.startswith("first step"))
         first_seconds.append(float(line.split()[-1]) - started)
     with tempfile.TemporaryDirectory() as logdir:
-        output = _run(["-c", _PEAK, "--max_steps=20", f"--logdir={logdir}/run"])
+        output = output_of("startup", ["-c", _PEAK, "--max_steps=20", f"--logdir={logdir}/run"])
     line = next(line for line in output.splitlines() if line.startswith("peak"))
     return {
         "help_seconds": round(float(np.median(help_seconds)), 2),
@@ -84,7 +84,7 @@ def photos(data_dir: str, backbone: str, repeats: int = 3) -> dict[str, Any]:
             words = ["-m", "semisup.train", "--recipe=photos", "--dataset=stl10"]
             words += ["--sup_per_class=4", f"--data_dir={data_dir}", f"--architecture={backbone}"]
             started = time.time()
-            _run([*words, f"--logdir={logdir}/run"])
+            output_of("photos", [*words, f"--logdir={logdir}/run"])
             if number > 0:
                 seconds.append(time.time() - started)
                 result = json.loads(Path(f"{logdir}/run/result.json").read_text(encoding="utf-8"))
@@ -93,8 +93,3 @@ def photos(data_dir: str, backbone: str, repeats: int = 3) -> dict[str, Any]:
         "photos_seconds": round(float(np.median(seconds)), 1),
         "photos_train_seconds": round(float(np.median(train_seconds)), 1),
     }
-
-
-def _run(words: list[str]) -> str:
-    result = subprocess.run([sys.executable, *words], stdout=subprocess.PIPE, text=True, check=True)
-    return result.stdout

@@ -1,6 +1,7 @@
 """The record of a comparison: one JSON file, to which each run is added as it ends."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,6 +13,10 @@ from semisup.config import Recipe
 from semisup.data.splits import PIXELS
 from semisup.errors import InputError
 from semisup.runs import files
+
+# What a run knows of its data set: a digest each of what names it with the frozen network, of the
+# pixels that it learns from, and of the images that it is evaluated on. Earlier runs lack some.
+DATA = ("data", PIXELS, "evaluated_on")
 
 
 @contextmanager
@@ -27,6 +32,25 @@ def held(out: Path) -> Iterator[None]:
         except InputError as error:
             raise InputError(str(error).replace("`logdir`", "--out")) from None
         yield
+
+
+def refuse_other_data(data: Mapping[str, Any], known: Mapping[str, str | None]) -> None:
+    """Raise InputError if a run's data are others than `known`, from `Record.data_of`.
+
+    Args:
+        data: digests by the names in `DATA`, as far as there are, and perhaps more.
+        known: those of other runs.
+    """
+    if any(name in data and data[name] != digest for name, digest in known.items()):
+        raise InputError(
+            "the images, their classes or the pretrained network have changed since the runs "
+            "on record were made, so they could not be compared; choose another --out"
+        )
+
+
+def diverged(run: Mapping[str, Any]) -> bool:
+    """Whether a run's loss was not finite at its end, so that its error is that of no weights."""
+    return run["evaluations"][-1][2] is None
 
 
 class Record:
@@ -107,12 +131,12 @@ class Record:
     def data_of(self, validation: bool) -> dict[str, str | None]:
         """Digests of the data of the runs so far, as far as known, by what they evaluate on."""
         runs = list(self.matching(validation=validation))
-        known = {name: [run[name] for run in runs if name in run] for name in ("data", PIXELS)}
+        known = {name: [run[name] for run in runs if name in run] for name in DATA}
         return {name: digests[0] for name, digests in known.items() if digests}
 
     def errors(self, runs: Sequence[Mapping[str, Any]]) -> list[float]:
-        """The last error of each run, in percent."""
-        return [run["evaluations"][-1][1] for run in runs]
+        """The last error of each run, in percent; infinite if it diverged."""
+        return [math.inf if diverged(run) else run["evaluations"][-1][1] for run in runs]
 
     def add(self, run: Mapping[str, Any]) -> None:
         """Keep a run."""

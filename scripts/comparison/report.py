@@ -1,5 +1,6 @@
 """A comparison's record as a table and a figure."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from reproduction.details import line
 
 from comparison import methods as known
-from comparison.record import Record
+from comparison.record import Record, diverged
 
 # Methods as a reader knows them; the others by their own names.
 _SHOWN = {
@@ -51,6 +52,8 @@ READING = (
     "parentheses the lowest and the highest. *In the same time*: each method takes as many steps "
     "as it can in the time of association's, and its schedule is stretched to these."
 )
+
+DIVERGED = "A run *diverged* if its loss was not finite at the end; it counts in no median."
 
 
 def by_name(parameters: Mapping[str, Any]) -> str:
@@ -133,7 +136,7 @@ def search_table(record: Record, names: Sequence[str]) -> str:
                 tried.append(run["parameters"])
         for parameters in tried:
             errors = record.errors([run for run in runs if run["parameters"] == parameters])
-            listed = ", ".join(f"{error:.1f}" for error in errors)
+            listed = ", ".join("diverged" if e == math.inf else f"{e:.1f}" for e in errors)
             rows.append(line([shown(part), by_name(parameters), listed]))
     if not rows:
         return ""
@@ -142,12 +145,16 @@ def search_table(record: Record, names: Sequence[str]) -> str:
 
 
 def spread(errors: Sequence[float]) -> str:
-    """Median, lowest and highest, as words."""
-    if not errors:
-        return ""
-    if len(errors) == 1:
-        return f"{errors[0]:.2f}"
-    return f"{statistics.median(errors):.2f} ({min(errors):.2f} to {max(errors):.2f})"
+    """Median, lowest and highest of the finite ones, and how many runs diverged, as words."""
+    finite = [error for error in errors if error != math.inf]
+    words = []
+    if len(finite) == 1:
+        words.append(f"{finite[0]:.2f}")
+    elif finite:
+        words.append(f"{statistics.median(finite):.2f} ({min(finite):.2f} to {max(finite):.2f})")
+    if len(finite) < len(errors):
+        words.append(f"{len(errors) - len(finite)} diverged")
+    return "; ".join(words)
 
 
 def page(
@@ -169,6 +176,7 @@ def page(
             table(record, names, chosen, steps_in_time, seeds),
             "",
             READING,
+            *([DIVERGED] if any(map(diverged, content["runs"])) else []),
             "",
             *_sources(names),
             *(["The search:", "", search, ""] if search else []),
@@ -221,7 +229,8 @@ def figure(
     drawing = Figure(figsize=(7.0, 4.2), layout="constrained")
     axes = drawing.add_subplot()
     for name in names:
-        runs = seeds_of(record, name, chosen, steps_of.get(name, steps), seeds)
+        every = seeds_of(record, name, chosen, steps_of.get(name, steps), seeds)
+        runs = [run for run in every if not diverged(run)]
         if not runs:
             continue
         columns = list(zip(*(run["evaluations"] for run in runs), strict=False))

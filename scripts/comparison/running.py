@@ -16,7 +16,7 @@ from reproduction import records
 from comparison import methods as known
 from comparison.method import Method
 from comparison.model import ComparedModel, compared
-from comparison.record import Record
+from comparison.record import DATA, Record, refuse_other_data
 from semisup import experiment
 from semisup.config import LABELS_ONLY, NO_WEIGHTS, Recipe
 from semisup.data import adaptation, pipeline
@@ -24,11 +24,11 @@ from semisup.data.augmentation.draw import Draw, Seed
 from semisup.data.augmentation.rand_augment import as_uint8, cut_out, rand_augment
 from semisup.data.dataset import Dataset
 from semisup.data.sources.hold_out import hold_out_test_images
-from semisup.data.splits import PIXELS, fingerprint, shades
+from semisup.data.splits import fingerprint, shades
 from semisup.errors import InputError
 from semisup.evaluation.metrics import evaluate
 from semisup.experiment.settings import initial_weights
-from semisup.runtime.machine import hardware, here_and_now
+from semisup.runtime.machine import hardware, here_and_now, versions
 from semisup.runtime.progress import is_line_due, write_line
 from semisup.training.cluster_labels import predict_cluster_labels
 
@@ -76,8 +76,8 @@ def run(job: Job) -> dict[str, Any]:
     """Train and evaluate.
 
     Returns:
-        The run's record: its key, `hardware`, `versions` and `date`, digests of its `data` and its
-        `pixels`, and its `evaluations`: [step, error in percent, mean training loss so far], the
+        The run's record: its key, `hardware`, `versions` and `date`, the digests that `DATA` names,
+        and its `evaluations`: [step, error in percent, mean training loss so far], the
         loss None if it is not finite.
 
     Raises:
@@ -88,11 +88,7 @@ def run(job: Job) -> dict[str, Any]:
     with _alone:
         setup, model = _build(job, methods)
         data = _known_of(setup)
-        if any(data[name] != known for name, known in job.data.items()):
-            raise InputError(
-                "the images, their classes or the pretrained network have changed since the runs "
-                "on record were made, so they could not be compared; choose another --out"
-            )
+        refuse_other_data(data, job.data)
         evaluated = _Evaluations(job, setup.data.dataset)
         batches = _batches(setup, methods)
         model.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=[evaluated])
@@ -100,14 +96,28 @@ def run(job: Job) -> dict[str, Any]:
 
 
 def _known_of(setup: experiment.Experiment) -> dict[str, str | None]:
-    """Digests of the data set with the frozen network, if there is one, and of some pixels.
+    """The digests that `DATA` names.
 
-    Of pixels None where the names of files tell images apart.
+    Of pixels None where the names of files tell images apart; those of test images are not known.
     """
     random = initial_weights(setup.recipe) == NO_WEIGHTS  # other ones for each seed
     network = None if random else setup.network_hashes["backbone_hash"]
     dataset = setup.data.dataset
-    return {"data": records.digest([fingerprint(dataset), network]), PIXELS: shades(dataset)}
+    test = dataclasses.replace(
+        dataset,
+        train_images=dataset.test_images,
+        train_labels=dataset.test_labels,
+        train_files=None,
+        unlabeled_images=None,
+        unlabeled_files=None,
+        folds=None,
+    )
+    of_each = (
+        records.digest([fingerprint(dataset), network]),
+        shades(dataset),
+        records.digest([len(test.test_labels), shades(test)]),
+    )
+    return dict(zip(DATA, of_each, strict=True))
 
 
 class _Evaluations(keras.callbacks.Callback):
@@ -140,23 +150,33 @@ class _Evaluations(keras.callbacks.Callback):
 def measure_times(
     record: Record, names: Sequence[str], parameters: known.Parameters, recipe: Recipe
 ) -> None:
-    """Add to a record the time of a step of association and these methods, where it has none.
+    """Add to a record the time of a step of association and these methods, where one is missing.
+
+    Then, and where versions have changed, all methods with a time are measured again together:
+    the machine may have been busier before.
 
     Raises:
         InputError: it has times of other hardware.
     """
-    missing = record.untimed(names)
-    if not missing:
+    times, missing = record.content["times"], record.untimed(names)
+    others = {each["hardware"] for each in times.values()} - {hardware()}
+    changed = not others and any(each.get("versions") != versions() for each in times.values())
+    if not missing and not changed:
         return
-    others = {each["hardware"] for each in record.content["times"].values()} - {hardware()}
     if others:
         raise InputError(
             f"{record.path} has times of other hardware ({'; '.join(sorted(others))}), which can't "
             f"be compared with those of {hardware()}; choose another --out"
         )
-    times = milliseconds_per_step([Job(name, parameters, recipe) for name in missing])
-    for name, milliseconds in times.items():
-        record.content["times"][name] = {"milliseconds": milliseconds, **here_and_now()}
+    if times:
+        write_line(
+            "The times on record are measured again, in turn with those that are missing. In equal "
+            "time methods may then take other steps, and their runs are made again."
+        )
+    every = dict.fromkeys(("association", *names, *times))
+    measured = milliseconds_per_step([Job(name, parameters, recipe) for name in every])
+    for name, milliseconds in measured.items():
+        times[name] = {"milliseconds": milliseconds, **here_and_now()}
     record.write()
 
 

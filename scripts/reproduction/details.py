@@ -84,7 +84,16 @@ def remarks(record: Mapping[str, Any]) -> list[str]:
         notes.append(note)
     if any(run["selected_step"] != run["steps"] for c in record["cells"] for run in c["runs"]):
         notes.append("*Last* is the evaluation with the best label-free score.")
+    if collapsed := [words for cell in record["cells"] if (words := _collapsed(cell))]:
+        notes.append(f"The walk had collapsed at the end: {'; '.join(collapsed)}.")
     return notes
+
+
+def _collapsed(cell: Mapping[str, Any]) -> str:
+    """How many of a cell's runs had a collapsed walk, in words; empty if none."""
+    count = sum(bool(run.get("collapsed")) for run in cell["runs"])
+    place = ", ".join(filter(None, (cell["row"], cell["column"])))
+    return f"{count} of {len(cell['runs'])} runs of *{place}*" if count else ""
 
 
 def how_made(runs: Sequence[Mapping[str, Any]]) -> str:
@@ -106,6 +115,8 @@ def _commands(record: Mapping[str, Any]) -> list[str]:
     missing = [cell["row"] for cell in record["cells"] if not cell["runs"]]
     if len(missing) == len(record["cells"]):
         lines += ["No run has ended.", ""]
+    elif why := record.get("closed"):
+        lines += [f"No run may be added: {why}.", ""]
     elif missing:
         rows = shlex.quote(",".join(dict.fromkeys(missing)))
         lines += [f"What is missing: the same with `--rows={rows}`.", ""]

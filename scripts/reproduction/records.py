@@ -1,11 +1,12 @@
 """The record of a table: a JSON file with what its runs came to, wherever they were made.
 
-    {"table", "recipe", "scale", "commands", "note" (perhaps), "defaults", "cells": [
+    {"table", "recipe", "scale", "commands", "note", "closed", "defaults", "cells": [
         {"row", "column", "paper", "last", "median", "best", "command", "settings", "runs": [
             {"seed", "last", "median", "best", "steps", ..., "curve": [[step, error], ...]}]}]}
 
-"settings" are those that differ from "defaults". A finished run is known by its line: its folder
-need not be there any more.
+"note" and "closed" are written by hand, if at all: what a reader must know, and why no run may be
+added. "settings" are those that differ from "defaults". A finished run is known by its line: its
+folder need not be there any more.
 """
 
 import dataclasses
@@ -68,12 +69,15 @@ def begun(path: Path, table: str, recipe: str, scale: str, cells: Sequence[Cell]
         cells: of the table on this recipe.
 
     Raises:
-        InputError: it is of another table, or has runs with other settings than the cells.
+        InputError: it is of another table, or has runs with other settings than the cells, or
+            it is closed.
     """
     start = {"table": table, "recipe": recipe, "scale": scale, "commands": [], "cells": []}
     if not path.exists():
         return {**start, "defaults": defaults()}
     record = read(path)
+    if why := record.get("closed"):
+        raise InputError(f"{path} takes no more runs: {why}; choose another --out")
     by_place = {(cell.row, cell.column): cell for cell in cells}
     differences = [
         f"{name} was {record[name]!r}, is {start[name]!r}"
@@ -151,8 +155,8 @@ def read_run(run: Run, start: bool) -> Record:
     Returns:
         Errors in percent by the names in `FIGURES`, `curve`, the error at each step of an
         evaluation, and `seed`, `steps`, `selected_step`, `evaluations` (after the first step),
-        `train_seconds`, `precision`, a digest of its `data`, and the `hardware`, the `versions`
-        and the `date` of its end.
+        `train_seconds`, whether its walk had `collapsed` at the end, `precision`, a digest of its
+        `data`, and the `hardware`, the `versions` and the `date` of its end.
     """
     result = files.read_json(run.folder.result)
     errors = {name: result[key] for name, key in FIGURES.items()}
@@ -167,6 +171,7 @@ def read_run(run: Run, start: bool) -> Record:
         "selected_step": result["selected_step"],
         "evaluations": sum(record["step"] > 0 for record in evaluations),
         "train_seconds": round(result["train_seconds"], 1),
+        "collapsed": None if start else result.get("collapsed"),
         "precision": files.read_json(run.folder.recipe).get("precision"),
         "data": digest(_without_labels(data)),
         PIXELS: data.get(PIXELS),
@@ -177,13 +182,26 @@ def read_run(run: Run, start: bool) -> Record:
 
 
 def on_other_data(run: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether the images or classes of a run are others than those of a cell's other runs."""
+    """Whether the images or classes of a run are others than those of other runs."""
     others = list(others)
-    for name in ("data", PIXELS, "test_images"):  # which earlier records lack
-        known = {other[name] for other in others if other.get(name)}
-        if known and run.get(name) and run[name] not in known:
-            return True
-    return False
+    return any(_differs(name, run, others) for name in ("data", PIXELS, "test_images"))
+
+
+def data_settings(recipe: Recipe) -> tuple[Any, ...]:
+    """The settings of a recipe's data set: where these are equal, the images must be, too."""
+    names = "dataset target_dataset new_size train_in_pool fold remove_classes compat"
+    return tuple(getattr(recipe, name) for name in names.split())
+
+
+def in_other_precision(run: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether `precision="auto"` stood for another precision in a run than in other runs."""
+    return _differs("precision", run, others)
+
+
+def _differs(name: str, run: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a run has another value than those of the others that have one, as not all do."""
+    known = {other[name] for other in others if other.get(name)}
+    return bool(known and run.get(name)) and run[name] not in known
 
 
 def _without_labels(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reproduction import places
 from reproduction.side_by_side import engine, share_of_machine, unordered
 from reproduction.tables import Cell
 from semisup import recipes
@@ -172,14 +173,15 @@ def words(recipe: Recipe) -> list[str]:
 def command_of(cell: Cell, cells: Sequence[Cell]) -> str:
     """The command of one of a cell's runs.
 
-    DIR stands for places, S for the seed, SOURCE for the folder of the run whose weights
-    others of `cells`, the table's, begin with, 100_LABELS_TEACHER and the like for that of a
-    teacher.
+    DIR stands for the folder of the data sets, S for the seed, SOURCE for the folder of the run
+    whose weights others of `cells`, the table's, begin with, 100_LABELS_TEACHER and the like for
+    that of a teacher.
     """
     changes: dict[str, Any] = {"seed": 0, "sup_seed": 0}
-    for name in ("data_dir", "target_data_dir"):
+    sets = {"data_dir": cell.recipe.dataset, "target_data_dir": cell.recipe.target_dataset}
+    for name, dataset in sets.items():
         if getattr(cell.recipe, name) is not None:
-            changes[name] = "DIR"
+            changes[name] = places.in_words(dataset)
     for name in ("architecture", "weights"):  # of a file the name alone
         if (value := getattr(cell.recipe, name)) is not None:
             changes[name] = Path(value).name

@@ -25,8 +25,8 @@ UNLABELED = -1
 
 _WITHOUT_LABEL = "give the images without labels as `unlabeled_images`"
 
-# The attribute of a dataset that holds the labels of each of its batches.
-_LABELS = "_semisup_labels"
+# The attributes of a dataset that hold the labels of each of its batches, and some of its images.
+_LABELS, _IMAGES = "_semisup_labels", "_semisup_images"
 
 # Fewer items are drawn by sorting. TensorFlow's permutation is one of 65,536 places, along which it
 # walks until one is below the number of items: of 10 images that takes 6,554 turns for each, so
@@ -143,11 +143,12 @@ def association_batches(
 
     steps = tf.data.Dataset.counter(start_step)  # which knows that it has no end
     batches = steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-    return _with_labels(batches, part_labels.numpy())
+    return _with_content(batches, part_labels.numpy(), images[:: max(1, len(images) // 100)])
 
 
-def _with_labels(batches: tf.data.Dataset, labels: np.ndarray) -> tf.data.Dataset:
+def _with_content(batches: tf.data.Dataset, labels: np.ndarray, some: Images) -> tf.data.Dataset:
     setattr(batches, _LABELS, labels)
+    setattr(batches, _IMAGES, some)
     return batches
 
 
@@ -157,6 +158,11 @@ def labels_of_batches(batches: Any) -> np.ndarray | None:
     None of all else, for instance of a dataset that was made of them by `map`.
     """
     return getattr(batches, _LABELS, None)
+
+
+def images_of_batches(batches: Any) -> Images | None:
+    """A hundred or so of the labelled images of these batches, likewise."""
+    return getattr(batches, _IMAGES, None)
 
 
 def _check_labeled(images: Images, labels: np.ndarray, augment: Any) -> None:

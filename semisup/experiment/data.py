@@ -1,6 +1,7 @@
 """The data set of a recipe."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -8,7 +9,7 @@ import numpy as np
 from absl import logging
 
 from semisup.config import Recipe
-from semisup.data import adaptation, lazy_images, registry
+from semisup.data import adaptation, lazy_images, npz, registry
 from semisup.data.dataset import Dataset, evenly_spaced
 from semisup.errors import InputError
 from semisup.experiment import settings
@@ -80,6 +81,27 @@ def with_features(dataset: Dataset, backbone: keras.Model) -> Dataset:
             extracted = features.extract(backbone, images, cache, f"{kind} images")
             changes[name] = lazy_images.with_features(images, extracted)
     return dataclasses.replace(dataset, **changes)
+
+
+def warn_of_known_test_images(run: RunDirectory, dataset: Dataset) -> None:
+    """Log a warning if labelled images of an earlier run are test images now.
+
+    Without a folder of test images, others are held out when images are added.
+
+    Args:
+        run: whose weights or pseudo-labels this run begins with.
+        dataset: the data of this run.
+    """
+    if dataset.train_files is None or not run.labeled.is_file():
+        return
+    theirs = set(npz.read_npz(run.labeled, ["names"]).get("names", ()))
+    known = sorted(theirs - set(map(str, dataset.train_files)))
+    if known := [name for name in known if Path(name).is_file()]:
+        logging.warning(
+            f"{len(known)} images with whose labels the run in {run} was trained are no longer "
+            f"training images, such as {known[0]}: they may be test images now, and the error then "
+            "is too low; put test images into a folder test/, and train that run again"
+        )
 
 
 def compare_classes(run: RunDirectory, dataset: Dataset) -> None:

@@ -12,7 +12,13 @@ from semisup.config import NO_WEIGHTS, Recipe, names_a_path
 from semisup.data import augmentation, labeled_data, lazy_images, pipeline, splits
 from semisup.data.dataset import Dataset, Images
 from semisup.errors import InputError
-from semisup.experiment.data import compare_classes, load_data, to_evaluate_on, with_features
+from semisup.experiment.data import (
+    compare_classes,
+    load_data,
+    to_evaluate_on,
+    warn_of_known_test_images,
+    with_features,
+)
 from semisup.experiment.model import build_backbone, build_model, make_model
 from semisup.experiment.settings import (
     as_authors,
@@ -152,6 +158,8 @@ def build(recipe: Recipe, dataset: Dataset | None = None) -> Experiment:
     dataset = dataset or load_data(recipe)
     if recipe.init_from:
         compare_classes(RunDirectory(recipe.init_from), dataset)
+    for earlier in filter(None, (recipe.init_from, recipe.teacher)):
+        warn_of_known_test_images(RunDirectory(earlier), dataset)
     augmentation.check_channels(recipe.augmentation, dataset.image_shape[2])
     if recipe.split_file:
         split = splits.read_split(recipe.split_file, dataset)

@@ -4,8 +4,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from absl import logging
 
-from semisup.config import Recipe
+from semisup.config import ALWAYS, Recipe
 from semisup.data.dataset import Dataset
 from semisup.errors import InputError, reason
 from semisup.experiment import settings
@@ -58,6 +59,8 @@ def _build_model(
                 recipe.dropout,
                 recipe.batch_norm_decay,
             )
+        if recipe.freeze_steps != ALWAYS:
+            _warn_of_untrainable(recipe, network)
     if recipe.l2_weight and not network.losses:
         raise InputError(
             f"`l2_weight={recipe.l2_weight}` reaches no layer of {recipe.architecture}; "
@@ -69,6 +72,19 @@ def _build_model(
     if recipe.init_from:
         _load_weights(recipe, RunDirectory(recipe.init_from), model, backbone)
     return model
+
+
+def _warn_of_untrainable(recipe: Recipe, network: keras.Model) -> None:
+    """Log a warning if layers were saved as not trainable, since they will not be trained."""
+    layers = [layer for layer in network._flatten_layers() if not isinstance(layer, keras.Model)]
+    with_weights = [layer for layer in layers if layer.weights]
+    fixed = [layer for layer in with_weights if not layer.trainable]
+    if fixed:
+        logging.warning(
+            f"{len(fixed)} of the {len(with_weights)} layers with weights of {recipe.architecture} "
+            "were saved with trainable=False, so they are not trained; to train them, save it with "
+            "trainable=True"
+        )
 
 
 def _load_weights(

@@ -66,7 +66,10 @@ def probability_model(
     classifier = keras.layers.Dense(model.num_classes, name="classifier", **exact)
     if not model.built:  # a subclassed network that was never called
         model.build((None, *image_shape))
-    embedding = network(keras.ops.cast(images, "float32"))
+    # Layers of augmentation change images unless they are told that this is no training.
+    embedding = network(keras.ops.cast(images, "float32"), training=False)
+    if isinstance(embedding, list | tuple):  # of the one that the model takes
+        [embedding] = embedding
     if model.similarity == "cosine":
         embedding = keras.layers.UnitNormalization(axis=1, **exact)(embedding)
         embedding = keras.layers.Rescaling(model.temperature**-0.5, **exact)(embedding)
@@ -313,7 +316,7 @@ def _in_float32(network: keras.Model) -> keras.Model:
     if not _is_half(network):
         return network
     config = json.dumps(keras.saving.serialize_keras_object(network))
-    for half in ("mixed_bfloat16", "mixed_float16"):
+    for half in ("mixed_bfloat16", "mixed_float16", "bfloat16", "float16"):
         config = config.replace(f'"{half}"', '"float32"')
     copy = keras.saving.deserialize_keras_object(json.loads(config))
     copy.set_weights(network.get_weights())

@@ -240,11 +240,11 @@ class AssociativeModel(CheckedModel):
                 f"the network must take one tensor of images [batch, ...], but takes {input_shape}"
             )
         # A symbolic call also builds the layers of a network that has not been called yet.
-        embedding = self.network(keras.KerasTensor(input_shape, dtype="float32"))
+        embedding = _one_tensor(self.network(keras.KerasTensor(input_shape, dtype="float32")))
         if not isinstance(embedding, keras.KerasTensor):
             raise InputError(
-                "the network must give one tensor of embeddings [batch, D], but it gives a list "
-                "or a dict of them"
+                "the network must give one tensor of embeddings [batch, D], but it gives several "
+                "or a dict; take one: keras.Model(network.inputs, network.outputs[0])"
             )
         embedding_shape = embedding.shape
         if len(embedding_shape) != 2 or embedding_shape[1] is None:
@@ -276,7 +276,7 @@ class AssociativeModel(CheckedModel):
         if isinstance(inputs, tuple):
             embedding = self._embed_apart(*inputs, training=training)
         else:
-            embedding = self.network(inputs, training=training)
+            embedding = self._embed(inputs, training)
         embedding = ops.cast(embedding, "float32")
         if self.similarity != "cosine":
             return {"embedding": embedding, "logits": self.classifier(embedding)}
@@ -522,21 +522,25 @@ class AssociativeModel(CheckedModel):
         """Whether a weight is not always 0; known when the graph is made, so 0 takes no time."""
         return getattr(self.loss_schedules[weight], "final_weight", None) != 0
 
+    def _embed(self, images: Tensor, training: bool | None) -> Tensor:
+        """The network's embeddings of images [batch, ...]."""
+        # Keras brings bytes to floats for networks that know their inputs, not for subclassed ones.
+        if images.dtype == "uint8" and getattr(self.network, "inputs", None) is None:
+            images = ops.cast(images, "float32")
+        return _one_tensor(self.network(images, training=training))
+
     def _embed_apart(self, images: Tensor, labels: Tensor, training: bool | None) -> Tensor:
         """Embeddings in the batch's order, A and B each passed through the network alone."""
         rows = batch_rows.find(labels, self.labeled_first)
 
         def apart() -> Tensor:
-            A, B = (
-                self.network(of_kind(images), training=training)
-                for of_kind in (rows.of_A, rows.of_B)
-            )
+            A, B = (self._embed(of_kind(images), training) for of_kind in (rows.of_A, rows.of_B))
             return rows.in_order(A, B)
 
         if rows.are_known():
             return apart()
         # Batch norm over no images would be NaN for good.
-        return ops.cond(rows.has_both() > 0, apart, lambda: self.network(images, training=training))
+        return ops.cond(rows.has_both() > 0, apart, lambda: self._embed(images, training))
 
     def _check_compiler(self) -> None:
         """Raise InputError if XLA can't compile the model, for batches whose rows are searched."""

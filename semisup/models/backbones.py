@@ -11,7 +11,7 @@ your own must do its own.
 import importlib
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 from keras import layers
@@ -29,6 +29,9 @@ PREFIX = "keras:"
 
 # Of a network whose trained weights a checkpoint is about to bring: nothing is loaded.
 RESTORED = "from a checkpoint"
+
+# Names of the layers around a saved network.
+_OURS = ("head", "rgb")
 
 # Size of the embedding on top of an application, as in the paper: FC(128).
 EMB_SIZE = 128
@@ -199,6 +202,9 @@ def _saved_model(path: Path, images: keras.KerasTensor) -> keras.KerasTensor:
     saved = load_model(path)
     # A run's own model.keras is a network with a classifier on top.
     saved = getattr(saved, "network", saved)
+    _refuse_classifier(path, saved)
+    if saved.name in _OURS:  # Keras wants a name once in a model
+        saved.name = f"saved_{saved.name}"
     wanted = getattr(saved, "input_shape", None)
     if not isinstance(wanted, tuple) or len(wanted) != 4:
         raise InputError(f"{path} must take one image [batch, H, W, C], but takes {wanted}")
@@ -215,14 +221,33 @@ def _saved_model(path: Path, images: keras.KerasTensor) -> keras.KerasTensor:
             )
     try:
         features = saved(pixels)
+        if isinstance(features, list | tuple) and len(features) == 1:
+            [features] = features
     except ValueError as error:
         raise InputError(
             f"{path} can't take images of {'x'.join(map(str, images.shape[1:]))}: "
             f"{reason(error)}; `new_size=N` makes all images NxN"
         ) from None
     if not isinstance(features, keras.KerasTensor):
-        raise InputError(f"{path} must give one embedding [batch, D], but it has several outputs")
+        raise InputError(
+            f"{path} must give one embedding [batch, D], but it has several outputs; save one of "
+            "them: keras.Model(model.inputs, model.outputs[0])"
+        )
     return features
+
+
+def _refuse_classifier(path: Path, saved: keras.Model) -> None:
+    """Raise InputError if a saved model ends in class probabilities."""
+    last: Any = saved
+    while isinstance(last, keras.Model) and last.layers:
+        last = last.layers[-1]
+    activation = getattr(getattr(last, "activation", None), "__name__", "")
+    of_one_class = activation == "sigmoid" and getattr(last, "units", 0) == 1
+    if isinstance(last, layers.Softmax) or activation == "softmax" or of_one_class:
+        raise InputError(
+            f"{path} ends in class probabilities (its layer {last.name!r}), not in features; save "
+            "it without its last layer (docs/own_images.md, Networks)"
+        )
 
 
 def _with_channels(images: keras.KerasTensor, channels: int) -> keras.KerasTensor:

@@ -20,9 +20,12 @@ from semisup.runtime.arguments import class_numbers
 # Of the metrics of an `AssociativeModel`.
 _MORE_IS_BETTER = ("p_correct", "estimated_accuracy", "visit_entropy")
 
+# Scales up to this one bring bytes into [0, 1] or [-1, 1]: 1 / 255, 1 / 127.5.
+_OF_BYTES = 0.01
+
 
 class CheckedModel(keras.Model):
-    """A Keras model of `num_classes` classes whose training labels may be -1 (unlabelled).
+    """A Keras model on a network, of `num_classes` classes whose labels may be -1 (unlabelled).
 
     Attributes:
         uses_unlabeled: whether a loss on unlabelled rows counts at any step.
@@ -30,6 +33,7 @@ class CheckedModel(keras.Model):
             labelled rows, with which each begins; else None.
     """
 
+    network: keras.Model
     num_classes: int
     uses_unlabeled: bool
     means: dict[str, keras.metrics.Mean]
@@ -89,6 +93,8 @@ class CheckedModel(keras.Model):
         # Keras gives each of several replicas consecutive rows, of A or of B.
         alone = self.distribute_strategy.num_replicas_in_sync == 1
         batches = call.arguments.get("x")
+        some = pipeline.images_of_batches(batches)
+        _warn_if_scaled_twice(self.network, batches if some is None else some)
         self._set_modes(call.arguments.get("callbacks"))
         with self.expecting(batches if alone else None), self.errors_in_one_line():
             history = super().fit(*call.args, **call.kwargs)
@@ -227,6 +233,22 @@ def _fit_arguments(method: Callable[..., Any], num_classes: int, *args: Any, **k
         steps = given.get("validation_steps")
         _check_end(validation, steps, "fit", "validation_steps", "`validation_data` is")
     return call
+
+
+def _warn_if_scaled_twice(network: keras.Model, images: Any) -> None:
+    """Log a warning if pixels are in [0, 1] and the network divides them by 255 once more."""
+    if not isinstance(images, np.ndarray) or images.dtype.kind != "f" or images.size == 0:
+        return
+    if not 0 < images.max() <= 1:
+        return
+    for layer in network._flatten_layers():
+        if isinstance(layer, keras.layers.Rescaling) and np.max(np.abs(layer.scale)) <= _OF_BYTES:
+            logging.warning(
+                f"pixels of the images are at most {images.max():g}, but the network's layer "
+                f"{layer.name!r} divides them by {1 / np.max(layer.scale):.4g}; give the images as "
+                "they were before they were divided by 255"
+            )
+            return
 
 
 def _classes(y: Any, num_classes: int) -> Any:

@@ -3,7 +3,8 @@
 import dataclasses
 import shlex
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from semisup.config import BASELINE, Recipe
 from semisup.errors import InputError
 from semisup.runs import files
 from semisup.runs.directory import RunDirectory
-from semisup.runtime import machine, signals, workers
+from semisup.runtime import signals, workers
 from semisup.runtime.paths import expanded
 from semisup.training import loop, progress
 
@@ -69,15 +70,11 @@ def compare(
             "labelled ones to hold some out; label at least two images of a class"
         )
     kinds = {"labels only": dataclasses.replace(recipe, **BASELINE), "association": recipe}
-    errors: dict[str, list[float]] = {kind: [] for kind in kinds}
+    results: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
     runs = [
-        (
-            kind,
-            _seeded(settings, number),
-            RunDirectory(logdir / _folder(kind, recipe.seed + number)),
-        )
-        for number in range(seeds)
-        for kind, settings in kinds.items()
+        (kind, _seeded(each, n), RunDirectory(logdir / _folder(kind, recipe.seed + n)))
+        for n in range(seeds)
+        for kind, each in kinds.items()
     ]
     if overwrite:  # all at once: a comparison is resumed without it
         strategy = options.get("strategy")
@@ -92,17 +89,34 @@ def compare(
             number = settings.seed - recipe.seed + 1
             print(f"\n{kind}, seed {settings.seed} ({number} of {seeds})", flush=True)
             result = loop.train(settings, run.path, command, dataset=dataset, **options)
-            errors[kind].append(result["test_error"])
+            results[kind].append(result)
     except KeyboardInterrupt:  # between the steps of two runs, whose results are kept
         raise signals.Stopped from None
+    errors = {kind: [result["test_error"] for result in each] for kind, each in results.items()}
     if workers.is_chief(options.get("strategy")):
         record = {"test_error": errors, "first_seed": recipe.seed, "steps": recipe.max_steps}
-        record |= {"command": shlex.join(command), **machine.here_and_now()}
-        files.write_json(logdir / _RECORD, record)
+        made = made_on([*chain(*results.values())])
+        files.write_json(logdir / _RECORD, {**record, "command": shlex.join(command), **made})
     # Each run said so when it began, far above the table that the caller prints.
     for line in progress.describe_test_size(dataset):
         print(f"\n{line}")
     return errors
+
+
+def made_on(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The `hardware`, `versions` and `date` of runs, from their results: a list where they differ.
+
+    Some may have been made before, on another machine.
+    """
+    made: dict[str, Any] = {}
+    for name in ("hardware", "versions", "date"):
+        distinct: list[Any] = []
+        for result in results:
+            value = result.get(name, "not recorded")
+            if value not in distinct:
+                distinct.append(value)
+        made[name] = distinct[0] if len(distinct) == 1 else distinct
+    return made
 
 
 def _seeded(recipe: Recipe, number: int) -> Recipe:

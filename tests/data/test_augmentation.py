@@ -17,6 +17,15 @@ from semisup.data.pipeline import association_batches
 from semisup.errors import InputError
 
 RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def numbers_of_its_own():
+    """Each test draws the same numbers, whichever ran before."""
+    global RANDOM
+    RANDOM = np.random.default_rng(1)
+
+
 IMAGES = RANDOM.integers(0, 256, (5, 20, 14, 3), dtype=np.uint8)
 MATRICES = np.eye(2) + RANDOM.normal(scale=0.3, size=(5, 2, 2))
 SHIFTS = RANDOM.normal(scale=6, size=(5, 2))

@@ -1,8 +1,10 @@
 """Photographs are the right way up, however the camera was held; damaged pixels are refused."""
 
+import errno
 import io
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -586,3 +588,26 @@ def test_read_image_reads_one_large_image_at_a_time(tmp_path, monkeypatch, endin
     assert decoded[0] == ((50, 40) if ending == "jpg" else (400, 320))
     assert all(locked)
     assert not reading._one_large_image.locked()
+
+
+def test_a_file_of_a_drive_that_is_gone_is_one_line(tmp_path, monkeypatch):
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+
+    def gone(*_, **__):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(reading, "_decoded", gone)
+    monkeypatch.setattr(Path, "stat", gone)
+    with pytest.raises(InputError, match=r"cannot read the image .*a\.png .*Stale file handle"):
+        read_image_as(tmp_path / "a.png", (4, 4, 1))
+
+
+def test_an_image_for_which_the_memory_is_too_small_is_not_called_damaged(tmp_path, monkeypatch):
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(reading, "_decoded", full)
+    with pytest.raises(MemoryError):
+        read_image_as(tmp_path / "a.png", (4, 4, 1))

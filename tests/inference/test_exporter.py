@@ -55,12 +55,33 @@ def test_keras_export_needs_keras_only(run, wanted, tmp_path):
     np.testing.assert_allclose(model.predict_on_batch(IMAGES / 1.0), wanted, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["keras", "saved_model", "tflite"])
+def test_augmentation_inside_a_network_stays_out_of_its_export(kind, tmp_path):
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.RandomFlip(), keras.layers.RandomRotation(0.2), keras.layers.Flatten()]
+    shape = REAL.shape[1:]
+    network = keras.Sequential([keras.Input(shape), *layers, keras.layers.Dense(4)])
+    model = AssociativeModel(network, 10)
+    path = tmp_path / f"digits{exporter.ENDINGS[kind]}"
+    exporter.export(model, kind, path, REAL)
+    if kind == "keras":  # called, not by `predict`
+        wanted = softmax(model.predict(REAL, verbose=0)["logits"], axis=1)
+        np.testing.assert_allclose(keras.models.load_model(path)(REAL), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("half", ["bfloat16", "mixed_bfloat16"])
+def test_half_precision_of_any_policy_is_exported_in_float32(half, tmp_path):
+    layers = [keras.layers.Flatten(dtype=half), keras.layers.Dense(4, dtype=half)]
+    model = AssociativeModel(keras.Sequential([keras.Input(REAL.shape[1:]), *layers]), 10)
+    exporter.export(model, "tflite", tmp_path / "digits.tflite", REAL)
+
+
 @pytest.mark.parametrize("similarity", ["dot", "cosine", "euclidean"])
 def test_probability_model_gives_the_models_own_probabilities(similarity):
     keras.utils.set_random_seed(0)
     layers = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(16)]
     network = keras.Sequential([keras.Input(IMAGES.shape[1:]), *layers])
-    model = AssociativeModel(network, 10, similarity=similarity)
+    model = AssociativeModel(network, 10, similarity=similarity, temperature=0.05)
     wanted = softmax(model.predict_on_batch(IMAGES)["logits"], axis=1)
     got = exporter.probability_model(model, IMAGES.shape[1:]).predict_on_batch(IMAGES)
     assert wanted.max() > 0.15  # else all would be alike

@@ -201,6 +201,45 @@ def test_images_may_come_in_a_list_of_one():
 
 
 @pytest.mark.parametrize("apart", [False, True])
+def test_subclassed_networks_take_bytes(apart):
+    keras.utils.set_random_seed(0)
+    model = AssociativeModel(Subclassed(), 4, separate_batches=apart)
+    model.compile("sgd")
+    images, labels = batch()
+    as_bytes = np.clip(100 + 40 * images, 0, 255).astype(np.uint8)
+    model.train_on_batch(as_bytes, labels)
+    np.testing.assert_array_equal(
+        model.predict(as_bytes, verbose=0)["embedding"],
+        model.predict(as_bytes.astype(np.float32), verbose=0)["embedding"],
+    )
+
+
+def test_a_network_may_give_its_embedding_in_a_list():
+    inner = network()
+    model = AssociativeModel(keras.Model(inner.inputs, inner.outputs), 4, similarity="dot")
+    images, _ = batch()
+    np.testing.assert_array_equal(model(images)["embedding"], inner(images))
+
+
+@pytest.mark.parametrize("in_batches", [False, True])
+@pytest.mark.parametrize(
+    ("scale", "largest", "warned"),
+    [(1 / 255, 1.0, True), (1 / 127.5, 0.9, True), (1 / 255, 255.0, False), (1.0, 1.0, False)],
+)
+def test_fit_warns_of_pixels_that_are_divided_twice(scale, largest, warned, in_batches, caplog):
+    rescaling = keras.layers.Rescaling(scale)
+    model = AssociativeModel(keras.Sequential([rescaling, network()]), 4)
+    model.compile("sgd")
+    images = np.linspace(0, largest, 18 * 36, dtype=np.float32).reshape(18, 6, 6, 1)
+    labels = np.concatenate([np.arange(8) % 4, np.full(10, -1)])
+    given = images, labels
+    if in_batches:
+        given = (association_batches(images[:8], labels[:8], images, unsup_batch_size=4),)
+    model.fit(*given, steps_per_epoch=1, verbose=0)
+    assert ("divided by 255" in caplog.text) == warned
+
+
+@pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("called", [False, True])
 def test_associative_model_takes_subclassed_networks(called, apart):
     inner = Subclassed()
@@ -455,7 +494,8 @@ def test_vat_refuses_a_network_that_takes_integers():
 def test_callbacks_know_which_metrics_should_rise():
     images, labels = batch()
     validation = (images[labels >= 0], labels[labels >= 0])
-    modes = {"val_error": "min", "p_correct": "max", "walker_loss": "min"}
+    modes = {"val_error": "min", "walker_loss": "min"}
+    modes |= dict.fromkeys(("p_correct", "estimated_accuracy", "visit_entropy"), "max")
     stops = [keras.callbacks.EarlyStopping(name) for name in modes]
     compiled().fit(images, labels, validation_data=validation, callbacks=stops, epochs=2, verbose=0)
     assert [stop.mode for stop in stops] == list(modes.values())
@@ -637,7 +677,7 @@ def test_associative_model_refuses_bad_use():
     ):
         AssociativeModel(network, 4)
     two = keras.Input((4,))
-    with pytest.raises(InputError, match="but it gives a list or a dict"):
+    with pytest.raises(InputError, match="but it gives several or a dict; take one"):
         AssociativeModel(keras.Model(two, [two, two]), 4)
     for apart in (False, True):
         with pytest.raises(InputError, match="there are no labels"):
@@ -814,6 +854,10 @@ def test_temperature_divides_the_similarities(similarity):
     model = compiled(similarity=similarity, temperature=0.5, pseudo_label_weight=1.0)
     outputs = {name: value.numpy() for name, value in model(images).items()}
     A, B = (outputs["embedding"][rows] for rows in (labels >= 0, labels < 0))
+    if similarity == "cosine":
+        kernel, bias = (weight.numpy() for weight in model.classifier.weights)
+        logits = 0.5**-0.5 * outputs["embedding"] @ kernel + bias
+        np.testing.assert_allclose(outputs["logits"], logits, rtol=1e-5, atol=1e-5)
     walk = association.association_losses(A, B, labels[labels >= 0], similarity, 0.5)
     mass = pseudo_labels.class_mass(A, B, labels[labels >= 0], 4, similarity, 0.5)
     pseudo_label = pseudo_labels.pseudo_label_loss(outputs["logits"][labels < 0], mass)

@@ -123,6 +123,15 @@ def test_a_saved_model_is_the_embedding(tmp_path):
     np.testing.assert_allclose(again(IMAGES), mine(IMAGES), rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["head", "rgb"])
+def test_a_saved_model_may_have_any_name_and_its_output_in_a_list(name, tmp_path):
+    mine = saved_model(tmp_path / "mine.keras", keras.layers.Dense(5))
+    keras.Model(mine.inputs, mine.outputs, name=name).save(tmp_path / "named.keras")
+    network = architectures.build(str(tmp_path / "named.keras"), (32, 32, 1))
+    wanted = mine(np.repeat(IMAGES[..., :1], 3, axis=3))
+    np.testing.assert_allclose(network(IMAGES[..., :1]), wanted, rtol=1e-6)
+
+
 def test_dropout_is_of_the_features_in_training(tmp_path):
     path = tmp_path / "mine.keras"
     saved_model(path, keras.layers.Dense(500))
@@ -154,6 +163,8 @@ def test_bad_requests_are_one_line(tmp_path):
     double = tmp_path / "double.keras"
     images = keras.Input((32, 32, 3))
     keras.Model(images, [keras.layers.Flatten()(images)] * 2).save(double)
+    whole = tmp_path / "whole.keras"
+    saved_model(whole, keras.Sequential([keras.layers.Dense(5, "softmax", name="classes")]))
     damaged = tmp_path / "damaged.keras"
     damaged.write_bytes(path.read_bytes()[:500])
     for name, shape, weights, message in (
@@ -166,6 +177,7 @@ def test_bad_requests_are_one_line(tmp_path):
         (str(path), (28, 28, 3), "none", "takes images of 32x32x3, but these are 28x28x3"),
         (str(one_channel), (32, 32, 3), "none", "takes images of 1 channels, but these have 3"),
         (str(double), (32, 32, 3), "none", "double.keras must give one embedding"),
+        (str(whole), (32, 32, 3), "none", "whole.keras ends in class probabilities .*'classes'"),
         (str(unsafe), (32, 32, 3), "none", "cannot load the model .*unsafe"),
         (str(damaged), (32, 32, 3), "none", "cannot load the model .*damaged"),
         ("nowhere.keras", (32, 32, 3), "none", "there is no file nowhere.keras"),

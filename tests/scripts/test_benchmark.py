@@ -10,10 +10,14 @@ import keras
 import numpy as np
 import pytest
 from benchmarks import accuracy, growth, naive, steps
+from benchmarks.child import output_of
 
 from semisup import experiment, recipes
+from semisup.errors import InputError
 from semisup.models import architectures
 from semisup.models.associative_model import AssociativeModel
+from semisup.runs import files
+from semisup.runs.directory import RunDirectory
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark.py"
 
@@ -51,6 +55,23 @@ def test_time_to_an_error_is_that_of_the_median():
     assert accuracy.seconds_to(curves, 1.0) is None
 
 
+def test_accuracy_says_where_its_runs_were_made(tmp_path, monkeypatch):
+    def train(protocol, data_dir, logdir, seed):
+        run = RunDirectory(logdir)
+        run.path.mkdir(parents=True)
+        run.append_evaluation({"step": 9, "test_error": 1.0})
+        made = {"hardware": protocol, "versions": {}, "date": "2026-01-02"}
+        files.write_json(run.result, {"test_error": 1.0, **made})
+
+    monkeypatch.setattr(accuracy, "_train", train)
+    monkeypatch.setattr(accuracy, "_measure_steps", lambda rounds: {"authors": 1.0, "ours": 2.0})
+    monkeypatch.setattr(accuracy, "draw", lambda measured, path: None)
+    figures = accuracy.measure(tmp_path, tmp_path, seeds=1, rounds=1)
+    made = {"hardware": ["authors", "ours"], "versions": {}, "date": "2026-01-02"}
+    assert figures["runs_made"] == made
+    assert figures["step_ms"] == {"authors": 1.0, "ours": 2.0}
+
+
 @pytest.mark.parametrize("kind", growth.SIZES)
 def test_growth_is_of_what_it_is_called(kind):
     largest = growth.SIZES[kind][-1]
@@ -78,6 +99,24 @@ def test_growth_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
         capsys.readouterr().out
     )
     assert (tmp_path / "growth.png").stat().st_size > 10_000
+
+
+def test_a_process_that_fails_is_told_in_one_line():
+    assert output_of("startup", ["-c", "print('there')"]) == "there\n"
+    fails = "import sys; sys.exit('loading\\nerror: no room\\n')"
+    with pytest.raises(InputError, match=r"^the part heads, 7, failed \(status 1\): no room$"):
+        output_of("heads, 7,", ["-c", fails])
+    with pytest.raises(InputError, match=r"\(status 3\): nothing on standard error"):
+        output_of("startup", ["-c", "raise SystemExit(3)"])
+    killed = "import os; os.kill(os.getpid(), 9)"
+    with pytest.raises(InputError, match=r"\(status -9, perhaps for want of memory\)"):
+        output_of("startup", ["-c", killed])
+
+
+def test_a_point_of_growth_that_fails_is_named(monkeypatch):
+    monkeypatch.setattr(growth, "_write", lambda path, at: None)
+    with pytest.raises(InputError, match=r"^the part growth, images 10,000, failed \(status 1\)"):
+        growth._measured("images", 10_000)
 
 
 def test_unknown_part_is_one_line():

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from absl import flags
 from comparison import methods, running
-from comparison.record import Record
+from comparison.record import DATA, Record
 from comparison.running import Job
 
 from semisup.cli.flags import define_recipe_flags
@@ -75,6 +75,18 @@ def test_best_parameters_of_equals_are_the_first(compare, tmp_path):
     assert compare._best(record, recipe, "vat") == {"epsilon": 1.0}
 
 
+def test_best_parameters_are_not_those_that_diverged(compare, tmp_path):
+    recipe = Recipe(max_steps=10)
+    record = Record(tmp_path / "r.json", "mnist5k", recipe)
+    for epsilon, error, loss in ((1.0, 3.0, None), (4.0, 5.0, 0.5)):
+        parameters = methods.parameters_of("vat", {"vat": {"epsilon": epsilon}})
+        values = {"validation": True, "evaluations": [[10, error, loss]]}
+        record.add(a_run("vat", 100, error, parameters=parameters, **values))
+    record.add(a_run("vat", 100, 9.0, validation=True))
+    flags.FLAGS.search = 1
+    assert compare._best(record, recipe, "vat") == {"epsilon": 4.0}
+
+
 def test_jobs_are_of_all_seeds_and_their_schedules_fill_their_steps(compare):
     flags.FLAGS.seeds = 2
     recipe = Recipe(max_steps=80, decay_steps=20, eval_interval=16)
@@ -123,6 +135,23 @@ def test_runs_are_recorded_as_they_end_and_made_once(compare, tmp_path, monkeypa
     assert len(made) == 2
 
 
+def test_runs_of_one_command_are_on_the_same_data(compare, tmp_path, monkeypatch):
+    recipe = Recipe(max_steps=10)
+    record = Record(tmp_path / "r.json", "mnist5k", recipe)
+    jobs = [Job("mmd", {}, dataclasses.replace(recipe, seed=seed)) for seed in range(3)]
+    digests = ["a", "b", "a"]
+    monkeypatch.setattr(
+        compare,
+        "_made",
+        lambda jobs: [a_run("mmd", seed, 3.0, data=data) for seed, data in enumerate(digests)],
+    )
+    [failed] = compare._run_all(record, jobs)
+    assert failed.startswith(
+        "mmd: the images, their classes or the pretrained network have changed"
+    )
+    assert [run["seed"] for run in record.content["runs"]] == [0, 2]
+
+
 def test_a_killed_process_is_told_in_a_line(compare, monkeypatch):
     def killed(*_):
         raise BrokenExecutor
@@ -154,7 +183,7 @@ def test_all_runs_must_be_on_the_data_of_those_on_record(tiny, tmp_path):
     assert record.data_of(validation=False) == {}
     record.add(made)
     known = record.data_of(validation=False)
-    assert known == {name: made[name] for name in ("data", "pixels")} and all(known.values())
+    assert known == {name: made[name] for name in DATA} and all(known.values())
     assert record.data_of(validation=True) == {}
     # Other labelled images are the same data.
     other = dataclasses.replace(recipe, seed=1, sup_seed=1)
@@ -163,9 +192,12 @@ def test_all_runs_must_be_on_the_data_of_those_on_record(tiny, tmp_path):
     arrays = dict(np.load(tiny.data_dir))
     fewer = {name: arrays[name][:-3] for name in ("train_images", "train_labels")}
     inverted = {"train_images": 255 - arrays["train_images"]}
-    for changed in (fewer, inverted):
-        np.savez(tmp_path / "changed.npz", **{**arrays, **changed})
-        changed = dataclasses.replace(other, data_dir=str(tmp_path / "changed.npz"))
+    fewer_tests = {name: arrays[name][:-3] for name in ("test_images", "test_labels")}
+    other_tests = {"test_images": 255 - arrays["test_images"]}
+    for number, changed in enumerate((fewer_tests, other_tests, fewer, inverted)):
+        place = tmp_path / f"{number}.npz"  # each its own, since what was loaded is kept
+        np.savez(place, **{**arrays, **changed})
+        changed = dataclasses.replace(other, data_dir=str(place))
         with pytest.raises(InputError, match="have changed since the runs on record"):
             running.run(Job("labels_only", {}, changed, data=known))
     # An earlier record knows nothing of pixels.
@@ -244,3 +276,14 @@ def test_a_comparison_searches_first_and_shows_what_there_is_when_a_run_fails(
     content = json.loads((tmp_path / "out.json").read_text())
     assert len(content["runs"]) == 3 + 2
     assert content["commands"] == [".venv/bin/python scripts/compare.py --seeds=2 --search=1"]
+
+
+def test_the_command_that_measured_times_is_on_record(compare, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        running, "milliseconds_per_step", lambda jobs: {job.method: 70.0 for job in jobs}
+    )
+    flags.FLAGS(["compare.py", "--time"])
+    compare._compare(Recipe(max_steps=10), ["mmd"], ["mmd"], tmp_path / "out")
+    assert capsys.readouterr().out == "mmd: 70.0 ms a step\n"
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert content["commands"] == [".venv/bin/python scripts/compare.py --time"]

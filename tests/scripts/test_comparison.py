@@ -737,9 +737,12 @@ def noting(rows, compute_loss):
     return noted
 
 
-def test_measure_times_measures_what_is_missing(tmp_path, monkeypatch):
+def test_measure_times_measures_all_in_turn_if_one_is_missing(tmp_path, monkeypatch, capsys):
+    taken = []
+
     def measured(jobs):
-        return {job.method: 70.0 for job in jobs}
+        taken.append([job.method for job in jobs])
+        return {job.method: 70.0 + len(taken) for job in jobs}
 
     now = here_and_now()  # once, as midnight may come
     monkeypatch.setattr(running, "here_and_now", lambda: now)
@@ -747,15 +750,24 @@ def test_measure_times_measures_what_is_missing(tmp_path, monkeypatch):
     recipe = Recipe(max_steps=400)
     record = Record(tmp_path / "r.json", "mnist5k", recipe)
     running.measure_times(record, ["vat"], {}, recipe)
-    assert record.milliseconds == {"association": 70.0, "vat": 70.0}
-    assert record.content["times"]["vat"] == {"milliseconds": 70.0, **now}
-    record.content["times"]["association"]["milliseconds"] = 72.3
-    running.measure_times(record, ["vat", "dann"], {}, recipe)
-    assert record.milliseconds == {"association": 72.3, "vat": 70.0, "dann": 70.0}
-    monkeypatch.setattr(running, "hardware", lambda: "an abacus")
+    assert record.milliseconds == {"association": 71.0, "vat": 71.0}
+    assert record.content["times"]["vat"] == {"milliseconds": 71.0, **now}
     running.measure_times(record, ["vat"], {}, recipe)
+    assert "measured again" not in capsys.readouterr().out
+    running.measure_times(record, ["dann"], {}, recipe)
+    assert taken == [["association", "vat"], ["association", "dann", "vat"]]
+    assert record.milliseconds == {"association": 72.0, "vat": 72.0, "dann": 72.0}
+    assert "The times on record are measured again" in capsys.readouterr().out
+    record.content["times"]["dann"]["versions"] = {"keras": "3.1"}
+    monkeypatch.setattr(running, "hardware", lambda: "an abacus")
+    running.measure_times(record, ["vat"], {}, recipe)  # they are those of the record
     with pytest.raises(InputError, match="times of other hardware"):
         running.measure_times(record, ["coral"], {}, recipe)
+    monkeypatch.undo()
+    monkeypatch.setattr(running, "milliseconds_per_step", measured)
+    running.measure_times(record, ["vat"], {}, recipe)
+    assert taken[2:] == [["association", "vat", "dann"]]
+    assert record.content["times"]["dann"]["versions"] == now["versions"]
 
 
 def test_steps_in_time_are_all_of_associations(tmp_path):
@@ -823,6 +835,25 @@ def test_table_has_medians_at_equal_steps_and_in_equal_time(tmp_path, drawn):
         assert list(association.get_ydata()) == [8.0, 4.0]
         assert list(pi_model.get_ydata()) == errors
     assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_that_diverged_is_told_and_counts_in_no_median(tmp_path, drawn):
+    record = Record(tmp_path / "r.json", "mnist5k", Recipe(max_steps=10))
+    for seed, error in enumerate((3.0, 9.0)):
+        record.add(a_run("association", seed, error))
+        record.add(a_run("vat", seed, error))
+    assert "diverged" not in report.page(record, ["vat"], {}, {}, 3)
+    nan = {"evaluations": [[5, 8.0, 1.0], [10, 0.5, None]]}  # right by chance
+    for kind in (False, True):
+        record.add({**a_run("vat", 2, 0.5, validation=kind), **nan})
+    text = report.page(record, ["association", "vat"], {}, {}, 3)
+    assert "| association | published | 6.00 (3.00 to 9.00) | 2 |" in text
+    assert "| VAT and entropy | published | 6.00 (3.00 to 9.00); 1 diverged | 3 |" in text
+    assert "| VAT and entropy | published | diverged |" in text
+    assert "it counts in no median" in text
+    assert report.spread([math.inf]) == "1 diverged"
+    report.figure(record, ["vat"], {}, {}, 3, tmp_path / "r.png")
+    assert list(drawn[0].lines[0].get_ydata()) == [12.0, 6.0]
 
 
 def test_how_made_names_every_machine_and_day():

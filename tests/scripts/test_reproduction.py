@@ -4,19 +4,21 @@ import dataclasses
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import statistics
 import subprocess
 import sys
 import time
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
-from reproduction import curves, details, page, records, running
+from reproduction import curves, details, page, places, records, running
 from reproduction.running import Run
 from reproduction.scales import scaled, stretched
-from reproduction.tables import TABLES
+from reproduction.tables import TABLES, Cell
 
 from semisup import recipes
 from semisup.config import LABELS_ONLY
@@ -118,6 +120,34 @@ def test_table_5_as_the_paper_did_it_begins_with_the_source(tmp_path):
     assert [" --init_from=SOURCE " in command for command in said] == [False, True, False]
     with pytest.raises(InputError, match="a target, but mnist has none"):
         cells("5", "mnist")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ("usps_to_mnist", "--data_dir=DIR/usps --target_data_dir=DIR/mnist"),
+        ("svhn_to_mnist_joint", "--data_dir=DIR/svhn --target_data_dir=DIR/mnist"),  # of mnist3
+        ("stl10", "--data_dir=DIR/stl10"),
+        ("photos", "--data_dir=DIR"),
+    ],
+)
+def test_command_of_a_run_names_the_folder_of_its_data_set(recipe, said):
+    both = recipes.get(recipe, data_dir="/data/a")
+    if both.target_dataset:
+        both = dataclasses.replace(both, target_data_dir="/data/b")
+    cell = Cell("", "", both, None, "")
+    assert running.command_of(cell, [cell]).startswith(f"semisup-train --recipe={recipe} {said} ")
+
+
+def test_commands_of_runs_in_the_docs_name_the_folders_of_their_data_sets():
+    found = page.read_records(SCRIPT.parents[1] / "docs" / "results")
+    for record in found.values():
+        for cell in record["cells"]:
+            settings = {**record["defaults"], **cell["settings"]}
+            sets = {"data_dir": "dataset", "target_data_dir": "target_dataset"}
+            words = (word[2:].split("=", 1) for word in shlex.split(cell["command"])[1:])
+            said = {name: value for name, value in words if name in sets}
+            assert said == {name: places.in_words(settings[sets[name]]) for name in said}
 
 
 def test_table_5_of_a_student_makes_its_teacher_first():
@@ -295,6 +325,31 @@ def test_command_of_a_renamed_record_fills_a_folder_of_its_own():
         assert "--out" not in command
 
 
+def commanded(record, command):
+    """The cells that a command of a record lays on its recipe, by their places."""
+    words = (word[2:] for word in shlex.split(command) if word.startswith("--"))
+    given = {name: value or True for name, _, value in (word.partition("=") for word in words)}
+    before = dataclasses.asdict(recipes.named(record["recipe"]))
+    changes = {
+        name: value if before[name] is None else type(before[name])(value)
+        for name, value in given.items()
+        if name in before.keys() - {"data_dir", "target_data_dir"}
+    }
+    made = cells(record["table"], record["recipe"], lambda name: recipes.get(name, **changes))
+    return {(cell.row, cell.column): cell for cell in made}
+
+
+def test_commands_of_the_docs_have_the_settings_of_their_records():
+    found = page.read_records(SCRIPT.parents[1] / "docs" / "results")
+    for file, record in found.items():
+        for command in record["commands"]:
+            made = commanded(record, command)
+            for cell in filter(itemgetter("runs"), record["cells"]):
+                before = {**record["defaults"], **cell["settings"]}
+                now = records.settings_of(made[cell["row"], cell["column"]].recipe)
+                assert not records.differing(before, now), (file, command)
+
+
 def test_pages_of_the_docs_are_made_of_their_files():
     docs = SCRIPT.parents[1] / "docs"
     found = page.read_records(docs / "results")
@@ -384,6 +439,27 @@ def test_begun_refuses_a_record_of_other_settings(tmp_path, changes, scale, said
         records.begun(tmp_path / "table.json", "1", "mnist", scale, other)
 
 
+def test_a_closed_record_takes_no_more_runs(tmp_path):
+    made, path = cells("1", "mnist"), tmp_path / "table.json"
+    finish(running.runs_of(made[0], 1, tmp_path)[0], 1.0, 1.0, 1.0)
+    record = table_record("1", "mnist", made, tmp_path)
+    assert "What is missing: " in details.render(record, TABLES["1"])
+    record["closed"] = "its images are gone"
+    records.write(record, path)
+    with pytest.raises(InputError, match="takes no more runs: its images are gone; choose another"):
+        records.begun(path, "1", "mnist", "full", made)
+    text = details.render(records.read(path), TABLES["1"])
+    assert "\nNo run may be added: its images are gone.\n" in text
+    assert "What is missing" not in text
+
+
+def test_records_of_the_docs_without_crossed_sevens_are_closed():
+    found = page.read_records(SCRIPT.parents[1] / "docs" / "results")
+    old = [name for name, record in found.items() if "no crossed sevens" in record.get("note", "")]
+    assert len(old) == 2
+    assert all("without crossed sevens" in found[name]["closed"] for name in old)
+
+
 def test_begun_knows_defaults_that_have_changed_and_new_settings(tmp_path):
     made, path = cells("1", "mnist"), tmp_path / "table.json"
     finish(running.runs_of(made[0], 1, tmp_path)[0], 1.0, 1.0, 1.0)
@@ -463,6 +539,23 @@ def test_a_runs_hardware_versions_and_date_are_those_of_its_result(tmp_path):
     assert records.read_run(run, cell.start)["hardware"] == "not recorded"
 
 
+def test_a_collapsed_walk_is_told_with_its_row(tmp_path):
+    made = cells("5", "svhn_to_mnist")
+    for cell in (made[0], made[2]):
+        for run in running.runs_of(cell, 2, tmp_path):
+            finish(run, 1.0, 1.0, 1.0)
+    record = table_record("5", "svhn_to_mnist", made, tmp_path)
+    assert not any("collapsed" in remark for remark in details.remarks(record))
+    result = files.read_json(run.folder.result)
+    files.write_json(run.folder.result, {**result, "collapsed": True})
+    record = table_record("5", "svhn_to_mnist", made, tmp_path)
+    # Not of source only, which is the error of these runs before their first step.
+    [remark] = details.remarks(record)
+    assert remark == "The walk had collapsed at the end: 1 of 2 runs of *adapted*."
+    grid = {**record["cells"][2], "row": "20", "column": "1000"}
+    assert "of *20, 1000*." in details.remarks({**record, "cells": [grid]})[-1]
+
+
 def test_runs_on_other_images_are_known(tmp_path):
     cell = cells("1", "mnist")[0]
     runs = running.runs_of(cell, 2, tmp_path)
@@ -519,6 +612,38 @@ def test_a_run_on_other_images_is_left_out_and_named(tmp_path, script):
     record = script._write(laid)
     assert [run["seed"] for run in record["cells"][0]["runs"]] == [0]
     assert list(script._left_out) == [str(runs[1].folder)]
+    with pytest.raises(InputError, match=r"^1 runs are on other images or classes .*; restore the"):
+        script._refuse_left_out()
+
+
+def test_data_are_compared_between_the_rows_of_one_data_set(tmp_path, script):
+    cells_ = cells("5", "usps_to_mnist")
+    laid = script._Table("5", "usps_to_mnist", cells_, tmp_path / "table5_usps_to_mnist")
+    runs = [running.runs_of(cell, 1, laid.folder)[0] for cell in cells_]
+    # Target only is of another set.
+    for run, pool in zip(runs, ([9, 0], [8, 0], [7, 0]), strict=True):
+        finish(run, 1.0, 1.0, 1.0)
+        files.write_json(run.folder.split, {"data": {"pool": pool}})
+    record = script._write(laid)
+    assert [len(cell["runs"]) for cell in record["cells"]] == [1, 0, 1]
+    assert list(script._left_out) == [str(runs[1].folder)]
+
+
+def test_a_run_in_another_precision_is_left_out_and_named(tmp_path, script):
+    cells_ = cells("1", "mnist")[:2]
+    laid = script._Table("1", "mnist", cells_, tmp_path / "table1_mnist")
+    runs = [run for cell in cells_ for run in running.runs_of(cell, 2, laid.folder)]
+    for run, precision in zip(runs, ["float32", "mixed_bfloat16", *2 * [None]], strict=True):
+        finish(run, 1.0, 1.0, 1.0)
+        content = files.read_json(run.folder.recipe)
+        files.write_json(run.folder.recipe, {**content, "precision": precision})
+    record = script._write(laid)
+    # What is not known, as in earlier records, differs from nothing.
+    found = [[run["seed"] for run in cell["runs"]] for cell in record["cells"]]
+    assert found == [[0], [0, 1]]
+    assert list(script._left_out) == [str(runs[1].folder)]
+    with pytest.raises(InputError, match=r"^1 runs are in another precision .*; choose another"):
+        script._refuse_left_out()
 
 
 def test_a_table_counts_every_seed_that_was_run_with_these_settings(tmp_path):

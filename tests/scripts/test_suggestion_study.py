@@ -1,6 +1,7 @@
 """What scripts/suggestion_study.py suggests is what semisup-eval would."""
 
 import dataclasses
+import json
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def a_study(recipe, logdir):
         for weight in model.trainable_variables:
             weight.assign(np.ones(weight.shape))
         RunDirectory(folder).save_model(model)
-        return {"test_error": 1.0}
+        return {"test_error": 1.0, "hardware": folder.name, "versions": {}, "date": "2026-01-02"}
 
     def write(folder, data, model, count):
         for weight in model.trainable_variables:
@@ -33,7 +34,8 @@ def a_study(recipe, logdir):
 
     suggestion_study.recipe_from_flags = lambda one_run: recipe
     loop.train, active_learning.write = train, write
-    flags.FLAGS(["", "--count=2", "--seeds=1", f"--logdir={logdir}"])
+    words = ["--count=2", "--seeds=1", f"--logdir={logdir}", f"--out={logdir}/study.json"]
+    flags.FLAGS(["", *words])
     suggestion_study.main()
 
 
@@ -42,6 +44,10 @@ def test_suggestions_are_by_the_model_that_the_run_kept(tiny, tmp_path):
     process.join()
     assert process.exitcode == 0, said(process)
     assert "suggested" in said(process)
+    record = json.loads((tmp_path / "study.json").read_text())
+    assert record["hardware"] == ["before", "suggested", "random"]  # of the runs
+    assert (record["seeds"], record["steps"]) == ([tiny.seed], tiny.max_steps)
+    assert record["test_error"] == {"before": [1.0], "suggested": [1.0], "random": [1.0]}
 
 
 def test_nothing_to_choose_from_is_said_before_any_training(tiny, tmp_path):

@@ -69,6 +69,19 @@ def test_compare_is_recorded_by_the_chief_alone(tiny, tmp_path, monkeypatch):
     assert (tmp_path / "chief" / "comparison.json").exists()
 
 
+def test_compare_records_the_machines_and_days_of_its_runs(tiny, tmp_path, monkeypatch):
+    # As if that of the first seed had been made before, elsewhere.
+    abacus = {"hardware": "an abacus", "versions": {"keras": "3.1"}, "date": "2026-01-02"}
+    later = {**abacus, "hardware": "fingers", "date": "2026-01-03"}
+    made = iter((abacus, later, later, abacus))
+    monkeypatch.setattr(comparison.loop, "train", lambda *a, **k: {"test_error": 1.0, **next(made)})
+    comparison.compare(tiny, tmp_path, seeds=2)
+    record = json.loads((tmp_path / "comparison.json").read_text())
+    assert record["hardware"] == ["an abacus", "fingers"]
+    assert record["date"] == ["2026-01-02", "2026-01-03"]
+    assert record["versions"] == {"keras": "3.1"}
+
+
 def test_compare_needs_a_recipe_with_association(tiny, tmp_path):
     labels_only = dataclasses.replace(tiny, **LABELS_ONLY)
     with pytest.raises(

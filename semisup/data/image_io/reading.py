@@ -268,7 +268,7 @@ def _opened(path: Path, how: Reading, to_decode: bool = True) -> Iterator[ImageF
                 content.seek(0)
                 with Image.open(content, formats=["PNG"]) as again:
                     yield again
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except FileNotFoundError:
         raise InputError(f"there is no image {path}") from None
@@ -294,7 +294,9 @@ def _warn_of_pages(image: ImageFile.ImageFile, path: Path) -> None:
 
 
 def _unreadable(path: Path, why: str) -> InputError:
-    size_on_disk = f"{path.stat().st_size} bytes" if path.is_file() else "no file"
+    size_on_disk = "no file"
+    with suppress(OSError, ValueError):  # a network drive that is gone, a name with a NUL
+        size_on_disk = f"{path.stat().st_size} bytes"
     plugin = formats.missing_plugin(path.suffix)
     hint = f"`pip install {plugin}` lets such files be read" if plugin else "mend or remove it"
     return InputError(

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -181,6 +181,8 @@ def _find_classes(
             skipped.append((reason, path))
         elif image_io.is_visible(path.name):
             skipped.append(("images outside the folders of the classes", path))
+    if each:
+        _warn_of_alike(folder, classes)
     for name, paths in classes.items():
         classes[name] = keep(sorted(paths), reasons[name])
         if each and not classes[name]:
@@ -188,6 +190,17 @@ def _find_classes(
             raise InputError(f"there is no image in {folder / name}{': ' if why else ''}{why}")
         skipped += reasons[name]
     return classes
+
+
+def _warn_of_alike(folder: Path, names: Iterable[str]) -> None:
+    """Warn if names of classes differ in capitals or blanks only, as letters' a and A may."""
+    known: dict[str, str] = {}
+    for name in names:
+        if (other := known.setdefault("".join(name.casefold().split()), name)) != name:
+            logging.warning(
+                f"{folder}: the names {other!r} and {name!r} differ in capitals or blanks only, "
+                "but are two classes; if they are one, merge the folders"
+            )
 
 
 def _refuse_unlabeled_inside(folder: Path, images: Sequence[Path]) -> None:

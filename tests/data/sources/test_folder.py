@@ -14,6 +14,13 @@ from semisup.errors import InputError
 RANDOM = np.random.default_rng(0)
 
 
+@pytest.fixture(autouse=True)
+def numbers_of_its_own():
+    """Each test draws the same numbers, whichever ran before."""
+    global RANDOM
+    RANDOM = np.random.default_rng(1)
+
+
 def pixels(height=9, width=7, channels=3):
     return RANDOM.integers(0, 256, (height, width, channels), dtype=np.uint8)
 
@@ -335,3 +342,13 @@ def test_load_folder_refuses_unlabelled_images_in_a_class(tmp_path):
     save(tmp_path / "train/dog/Unlabelled/more/0.png", pixels())
     with pytest.raises(InputError, match=r"more is in the folder of a class"):
         load_dataset("folder", tmp_path)
+
+
+def test_load_folder_warns_of_classes_that_differ_in_capitals_or_blanks(tmp_path, caplog):
+    make(tmp_path)
+    load_dataset("folder", tmp_path)
+    assert "differ in capitals" not in caplog.text
+    for i in range(3):
+        save(tmp_path / "train" / "Cat " / f"{i}.png", pixels())
+    assert load_dataset("folder", tmp_path).class_names == ("Cat ", "cat", "dog")
+    assert "'Cat ' and 'cat' differ in capitals or blanks only" in caplog.text
