@@ -56,29 +56,21 @@ _NAMESPACES = (
     *("data", "evaluation", "inference", "losses", "models", "optimizers", "visualization"),
 )
 
-_NAMESPACE_OF = {
-    "AssociativeModel": "models",
-    "CollapseWarning": "training.collapse",
-    "Envelope": "optimizers",
-    "Muon": "optimizers",
-    "association_batches": "data",
-    "association_losses": "losses",
-    "choose_split": "data",
-    "classification_loss": "losses",
-    "load_dataset": "data",
-    "mnist_model": "models",
-    "stl10_model": "models",
-    "svhn_model": "models",
-    "total_loss": "losses",
-    "walk": "losses",
+_NAMES_IN = {
+    "data": ("association_batches", "choose_split", "load_dataset"),
+    "losses": ("association_losses", "classification_loss", "total_loss", "walk"),
+    "models": ("AssociativeModel", "mnist_model", "stl10_model", "svhn_model"),
+    "optimizers": ("Envelope", "Muon"),
+    "training.collapse": ("CollapseWarning",),
 }
+_MODULE_OF = {name: module for module, names in _NAMES_IN.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
     if name in _NAMESPACES:
         return importlib.import_module(f"semisup.{name}")
-    if name in _NAMESPACE_OF:
-        return getattr(importlib.import_module(f"semisup.{_NAMESPACE_OF[name]}"), name)
+    if name in _MODULE_OF:
+        return getattr(importlib.import_module(f"semisup.{_MODULE_OF[name]}"), name)
     if name == "__version__":
         from importlib.metadata import PackageNotFoundError, version  # takes some milliseconds
 

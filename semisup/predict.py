@@ -17,7 +17,6 @@ import csv
 import dataclasses
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
@@ -61,7 +60,7 @@ def main(*words: str) -> int:
 
     from semisup.inference import saved_run
     from semisup.inference.predictor import COLUMNS, predict_images
-    from semisup.runtime.progress import SECONDS_BETWEEN_LINES
+    from semisup.runtime.progress import is_line_due, shows_bar, write_line
 
     out = None if _OUT.value is None else inputs.file_to_write(expanded(_OUT.value), files)
     # The progress display; standard output may be the CSV.
@@ -69,8 +68,8 @@ def main(*words: str) -> int:
         run = saved_run.load(RunDirectory(_LOGDIR.value))
     # How many images a .npz holds shows when it is read; on a terminal only.
     count = None if any(map(inputs.is_npz, files)) else len(files)
-    bar = tqdm(total=count, unit=" images", disable=None)
-    skipped, classified, said = list[InputError](), 0, time.monotonic()
+    bar = tqdm(total=count, unit=" images", disable=not shows_bar(sys.stderr))
+    skipped, classified = list[InputError](), 0
 
     def skip(error: InputError) -> None:
         skipped.append(error)
@@ -89,9 +88,8 @@ def main(*words: str) -> int:
                 writer.writerow(numbers)
             bar.update(len(names))
             classified += len(names)
-            if bar.disable and time.monotonic() - said > SECONDS_BETWEEN_LINES:
-                said = time.monotonic()
-                print(f"{classified:,} images classified", flush=True)
+            if bar.disable and is_line_due():
+                write_line(f"{classified:,} images classified")
         if classified == 0:
             where = f"the {len(files)} file{'s' * (len(files) != 1)}"
             raise InputError(f"there is no image that can be read in {where}")

@@ -285,6 +285,8 @@ def test_compat_is_in_what_the_authors_code_does_otherwise(mnist_dir):
     theirs = build(mnist_dir, new_size=32, augmentation="inversion", compat="authors")
     assert ours.model.optimizer.epsilon == 1e-7
     assert theirs.model.optimizer.epsilon == 1e-8
+    slow = build(mnist_dir, compat="authors", learning_rate=1e-7).model.optimizer
+    assert float(slow.learning_rate) == pytest.approx(1e-6)  # their minimum
     original = build(mnist_dir).data.dataset
     whole = original.train_images[0, ::7, ::7]  # every eighth pixel is read where one is
     np.testing.assert_array_equal(theirs.data.dataset.train_images[0, ::8, ::8], whole)

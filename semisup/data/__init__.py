@@ -46,23 +46,17 @@ __all__ = [
     "resized",
 ]
 
-_MODULE_OF = {
-    "DATASETS": "registry",
-    "Dataset": "dataset",
-    "DatasetInfo": "registry",
-    "LabeledData": "labeled_data",
-    "LazyImages": "lazy_images",
-    "PseudoLabels": "labeled_data",
-    "Split": "splits",
-    "adapted": "adaptation",
-    "as_rgb": "adaptation",
-    "association_batches": "pipeline",
-    "choose_split": "splits",
-    "get_augmentation": "augmentation",
-    "load_dataset": "registry",
-    "read_split": "splits",
-    "resized": "adaptation",
+_NAMES_IN = {
+    "adaptation": ("adapted", "as_rgb", "resized"),
+    "augmentation": ("get_augmentation",),
+    "dataset": ("Dataset",),
+    "labeled_data": ("LabeledData", "PseudoLabels"),
+    "lazy_images": ("LazyImages",),
+    "pipeline": ("association_batches",),
+    "registry": ("DATASETS", "DatasetInfo", "load_dataset"),
+    "splits": ("Split", "choose_split", "read_split"),
 }
+_MODULE_OF = {name: module for module, names in _NAMES_IN.items() for name in names}
 
 
 def __dir__() -> list[str]:

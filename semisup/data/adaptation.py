@@ -173,9 +173,9 @@ def _check_names(source: Dataset, target: Dataset) -> None:
         )
     first = found.first
     logging.warning(
-        "the classes of %s and %s are matched by their numbers, but have other names: class %d is "
-        "%r and %r",
-        *(source.name, target.name, first, source.class_names[first], target.class_names[first]),
+        f"the classes of {source.name} and {target.name} are matched by their numbers, but have "
+        f"other names: class {first} is {source.class_names[first]!r} and "
+        f"{target.class_names[first]!r}"
     )
 
 

@@ -206,5 +206,10 @@ class Dataset:
         ]
 
 
+def evenly_spaced(total: int, most: int) -> np.ndarray:
+    """Indices of at most `most` of `total` items, from the first to the last, int64 [n]."""
+    return np.linspace(0, total - 1, min(total, most), dtype=np.int64)
+
+
 def _name(files: np.ndarray | None, where: str, index: int) -> str:
     return f"{where}[{index}]" if files is None else str(files[index])

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from semisup.data.dataset import Dataset
+from semisup.data.dataset import Dataset, evenly_spaced
 from semisup.errors import InputError
 from semisup.runtime.arguments import whole_number
 from semisup.runtime.paths import expanded
@@ -168,8 +168,8 @@ def shades(dataset: Dataset) -> str | None:
         (dataset.unlabeled_images, dataset.unlabeled_files),
     ):
         if images is not None and _digest(files) is None:
-            places = np.linspace(0, len(images) - 1, min(len(images), _COMPARED)).astype(int)
-            means = np.asarray(images[places]).mean(axis=(1, 2, 3))
+            some = np.asarray(images[evenly_spaced(len(images), _COMPARED)])
+            means = some.mean(axis=(1, 2, 3))
             shades.append(np.round(means / 4).astype(int).tolist())
     if not shades:
         return None

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
+_LISTED = 8  # names in a line, at most
+
 
 def printable(name: str) -> str:
     """The name without control characters, and encodable as UTF-8.
@@ -23,10 +25,10 @@ def in_one_line(name: str) -> str:
     return "".join(_escape(c) if len(f"{c}.".splitlines()) > 1 else c for c in name)
 
 
-def listed(names: Sequence[str], most: int = 8) -> str:
+def listed(names: Sequence[str]) -> str:
     """The names in a line, separated by commas; of many the first ones and how many more."""
-    shown = shorten(names, 20)[:most]
-    return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
+    shown = ", ".join(shorten(names, 20)[:_LISTED])
+    return shown + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
 
 
 def shorten(names: Sequence[str], width: int) -> list[str]:

@@ -10,7 +10,7 @@ from absl import logging
 
 from semisup.config import Recipe
 from semisup.data import adaptation, lazy_images, npz, registry
-from semisup.data.dataset import Dataset
+from semisup.data.dataset import Dataset, evenly_spaced
 from semisup.errors import InputError
 from semisup.experiment import settings
 from semisup.models import features
@@ -65,7 +65,7 @@ def to_evaluate_on(dataset: Dataset, count: int) -> Dataset:
     if count == 0 or count >= len(labels):
         return dataset
     by_class = np.argsort(labels, kind="stable")
-    chosen = np.sort(by_class[np.linspace(0, len(labels) - 1, count, dtype=int)])
+    chosen = np.sort(by_class[evenly_spaced(len(labels), count)])
     images = dataset.test_images[chosen]
     return dataclasses.replace(dataset, test_images=images, test_labels=labels[chosen])
 
@@ -118,7 +118,7 @@ def compare_classes(run: RunDirectory, dataset: Dataset) -> None:
             "that both come in one order, or leave out `init_from`"
         )
     logging.warning(
-        "the classes of the run in %s have other names than those of %s: class %d is %r there, %r "
-        "here; the classifier begins with its weights in their order",
-        *(run, dataset.name, found.first, theirs[found.first], ours[found.first]),
+        f"the classes of the run in {run} have other names than those of {dataset.name}: class "
+        f"{found.first} is {theirs[found.first]!r} there, {ours[found.first]!r} here; the "
+        "classifier begins with its weights in their order"
     )

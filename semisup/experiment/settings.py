@@ -53,8 +53,8 @@ def compare_similarity(recipe: Recipe) -> None:
     theirs = _similarity_of_first_weights(recipe)
     if theirs and recipe.similarity not in (None, theirs[0]):
         logging.warning(
-            "`similarity=%s`, but the run in %s has %s, on which its classifier was trained",
-            *(recipe.similarity, recipe.init_from, theirs[0]),
+            f"`similarity={recipe.similarity}`, but the run in {recipe.init_from} has {theirs[0]}, "
+            "on which its classifier was trained"
         )
 
 
@@ -65,11 +65,11 @@ def warn_of_random_backbone(recipe: Recipe) -> None:
     if recipe.frozen_steps == 0 or saved or begun:
         return
     steps = recipe.frozen_steps
+    always = steps >= recipe.max_steps
+    frozen = "stays frozen" if always else f"is frozen for the first {steps:,} steps"
     logging.warning(
-        "%s %s with random weights, so its features mean little; give pretrained ones by "
-        "`weights` (of keras:NAME), or train it (`freeze_steps=0`)",
-        recipe.architecture,
-        "stays frozen" if steps >= recipe.max_steps else f"is frozen for the first {steps:,} steps",
+        f"{recipe.architecture} {frozen} with random weights, so its features mean little; give "
+        "pretrained ones by `weights` (of keras:NAME), or train it (`freeze_steps=0`)"
     )
 
 

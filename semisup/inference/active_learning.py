@@ -20,16 +20,16 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import entropy, rankdata
 
+from semisup.data.dataset import evenly_spaced
 from semisup.data.labeled_data import LabeledData
 from semisup.errors import InputError
 from semisup.evaluation.metrics import predict
-from semisup.losses import association, blockwise
-from semisup.losses.pseudo_labels import class_mass
+from semisup.evaluation.neighbors import unit_rows
+from semisup.losses import association, blockwise, class_mass
 from semisup.models.associative_model import AssociativeModel
 from semisup.runs import files
 from semisup.runs.directory import RunDirectory
-from semisup.visualization.plots import contact_sheet, save
-from semisup.visualization.text import short_names
+from semisup.visualization import contact_sheet, save, short_names
 
 # Of more labelled images, this many are taken: P_ab has a row for each.
 _LABELED = 1000
@@ -96,9 +96,9 @@ def balanced(labels: np.ndarray, most: int) -> np.ndarray:
     chosen = []
     for c in classes:
         places = np.flatnonzero(labels == c)
-        if len(places) > each:  # from all of them: files in order may be of one day each
-            places = places[np.linspace(0, len(places) - 1, each, dtype=int)]
-        chosen.append(np.resize(places, each))
+        # From all of them: files in order may be of one day each.
+        some = places[evenly_spaced(len(places), each)]
+        chosen.append(np.resize(some, each))
     return np.concatenate(chosen)
 
 
@@ -118,7 +118,7 @@ def choose(score: np.ndarray, B: np.ndarray, count: int) -> np.ndarray:
     """
     from sklearn.cluster import KMeans
 
-    directions = B / np.maximum(np.linalg.norm(B, axis=1, keepdims=True), 1e-12)
+    directions = unit_rows(B)
     clusters = min(count, len(np.unique(directions, axis=0)))
     grouping = KMeans(clusters, n_init=3, random_state=0).fit(directions)
     distance = np.linalg.norm(directions - grouping.cluster_centers_[grouping.labels_], axis=1)

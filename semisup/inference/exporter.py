@@ -203,8 +203,7 @@ def _export(
         if rounding > _ROUNDING:
             logging.warning(
                 "the export computes in float32, the run in half precision: a probability of the "
-                "%d images that were compared differs by %.2g",
-                *(len(images), rounding),
+                f"{len(images)} images that were compared differs by {rounding:.2g}"
             )
         _replace(out, temporary, Path(place) / "earlier")
     return difference
@@ -279,8 +278,7 @@ def _with_plain_names(model: keras.Model) -> keras.Model:
 
 
 def _open_keras(path: Path) -> Run:
-    model = keras.models.load_model(path)
-    return lambda images: model.predict_on_batch(images)
+    return keras.models.load_model(path).predict_on_batch
 
 
 def _open_saved_model(path: Path) -> Run:

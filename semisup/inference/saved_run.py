@@ -35,10 +35,9 @@ def load(run: RunDirectory) -> SavedRun:
     recipe = run.read_begun_recipe()
     if experiment.resizes_as_tensorflow_1(recipe, recipe.target_dataset or recipe.dataset):
         logging.warning(
-            "images of this run that were not of %dx%d pixels were resized as TensorFlow 1 did it "
-            "(`compat=authors`), others are resized with antialiasing: bring them to this size "
-            "yourself to be sure of the same predictions",
-            *(recipe.new_size, recipe.new_size),
+            f"images of this run that were not of {recipe.new_size}x{recipe.new_size} pixels were "
+            "resized as TensorFlow 1 did it (`compat=authors`), others are resized with "
+            "antialiasing: bring them to this size yourself to be sure of the same predictions"
         )
     if run.model.is_file() and run.labeled.is_file():
         model, labeled = load_model(run.model), labeled_embeddings.load(run.labeled)

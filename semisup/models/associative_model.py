@@ -186,11 +186,10 @@ class AssociativeModel(CheckedModel):
         vat_epsilon = _number("vat_epsilon", vat_epsilon)
         checks.check_label_smoothing(label_smoothing)
         _check_vat_epsilon(vat_epsilon)
-        num_classes = whole_number("num_classes", num_classes, minimum=1)
         virtual_embeddings = whole_number("virtual_embeddings", virtual_embeddings, minimum=0)
         super().__init__(name=name, **kwargs)
         self.network = network
-        self.num_classes = num_classes
+        self.num_classes = whole_number("num_classes", num_classes, minimum=1)
         weights = (walker_weight, visit_weight, logit_weight, pseudo_label_weight, vat_weight)
         self.loss_schedules = {
             name: weight if callable(weight) else schedules.Envelope(_weight(name, weight))
@@ -198,6 +197,7 @@ class AssociativeModel(CheckedModel):
         }
         self.uses_pseudo_labels = self._ever_counts("pseudo_label_weight")
         self.uses_vat = self._ever_counts("vat_weight")
+        self.uses_unlabeled = any(map(self._ever_counts, _WEIGHTS_OF_B))
         self.vat_epsilon = vat_epsilon
         self.similarity = similarity
         self.temperature = temperature
@@ -207,7 +207,7 @@ class AssociativeModel(CheckedModel):
         self.association_scope = association_scope
         # float32 under any precision policy: logits and losses need its range.
         self.classifier = keras.layers.Dense(
-            num_classes,
+            self.num_classes,
             kernel_regularizer=building_blocks.l2(CLASSIFIER_L2),
             dtype="float32",
             name="classifier",
@@ -517,10 +517,6 @@ class AssociativeModel(CheckedModel):
         with keras.name_scope("metrics"):
             self.means["vat_loss"].update_state(vat, count)
         return vat
-
-    @property
-    def uses_unlabeled(self) -> bool:
-        return any(map(self._ever_counts, _WEIGHTS_OF_B))
 
     def _ever_counts(self, weight: str) -> bool:
         """Whether a weight is not always 0; known when the graph is made, so 0 takes no time."""

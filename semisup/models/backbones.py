@@ -127,8 +127,8 @@ def load_model(path: Path) -> keras.Model:
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras's reader fails in many ways
-        reason = " ".join(str(error).split())
-        raise InputError(f"cannot load the model {path}: {reason}") from None
+        said = " ".join(str(error).split())
+        raise InputError(f"cannot load the model {path}: {said}") from None
 
 
 def application(
@@ -164,16 +164,16 @@ def application(
                 pooling="avg",
             )
     except Exception as error:  # Keras's download and its readers fail in many ways
-        reason = " ".join(str(error).split())
-        if weights == IMAGENET and "fetch" in reason:
-            reason += (
+        said = " ".join(str(error).split())
+        if weights == IMAGENET and "fetch" in said:
+            said += (
                 "; without a connection, give a file of weights (`weights=FILE`), a saved network "
                 "of yours (`architecture=PATH.keras`), or train from random weights "
                 "(`recipe=photos_from_scratch`)"
             )
-        elif "nput size" in reason or "input_shape" in reason:
-            reason += " (`new_size=N` makes all images NxN)"
-        raise InputError(f"{PREFIX}{name} with `weights={weights}`: {reason}") from None
+        elif "nput size" in said or "input_shape" in said:
+            said += " (`new_size=N` makes all images NxN)"
+        raise InputError(f"{PREFIX}{name} with `weights={weights}`: {said}") from None
     return network
 
 

@@ -28,22 +28,19 @@ class CheckedModel(keras.Model):
     """A Keras model on a network, of `num_classes` classes whose labels may be -1 (unlabelled).
 
     Attributes:
+        uses_unlabeled: whether a loss on unlabelled rows counts at any step.
         labeled_first: where that is known of the batches that a step is traced for, the number of
             labelled rows, with which each begins; else None.
     """
 
     network: keras.Model
     num_classes: int
+    uses_unlabeled: bool
     means: dict[str, keras.metrics.Mean]
     train_function: Any  # Keras's
     labeled_first: int | None = None
     _traced_for: int | None = None  # the `labeled_first` of Keras's `train_function`
     _evaluating: bool = False
-
-    @property
-    def uses_unlabeled(self) -> bool:
-        """Whether a loss on unlabelled rows counts at any step."""
-        return False
 
     @contextmanager
     def expecting(self, batches: Any, shares: int = 1) -> Iterator[None]:
@@ -108,9 +105,8 @@ class CheckedModel(keras.Model):
         """Log a warning if no batch had a labelled, or an unlabelled image, or weights are NaN."""
         if bad := [w.path for w in self.trainable_variables if not np.isfinite(w).all()]:
             logging.warning(
-                "after this training %d weights are NaN or infinite, such as %s; look for images "
-                "with such pixels, or take a lower learning rate",
-                *(len(bad), bad[0]),
+                f"after this training {len(bad)} weights are NaN or infinite, such as {bad[0]}; "
+                "look for images with such pixels, or take a lower learning rate"
             )
         elif np.all(np.isnan(of_epochs.get("error", 0.0))):
             logging.warning("no batch had a labelled image: their labels are all -1")
@@ -270,10 +266,9 @@ def _warn_of_few_labels(y: np.ndarray, batch_size: int, num_classes: int) -> Non
     labeled, batch_size = int(np.sum(y >= 0)), min(batch_size, len(y))
     if labeled < len(y) and batch_size * labeled / len(y) < num_classes:
         logging.warning(
-            "a batch of %d has %.1f labelled images on average, fewer than the %d classes: most "
-            "walks can't go wrong, so nothing is learned from them; take `association_batches`, or "
-            "a larger `batch_size`",
-            *(batch_size, batch_size * labeled / len(y), num_classes),
+            f"a batch of {batch_size} has {batch_size * labeled / len(y):.1f} labelled images on "
+            f"average, fewer than the {num_classes} classes: most walks can't go wrong, so nothing "
+            "is learned from them; take `association_batches`, or a larger `batch_size`"
         )
 
 

@@ -168,7 +168,7 @@ def _read(folder: Path, digests: list[bytes], features: np.ndarray) -> np.ndarra
             used = _read_shard(shard, features.shape[1], wanted)
         except InputError as error:
             if os.path.lexists(shard):  # else another process removed it
-                logging.warning("%s; its features are computed again", error)
+                logging.warning(f"{error}; its features are computed again")
                 _remove(shard)
             continue
         found |= used
@@ -215,7 +215,7 @@ def _write(folder: Path, digests: list[bytes], features: np.ndarray) -> None:
             np.savez(file, digests=rows, features=features)
         temporary.replace(shard)
     except OSError as error:
-        logging.warning("cannot write the features to the cache %s: %s", folder, error)
+        logging.warning(f"cannot write the features to the cache {folder}: {error}")
         if temporary:
             _remove(temporary)
 

@@ -83,7 +83,7 @@ def resume(run: RunDirectory, model: AssociativeModel, **state: tf.Variable) -> 
     if checkpoint is not None:
         return restore(model, checkpoint, **state)
     for line in faults:
-        logging.warning("%s; starting at step 0", line)
+        logging.warning(f"{line}; starting at step 0")
     if workers.is_chief(model.distribute_strategy):
         _sweep(run, 0)  # what the first one left, cut short: a second would look like lost records
     return 0
@@ -122,7 +122,7 @@ def watch(run: RunDirectory, timeout: float) -> Iterator[str]:
         if prefix not in (None, last):
             last, since = prefix, time.monotonic()
             if fault := _fault(run, prefix):
-                logging.warning("%s; skipped", fault)
+                logging.warning(f"{fault}; skipped")
             else:
                 yield str(prefix)
                 since = time.monotonic()
@@ -152,7 +152,7 @@ def _newest_whole(run: RunDirectory) -> tuple[str | None, list[str]]:
         fault = _fault(run, prefix)
         if fault is None:
             for line in faults:
-                logging.warning("%s; falling back to %s", line, prefix.name)
+                logging.warning(f"{line}; falling back to {prefix.name}")
             return str(prefix), faults
         faults.append(fault)
     # The first of all may have been cut short: then there is nothing to fall back to yet.

@@ -119,7 +119,7 @@ def _alone(temporary: Path) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                logging.warning("another process is writing %s; waiting for it", temporary)
+                logging.warning(f"another process is writing {temporary}; waiting for it")
                 fcntl.flock(file, fcntl.LOCK_EX)
             except OSError as error:
                 if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):

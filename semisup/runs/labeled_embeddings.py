@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from semisup.data.dataset import evenly_spaced
 from semisup.data.image_io import FULL, Reading, ValueRange
 from semisup.data.labeled_data import LabeledData
 from semisup.data.npz import read_npz
@@ -84,7 +85,7 @@ def embed(model: AssociativeModel, data: LabeledData) -> EmbeddedLabels:
         labeled = labeled[_of_all_classes(data.labeled_labels, EMBEDDINGS_KEPT)]
     labels = dataset.train_labels[labeled]
     by_class = labeled[np.argsort(labels, kind="stable")]
-    shown = by_class[np.linspace(0, len(by_class) - 1, min(_IMAGES_KEPT, len(by_class)), dtype=int)]
+    shown = by_class[evenly_spaced(len(by_class), _IMAGES_KEPT)]
     predictions = predict(model, dataset.train_images[labeled])
     record = LabeledEmbeddings(
         embeddings=predictions.embeddings,

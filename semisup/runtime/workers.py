@@ -56,7 +56,7 @@ def join() -> tf.distribute.Strategy:
             f"its own for each worker, such as {_EXAMPLE}"
         ) from None
     if len(everyone) > 1:
-        logging.warning("Waiting for all %d workers of TF_CONFIG to start.", len(everyone))
+        logging.warning(f"Waiting for all {len(everyone)} workers of TF_CONFIG to start.")
     try:
         with signals.immediate():
             return tf.distribute.MultiWorkerMirroredStrategy()

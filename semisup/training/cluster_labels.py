@@ -11,6 +11,7 @@ import math
 import numpy as np
 from absl import logging
 
+from semisup.data.dataset import evenly_spaced
 from semisup.data.labeled_data import LabeledData, PseudoLabels
 from semisup.data.lazy_images import network_inputs
 from semisup.evaluation.neighbors import unit_rows
@@ -51,13 +52,12 @@ def predict_cluster_labels(data: LabeledData, share: float) -> PseudoLabels:
     none = PseudoLabels(candidates[:0], candidates[:0])
     if len(candidates) < _IMAGES_OF_CLUSTER * len(classes):
         logging.warning(
-            "no pseudo-labels from clusters: %d images without a label are too few for %d classes, "
-            "of which each needs %d",
-            *(len(candidates), len(classes), _IMAGES_OF_CLUSTER),
+            f"no pseudo-labels from clusters: {len(candidates)} images without a label are too few "
+            f"for {len(classes)} classes, of which each needs {_IMAGES_OF_CLUSTER}"
         )
         return none
     images = unit_rows(network_inputs(data.dataset.unlabeled_pool[candidates]))
-    some = images[np.linspace(0, len(images) - 1, min(len(images), _IMAGES), dtype=int)]
+    some = images[evenly_spaced(len(images), _IMAGES)]
     centres = unit_rows(KMeans(len(classes), n_init=10, random_state=0).fit(some).cluster_centers_)
     of_labeled = unit_rows(network_inputs(data.labeled_images)) @ centres.T
     cosines = np.stack([of_labeled[labels == c].mean(axis=0) for c in range(len(classes))])
@@ -65,9 +65,8 @@ def predict_cluster_labels(data: LabeledData, share: float) -> PseudoLabels:
     found = of_labeled.argmax(axis=1) == cluster_of[labels]
     if found.mean() < _AGREEMENT:
         logging.warning(
-            "no pseudo-labels from clusters: only %d of %d labelled images lie in the cluster "
-            "of their class",
-            *(found.sum(), len(found)),
+            f"no pseudo-labels from clusters: only {found.sum()} of {len(found)} labelled images "
+            "lie in the cluster of their class"
         )
         return none
     chosen, chosen_labels = [], []

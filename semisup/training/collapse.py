@@ -232,7 +232,7 @@ class CollapseWarning(keras.callbacks.Callback):
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         """Warn if those layers have seen too few batches."""
         if line := monitoring.unsettled_batch_norm(self.model, self._fresh, self._batches):
-            logging.warning("%s", line)
+            logging.warning(line)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Begin with the epoch's sums, which Keras has reset."""
@@ -272,9 +272,9 @@ class CollapseWarning(keras.callbacks.Callback):
         if visit_loss < math.log(self._walk().unlabeled) - _OF_OTHER_SIZE:
             self._told = True
             logging.warning(
-                "CollapseWarning was made for %d unlabelled images in a batch, but the visit loss "
-                "of %.2f is of fewer; give the numbers of images in a batch, not of all",
-                *(self._unlabeled, visit_loss),
+                f"CollapseWarning was made for {self._unlabeled} unlabelled images in a batch, but "
+                f"the visit loss of {visit_loss:.2f} is of fewer; give the numbers of images in a "
+                "batch, not of all"
             )
 
     def _walk(self) -> Walk:
@@ -298,6 +298,4 @@ class CollapseWarning(keras.callbacks.Callback):
         logs = dict(zip(_WATCHED, totals / batches, strict=True))
         if found := collapse(logs, self._walk(), begun, asked):
             self._warned = True
-            logging.warning(
-                "the walk has collapsed at step %d: %s; %s", step, found, advice(self.model)
-            )
+            logging.warning(f"the walk has collapsed at step {step}: {found}; {advice(self.model)}")

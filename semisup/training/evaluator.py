@@ -171,7 +171,7 @@ def _draw(write: Callable[..., Any], *arguments: Any) -> None:
     try:
         write(*arguments)
     except Exception as error:  # matplotlib and TensorBoard fail in many ways
-        logging.warning("%s.%s failed: %s", write.__module__, write.__name__, error)
+        logging.warning(f"{write.__module__}.{write.__name__} failed: {error}")
 
 
 def _selected(evaluations: Sequence[Mapping[str, Any]], recipe: Recipe) -> Mapping[str, Any]:

@@ -53,7 +53,7 @@ class Progress:
         """Log a warning on a line of its own."""
         if self.bar is not None:
             self.bar.clear()
-        logging.warning("%s", message)
+        logging.warning(message)
 
     def write_line(self, step: int) -> None:
         """Where there is no bar, print the step, the values and the time left."""

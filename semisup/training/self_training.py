@@ -116,9 +116,9 @@ def _warn_of_other_values(teacher: RunDirectory, dataset: Dataset) -> None:
     values_in = tuple(npz.read_npz(teacher.labeled, ["values_in"]).get("values_in", ()))
     if values_in != tuple(dataset.values_in or ()):
         logging.warning(
-            "the run in %s read values from %s as 0 to 255, but %s is read from %s: the teacher "
-            "sees other brightness than it has learned, so its labels may be wrong",
-            *(teacher, _range(values_in), dataset.name, _range(dataset.values_in)),
+            f"the run in {teacher} read values from {_range(values_in)} as 0 to 255, but "
+            f"{dataset.name} is read from {_range(dataset.values_in)}: the teacher sees other "
+            "brightness than it has learned, so its labels may be wrong"
         )
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from semisup.data.dataset import evenly_spaced
 from semisup.data.labeled_data import LabeledData
 from semisup.evaluation.metrics import Evaluation, predict
 from semisup.evaluation.neighbors import nearest
@@ -50,7 +51,7 @@ def neighbors_figure(
     pool = np.sort(random.choice(split.unlabeled, count, replace=False))
     embeddings = predict(model, dataset.unlabeled_pool[pool]).embeddings
     classes = np.unique(dataset.test_labels)
-    classes = classes[np.linspace(0, len(classes) - 1, min(_CLASSES, len(classes)), dtype=int)]
+    classes = classes[evenly_spaced(len(classes), _CLASSES)]
     tests = np.array(
         [random.choice(np.flatnonzero(dataset.test_labels == c)) for c in classes], np.int64
     )

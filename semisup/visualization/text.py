@@ -19,6 +19,8 @@ _FALLBACKS = (
 )
 _BOX = "\N{WHITE SQUARE}"
 
+_WIDTH = 40  # columns of a name that stands alone
+
 
 def plain() -> dict[str, Any]:
     """The properties of matplotlib text that is shown as it is: `$` begins no formula."""
@@ -43,9 +45,9 @@ def short_names(given: Sequence[str], width: int) -> list[str]:
     return names.shorten([name.translate(boxes) for name in printable], width)
 
 
-def short_name(name: str, width: int = 40) -> str:
+def short_name(name: str) -> str:
     """One name, as `short_names` has it."""
-    return short_names([name], width)[0]
+    return short_names([name], _WIDTH)[0]
 
 
 @functools.cache
@@ -63,4 +65,4 @@ def _characters() -> frozenset[str]:
 
 @functools.cache
 def _warn(missing: str) -> None:
-    logging.warning("no installed font has the characters %s; pictures show %s", missing, _BOX)
+    logging.warning(f"no installed font has the characters {missing}; pictures show {_BOX}")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from semisup.data.dataset import Dataset
+from semisup.data.dataset import Dataset, evenly_spaced
 from semisup.errors import InputError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 4, 5, 1), dtype=np.uint8)
@@ -53,3 +53,11 @@ def test_images_of_several_sizes_and_a_number_of_classes_are_refused():
         Dataset(**{**GIVEN, "unlabeled_images": [IMAGES[0], IMAGES[1, 1:]]})
     with pytest.raises(InputError, match="`class_names` is 2; wanted one name for each class"):
         Dataset(**{**GIVEN, "class_names": 2})
+
+
+@pytest.mark.parametrize(
+    ("total", "most", "wanted"),
+    [(9, 3, [0, 4, 8]), (10, 4, [0, 3, 6, 9]), (3, 5, [0, 1, 2]), (5, 1, [0]), (0, 4, [])],
+)
+def test_evenly_spaced(total, most, wanted):
+    assert evenly_spaced(total, most).tolist() == wanted

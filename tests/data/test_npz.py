@@ -17,6 +17,15 @@ from tests.conftest import assert_stored_alike, first_batches
 from tests.processes import kilobytes_of_batches
 
 RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def numbers_of_its_own():
+    """Each test draws the same numbers, whichever ran before."""
+    global RANDOM
+    RANDOM = np.random.default_rng(1)
+
+
 SPLITS = ("train", "test", "unlabeled")
 # More than the labels and names below take, and less than the images.
 LITTLE = 2000

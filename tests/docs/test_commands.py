@@ -8,7 +8,6 @@ import re
 import shlex
 import shutil
 import site
-import socket
 import subprocess
 import sys
 from importlib.metadata import metadata
@@ -20,6 +19,7 @@ from packaging.requirements import Requirement
 
 from semisup import recipes
 from tests import stand_ins
+from tests.runtime.test_distribution import free_ports
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -197,14 +197,6 @@ def checkout(tmp_path, data):
         script.write_text(f'#!/bin/sh\nexec "{tmp_path}/.venv/bin/python" -m {module} "$@"\n')
         script.chmod(0o755)
     return tmp_path
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [opened.getsockname()[1] for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return ports
 
 
 def in_place(command: str, checkout: Path, ports: list[int]) -> str:

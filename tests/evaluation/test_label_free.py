@@ -99,6 +99,8 @@ def test_scores_have_the_entropy_of_the_visits():
     found = label_free.scores(model, probe)
     wanted = -np.sum(P * np.log(P)) / np.log(2)
     assert found["label_free_visit_entropy"] == pytest.approx(wanted, rel=1e-5)
+    # Each walk is right; the classifier disagrees on one image of two.
+    assert found[label_free.SCORE] == pytest.approx((1.0 * wanted * 0.5) ** (1 / 3), rel=1e-5)
 
 
 def test_choose_probe_is_of_the_split_and_always_the_same():

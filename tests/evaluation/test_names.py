@@ -58,4 +58,4 @@ def test_in_one_line_escapes_what_ends_a_line(end):
 
 def test_listed_says_how_many_more():
     assert names.listed(["a", "b"]) == "a, b"
-    assert names.listed([str(i) for i in range(12)], most=2) == "0, 1 and 10 more"
+    assert names.listed([*"abcdefghijkl"]) == "a, b, c, d, e, f, g, h and 4 more"

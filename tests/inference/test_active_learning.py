@@ -162,3 +162,10 @@ def test_a_class_of_many_labels_does_not_draw_the_steps_of_others():
     assert other.back_to.tolist() == one.back_to.tolist()
     np.testing.assert_allclose(other.uncertainty, one.uncertainty, atol=0.05)
     np.testing.assert_allclose(other.visit, one.visit, rtol=0.2)
+
+
+def test_score_is_the_mean_of_both_ranks():
+    visit, uncertainty = np.array([0.1, 0.4, 0.3, 0.2]), np.array([0.0, 0.2, 0.9, 0.5])
+    signs = active_learning.Signs(visit, uncertainty, np.zeros(4, int))
+    # Of rarity the ranks are 3, 0, 1, 2, of uncertainty 0, 1, 3, 2; the highest is 3.
+    np.testing.assert_allclose(active_learning.scores(signs), np.array([3, 1, 4, 4]) / 6)

@@ -11,6 +11,13 @@ from semisup.runs.labeled_embeddings import LabeledEmbeddings
 RANDOM = np.random.default_rng(0)
 
 
+@pytest.fixture(autouse=True)
+def numbers_of_its_own():
+    """Each test draws the same numbers, whichever ran before."""
+    global RANDOM
+    RANDOM = np.random.default_rng(1)
+
+
 def save(path, pixels):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)

@@ -543,3 +543,15 @@ def test_label_smoothing_and_block_size_out_of_range_are_refused():
             association.classification_loss(np.eye(2), [0, 1], smoothing)
     with pytest.raises(InputError, match="`block_size` is -1; it must be at least 0"):
         pseudo_labels.class_mass(np.eye(2), np.eye(2), [0, 1], 2, block_size=-1)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_classification_loss_has_the_gradient_of_the_loop(smoothing):
+    logits, labels = np.random.default_rng(0).normal(size=(6, 4)) * 3, np.array([0, 3, 1, 1, 2, 0])
+    scores = tf.constant(logits, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(scores)
+        loss = association.classification_loss(scores, labels, smoothing)
+    target = (1 - smoothing) * np.eye(4)[labels] + smoothing / 4
+    wanted = (naive_softmax_rows(logits) - target) / 6
+    np.testing.assert_allclose(tape.gradient(loss, scores), wanted, rtol=1e-4, atol=1e-6)

@@ -54,4 +54,8 @@ def test_pseudo_label_loss_counts_confident_samples_only():
     by_logits, by_mass = tape.gradient(loss, [logits, mass])
     assert by_mass is None
     np.testing.assert_array_equal(by_logits[1], [0.0, 0.0, 0.0])
+    for row in (0, 2):  # both of class 1
+        exponentials = np.exp(np.float64(logits[row]))
+        wanted = (exponentials / exponentials.sum() - [0, 1, 0]) / 3
+        np.testing.assert_allclose(by_logits[row], wanted, rtol=1e-5)
     assert float(pseudo_labels.pseudo_label_loss(logits[:0], mass[:0])) == 0.0

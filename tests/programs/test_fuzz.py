@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from semisup import experiment
-from semisup.cli.flags import define_recipe_flags, recipe_from_flags
+from semisup.cli.flags import recipe_from_flags
 from semisup.config import Recipe
 from semisup.data import image_io as images_module
 from semisup.data import lazy_images
@@ -464,8 +464,6 @@ VALUES = st.one_of(
 
 def fuzz_flags(examples: int) -> None:
     """Up to three settings at a time, with values of every kind."""
-    if "recipe" not in flags.FLAGS:
-        define_recipe_flags()
     names = sorted(Recipe.__dataclass_fields__)
 
     @settings(max_examples=examples, deadline=None, database=None, derandomize=True)
@@ -483,12 +481,12 @@ def fuzz_flags(examples: int) -> None:
     run()
 
 
-def test_flags_are_settings_or_refused():
+def test_flags_are_settings_or_refused(training_flags):
     fuzz_flags(300)
 
 
 @pytest.mark.slow
-def test_ten_thousand_flags_are_settings_or_refused():
+def test_ten_thousand_flags_are_settings_or_refused(training_flags):
     fuzz_flags(10_000)
 
 

@@ -110,6 +110,7 @@ def test_progress_is_not_written_into_the_csv(finished_run, digits_folder, tmp_p
     assert len(rows) == 20
     assert all(row["class"].startswith("digit_") for row in rows)
     assert "reading images: " in errors.read_text()
+    assert "\n20 images classified\n" in errors.read_text()
 
 
 def predict_with_much_progress(words, out, errors):

@@ -184,7 +184,8 @@ def test_watch_yields_each_checkpoint_until_the_run_ends(tmp_path, monkeypatch, 
     assert "step-2.index is damaged" in warning and warning.endswith("; skipped")
 
 
-def test_watch_gives_up(tmp_path):
+def test_watch_gives_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints.time, "sleep", lambda _: None)
     checkpoints.save(RunDirectory(tmp_path), 1, model())
     found = checkpoints.watch(RunDirectory(tmp_path), timeout=0.1)
     assert next(found).endswith("step-1")

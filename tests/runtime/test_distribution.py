@@ -215,6 +215,8 @@ def test_evaluate_on_two_devices_finds_the_results_of_one(steps):
         assert one.keys() == two.keys()
         for name in ("error", "accuracy", "classification_loss", "l2_loss"):
             assert two[name] == pytest.approx(one[name], rel=1e-5), name
+            if f"val_{name}" in one:
+                assert two[f"val_{name}"] == pytest.approx(one[f"val_{name}"], rel=1e-5), name
     assert "val_error" in one
 
 

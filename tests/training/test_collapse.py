@@ -211,6 +211,7 @@ def images_all_alike(optimizer="sgd", **settings):
     """20 labelled and 20 unlabelled images, their labels, and a model that embeds them alike."""
     images, labels = np.ones((40, 4), "float32"), np.r_[np.arange(20) % 2, np.full(20, -1)]
     network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    network.set_weights([np.eye(4, 3, dtype="float32"), np.zeros(3, "float32")])
     model = semisup.AssociativeModel(network, 2, **settings)
     model.compile(optimizer)
     return images, labels, model

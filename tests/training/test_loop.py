@@ -102,16 +102,17 @@ def test_other_run_in_the_folder_is_refused(finished, mnist_dir, monkeypatch):
         loop.train(recipe(mnist_dir), finished[0], dataset=renamed)
 
 
-def test_a_run_whose_data_has_moved_resumes(mnist_dir, tmp_path, capsys):
-    old, new, run = tmp_path / "old", tmp_path / "new", RunDirectory(tmp_path / "run")
-    shutil.copytree(mnist_dir, old)
-    result = loop.train(recipe(old), run.path)
+def test_a_run_whose_data_has_moved_resumes(tiny, tmp_path, capsys):
+    old, new, run = tmp_path / "old.npz", tmp_path / "new.npz", RunDirectory(tmp_path / "run")
+    shutil.copy(tiny.data_dir, old)
+    here, there = (dataclasses.replace(tiny, data_dir=str(path)) for path in (old, new))
+    result = loop.train(here, run.path)
     run.result.unlink()
     old.rename(new)
-    again = loop.train(recipe(new), run.path)
+    again = loop.train(there, run.path)
     assert again["test_error"] == result["test_error"]
     assert f"data_dir was {old}, is {new}" in capsys.readouterr().out
-    assert run.read_recipe() == recipe(new)  # so that semisup-eval finds it
+    assert run.read_recipe() == there  # so that semisup-eval finds it
 
 
 def test_a_folder_in_use_is_refused(tiny, tmp_path):
@@ -570,3 +571,38 @@ def test_log_at_each_step_writes_lines_between_evaluations(
     assert [line.split()[1] for line in lines if line.startswith("step ")] == [
         *("0/4", "1/4", "2/4", "3/4", "4/4")
     ]
+
+
+def test_each_evaluation_is_saved_unless_told_otherwise(tiny, tmp_path):
+    loop.train(dataclasses.replace(tiny, max_steps=6, eval_interval=2), tmp_path)
+    assert sorted(RunDirectory(tmp_path).checkpoints_by_step()) == [2, 4, 6]
+
+
+@pytest.mark.parametrize(("frozen", "batches"), [(0, 4), (1, 3)])
+def test_run_warns_of_batch_norm_that_has_not_settled(tiny, tmp_path, caplog, frozen, batches):
+    layers = [keras.layers.Flatten(), keras.layers.Dense(4), keras.layers.BatchNormalization()]
+    keras.Sequential([keras.Input((8, 8, 1)), *layers]).save(tmp_path / "network.keras")
+    settings = {"architecture": str(tmp_path / "network.keras"), "freeze_steps": frozen}
+    loop.train(dataclasses.replace(tiny, max_steps=4, **settings), tmp_path / "run")
+    [line] = [line for line in caplog.messages if "batch norm" in line]
+    assert f"statistics after {batches} batches" in line
+
+
+def test_memory_that_runs_out_is_one_line(tiny, tmp_path, monkeypatch):
+    def exhausted(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nmore")
+
+    monkeypatch.setattr(loop.Trainer, "train", exhausted)
+    line = "^out of memory or disk space: OOM when allocating; the last checkpoint is intact"
+    with pytest.raises(InputError, match=line):
+        loop.train(tiny, tmp_path)
+
+
+def test_a_run_warns_of_a_frozen_random_network(tiny, tmp_path, caplog, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "build", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(dataclasses.replace(tiny, architecture="mnist_model", freeze_steps=-1), tmp_path)
+    assert "mnist_model stays frozen with random weights" in caplog.text

@@ -93,3 +93,12 @@ def test_describe_classes_shortens_many():
     [line] = progress.describe_classes(dataset)
     assert line.startswith("100 classes (training; test images): class 0 (1; 1), ")
     assert line.endswith("class 11 (12; 1), ... (1 to 100; 1 to 1)")
+
+
+def test_bar_shows_the_step_of_a_resumed_run(monkeypatch):
+    monkeypatch.setattr("semisup.runtime.progress.shows_bar", lambda stream: True)
+    shown = progress.Progress(50, 100)
+    shown.update(51, {"loss": 0.12345})
+    shown.update(53)
+    shown.close()
+    assert (shown.bar.n, shown.bar.total, shown.bar.postfix) == (53, 100, "loss=0.1235")

@@ -9,6 +9,8 @@ import math
 import keras
 import tensorflow as tf
 
+_BRIGHT = 64.0  # of pixels in [0, 255], what lies above this
+
 
 def warp(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
     """Transform each image with bilinear interpolation; pixels beyond its border are 0.
@@ -89,17 +91,16 @@ def rotations(degrees: tf.Tensor) -> tf.Tensor:
     return tf.stack([tf.stack([cos, -sin], axis=1), tf.stack([sin, cos], axis=1)], axis=1)
 
 
-def bounding_boxes(images: tf.Tensor, threshold: float = 64.0) -> tuple[tf.Tensor, tf.Tensor]:
-    """Find the box around what is brighter than `threshold`; the whole image if nothing is.
+def bounding_boxes(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Find the box around what is bright in one channel; the whole image if nothing is.
 
     Args:
         images: [batch, H, W, C].
-        threshold: compared with the brightest channel.
 
     Returns:
         Centres (x, y) and longer sides in pixels, float32 [batch, 2] and [batch].
     """
-    bright = tf.reduce_max(tf.cast(images, tf.float32), axis=3) > threshold
+    bright = tf.reduce_max(tf.cast(images, tf.float32), axis=3) > _BRIGHT
     bright |= ~tf.reduce_any(bright, axis=(1, 2), keepdims=True)
     ends = []
     for axis, size in ((1, images.shape[2]), (2, images.shape[1])):  # columns, then rows

@@ -17,6 +17,8 @@ from semisup.data.augmentation import colour
 from semisup.data.augmentation.draw import Draw
 from semisup.data.augmentation.geometry import about_centre, rotations, warp
 
+_DRAWN = 2  # operations for each image, which may be the same one twice
+
 GREY = 128  # what lies beyond the border, and in a square that is cut out
 
 
@@ -59,19 +61,18 @@ _OPERATIONS: tuple[tuple[Callable[[tf.Tensor, tf.Tensor], tf.Tensor], float, flo
 )
 
 
-def rand_augment(images: tf.Tensor, draw: Draw, count: int = 2) -> tf.Tensor:
-    """Change each image by `count` operations drawn for it, one after the other.
+def rand_augment(images: tf.Tensor, draw: Draw) -> tf.Tensor:
+    """Change each image by two operations drawn for it, one after the other.
 
     Args:
         images: uint8 [batch, H, W, 1 or 3].
         draw: where the random numbers come from.
-        count: how many operations; the same one may be drawn twice.
 
     Returns:
         uint8 [batch, H, W, C].
     """
     shape = images.shape
-    for _ in range(count):
+    for _ in range(_DRAWN):
         chosen, amounts = draw.integers(len(_OPERATIONS)), draw.uniform(0.0, 1.0)
         # Each operation gets the images that drew it: to change all by each would take
         # longer by the number of operations.

@@ -152,9 +152,9 @@ def _warn_of_other_range(path: Path, pixels: np.ndarray, how: Reading) -> None:
         become = f"at most {pixels.max()}" if pixels.max() < dark else "255"
         logging.log_first_n(
             logging.WARNING,
-            "%s has values with more than 8 bits, and all of them become %s of 255: they seem not "
-            "to have the range of values of the training images",
-            *(3, path, become),
+            f"{path} has values with more than 8 bits, and all of them become {become} of 255: "
+            "they seem not to have the range of values of the training images",
+            n=3,
         )
 
 
@@ -289,13 +289,13 @@ def _warn_of_pages(image: ImageFile.ImageFile, path: Path) -> None:
         if other.tag_v2.get(_NEW_SUBFILE_TYPE, 0) & _SMALLER:  # a thumbnail
             return
     logging.log_first_n(
-        logging.WARNING, "%s has several pages, of which only the first is read", 3, path
+        logging.WARNING, f"{path} has several pages, of which only the first is read", n=3
     )
 
 
 def _unreadable(path: Path, why: str) -> InputError:
     size_on_disk = "no file"
-    with suppress(OSError):  # such as that of a network drive that is gone
+    with suppress(OSError, ValueError):  # a network drive that is gone, a name with a NUL
         size_on_disk = f"{path.stat().st_size} bytes"
     plugin = formats.missing_plugin(path.suffix)
     hint = f"`pip install {plugin}` lets such files be read" if plugin else "mend or remove it"

@@ -160,9 +160,10 @@ def read_many_bits(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray |
         if upper.max() < FEW_LEVELS:
             logging.log_first_n(
                 logging.WARNING,
-                "only the upper 8 of 16 bits of %s can be read, and they have %d levels; "
-                "`pip install tifffile imagecodecs` lets all bits be read",
-                *(3, name, len(np.unique(upper))),
+                f"only the upper 8 of 16 bits of {name} can be read, and they have "
+                f"{len(np.unique(upper))} levels; `pip install tifffile imagecodecs` lets all bits "
+                "be read",
+                n=3,
             )
         colours = upper.astype(np.uint16) * 257
     return colours, opacity

@@ -3,7 +3,7 @@
 import numpy as np
 from absl import logging
 
-from semisup.data.dataset import Dataset, Images
+from semisup.data.dataset import Dataset, Images, evenly_spaced
 from semisup.data.lazy_images import LazyImages
 
 # Of images that stay on disk, which are slow to read, this many are looked at, evenly spread.
@@ -27,8 +27,7 @@ def warn_of_constant_images(dataset: Dataset) -> None:
             continue
         looked_at = np.arange(len(images))
         if isinstance(images, LazyImages):
-            count = min(_LOOKED_AT, len(images))
-            looked_at = np.linspace(0, len(images) - 1, count, dtype=int)
+            looked_at = evenly_spaced(len(images), _LOOKED_AT)
         starts = range(0, len(looked_at), _AT_ONCE)
         constant = [
             i
@@ -39,8 +38,8 @@ def warn_of_constant_images(dataset: Dataset) -> None:
             such = f" (such as {name(np.array(constant[:1]))[0]})" if name else ""
             of = "" if len(looked_at) == len(images) else " looked at"
             logging.warning(
-                "%d of %d %s images%s have a single colour%s; check that they are read correctly",
-                *(len(constant), len(looked_at), kind, of, such),
+                f"{len(constant)} of {len(looked_at)} {kind} images{of} have a single "
+                f"colour{such}; check that they are read correctly"
             )
 
 

@@ -43,16 +43,16 @@ def warn_of_copies(
         found = np.flatnonzero(find_copies(data.unlabeled_images, data.test_images) >= 0)
         if len(found):
             logging.warning(
-                "%s: %d of %d test images are unlabelled images, too, the first is %s; their error "
-                "is not that of new images, so keep each in one place only",
-                *(where, len(found), len(data.test_images), test_name(found[0])),
+                f"{where}: {len(found)} of {len(data.test_images)} test images are unlabelled "
+                f"images, too, the first is {test_name(found[0])}; their error is not that of new "
+                "images, so keep each in one place only"
             )
     if pair := find_two_classes(data.train_images, data.train_labels):
         of = [data.class_names[data.train_labels[i]] for i in pair]
         logging.warning(
-            "%s: training images are in more than one class, the first is %s (%s), the same as %s "
-            "(%s); keep each in one class only",
-            *(where, train_name(pair[1]), of[1], train_name(pair[0]), of[0]),
+            f"{where}: training images are in more than one class, the first is "
+            f"{train_name(pair[1])} ({of[1]}), the same as {train_name(pair[0])} ({of[0]}); keep "
+            "each in one class only"
         )
 
 
@@ -67,9 +67,9 @@ def warn_of_test_copies(
     found = np.flatnonzero(copies >= 0)
     if len(found):
         logging.warning(
-            "%s: %d of %d test images are copies of training images, the first is %s, a copy of "
-            "%s; their error is not that of new images, so keep each in one place only",
-            *(where, len(found), len(copies), test_name(found[0]), train_name(copies[found[0]])),
+            f"{where}: {len(found)} of {len(copies)} test images are copies of training images, "
+            f"the first is {test_name(found[0])}, a copy of {train_name(copies[found[0]])}; their "
+            "error is not that of new images, so keep each in one place only"
         )
 
 

@@ -86,9 +86,9 @@ def load_folder(
     unlabeled_paths = _find_unlabeled(places.unlabeled, keep, skipped)
     unlabeled_paths = _without(unlabeled_paths, [*train_paths, *test_paths], skipped)
     if skipped:
-        logging.warning("%s: left out: %s", data_dir, image_io.describe_skipped(skipped))
+        logging.warning(f"{data_dir}: left out: {image_io.describe_skipped(skipped)}")
     if unreadable:
-        logging.warning("%d of these images can't be read", len(unreadable))
+        logging.warning(f"{len(unreadable)} of these images can't be read")
     (train_images, test_images, unlabeled_images), values_in = _images(
         (train_paths, test_paths, unlabeled_paths), new_size, f"the images in {data_dir}", how
     )
@@ -143,8 +143,7 @@ def _find_places(data_dir: Path) -> _Places:
             raise InputError(f"{both} differ only in upper and lower case; keep one of them")
     if others:
         logging.warning(
-            "%s: not used: %s; only train/, test/ and unlabeled/ are read",
-            *(data_dir, _quoted(others)),
+            f"{data_dir}: not used: {_quoted(others)}; only train/, test/ and unlabeled/ are read"
         )
     return _Places(found["train"][0], next(iter(found["test"]), None), found["unlabeled"])
 
@@ -316,16 +315,15 @@ def _range_of_values(paths: Sequence[Path], how: Reading) -> ValueRange:
     values_in = image_io.range_of(statistics)
     if values_in != image_io.FULL:
         logging.warning(
-            "%s and others have more than 8 bits per value: in all %d such images, the range from "
-            "%g to %g is mapped to 0 to 255",
-            *(paths[0], len(paths), *values_in),
+            f"{paths[0]} and others have more than 8 bits per value: in all {len(paths)} such "
+            f"images, the range from {values_in.black:g} to {values_in.white:g} is mapped to 0 to "
+            "255"
         )
     usual = max(each.usual for each in statistics)
     if usual - values_in.black < _DARK * (values_in.white - values_in.black):
         logging.warning(
-            "nearly all values of these images are below %g and become nearly black, because a few "
-            "pixels are far brighter; clip those pixels when saving the images",
-            usual,
+            f"nearly all values of these images are below {usual:g} and become nearly black, "
+            "because a few pixels are far brighter; clip those pixels when saving the images"
         )
     return values_in
 

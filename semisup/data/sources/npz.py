@@ -39,9 +39,7 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
         arrays["unlabeled_images"] = arrays.pop("unlabelled_images")
     there = ", ".join(sorted(arrays)) or "nothing"
     if others := sorted(arrays.keys() - set(_KNOWN)):
-        logging.warning(
-            "%s: not used: %s; only %s are read", path, ", ".join(others), ", ".join(_KNOWN)
-        )
+        logging.warning(f"{path}: not used: {', '.join(others)}; only {', '.join(_KNOWN)} are read")
         arrays = {key: array for key, array in arrays.items() if key in _KNOWN}
     _check(path, arrays, there)
     images: dict[str, Images] = {

@@ -40,7 +40,7 @@ def load_tfds(name: str, data_dir: Path | None) -> Dataset:
     try:
         builder = tfds.builder(name, data_dir=data_dir)
         if not builder.data_path.exists():
-            absl_logging.warning("Fetching %s through tensorflow-datasets ...", name)
+            absl_logging.warning(f"Fetching {name} through tensorflow-datasets ...")
         builder.download_and_prepare()
     except tfds.core.registered.DatasetNotFoundError:
         raise InputError(

@@ -14,6 +14,13 @@ from semisup.errors import InputError
 RANDOM = np.random.default_rng(0)
 
 
+@pytest.fixture(autouse=True)
+def numbers_of_its_own():
+    """Each test draws the same numbers, whichever ran before."""
+    global RANDOM
+    RANDOM = np.random.default_rng(1)
+
+
 def pixels(height=9, width=7, channels=3):
     return RANDOM.integers(0, 256, (height, width, channels), dtype=np.uint8)
 

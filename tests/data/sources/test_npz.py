@@ -12,6 +12,13 @@ from semisup.errors import InputError
 RANDOM = np.random.default_rng(0)
 
 
+@pytest.fixture(autouse=True)
+def numbers_of_its_own():
+    """Each test draws the same numbers, whichever ran before."""
+    global RANDOM
+    RANDOM = np.random.default_rng(1)
+
+
 def arrays(**changes):
     content = {
         "train_images": RANDOM.integers(0, 256, (20, 6, 5, 3), dtype=np.uint8),

@@ -19,6 +19,13 @@ from tests.conftest import write_mnist
 RANDOM = np.random.default_rng(0)
 
 
+@pytest.fixture(autouse=True)
+def numbers_of_its_own():
+    """Each test draws the same numbers, whichever ran before."""
+    global RANDOM
+    RANDOM = np.random.default_rng(1)
+
+
 def images(count, size, channels=3):
     return RANDOM.integers(0, 256, (count, size, size, channels), dtype=np.uint8)
 

@@ -9,6 +9,13 @@ from semisup.errors import InputError
 RANDOM = np.random.default_rng(0)
 
 
+@pytest.fixture(autouse=True)
+def numbers_of_its_own():
+    """Each test draws the same numbers, whichever ran before."""
+    global RANDOM
+    RANDOM = np.random.default_rng(1)
+
+
 def usps_text(values, labels):
     rows = (
         f"{label:.4f} " + " ".join(f"{value:.3f}" for value in row) + " "
