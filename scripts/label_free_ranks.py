@@ -2,8 +2,8 @@
 
     .venv/bin/python scripts/label_free_ranks.py --runs=DIR[,DIR] [--what=NAME --out=FILE.json]
 
-Takes every finished run with test errors, at any depth under the folders that --runs names; runs on
-one data set can be compared. Prints Spearman's rank correlation of each statistic with the accuracy
+Takes every finished run with test errors, at any depth under the folders that --runs names; they
+must be on one data set. Prints Spearman's rank correlation of each statistic with the accuracy
 on the test images: over the last evaluations of all runs ("between runs": may it choose a visit
 weight, a seed?), and over the checkpoints of each run ("within a run", the median: may it choose a
 checkpoint?). 1 is a perfect order, 0 none. Then the test error of the last checkpoint, of the one
@@ -12,6 +12,7 @@ that the score chooses, and of the best one.
 
 import shlex
 import sys
+from typing import Any
 
 from absl import flags
 
@@ -39,17 +40,15 @@ def main() -> None:
 
     roots = [expanded(root).resolve() for root in _RUNS.value]
     folders = sorted({path.parent for root in roots for path in root.rglob("result.json")})
-    all_runs = [
-        [
-            evaluation
-            for evaluation in RunDirectory(folder).read_evaluations()
-            if evaluation["step"] > 0 and evaluation["test_error"] is not None
-        ]
-        for folder in folders
-    ]
-    all_runs = [evaluations for evaluations in all_runs if evaluations and SCORE in evaluations[0]]
-    if not all_runs:
+    read = {folder: _evaluations(RunDirectory(folder)) for folder in folders}
+    ranked = {folder: each for folder, each in read.items() if each and SCORE in each[0]}
+    if not ranked:
         raise InputError(f"no finished run with label-free scores under {', '.join(_RUNS.value)}")
+    if left := len(read) - len(ranked):
+        print(f"{left} finished runs without test errors or label-free scores are left out")
+    origins = [ranks.origin(RunDirectory(folder)) for folder in ranked]
+    ranks.refuse_several_data_sets(origins)
+    all_runs = list(ranked.values())
     last = [evaluations[-1] for evaluations in all_runs]
     correlations = {
         name: {
@@ -85,8 +84,18 @@ def main() -> None:
             "rank_correlation": numbers,
             "median_error": medians,
             "command": shlex.join(sys.argv),
+            "each_run": origins,
         }
         files.write_json(expanded(_OUT.value), content)
+
+
+def _evaluations(run: RunDirectory) -> list[dict[str, Any]]:
+    """The evaluations of a run after its first step, on test images."""
+    return [
+        evaluation
+        for evaluation in run.read_evaluations()
+        if evaluation["step"] > 0 and evaluation["test_error"] is not None
+    ]
 
 
 if __name__ == "__main__":

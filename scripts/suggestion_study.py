@@ -20,6 +20,7 @@ from absl import flags
 
 from semisup.cli.app import load_tensorflow, run_main
 from semisup.cli.flags import define_recipe_flags, recipe_from_flags
+from semisup.config import Recipe
 from semisup.errors import InputError
 from semisup.runtime.paths import expanded
 
@@ -85,11 +86,15 @@ def main() -> None:
         listed = ", ".join(f"{error:.1f}" for error in each)
         print(f"{kind:10s} median {statistics.median(each):5.2f} %   ({listed})")
     if _OUT.value:
-        seeds = [recipe.seed + seed for seed in range(_SEEDS.value)]
-        record = {"test_error": errors, "seeds": seeds, "steps": recipe.max_steps}
-        record |= {"count": _COUNT.value, "command": shlex.join(sys.argv)}
         made = comparison.made_on([*chain(*results.values())])
-        files.write_json(expanded(_OUT.value), {**record, **made})
+        files.write_json(expanded(_OUT.value), {"test_error": errors, **_record(recipe), **made})
+
+
+def _record(recipe: Recipe) -> dict[str, Any]:
+    """What the study of a recipe was asked for."""
+    seeds = [recipe.seed + seed for seed in range(_SEEDS.value)]
+    asked = {"seeds": seeds, "steps": recipe.max_steps, "count": _COUNT.value}
+    return {**asked, "command": shlex.join(sys.argv)}
 
 
 if __name__ == "__main__":

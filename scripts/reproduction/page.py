@@ -273,8 +273,7 @@ def _render_ranks(ranks: Sequence[Mapping[str, Any]]) -> str:
         )
         + ". 1 is a perfect order, 0 none. *agreement* is the share of unlabelled images to which "
         "classifier and walk give the same class. *score* is the geometric mean of the three. "
-        "Made by `scripts/label_free_ranks.py`; settings, hardware and dates of these runs are not "
-        "on record.",
+        f"Made by `scripts/label_free_ranks.py`{_without_origin(ranks)}.",
         "",
         line(heads),
         line(["---"] * len(heads)),
@@ -298,3 +297,12 @@ def _render_ranks(ranks: Sequence[Mapping[str, Any]]) -> str:
         "label a few validation images instead.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _without_origin(ranks: Sequence[Mapping[str, Any]]) -> str:
+    """Of which groups a record does not say how the runs were made, in words."""
+    unknown = [group["what"] for group in ranks if "each_run" not in group]
+    if not unknown:
+        return ""
+    which = "these runs" if len(unknown) == len(ranks) else f"the runs of {', '.join(unknown)}"
+    return f"; settings, hardware and dates of {which} are not on record"

@@ -1,11 +1,45 @@
 """Whether label-free statistics put checkpoints and runs in the order of their test error."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
 
+from semisup.errors import InputError
+from semisup.runs import files
+from semisup.runs.directory import RunDirectory
+
 Evaluation = Mapping[str, float]
+
+_OF_RECIPE = ("dataset", "target_dataset", "seed", "sup_seed")
+_OF_RESULT = ("steps", "hardware", "versions", "date")
+
+
+def origin(run: RunDirectory) -> dict[str, Any]:
+    """What a record says of a finished run: its folder, data sets, seeds, steps, and where it ran.
+
+    Runs of an earlier version may lack some.
+    """
+    recipe, result = files.read_json(run.recipe)["recipe"], files.read_json(run.result)
+    found = {name: recipe.get(name) for name in _OF_RECIPE}
+    folder = "/".join(run.path.parts[-2:])
+    return {"run": folder, **found, **{name: result.get(name) for name in _OF_RESULT}}
+
+
+def refuse_several_data_sets(origins: Sequence[Mapping[str, Any]]) -> None:
+    """Raise InputError if runs are on different data sets, whose errors have no common order."""
+    targets = (f" to {each['target_dataset']}" * bool(each["target_dataset"]) for each in origins)
+    counts = Counter(
+        f"{each['dataset']}{target}" for each, target in zip(origins, targets, strict=True)
+    )
+    if len(counts) > 1:
+        said = ", ".join(f"{name} ({count})" for name, count in counts.items())
+        raise InputError(
+            f"--runs has runs on several data sets, which can't be ranked together: {said}; name "
+            "folders with runs on one of them"
+        )
 
 
 def rank_correlation(evaluations: Sequence[Evaluation], name: str) -> float:

@@ -377,6 +377,11 @@ def test_page_has_a_column_for_each_group_of_ranked_runs(tmp_path):
     assert heads in text
     assert "| score | 0.50 | - | 0.25 |" in text
     assert "\n- digits, 2 runs: 2.00 %, 2.50 %, 1.00 %\n- signs" in text
+    assert "hardware and dates of these runs are not on record." in text
+    ranks[0]["each_run"] = []
+    assert "dates of the runs of signs are not on record." in page.render_page({}, ranks)
+    ranks[1]["each_run"] = []
+    assert "not on record" not in page.render_page({}, ranks)
     assert page.read_records(tmp_path) == {}
     (tmp_path / "label_free_.json").write_text("{}")
     with pytest.raises(InputError, match=r"label_free_\.json is damaged"):
