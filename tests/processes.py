@@ -1,5 +1,6 @@
 """Functions and programs in processes of their own, without seconds of imports for each."""
 
+import functools
 import multiprocessing
 import os
 import runpy
@@ -14,6 +15,12 @@ from semisup.config import Recipe
 # The server imports TensorFlow once; a process is then a fork of it.
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.processes", "semisup.training.loop"])
+
+# What the processes print; gone when the tests end.
+_LOGS = tempfile.TemporaryDirectory()
+
+# Seconds after which a process hangs: without an exit code it fails its test.
+_PATIENCE = 1800
 
 # Python for the top of a program: the most memory that it has had, in kilobytes.
 _PEAK = """
@@ -61,9 +68,10 @@ def kilobytes_of_batches(module: str, load: str, place: Path) -> int:
 
 def start(function, *arguments):
     """A process that runs a function of a module and ends with the tests; see `said`."""
-    descriptor, log = tempfile.mkstemp()
+    descriptor, log = tempfile.mkstemp(dir=_LOGS.name)
     os.close(descriptor)
     process = _CONTEXT.Process(target=_logged, args=(log, function, *arguments), daemon=True)
+    process.join = functools.partial(process.join, timeout=_PATIENCE)
     process.start()
     process.log = Path(log)
     return process
@@ -124,7 +132,7 @@ def run(program: str, *arguments, cwd=None) -> subprocess.CompletedProcess[str]:
             target=_run, args=(program, words, place, dict(os.environ), out, errors)
         )
         process.start()
-        process.join(1800)
+        process.join(_PATIENCE)
         if process.exitcode is None:
             process.kill()
         return subprocess.CompletedProcess(

@@ -75,7 +75,7 @@ def test_two_processes_write_a_file_one_after_the_other(tmp_path):
             assert time.monotonic() < end
             time.sleep(0.01)
         temporary.write_text("first")
-    process.join(600)
+    process.join()
     assert path.read_text() == "second, after first"
     assert [entry.name for entry in tmp_path.iterdir()] == ["eval.json"]
 

@@ -451,7 +451,7 @@ def test_the_others_end_when_a_worker_dies_and_all_go_on(small, by_workers, tmp_
     started[killed].join()
     go[1 - killed].set()
     other = started[1 - killed]
-    other.join(600)
+    other.join()
     assert other.exitcode == 1
     line = (lines / f"error-{1 - killed}").read_text()
     assert line.startswith("another worker has stopped")
