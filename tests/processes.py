@@ -1,6 +1,5 @@
 """Functions and programs in processes of their own, without seconds of imports for each."""
 
-import functools
 import multiprocessing
 import os
 import runpy
@@ -71,8 +70,9 @@ def start(function, *arguments):
     descriptor, log = tempfile.mkstemp(dir=_LOGS.name)
     os.close(descriptor)
     process = _CONTEXT.Process(target=_logged, args=(log, function, *arguments), daemon=True)
-    process.join = functools.partial(process.join, timeout=_PATIENCE)
     process.start()
+    join = process.join
+    process.join = lambda seconds=_PATIENCE: join(seconds)
     process.log = Path(log)
     return process
 

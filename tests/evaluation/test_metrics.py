@@ -6,7 +6,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from semisup.errors import InputError
 from semisup.evaluation.metrics import Report, count_mistakes, evaluate, predict
-from semisup.evaluation.names import columns
+from semisup.evaluation.names import display_width
 from semisup.models.associative_model import AssociativeModel
 
 CONFUSION = np.array([[8, 2, 0], [0, 5, 0], [1, 1, 3]])
@@ -91,7 +91,7 @@ def test_report_table_fits_a_terminal(classes):
     class_names = tuple("猫" * 40 + f"_$_{i}\t" for i in range(classes))
     lines = Report(confusion, class_names).table().splitlines()
     assert len(lines) == classes + 2
-    assert max(map(columns, lines)) <= 100
+    assert max(map(display_width, lines)) <= 100
 
 
 @pytest.mark.parametrize("labels", [[-1, -1], [0, -1], [0, 3], ["cat", "dog"], [0, None]])
