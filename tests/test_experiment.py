@@ -479,11 +479,11 @@ def test_layers_that_were_saved_as_not_trainable_have_a_warning(mnist_dir, tmp_p
     layers[1].trainable = False
     network.save(tmp_path / "mine.keras")
     settings = {"architecture": str(tmp_path / "mine.keras"), "similarity": "dot"}
-    build(mnist_dir, **settings, freeze_steps=0)
+    experiment.warn_at_start(build(mnist_dir, **settings, freeze_steps=0))
     assert "1 of the 2 layers with weights of" in caplog.text
     assert "trainable=True" in caplog.text
     caplog.clear()
-    build(mnist_dir, **settings, freeze_steps=-1)
+    experiment.warn_at_start(build(mnist_dir, **settings, freeze_steps=-1))
     assert "trainable" not in caplog.text
 
 
@@ -492,7 +492,7 @@ def test_labelled_images_of_an_earlier_run_among_the_test_images_have_a_warning(
 ):
     recipe = RunDirectory(finished_run).read_recipe()
     again = dataclasses.replace(recipe, init_from=str(finished_run))
-    experiment.build(again)
+    experiment.warn_at_start(experiment.build(again))
     assert "may be test images now" not in caplog.text
     names = np.load(RunDirectory(finished_run).labeled)["names"]
     dataset = experiment.load_data(recipe)
@@ -503,5 +503,5 @@ def test_labelled_images_of_an_earlier_run_among_the_test_images_have_a_warning(
         train_labels=dataset.train_labels[fewer],
         train_files=dataset.train_files[fewer],
     )
-    experiment.build(again, held_out)
+    experiment.warn_at_start(experiment.build(again, held_out))
     assert f"3 images with whose labels the run in {finished_run}" in caplog.text

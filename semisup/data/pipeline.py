@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from semisup.data.dataset import Images
+from semisup.data.dataset import Images, evenly_spaced
 from semisup.data.image_arrays import check_finite_pixels, check_range
 from semisup.data.lazy_images import LazyImages, as_images
 from semisup.errors import InputError
@@ -143,7 +143,7 @@ def association_batches(
 
     steps = tf.data.Dataset.counter(start_step)  # which knows that it has no end
     batches = steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-    return _with_content(batches, part_labels.numpy(), images[:: max(1, len(images) // 100)])
+    return _with_content(batches, part_labels.numpy(), images[evenly_spaced(len(images), 100)])
 
 
 def _with_content(batches: tf.data.Dataset, labels: np.ndarray, some: Images) -> tf.data.Dataset:

@@ -5,7 +5,7 @@ batches, model = setup.batches(), setup.model
 """
 
 from semisup.experiment.data import load_data, resizes_as_tensorflow_1
-from semisup.experiment.experiment import Experiment, build, from_run, rebuild
+from semisup.experiment.experiment import Experiment, build, from_run, rebuild, warn_at_start
 from semisup.experiment.model import build_model
 from semisup.experiment.settings import uses_features, warn_of_random_backbone, with_defaults
 
@@ -18,6 +18,7 @@ __all__ = [
     "rebuild",
     "resizes_as_tensorflow_1",
     "uses_features",
+    "warn_at_start",
     "warn_of_random_backbone",
     "with_defaults",
 ]

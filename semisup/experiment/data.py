@@ -1,6 +1,7 @@
 """The data set of a recipe."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +96,11 @@ def warn_of_known_test_images(run: RunDirectory, dataset: Dataset) -> None:
     if dataset.train_files is None or not run.labeled.is_file():
         return
     theirs = set(npz.read_npz(run.labeled, ["names"]).get("names", ()))
+    folder = Path(os.path.commonpath([Path(file).parent for file in dataset.train_files]))
     known = sorted(theirs - set(map(str, dataset.train_files)))
-    if known := [name for name in known if Path(name).is_file()]:
+    # Those of another data set lie elsewhere.
+    known = [name for name in known if folder in Path(name).parents and Path(name).is_file()]
+    if known:
         logging.warning(
             f"{len(known)} images with whose labels the run in {run} was trained are no longer "
             f"training images, such as {known[0]}: they may be test images now, and the error then "

@@ -19,7 +19,12 @@ from semisup.experiment.data import (
     warn_of_known_test_images,
     with_features,
 )
-from semisup.experiment.model import build_backbone, build_model, make_model
+from semisup.experiment.model import (
+    build_backbone,
+    build_model,
+    make_model,
+    warn_of_untrainable,
+)
 from semisup.experiment.settings import (
     as_authors,
     compare_similarity,
@@ -158,8 +163,6 @@ def build(recipe: Recipe, dataset: Dataset | None = None) -> Experiment:
     dataset = dataset or load_data(recipe)
     if recipe.init_from:
         compare_classes(RunDirectory(recipe.init_from), dataset)
-    for earlier in filter(None, (recipe.init_from, recipe.teacher)):
-        warn_of_known_test_images(RunDirectory(earlier), dataset)
     augmentation.check_channels(recipe.augmentation, dataset.image_shape[2])
     if recipe.split_file:
         split = splits.read_split(recipe.split_file, dataset)
@@ -182,6 +185,13 @@ def build(recipe: Recipe, dataset: Dataset | None = None) -> Experiment:
     model = build_model(recipe, dataset, backbone)
     left_out = all_test_images - len(dataset.test_labels)
     return Experiment(recipe, labeled_data.LabeledData(dataset, split), model, backbone, left_out)
+
+
+def warn_at_start(setup: Experiment) -> None:
+    """Log warnings of what a new run begins with: fixed layers, test images known before."""
+    warn_of_untrainable(setup.recipe, setup.model.network)
+    for earlier in filter(None, (setup.recipe.init_from, setup.recipe.teacher)):
+        warn_of_known_test_images(RunDirectory(earlier), setup.data.dataset)
 
 
 def rebuild(recipe: Recipe, run: RunDirectory, first_weights: bool = False) -> Experiment:

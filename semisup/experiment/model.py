@@ -59,8 +59,6 @@ def _build_model(
                 recipe.dropout,
                 recipe.batch_norm_decay,
             )
-        if recipe.freeze_steps != ALWAYS:
-            _warn_of_untrainable(recipe, network)
     if recipe.l2_weight and not network.losses:
         raise InputError(
             f"`l2_weight={recipe.l2_weight}` reaches no layer of {recipe.architecture}; "
@@ -74,8 +72,10 @@ def _build_model(
     return model
 
 
-def _warn_of_untrainable(recipe: Recipe, network: keras.Model) -> None:
+def warn_of_untrainable(recipe: Recipe, network: keras.Model) -> None:
     """Log a warning if layers were saved as not trainable, since they will not be trained."""
+    if recipe.freeze_steps == ALWAYS:
+        return
     layers = [layer for layer in network._flatten_layers() if not isinstance(layer, keras.Model)]
     with_weights = [layer for layer in layers if layer.weights]
     fixed = [layer for layer in with_weights if not layer.trainable]

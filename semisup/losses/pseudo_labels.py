@@ -38,7 +38,8 @@ def class_mass(
         num_classes: number of classes.
         similarity, temperature: see `association.similarity_matrix`.
         block_size: take this many of B at a time, so that P_ba, equation (2), is never held whole;
-            0 for all at once; None chooses as `association.association_losses` does.
+            0 for all at once, as XLA needs it; None chooses as `association.association_losses`
+            does.
 
     Raises:
         InputError: the similarity is unknown, the block size is no whole number of at least 0, the

@@ -8,6 +8,7 @@ model.evaluate(test_images, test_labels)
 
 import numbers
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import keras
@@ -524,8 +525,10 @@ class AssociativeModel(CheckedModel):
 
     def _embed(self, images: Tensor, training: bool | None) -> Tensor:
         """The network's embeddings of images [batch, ...]."""
-        # Keras brings bytes to floats for networks that know their inputs, not for subclassed ones.
         if images.dtype == "uint8" and getattr(self.network, "inputs", None) is None:
+            # Keras brings bytes to floats only for networks that know their inputs.
+            with suppress(TypeError, ValueError, tf.errors.OpError):  # it may do so itself
+                return _one_tensor(self.network(images, training=training))
             images = ops.cast(images, "float32")
         return _one_tensor(self.network(images, training=training))
 

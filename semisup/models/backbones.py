@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
+from absl import logging
 from keras import layers
 
 from semisup.config import IMAGENET, NO_WEIGHTS, SAVED_MODEL, names_a_path
@@ -202,7 +203,7 @@ def _saved_model(path: Path, images: keras.KerasTensor) -> keras.KerasTensor:
     saved = load_model(path)
     # A run's own model.keras is a network with a classifier on top.
     saved = getattr(saved, "network", saved)
-    _refuse_classifier(path, saved)
+    _warn_of_classifier(path, saved)
     if saved.name in _OURS:  # Keras wants a name once in a model
         saved.name = f"saved_{saved.name}"
     wanted = getattr(saved, "input_shape", None)
@@ -236,17 +237,17 @@ def _saved_model(path: Path, images: keras.KerasTensor) -> keras.KerasTensor:
     return features
 
 
-def _refuse_classifier(path: Path, saved: keras.Model) -> None:
-    """Raise InputError if a saved model ends in class probabilities."""
+def _warn_of_classifier(path: Path, saved: keras.Model) -> None:
+    """Log a warning if a saved model ends in class probabilities."""
     last: Any = saved
     while isinstance(last, keras.Model) and last.layers:
         last = last.layers[-1]
     activation = getattr(getattr(last, "activation", None), "__name__", "")
     of_one_class = activation == "sigmoid" and getattr(last, "units", 0) == 1
     if isinstance(last, layers.Softmax) or activation == "softmax" or of_one_class:
-        raise InputError(
-            f"{path} ends in class probabilities (its layer {last.name!r}), not in features; save "
-            "it without its last layer (docs/own_images.md, Networks)"
+        logging.warning(
+            f"{path} ends in class probabilities (its layer {last.name!r}), which are taken for "
+            "features; save it without its last layer (docs/own_images.md, Networks)"
         )
 
 

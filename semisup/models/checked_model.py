@@ -241,12 +241,15 @@ def _warn_if_scaled_twice(network: keras.Model, images: Any) -> None:
         return
     if not 0 < images.max() <= 1:
         return
-    for layer in network._flatten_layers():
-        if isinstance(layer, keras.layers.Rescaling) and np.max(np.abs(layer.scale)) <= _OF_BYTES:
+    layers = [x for x in network._flatten_layers() if isinstance(x, keras.layers.Rescaling)]
+    if any(np.max(np.abs(layer.scale)) > 1 for layer in layers):  # it takes such pixels
+        return
+    for layer in layers:
+        if 0 < (scale := np.max(np.abs(layer.scale))) <= _OF_BYTES:
             logging.warning(
                 f"pixels of the images are at most {images.max():g}, but the network's layer "
-                f"{layer.name!r} divides them by {1 / np.max(layer.scale):.4g}; give the images as "
-                "they were before they were divided by 255"
+                f"{layer.name!r} divides them by {1 / scale:.4g}; give the images as they were "
+                "before they were divided by 255"
             )
             return
 

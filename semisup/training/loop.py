@@ -70,12 +70,14 @@ def train(
     run.refuse_links()
     if overwrite:
         run.refuse_needed(recipe)
-    resolved = recipe
-    if not overwrite and run.holds(recipe):
+    resolved, resumes = recipe, not overwrite and run.holds(recipe)
+    if resumes:
         first_weights = not (run.has_checkpoint() or run.result.exists())
         resolved = experiment.from_run(run.as_begun(recipe), run, first_weights)
     experiment.warn_of_random_backbone(recipe)
     setup = experiment.build(resolved, dataset)
+    if not resumes:
+        experiment.warn_at_start(setup)
     if overwrite or not run.pseudo_labels.exists():
         pseudo_labels.check_teacher(recipe, setup.data.dataset)  # before anything is removed
     model = _model_on_devices(setup, strategy)

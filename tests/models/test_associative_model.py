@@ -214,6 +214,16 @@ def test_subclassed_networks_take_bytes(apart):
     )
 
 
+def test_subclassed_networks_that_scale_bytes_themselves_get_them():
+    class Scaling(keras.Model):
+        def call(self, images):
+            return keras.layers.Flatten()(tf.image.convert_image_dtype(images, tf.float32))
+
+    images = np.full((2, 6, 6, 1), 255, np.uint8)
+    embedding = AssociativeModel(Scaling(), 4, similarity="dot")(images)["embedding"]
+    np.testing.assert_array_equal(embedding, np.ones((2, 36)))
+
+
 def test_a_network_may_give_its_embedding_in_a_list():
     inner = network()
     model = AssociativeModel(keras.Model(inner.inputs, inner.outputs), 4, similarity="dot")
@@ -237,6 +247,12 @@ def test_fit_warns_of_pixels_that_are_divided_twice(scale, largest, warned, in_b
         given = (association_batches(images[:8], labels[:8], images, unsup_batch_size=4),)
     model.fit(*given, steps_per_epoch=1, verbose=0)
     assert ("divided by 255" in caplog.text) == warned
+    caplog.clear()
+    back = keras.Sequential([keras.layers.Rescaling(255.0), rescaling, network()])
+    model = AssociativeModel(back, 4)
+    model.compile("sgd")
+    model.fit(*given, steps_per_epoch=1, verbose=0)
+    assert "divided by 255" not in caplog.text
 
 
 @pytest.mark.parametrize("apart", [False, True])

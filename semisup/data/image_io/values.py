@@ -70,12 +70,15 @@ TURNS = {
 
 def upright(values: np.ndarray, orientation: int) -> np.ndarray:
     """An array [H, W, C] of this EXIF orientation, the right way up: [H, W, C] or [W, H, C]."""
-    height, width, channels = values.shape
     if orientation not in TURNS:
         return values
-    # Pillow turns no colours of 16 bits, but it turns their places.
-    places = Image.fromarray(np.arange(height * width, dtype=np.int32).reshape(height, width))
-    return values.reshape(-1, channels)[np.asarray(places.transpose(TURNS[orientation]))]
+    # Pillow turns no colours of 16 bits, but of four pixels it shows how. Views take no memory.
+    turned = Image.fromarray(np.array([[0, 1], [2, 3]], np.uint8)).transpose(TURNS[orientation])
+    first, second = map(int, np.asarray(turned)[0])
+    downwards, rightwards = first < 2, first % 2 == 0
+    if abs(first - second) == 2:  # columns become rows
+        values, downwards, rightwards = values.swapaxes(0, 1), rightwards, downwards
+    return values[:: 1 if downwards else -1, :: 1 if rightwards else -1]
 
 
 def has_many_bits(image: ImageFile.ImageFile) -> bool:
