@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -176,6 +176,12 @@ def shades(dataset: Dataset) -> str | None:
     return hashlib.sha256(json.dumps(shades).encode()).hexdigest()[:16]
 
 
+def common_folder(files: Collection[str]) -> str:
+    """The innermost folder that all of these files lie in."""
+    # What the first and the last in order have in common, all between have.
+    return os.path.commonpath([Path(file).parent for file in (min(files), max(files))])
+
+
 def _digest(files: np.ndarray | None) -> str | None:
     """Digest of the file names in their order, relative to their common folder.
 
@@ -185,7 +191,7 @@ def _digest(files: np.ndarray | None) -> str | None:
         return None
     # As a Mac writes names, é is two characters.
     names = [unicodedata.normalize("NFC", str(file)) for file in files]
-    start = len(os.path.commonpath([Path(name).parent for name in (min(names), max(names))]))
+    start = len(common_folder(names))
     joined = "\0".join(name[start:] for name in names)
     return hashlib.sha256(joined.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 

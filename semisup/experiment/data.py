@@ -1,7 +1,6 @@
 """The data set of a recipe."""
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from absl import logging
 
 from semisup.config import Recipe
-from semisup.data import adaptation, lazy_images, npz, registry
+from semisup.data import adaptation, lazy_images, npz, registry, splits
 from semisup.data.dataset import Dataset, evenly_spaced
 from semisup.errors import InputError
 from semisup.experiment import settings
@@ -96,8 +95,8 @@ def warn_of_known_test_images(run: RunDirectory, dataset: Dataset) -> None:
     if dataset.train_files is None or not run.labeled.is_file():
         return
     theirs = set(npz.read_npz(run.labeled, ["names"]).get("names", ()))
-    folder = Path(os.path.commonpath([Path(file).parent for file in dataset.train_files]))
-    known = sorted(theirs - set(map(str, dataset.train_files)))
+    ours = set(map(str, dataset.train_files))
+    folder, known = Path(splits.common_folder(ours)), sorted(theirs - ours)
     # Those of another data set lie elsewhere.
     known = [name for name in known if folder in Path(name).parents and Path(name).is_file()]
     if known:

@@ -20,6 +20,7 @@ from semisup.data.image_io import is_visible
 from semisup.data.lazy_images import as_images
 from semisup.errors import InputError, few, first_line, missing_package
 from semisup.models.associative_model import AssociativeModel
+from semisup.models.building_blocks import one_tensor
 from semisup.runs.directory import CLASSES_ENDING, EXPORT_PREFIX, OF_SAVED_MODELS
 from semisup.runs.directory import EXPORT_ENDINGS as ENDINGS
 from semisup.runtime import paths
@@ -67,9 +68,7 @@ def probability_model(
     if not model.built:  # a subclassed network that was never called
         model.build((None, *image_shape))
     # Layers of augmentation change images unless they are told that this is no training.
-    embedding = network(keras.ops.cast(images, "float32"), training=False)
-    if isinstance(embedding, list | tuple):  # of the one that the model takes
-        [embedding] = embedding
+    embedding = one_tensor(network(keras.ops.cast(images, "float32"), training=False))
     if model.similarity == "cosine":
         embedding = keras.layers.UnitNormalization(axis=1, **exact)(embedding)
         embedding = keras.layers.Rescaling(model.temperature**-0.5, **exact)(embedding)

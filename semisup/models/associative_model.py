@@ -19,6 +19,7 @@ from semisup.errors import InputError, first_line
 from semisup.losses import association, blockwise, checks, pseudo_labels, virtual_adversarial
 from semisup.models import batch_rows, building_blocks
 from semisup.models.batch_rows import BatchRows
+from semisup.models.building_blocks import one_tensor
 from semisup.models.checked_model import CheckedModel
 from semisup.models.labels import check_labels, checked_labels
 from semisup.optimizers import schedules
@@ -241,7 +242,7 @@ class AssociativeModel(CheckedModel):
                 f"the network must take one tensor of images [batch, ...], but takes {input_shape}"
             )
         # A symbolic call also builds the layers of a network that has not been called yet.
-        embedding = _one_tensor(self.network(keras.KerasTensor(input_shape, dtype="float32")))
+        embedding = one_tensor(self.network(keras.KerasTensor(input_shape, dtype="float32")))
         if not isinstance(embedding, keras.KerasTensor):
             raise InputError(
                 "the network must give one tensor of embeddings [batch, D], but it gives several "
@@ -273,7 +274,7 @@ class AssociativeModel(CheckedModel):
         Returns:
             "embedding" [batch, D] and "logits" [batch, num_classes], float32.
         """
-        inputs = _one_tensor(inputs)
+        inputs = one_tensor(inputs)
         if isinstance(inputs, tuple):
             embedding = self._embed_apart(*inputs, training=training)
         else:
@@ -289,7 +290,7 @@ class AssociativeModel(CheckedModel):
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        images = _one_tensor(images)
+        images = one_tensor(images)
         if self.labeled_first is None:
             self._check_compiler()
             labels = checked_labels(labels, self.num_classes, images)
@@ -299,7 +300,7 @@ class AssociativeModel(CheckedModel):
 
     def test_step(self, data: Any) -> dict[str, Tensor]:
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        images = _one_tensor(images)
+        images = one_tensor(images)
         rows = batch_rows.find(checked_labels(labels, self.num_classes, images))
         return _of_evaluation(super().test_step((images, rows, sample_weight)))
 
@@ -528,9 +529,9 @@ class AssociativeModel(CheckedModel):
         if images.dtype == "uint8" and getattr(self.network, "inputs", None) is None:
             # Keras brings bytes to floats only for networks that know their inputs.
             with suppress(TypeError, ValueError, tf.errors.OpError):  # it may do so itself
-                return _one_tensor(self.network(images, training=training))
+                return one_tensor(self.network(images, training=training))
             images = ops.cast(images, "float32")
-        return _one_tensor(self.network(images, training=training))
+        return one_tensor(self.network(images, training=training))
 
     def _embed_apart(self, images: Tensor, labels: Tensor, training: bool | None) -> Tensor:
         """Embeddings in the batch's order, A and B each passed through the network alone."""
@@ -564,11 +565,6 @@ class AssociativeModel(CheckedModel):
                 "(`activity_regularizer`, `add_loss`) needs batches that begin with the "
                 "labelled images, as those of `association_batches` do on one device"
             )
-
-
-def _one_tensor(inputs: Any) -> Any:
-    """What a list or tuple of one tensor holds, as Keras takes it; anything else as it is."""
-    return inputs[0] if isinstance(inputs, tuple | list) and len(inputs) == 1 else inputs
 
 
 def _check_network(network: Any) -> None:

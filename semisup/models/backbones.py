@@ -19,7 +19,7 @@ from keras import layers
 
 from semisup.config import IMAGENET, NO_WEIGHTS, SAVED_MODEL, names_a_path
 from semisup.errors import InputError, reason
-from semisup.models.building_blocks import l2
+from semisup.models.building_blocks import l2, one_tensor
 from semisup.runtime import keras_settings
 from semisup.runtime.arguments import whole_number
 from semisup.runtime.paths import expanded
@@ -221,9 +221,7 @@ def _saved_model(path: Path, images: keras.KerasTensor) -> keras.KerasTensor:
                 f"{'x'.join(map(str, images.shape[1:]))}; `new_size=N` makes all images NxN"
             )
     try:
-        features = saved(pixels)
-        if isinstance(features, list | tuple) and len(features) == 1:
-            [features] = features
+        features = one_tensor(saved(pixels))
     except ValueError as error:
         raise InputError(
             f"{path} can't take images of {'x'.join(map(str, images.shape[1:]))}: "

@@ -1,6 +1,7 @@
 """Layers from which the networks are built."""
 
 from functools import partial
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -15,6 +16,11 @@ def l2(weight: float) -> keras.regularizers.L2:
     Keras leaves out the 1/2, so the paper's 1e-4 is 5e-5 in Keras's terms.
     """
     return keras.regularizers.L2(float(weight) / 2.0)
+
+
+def one_tensor(tensors: Any) -> Any:
+    """What a list or tuple of one tensor holds, as Keras takes it; anything else as it is."""
+    return tensors[0] if isinstance(tensors, tuple | list) and len(tensors) == 1 else tensors
 
 
 # Whatever keras.json says: images are [batch, H, W, C].

@@ -239,10 +239,10 @@ def _warn_if_scaled_twice(network: keras.Model, images: Any) -> None:
     """Log a warning if pixels are in [0, 1] and the network divides them by 255 once more."""
     if not isinstance(images, np.ndarray) or images.dtype.kind != "f" or images.size == 0:
         return
-    if not 0 < images.max() <= 1:
-        return
     layers = [x for x in network._flatten_layers() if isinstance(x, keras.layers.Rescaling)]
     if any(np.max(np.abs(layer.scale)) > 1 for layer in layers):  # it takes such pixels
+        return
+    if not layers or not 0 < images.max() <= 1:  # a pass over all pixels
         return
     for layer in layers:
         if 0 < (scale := np.max(np.abs(layer.scale))) <= _OF_BYTES:
