@@ -24,7 +24,7 @@ from semisup.data.augmentation.draw import Draw, Seed
 from semisup.data.augmentation.rand_augment import as_uint8, cut_out, rand_augment
 from semisup.data.dataset import Dataset
 from semisup.data.sources.hold_out import hold_out_test_images
-from semisup.data.splits import fingerprint, shades
+from semisup.data.splits import fingerprint, shades, shades_of
 from semisup.errors import InputError
 from semisup.evaluation.metrics import evaluate
 from semisup.experiment.settings import initial_weights
@@ -98,24 +98,15 @@ def run(job: Job) -> dict[str, Any]:
 def _known_of(setup: experiment.Experiment) -> dict[str, str | None]:
     """The digests that `DATA` names.
 
-    Of pixels None where the names of files tell images apart; those of test images are not known.
+    Of the training pixels None where the names of files tell images apart.
     """
     random = initial_weights(setup.recipe) == NO_WEIGHTS  # other ones for each seed
     network = None if random else setup.network_hashes["backbone_hash"]
     dataset = setup.data.dataset
-    test = dataclasses.replace(
-        dataset,
-        train_images=dataset.test_images,
-        train_labels=dataset.test_labels,
-        train_files=None,
-        unlabeled_images=None,
-        unlabeled_files=None,
-        folds=None,
-    )
     of_each = (
         records.digest([fingerprint(dataset), network]),
         shades(dataset),
-        records.digest([len(test.test_labels), shades(test)]),
+        records.digest([len(dataset.test_labels), shades_of(dataset.test_images)]),
     )
     return dict(zip(DATA, of_each, strict=True))
 

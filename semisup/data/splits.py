@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from semisup.data.dataset import Dataset, evenly_spaced
+from semisup.data.dataset import Dataset, Images, evenly_spaced
 from semisup.errors import InputError
 from semisup.runtime.arguments import whole_number
 from semisup.runtime.paths import expanded
@@ -160,20 +160,26 @@ def fingerprint(dataset: Dataset) -> dict[str, Any]:
 def shades(dataset: Dataset) -> str | None:
     """Digest of how bright some images are, where these have no files whose names tell them apart.
 
-    In steps of four grey levels: another machine may round a resized image otherwise.
+    None where all have such files.
     """
-    shades = []
-    for images, files in (
+    pairs = (
         (dataset.train_images, dataset.train_files),
         (dataset.unlabeled_images, dataset.unlabeled_files),
-    ):
-        if images is not None and _digest(files) is None:
-            some = np.asarray(images[evenly_spaced(len(images), _COMPARED)])
-            means = some.mean(axis=(1, 2, 3))
-            shades.append(np.round(means / 4).astype(int).tolist())
-    if not shades:
-        return None
-    return hashlib.sha256(json.dumps(shades).encode()).hexdigest()[:16]
+    )
+    nameless = [images for images, files in pairs if images is not None and _digest(files) is None]
+    return shades_of(*nameless) if nameless else None
+
+
+def shades_of(*arrays: Images) -> str:
+    """Digest of how bright some images of each array are.
+
+    In steps of four grey levels: another machine may round a resized image otherwise.
+    """
+    brightness = []
+    for images in arrays:
+        some = np.asarray(images[evenly_spaced(len(images), _COMPARED)])
+        brightness.append(np.round(some.mean(axis=(1, 2, 3)) / 4).astype(int).tolist())
+    return hashlib.sha256(json.dumps(brightness).encode()).hexdigest()[:16]
 
 
 def common_folder(files: Collection[str]) -> str:

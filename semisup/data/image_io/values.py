@@ -68,17 +68,23 @@ TURNS = {
 }
 
 
+# The same as views of an array, which take no memory: whether columns become rows, then the steps
+# along rows and columns. Pillow turns no colours of 16 bits.
+_VIEWS = {
+    2: (False, 1, -1),
+    3: (False, -1, -1),
+    4: (False, -1, 1),
+    5: (True, 1, 1),
+    6: (True, 1, -1),
+    7: (True, -1, -1),
+    8: (True, -1, 1),
+}
+
+
 def upright(values: np.ndarray, orientation: int) -> np.ndarray:
     """An array [H, W, C] of this EXIF orientation, the right way up: [H, W, C] or [W, H, C]."""
-    if orientation not in TURNS:
-        return values
-    # Pillow turns no colours of 16 bits, but of four pixels it shows how. Views take no memory.
-    turned = Image.fromarray(np.array([[0, 1], [2, 3]], np.uint8)).transpose(TURNS[orientation])
-    first, second = map(int, np.asarray(turned)[0])
-    downwards, rightwards = first < 2, first % 2 == 0
-    if abs(first - second) == 2:  # columns become rows
-        values, downwards, rightwards = values.swapaxes(0, 1), rightwards, downwards
-    return values[:: 1 if downwards else -1, :: 1 if rightwards else -1]
+    swapped, rows, columns = _VIEWS.get(orientation, (False, 1, 1))
+    return (values.swapaxes(0, 1) if swapped else values)[::rows, ::columns]
 
 
 def has_many_bits(image: ImageFile.ImageFile) -> bool:
