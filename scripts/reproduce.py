@@ -88,7 +88,7 @@ def main() -> None:
         names, smoke_changes = flags.FLAGS.recipe.split(","), {}
 
     for name in names:
-        of_table, _ = STUDENTS.get(name, (_TABLE.value, ""))
+        of_table = STUDENTS.get(name, _TABLE.value)
         if of_table != _TABLE.value:
             raise InputError(f"{name} needs a teacher, which only --table={of_table} trains first")
 

@@ -53,14 +53,11 @@ def main() -> None:
         raise InputError(f"{dataset.name} has no test images to compare the choices on")
     results: dict[str, list[dict[str, Any]]] = {"before": [], "suggested": [], "random": []}
     for seed in range(_SEEDS.value):  # counted up from the recipe's
-        seeded = dataclasses.replace(
-            recipe, seed=recipe.seed + seed, sup_seed=recipe.sup_seed + seed
-        )
+        seeded = comparison.seeded(recipe, seed)
         folder = expanded(_LOGDIR.value) / f"seed{seeded.seed}"
         before = RunDirectory(folder / "before")
         setup = experiment.build(seeded, dataset)
-        split = setup.data.split
-        candidates = dataset.without_labeled(split.unlabeled, split.labeled)
+        split, candidates = setup.data.split, setup.data.candidates
         if len(candidates) == 0:
             raise InputError(
                 f"all training images of {dataset.name} are labelled; give a smaller "

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from semisup.data import registry
-from semisup.errors import InputError
+from semisup.errors import InputError, check_bounds, check_known
 
 # The value of `freeze_steps` for all steps.
 ALWAYS = -1
@@ -54,45 +54,23 @@ _ENVELOPES = ("none", "sigmoid", "linear")
 
 
 def _setting(
-    default: Any,
-    help_text: str,
-    *,
-    minimum: float | None = None,
-    above: float | None = None,
-    maximum: float | None = None,
-    below: float | None = None,
-    choices: tuple[str, ...] | None = None,
+    default: Any, help_text: str, *, choices: tuple[str, ...] = (), **bounds: float
 ) -> Any:
-    """A field with its help text and its bounds; None is always allowed where it is a default."""
-    bounds = {
-        "minimum": minimum,
-        "above": above,
-        "maximum": maximum,
-        "below": below,
-        "choices": choices,
-    }
-    return dataclasses.field(default=default, metadata={"help": help_text, **bounds})
+    """A field with its help text and its bounds, those of `check_bounds`; a None passes."""
+    metadata = {"help": help_text, "choices": choices, "bounds": bounds}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
-def _check(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
+def _check(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
     """Raise InputError if a setting is outside its bounds, or not finite."""
-    wanted = None
-    if bounds["choices"] and value not in bounds["choices"]:
-        raise InputError(f"unknown `{name}` {value!r}; known: {', '.join(bounds['choices'])}")
+    bounds = metadata["bounds"]
+    if metadata["choices"]:
+        check_known(f"`{name}`", value, metadata["choices"])
     if isinstance(value, float) and not math.isfinite(value):
-        wanted = "finite"
-    elif bounds["minimum"] is not None and not value >= bounds["minimum"]:
-        wanted = f"at least {bounds['minimum']}"
-    elif bounds["above"] is not None and not value > bounds["above"]:
-        wanted = f"above {bounds['above']}"
-    elif bounds["maximum"] is not None and not value <= bounds["maximum"]:
-        wanted = f"at most {bounds['maximum']}"
-    elif bounds["below"] is not None and not value < bounds["below"]:
-        wanted = f"below {bounds['below']}"
-    elif type(value) is int and bounds["below"] is None and abs(value) >= _INT32:
-        wanted = f"below {_INT32}"
-    if wanted:
-        raise InputError(f"`{name}` is {value}; it must be {wanted}")
+        raise InputError(f"`{name}` is {value}; it must be finite")
+    check_bounds(name, value, **bounds)
+    if type(value) is int and "below" not in bounds and abs(value) >= _INT32:
+        raise InputError(f"`{name}` is {value}; it must be below {_INT32}")
 
 
 def _plain(name: str, value: Any, kinds: tuple[type, ...]) -> Any:
@@ -260,8 +238,7 @@ class Recipe:
         minimum=0,
     )
     separate_batches: bool = _setting(
-        False,
-        "pass labelled and unlabelled images through the network separately (for batch norm)",
+        False, "pass labelled and unlabelled images through the network separately (for batch norm)"
     )
     init_from: str | None = _setting(
         None, "take the initial weights from the run in this folder, which has the same network"

@@ -1,7 +1,8 @@
-"""The exception for invalid input."""
+"""The exception for invalid input, and the checks and words that its messages share."""
 
+import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 class InputError(ValueError):
@@ -52,3 +53,29 @@ def reason(error: Exception) -> str:
     """What an error of TensorFlow's says, in a line, without its names of nodes and files."""
     line = first_line(error)
     return re.sub(r"^(\{\{.*\}\} )?(\S+; )?| \[Op:.*", "", line)
+
+
+def check_known(what: str, name: object, known: Iterable[str]) -> None:
+    """Raise InputError if a name, of the kind `what`, is not one of those that are known."""
+    if name not in (known := tuple(known)):
+        raise InputError(f"unknown {what} {name!r}; known: {', '.join(known)}")
+
+
+def check_bounds(
+    name: str,
+    value: float,
+    *,
+    minimum: float | None = None,
+    above: float | None = None,
+    maximum: float | None = None,
+    below: float | None = None,
+) -> None:
+    """Raise InputError if the number of an argument or setting is out of its bounds, or NaN."""
+    for bound, is_within, words in (
+        (minimum, operator.ge, "at least"),
+        (above, operator.gt, "above"),
+        (maximum, operator.le, "at most"),
+        (below, operator.lt, "below"),
+    ):
+        if bound is not None and not is_within(value, bound):
+            raise InputError(f"`{name}` is {value}; it must be {words} {bound}")

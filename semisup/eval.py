@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from semisup.cli import app, authors
-from semisup.errors import InputError
+from semisup.errors import InputError, check_bounds
 from semisup.runs import files
 from semisup.runs.directory import FIGURE_ENDINGS, RunDirectory
 
@@ -61,8 +61,7 @@ def main() -> None:
     if not _LOGDIR.value:
         raise InputError("--logdir is missing; it names the folder of the run")
     app.refuse_empty("out", "data_dir", "target_data_dir")
-    if not _TIMEOUT.value > 0:
-        raise InputError(f"--timeout is {_TIMEOUT.value}; it must be above 0")
+    check_bounds("timeout", _TIMEOUT.value, above=0)
     run = RunDirectory(_LOGDIR.value)
     for line in (*_without_effect(), *authors.notes_on_evaluation()):
         print(app.with_flags(line))

@@ -458,20 +458,17 @@ RECIPES: dict[str, Recipe] = {
     # Command:  semisup-train --recipe=mnist5k_to_mnistm_local
     # Expected: 2.9; source only 23.6; 3 minutes.
     "mnist5k_to_mnistm_local": Recipe(
-        dataset="mnist5k",
-        target_dataset="mnistm_local",
-        augmentation="inversion",
-        **_QUICK_JOINT,
+        dataset="mnist5k", target_dataset="mnistm_local", augmentation="inversion", **_QUICK_JOINT
     ),
 }
 
 
-# The run that a recipe begins with: the setting that names its folder, and what that run is given.
-_FIRST_RUNS = {
-    "mnist_student": ("teacher", "`recipe=mnist_teacher`"),
-    "synth_digits_to_mnist_student": ("teacher", "`recipe=synth_digits_to_mnist`"),
-    "svhn_to_mnist": ("init_from", "`recipe=svhn` and `sup_per_class=-1`"),
-    "usps_to_mnist_sequential": ("init_from", "`recipe=usps_source`"),
+# The run that a recipe begins with: the setting that names its folder, and the recipe of that run.
+FIRST_RUNS = {
+    "mnist_student": ("teacher", "mnist_teacher"),
+    "synth_digits_to_mnist_student": ("teacher", "synth_digits_to_mnist"),
+    "svhn_to_mnist": ("init_from", "svhn"),
+    "usps_to_mnist_sequential": ("init_from", "usps_source"),
 }
 
 
@@ -482,11 +479,13 @@ def check_complete(name: str, recipe: Recipe) -> None:
         name: what it is called.
         recipe: its settings, with those that were changed.
     """
-    setting, first = _FIRST_RUNS.get(name, ("", ""))
+    setting, first = FIRST_RUNS.get(name, ("", ""))
     if setting and not getattr(recipe, setting):
+        labels = RECIPES[name].sup_per_class
+        also = f" and `sup_per_class={labels}`" * (labels != RECIPES[first].sup_per_class)
         raise InputError(
-            f"the recipe {name} begins with the run of another: train with {first} first, "
-            f"and give its folder as `{setting}`"
+            f"the recipe {name} begins with the run of another: train with `recipe={first}`{also} "
+            f"first, and give its folder as `{setting}`"
         )
 
 

@@ -20,8 +20,8 @@ _FILES = 10_000
 
 def measure(repeats: int = 3) -> dict[str, Any]:
     """Medians: the network of the recipe mnist5k on 28x28 digits, in the precision `auto` picks."""
-    setup = recipes.get("mnist5k", precision=steps.precisions()[-1])
-    model = experiment.build_model(setup, steps.dataset("mnist"))
+    recipe = recipes.get("mnist5k", precision=steps.precisions()[-1])
+    model = experiment.build_model(recipe, steps.dataset("mnist"))
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (_FILES // 2, *steps.SHAPES["mnist"]), dtype=np.uint8)
     forward = tf.function(lambda batch: model(batch, training=True), autograph=False)

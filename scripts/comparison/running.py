@@ -23,8 +23,8 @@ from semisup.data import adaptation, pipeline
 from semisup.data.augmentation.draw import Draw, Seed
 from semisup.data.augmentation.rand_augment import as_uint8, cut_out, rand_augment
 from semisup.data.dataset import Dataset
+from semisup.data.fingerprint import brightness_digest, digest_of_brightness, fingerprint
 from semisup.data.sources.hold_out import hold_out_test_images
-from semisup.data.splits import fingerprint, shades, shades_of
 from semisup.errors import InputError
 from semisup.evaluation.metrics import evaluate
 from semisup.experiment.settings import initial_weights
@@ -83,14 +83,12 @@ def run(job: Job) -> dict[str, Any]:
     Raises:
         InputError: the images, their classes or the frozen network are others than on record.
     """
-    methods = known.make(job.method, job.parameters)
     steps = job.recipe.max_steps
     with _alone:
-        setup, model = _build(job, methods)
+        setup, model, batches = _build(job)
         data = _known_of(setup)
         refuse_other_data(data, job.data)
         evaluated = _Evaluations(job, setup.data.dataset)
-        batches = _batches(setup, methods)
         model.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=[evaluated])
     return {**job.key, **here_and_now(), **data, "evaluations": evaluated.made}
 
@@ -105,8 +103,8 @@ def _known_of(setup: experiment.Experiment) -> dict[str, str | None]:
     dataset = setup.data.dataset
     of_each = (
         records.digest([fingerprint(dataset), network]),
-        shades(dataset),
-        records.digest([len(dataset.test_labels), shades_of(dataset.test_images)]),
+        brightness_digest(dataset),
+        records.digest([len(dataset.test_labels), digest_of_brightness(dataset.test_images)]),
     )
     return dict(zip(DATA, of_each, strict=True))
 
@@ -179,9 +177,7 @@ def milliseconds_per_step(jobs: Sequence[Job]) -> dict[str, float]:
     """
     steps = {}
     for job in jobs:
-        methods = known.make(job.method, job.parameters)
-        setup, model = _build(job, methods)
-        batches = _batches(setup, methods)
+        _, model, batches = _build(job)
         with model.expecting(batches):  # as in `fit`, which calls the same function
             train = model.make_train_function() or model.train_function
             steps[job.method] = functools.partial(train, iter(batches))
@@ -202,11 +198,12 @@ def milliseconds_per_step(jobs: Sequence[Job]) -> dict[str, float]:
     return {method: 1000.0 * statistics.median(each) for method, each in seconds.items()}
 
 
-def _build(job: Job, methods: Sequence[Method]) -> tuple[experiment.Experiment, ComparedModel]:
+def _build(job: Job) -> tuple[experiment.Experiment, ComparedModel, tf.data.Dataset]:
+    methods = known.make(job.method, job.parameters)
     setup = _setup(job.recipe, job.validation)
     keras.utils.set_random_seed(job.recipe.seed)
     unlabeled = setup.recipe.unsup_batch_size if methods else 0
-    return setup, compared(setup, methods, unlabeled)
+    return setup, compared(setup, methods, unlabeled), _batches(setup, methods)
 
 
 @functools.lru_cache(maxsize=1)

@@ -13,12 +13,12 @@ from reproduction.tables import (
     OF_ALL_LABELS,
     PUBLISHED_ADAPTED,
     SOURCE_ONLY,
-    STUDENTS,
     TABLES,
     TARGET_ONLY,
     TEACHER,
     UNAVAILABLE,
     Table,
+    first_recipe,
 )
 from semisup import recipes
 from semisup.errors import InputError
@@ -148,7 +148,7 @@ def _link(file: str, record: Mapping[str, Any], row: str = "") -> str:
     """The recipe of a record, or that of a row which has another, with a link to the record."""
     recipe = record["recipe"]
     if "(teacher)" in row:
-        recipe = STUDENTS[recipe][1]
+        recipe = first_recipe(recipe)
     elif "(no teacher)" in row:
         recipe = OF_ALL_LABELS
     return f"[`{recipe}`](results/{file}.md)"

@@ -1,4 +1,4 @@
-"""The record of a table: a JSON file with what its runs came to, wherever they were made.
+"""The record of a table: a JSON file with the results of its runs, wherever they were made.
 
     {"table", "recipe", "scale", "commands", "note", "closed", "defaults", "cells": [
         {"row", "column", "paper", "last", "median", "best", "command", "settings", "runs": [
@@ -210,7 +210,7 @@ def _without_labels(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def digest(content: Any) -> str:
-    """Names what JSON can hold, in sixteen letters."""
+    """Digest of what JSON can hold, 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

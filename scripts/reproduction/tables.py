@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from semisup import recipes
 from semisup.config import LABELS_ONLY, Recipe
 from semisup.errors import InputError
 
@@ -102,21 +103,23 @@ def _by_labels(recipe: Recipe, paper: dict[int, Published]) -> list[Cell]:
     ]
 
 
-# The recipes that learn from a teacher: the table that trains it first, and its recipe.
-STUDENTS = {
-    "mnist_student": ("1", "mnist_teacher"),
-    "synth_digits_to_mnist_student": ("5", "synth_digits_to_mnist"),
-}
+# The recipes that learn from a teacher, and the table that trains it first.
+STUDENTS = {"mnist_student": "1", "synth_digits_to_mnist_student": "5"}
 
 # All labels leave a teacher nothing to label.
 OF_ALL_LABELS = "mnist_all_labels"
+
+
+def first_recipe(name: str) -> str:
+    """The recipe of the run that a recipe begins with."""
+    return recipes.FIRST_RUNS[name][1]
 
 
 def _table_1(name: str, prepare: Prepare) -> list[Cell]:
     cells = _by_labels(prepare(name), {100: (0.89, 0.08), 1000: (0.74, 0.03), ALL: (0.36, 0.03)})
     if name not in STUDENTS:
         return cells
-    teacher = _without_teacher(prepare(STUDENTS[name][1]))
+    teacher = _without_teacher(prepare(first_recipe(name)))
     of_all_labels = _without_teacher(prepare(OF_ALL_LABELS))
     *few, of_all = cells
     of_students = []
@@ -204,9 +207,6 @@ PUBLISHED_ADAPTED: dict[tuple[str, str | None], str] = {
     ("mnist", "usps"): "SHOT 2.1; lowest known 0.7 (CoSCA)",
 }
 
-# The recipes that go on from a network trained on the source, and the recipe of that.
-_SEQUENTIAL = {"svhn_to_mnist": "svhn", "usps_to_mnist_sequential": "usps_source"}
-
 
 def _table_5(name: str, prepare: Prepare) -> list[Cell]:
     recipe = prepare(name)
@@ -229,14 +229,14 @@ def _table_5(name: str, prepare: Prepare) -> list[Cell]:
     )
     last = Cell(TARGET_ONLY, "", target_only, target, "target_only")
     if name in STUDENTS:
-        teacher = _without_teacher(prepare(STUDENTS[name][1]))
+        teacher = _without_teacher(prepare(first_recipe(name)))
         return [
             Cell(SOURCE_ONLY, "", dataclasses.replace(teacher, **LABELS_ONLY), None, "source_only"),
             Cell(TEACHER, "", teacher, None, "teacher"),
             Cell(ADAPTED, "", recipe, None, "student", teacher="teacher"),
             last,
         ]
-    if name not in _SEQUENTIAL:
+    if name not in recipes.FIRST_RUNS:
         source_only = dataclasses.replace(recipe, **LABELS_ONLY)
         return [
             Cell(SOURCE_ONLY, "", source_only, source, "source_only"),
@@ -244,7 +244,7 @@ def _table_5(name: str, prepare: Prepare) -> list[Cell]:
             last,
         ]
     first = dataclasses.replace(
-        prepare(_SEQUENTIAL[name]),
+        prepare(first_recipe(name)),
         new_size=recipe.new_size,
         sup_per_class=ALL,
         target_dataset=None,

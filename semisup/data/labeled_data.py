@@ -64,6 +64,11 @@ class LabeledData:
         pool, chosen = self.dataset.unlabeled_pool, self.split.unlabeled
         return pool if len(chosen) == len(pool) else pool[chosen]
 
+    @property
+    def candidates(self) -> np.ndarray:
+        """The unlabelled images that the split does not label too: indices into the pool."""
+        return self.dataset.without_labeled(self.split.unlabeled, self.split.labeled)
+
     def first_of_each_class(
         self, per_class: int, classes: Iterable[int] | None = None
     ) -> np.ndarray:

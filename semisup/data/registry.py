@@ -79,11 +79,7 @@ _ENTRIES = (
         augmentation="digits",
     ),
     DatasetInfo(
-        "mnist",
-        "handwritten digits",
-        "mnist:load_mnist",
-        tfds_name="mnist",
-        augmentation="digits",
+        "mnist", "handwritten digits", "mnist:load_mnist", tfds_name="mnist", augmentation="digits"
     ),
     DatasetInfo(
         "mnist3",
@@ -109,11 +105,7 @@ _ENTRIES = (
         folders=("mnist",),
     ),
     DatasetInfo(
-        "svhn",
-        "house numbers",
-        "svhn:load_svhn",
-        tfds_name="svhn_cropped",
-        augmentation="svhn",
+        "svhn", "house numbers", "svhn:load_svhn", tfds_name="svhn_cropped", augmentation="svhn"
     ),
     DatasetInfo(
         "svhn_extra",

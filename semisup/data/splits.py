@@ -3,17 +3,16 @@
 import dataclasses
 import hashlib
 import json
-import os
-import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from semisup.data.dataset import Dataset, Images, evenly_spaced
-from semisup.errors import InputError
+from semisup.data.dataset import Dataset
+from semisup.data.fingerprint import brightness_digest, fingerprint
+from semisup.errors import InputError, check_bounds
 from semisup.runtime.arguments import whole_number
 from semisup.runtime.paths import expanded
 
@@ -28,11 +27,9 @@ _OF_DATA = {
     "values_in": "the range of values of images with more than 8 bits",
 }
 
-
 # In the data of a split on record, but not compared where it is read: with another `new_size` the
 # same images are as bright, but for rounding.
 PIXELS = "pixels"
-_COMPARED = 256
 
 
 @dataclass(frozen=True)
@@ -126,14 +123,14 @@ def _read(path: str | Path) -> Split:
             np.array(content["unlabeled"], np.int64),
             dict(content.get("data", {})),
         )
-        name = split.hash
+        digest = split.hash
     except FileNotFoundError:
         raise InputError(f"there is no split file {path}") from None
     except OSError as error:
         raise InputError(f"cannot read the split file {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{path} is not a split file, or is damaged: {error!r}") from None
-    if content.get("hash") != name:
+    if content.get("hash") != digest:
         raise InputError(f"{path} is damaged: its hash is not that of its content")
     return split
 
@@ -141,65 +138,8 @@ def _read(path: str | Path) -> Split:
 def with_fingerprint(split: Split, dataset: Dataset) -> Split:
     """The split as it is put on record, with what is known of the data set."""
     labels = dataset.train_labels[split.labeled].tolist()
-    data = {**fingerprint(dataset), "labels": labels, PIXELS: shades(dataset)}
+    data = {**fingerprint(dataset), "labels": labels, PIXELS: brightness_digest(dataset)}
     return dataclasses.replace(split, data=data)
-
-
-def fingerprint(dataset: Dataset) -> dict[str, Any]:
-    """What tells a data set from other ones, whichever images are labelled, for JSON."""
-    pool = len(dataset.unlabeled_pool)
-    others = 0 if dataset.unlabeled_images is None else len(dataset.unlabeled_images)
-    return {
-        "classes": list(dataset.class_names),
-        "pool": [pool - others, others],
-        "files": [_digest(files) for files in (dataset.train_files, dataset.unlabeled_files)],
-        "values_in": dataset.values_in and list(dataset.values_in),
-    }
-
-
-def shades(dataset: Dataset) -> str | None:
-    """Digest of how bright some images are, where these have no files whose names tell them apart.
-
-    None where all have such files.
-    """
-    pairs = (
-        (dataset.train_images, dataset.train_files),
-        (dataset.unlabeled_images, dataset.unlabeled_files),
-    )
-    nameless = [images for images, files in pairs if images is not None and _digest(files) is None]
-    return shades_of(*nameless) if nameless else None
-
-
-def shades_of(*arrays: Images) -> str:
-    """Digest of how bright some images of each array are.
-
-    In steps of four grey levels: another machine may round a resized image otherwise.
-    """
-    brightness = []
-    for images in arrays:
-        some = np.asarray(images[evenly_spaced(len(images), _COMPARED)])
-        brightness.append(np.round(some.mean(axis=(1, 2, 3)) / 4).astype(int).tolist())
-    return hashlib.sha256(json.dumps(brightness).encode()).hexdigest()[:16]
-
-
-def common_folder(files: Collection[str]) -> str:
-    """The innermost folder that all of these files lie in."""
-    # What the first and the last in order have in common, all between have.
-    return os.path.commonpath([Path(file).parent for file in (min(files), max(files))])
-
-
-def _digest(files: np.ndarray | None) -> str | None:
-    """Digest of the file names in their order, relative to their common folder.
-
-    None where there are no files, but names of places in an array.
-    """
-    if files is None or len(files) == 0 or isinstance(files[0], str):
-        return None
-    # As a Mac writes names, é is two characters.
-    names = [unicodedata.normalize("NFC", str(file)) for file in files]
-    start = len(common_folder(names))
-    joined = "\0".join(name[start:] for name in names)
-    return hashlib.sha256(joined.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def choose_split(
@@ -241,8 +181,7 @@ def choose_split(
     sup_per_class = whole_number("sup_per_class", sup_per_class)
     unsup_samples = whole_number("unsup_samples", unsup_samples)
     seed, fold = whole_number("seed", seed, minimum=0), whole_number("fold", fold, minimum=-1)
-    if seed >= 2**32:
-        raise InputError(f"`seed` is {seed}; it must be below {2**32}")
+    check_bounds("seed", seed, below=2**32)
     remove_classes = whole_number("remove_classes", remove_classes, minimum=0)
     candidates = _fold(dataset, fold)
     labels = dataset.train_labels[candidates]

@@ -70,12 +70,7 @@ def scores(model: AssociativeModel, probe: Probe) -> dict[str, float]:
     )
     p_correct, entropy = float(losses.p_correct), float(losses.visit_entropy)
     mass = class_mass(
-        A,
-        B,
-        probe.labels,
-        model.num_classes,
-        model.similarity,
-        temperature=model.temperature,
+        A, B, probe.labels, model.num_classes, model.similarity, temperature=model.temperature
     )
     associated = np.argmax(mass, axis=1)
     agreement = float(np.mean(associated == logits.argmax(axis=1)))

@@ -9,8 +9,9 @@ import numpy as np
 from absl import logging
 
 from semisup.config import Recipe
-from semisup.data import adaptation, lazy_images, npz, registry, splits
+from semisup.data import adaptation, lazy_images, npz, registry
 from semisup.data.dataset import Dataset, evenly_spaced
+from semisup.data.fingerprint import common_folder
 from semisup.errors import InputError
 from semisup.experiment import settings
 from semisup.models import features
@@ -96,7 +97,7 @@ def warn_of_known_test_images(run: RunDirectory, dataset: Dataset) -> None:
         return
     theirs = set(npz.read_npz(run.labeled, ["names"]).get("names", ()))
     ours = set(map(str, dataset.train_files))
-    folder, known = Path(splits.common_folder(ours)), sorted(theirs - ours)
+    folder, known = Path(common_folder(ours)), sorted(theirs - ours)
     # Those of another data set lie elsewhere.
     known = [name for name in known if folder in Path(name).parents and Path(name).is_file()]
     if known:

@@ -19,12 +19,7 @@ from semisup.experiment.data import (
     warn_of_known_test_images,
     with_features,
 )
-from semisup.experiment.model import (
-    build_backbone,
-    build_model,
-    make_model,
-    warn_of_untrainable,
-)
+from semisup.experiment.model import build_backbone, build_model, make_model, warn_of_untrainable
 from semisup.experiment.settings import (
     as_authors,
     compare_similarity,

@@ -51,13 +51,7 @@ def _build_model(
     else:
         with precision.policy(recipe.precision):
             network = architectures.build(
-                recipe.architecture,
-                dataset.image_shape,
-                settings.emb_size(recipe),
-                recipe.l2_weight,
-                settings.initial_weights(recipe),
-                recipe.dropout,
-                recipe.batch_norm_decay,
+                **_of_network(recipe, dataset), batch_norm_decay=recipe.batch_norm_decay
             )
     if recipe.l2_weight and not network.losses:
         raise InputError(
@@ -88,10 +82,7 @@ def warn_of_untrainable(recipe: Recipe, network: keras.Model) -> None:
 
 
 def _load_weights(
-    recipe: Recipe,
-    run: RunDirectory,
-    model: AssociativeModel,
-    backbone: backbones.Backbone | None,
+    recipe: Recipe, run: RunDirectory, model: AssociativeModel, backbone: backbones.Backbone | None
 ) -> None:
     """Give the model the weights of a run; an error names the run's network if it is another."""
     # With `select`, an unfinished run has the model of its best evaluation so far.
@@ -113,14 +104,19 @@ def build_backbone(recipe: Recipe, dataset: Dataset) -> backbones.Backbone:
     architectures.check_batch_norm_decay(recipe.architecture, recipe.batch_norm_decay)
     keras.utils.set_random_seed(recipe.seed)
     with precision.policy(recipe.precision):
-        return backbones.build(
-            recipe.architecture,
-            dataset.image_shape,
-            settings.emb_size(recipe),
-            settings.initial_weights(recipe),
-            recipe.l2_weight,
-            recipe.dropout,
-        )
+        return backbones.build(**_of_network(recipe, dataset))
+
+
+def _of_network(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
+    """The arguments that both functions `build` take, by name: they have them in another order."""
+    return {
+        "name": recipe.architecture,
+        "image_shape": dataset.image_shape,
+        "emb_size": settings.emb_size(recipe),
+        "weights": settings.initial_weights(recipe),
+        "l2_weight": recipe.l2_weight,
+        "dropout": recipe.dropout,
+    }
 
 
 def make_model(recipe: Recipe, network: keras.Model, num_classes: int) -> AssociativeModel:
@@ -170,14 +166,6 @@ def _learning_rate(recipe: Recipe) -> keras.optimizers.schedules.LearningRateSch
         minimum = min(minimum, rate)
     if recipe.learning_rate_schedule == "cosine":
         return schedules.cosine_with_warmup(
-            rate,
-            recipe.max_steps,
-            int(recipe.warmup_share * recipe.max_steps),
-            minimum,
+            rate, recipe.max_steps, int(recipe.warmup_share * recipe.max_steps), minimum
         )
-    return schedules.StepDecay(
-        rate,
-        recipe.decay_steps,
-        recipe.decay_factor,
-        minimum,
-    )
+    return schedules.StepDecay(rate, recipe.decay_steps, recipe.decay_factor, minimum)

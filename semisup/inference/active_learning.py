@@ -37,7 +37,7 @@ _LABELED = 1000
 COLUMNS = ("path", "score", "visit_probability", "uncertainty", "back_to")
 
 
-class Signs(NamedTuple):
+class WalkStatistics(NamedTuple):
     """Statistics of the walk for each unlabelled image, arrays [M].
 
     Attributes:
@@ -52,13 +52,13 @@ class Signs(NamedTuple):
     back_to: np.ndarray
 
 
-def walk_signs(
+def walk_statistics(
     A: np.ndarray,
     B: np.ndarray,
     labels: np.ndarray,
     similarity: str = "dot",
     temperature: float = 1.0,
-) -> Signs:
+) -> WalkStatistics:
     """Compute the visit probability of each B_j, and the class that the walk steps back to.
 
     Args:
@@ -78,7 +78,7 @@ def walk_signs(
     back = np.asarray(back, np.float64)
     # Of one class there is no doubt, and its logarithm is 0.
     uncertainty = entropy(back, axis=1) / np.log(max(len(np.unique(labels)), 2))
-    return Signs(np.asarray(walk.P_visit), uncertainty, back.argmax(axis=1))
+    return WalkStatistics(np.asarray(walk.P_visit), uncertainty, back.argmax(axis=1))
 
 
 def balanced(labels: np.ndarray, most: int) -> np.ndarray:
@@ -102,10 +102,10 @@ def balanced(labels: np.ndarray, most: int) -> np.ndarray:
     return np.concatenate(chosen)
 
 
-def scores(signs: Signs) -> np.ndarray:
+def scores(statistics: WalkStatistics) -> np.ndarray:
     """The mean of both ranks, float64 [M] in [0, 1]; high where a label is expected to help."""
-    ranks = [rankdata(values) for values in (-signs.visit, signs.uncertainty)]
-    return (np.mean(ranks, axis=0) - 1) / max(len(signs.visit) - 1, 1)
+    ranks = [rankdata(values) for values in (-statistics.visit, statistics.uncertainty)]
+    return (np.mean(ranks, axis=0) - 1) / max(len(statistics.visit) - 1, 1)
 
 
 def choose(score: np.ndarray, B: np.ndarray, count: int) -> np.ndarray:
@@ -132,7 +132,7 @@ def choose(score: np.ndarray, B: np.ndarray, count: int) -> np.ndarray:
 
 def why_fewer(data: LabeledData, chosen: int) -> str:
     """Why `write` has chosen fewer images than it was asked for."""
-    candidates = len(data.dataset.without_labeled(data.split.unlabeled, data.split.labeled))
+    candidates = len(data.candidates)
     if chosen == candidates:
         return f"the run has only {candidates:,} unlabelled images"
     return f"all {candidates:,} unlabelled images have nearly the same embedding as one of these"
@@ -143,7 +143,7 @@ def write(
 ) -> np.ndarray:
     """Suggest images to label, as two files in a folder.
 
-    Writes suggestions.csv (the image, its score and signs, the class that the walker
+    Writes suggestions.csv (the image, its score and statistics, the class that the walker
     steps back to) and suggestions.png, a contact sheet of the images.
 
     Args:
@@ -158,28 +158,28 @@ def write(
     Raises:
         InputError: every image has a label already.
     """
-    dataset, split = data.dataset, data.split
-    pool = split.unlabeled
-    pool = dataset.without_labeled(pool, split.labeled)  # these have their labels already
-    if len(pool) == 0:
+    dataset, candidates = data.dataset, data.candidates
+    if len(candidates) == 0:
         raise InputError(
             f"every image of {dataset.name} is already labelled, so there is none to suggest; "
             "train with images in unlabeled/, or with fewer labels (`sup_per_class`)"
         )
-    labeled = split.labeled[balanced(data.labeled_labels, _LABELED)]
+    labeled = data.split.labeled[balanced(data.labeled_labels, _LABELED)]
     A = predict(model, dataset.train_images[labeled]).embeddings
-    B = predict(model, dataset.unlabeled_pool[pool]).embeddings
-    signs = walk_signs(A, B, dataset.train_labels[labeled], model.similarity, model.temperature)
-    score = scores(signs)
-    chosen = choose(score, B, min(count, len(pool)))
-    names, classes = dataset.pool_names(pool[chosen]), dataset.class_names
+    B = predict(model, dataset.unlabeled_pool[candidates]).embeddings
+    statistics = walk_statistics(
+        A, B, dataset.train_labels[labeled], model.similarity, model.temperature
+    )
+    score = scores(statistics)
+    chosen = choose(score, B, min(count, len(candidates)))
+    names, classes = dataset.pool_names(candidates[chosen]), dataset.class_names
     rows = [
         (
             name,
             f"{score[i]:.4f}",
-            f"{signs.visit[i]:.3g}",
-            f"{signs.uncertainty[i]:.4f}",
-            classes[signs.back_to[i]],
+            f"{statistics.visit[i]:.3g}",
+            f"{statistics.uncertainty[i]:.4f}",
+            classes[statistics.back_to[i]],
         )
         for name, i in zip(names, chosen, strict=True)
     ]
@@ -187,12 +187,12 @@ def write(
     csv.writer(text).writerows([COLUMNS, *rows])
     table, picture = folder.suggestions
     files.write_text(table, text.getvalue())
-    images = np.asarray(dataset.unlabeled_pool[pool[chosen]])
+    images = np.asarray(dataset.unlabeled_pool[candidates[chosen]])
     short = short_names(classes, 12)
     captions = [
-        f"{rank}: {short[signs.back_to[i]]}?\n{signs.uncertainty[i]:.2f}"
+        f"{rank}: {short[statistics.back_to[i]]}?\n{statistics.uncertainty[i]:.2f}"
         for rank, i in enumerate(chosen, start=1)
     ]
     title = "label these next: number, most probable class, uncertainty"
     save(contact_sheet(images, captions, title), picture)
-    return pool[chosen]
+    return candidates[chosen]

@@ -18,7 +18,7 @@ from scipy.special import softmax
 
 from semisup.data.image_io import is_visible
 from semisup.data.lazy_images import as_images
-from semisup.errors import InputError, few, first_line, missing_package
+from semisup.errors import InputError, check_known, few, first_line, missing_package
 from semisup.models.associative_model import AssociativeModel
 from semisup.models.building_blocks import one_tensor
 from semisup.runs.directory import CLASSES_ENDING, EXPORT_PREFIX, OF_SAVED_MODELS
@@ -113,8 +113,7 @@ def export(
             f"`images` must be [N, H, W, C] with N at least 1, but have shape {pixels.shape}"
         )
     dtype = dtype or ("uint8" if pixels.dtype == np.uint8 else "float32")
-    if kind not in ENDINGS:
-        raise InputError(f"unknown format {kind!r}; known: {', '.join(ENDINGS)}")
+    check_known("format", kind, ENDINGS)
     if out.is_dir():
         _check_replaceable(kind, out)
     elif out.exists() and not ENDINGS[kind]:
@@ -230,10 +229,7 @@ def _write(model: keras.Model, kind: str, path: Path) -> Run:
             _open_saved_model,
         ),
         "tflite": (lambda: _export_tflite(model, path), _open_tflite),
-        "onnx": (
-            lambda: _with_plain_names(model).export(path, "onnx", verbose=False),
-            _open_onnx,
-        ),
+        "onnx": (lambda: _with_plain_names(model).export(path, "onnx", verbose=False), _open_onnx),
     }[kind]
     try:
         with warnings.catch_warnings():

@@ -97,7 +97,7 @@ def similarity_matrix(
 
 
 def as_dot(
-    A: Tensor, B: Tensor, similarity: str, temperature: float | Tensor = 1.0
+    A: Tensor, B: Tensor, similarity: str, temperature: float | Tensor
 ) -> tuple[Tensor, Tensor]:
     """Vectors whose dot products are the similarities of A and B.
 

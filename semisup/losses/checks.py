@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from semisup.errors import InputError
+from semisup.errors import InputError, check_known
 
 Tensor = Any
 
@@ -18,8 +18,7 @@ SIMILARITIES = tuple(DEFAULT_TEMPERATURE)
 
 def check_similarity(similarity: str) -> None:
     """Raises InputError if there is no such similarity."""
-    if similarity not in SIMILARITIES:
-        raise InputError(f"unknown similarity {similarity!r}; known: {', '.join(SIMILARITIES)}")
+    check_known("similarity", similarity, SIMILARITIES)
 
 
 def check_temperature(temperature: float | Tensor) -> None:

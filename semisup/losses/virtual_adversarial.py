@@ -88,10 +88,8 @@ def adversarial_direction(
     equation (12).
 
     Args:
-        logits_of: from inputs to class scores.
-        inputs: x, float [n, ...].
-        logits: class scores of `inputs` [n, classes].
-        noise: where to begin, [n, ...] or [1, ...]; its length does not matter.
+        logits_of, inputs, logits: as those of `adversarial_divergence`.
+        noise: likewise; its length does not matter.
         xi: length of the finite difference, as `inputs` broadcast.
 
     Returns:

@@ -18,7 +18,7 @@ import keras
 from keras import layers
 
 from semisup.config import NO_WEIGHTS, SAVED_MODEL
-from semisup.errors import InputError
+from semisup.errors import InputError, check_known
 from semisup.models import backbones, imagenet_networks
 from semisup.models.backbones import ImageShape
 from semisup.models.building_blocks import (
@@ -209,9 +209,8 @@ def build(
     if backbones.is_backbone(name):
         built = backbones.build(name, image_shape, emb_size, weights, l2_weight, dropout)
         return built.network
-    if name not in ARCHITECTURES:
-        known = (*ARCHITECTURES, f"{backbones.PREFIX}NAME", f"PATH{SAVED_MODEL}")
-        raise InputError(f"unknown architecture {name!r}; known: {', '.join(known)}")
+    known = (*ARCHITECTURES, f"{backbones.PREFIX}NAME", f"PATH{SAVED_MODEL}")
+    check_known("architecture", name, known)
     if weights != NO_WEIGHTS and name not in imagenet_networks.OF_KERAS:
         others = ", ".join(("`architecture=keras:NAME`", *imagenet_networks.OF_KERAS))
         raise InputError(f"`weights={weights}` is for {others}, not for {name}")

@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from semisup.errors import InputError, first_line
+from semisup.errors import InputError, check_bounds, first_line
 from semisup.losses import association, blockwise, checks, pseudo_labels, virtual_adversarial
 from semisup.models import batch_rows, building_blocks
 from semisup.models.batch_rows import BatchRows
@@ -187,7 +187,7 @@ class AssociativeModel(CheckedModel):
         label_smoothing = _number("label_smoothing", label_smoothing)
         vat_epsilon = _number("vat_epsilon", vat_epsilon)
         checks.check_label_smoothing(label_smoothing)
-        _check_vat_epsilon(vat_epsilon)
+        check_bounds("vat_epsilon", vat_epsilon, above=0)
         virtual_embeddings = whole_number("virtual_embeddings", virtual_embeddings, minimum=0)
         super().__init__(name=name, **kwargs)
         self.network = network
@@ -364,11 +364,7 @@ class AssociativeModel(CheckedModel):
             return (total + l2_loss) / distribution.replicas()
 
     def compute_metrics(
-        self,
-        x: Tensor,
-        y: Tensor,
-        y_pred: dict[str, Tensor],
-        sample_weight: Tensor = None,
+        self, x: Tensor, y: Tensor, y_pred: dict[str, Tensor], sample_weight: Tensor = None
     ) -> dict[str, Tensor]:
         rows = self._rows(y, sample_weight)
         with keras.name_scope("metrics"):
@@ -572,11 +568,6 @@ def _check_network(network: Any) -> None:
         raise InputError(
             f"`network` must be a Keras model from images to embeddings, but is {network!r}"
         )
-
-
-def _check_vat_epsilon(vat_epsilon: float) -> None:
-    if not vat_epsilon > 0:
-        raise InputError(f"`vat_epsilon` is {vat_epsilon}; it must be above 0")
 
 
 def _weight(name: str, value: Any) -> float:

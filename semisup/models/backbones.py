@@ -18,7 +18,7 @@ from absl import logging
 from keras import layers
 
 from semisup.config import IMAGENET, NO_WEIGHTS, SAVED_MODEL, names_a_path
-from semisup.errors import InputError, reason
+from semisup.errors import InputError, check_known, reason
 from semisup.models.building_blocks import l2, one_tensor
 from semisup.runtime import keras_settings
 from semisup.runtime.arguments import whole_number
@@ -146,10 +146,7 @@ def application(
         InputError: there is no such network, its weights can't be loaded or do not fit, or the
             size does not.
     """
-    if name not in names():
-        raise InputError(
-            f"unknown keras.applications network {name!r}; known: {', '.join(names())}"
-        )
+    check_known("keras.applications network", name, names())
     if weights.endswith(SAVED_MODEL):
         raise InputError(
             f"`weights={weights}` is a saved network; give it as `architecture={weights}`"
@@ -159,10 +156,7 @@ def application(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # some note that weights were learned at 224x224
             network: keras.Model = builder(
-                include_top=False,
-                weights=_of_keras(weights),
-                input_shape=(*size, 3),
-                pooling="avg",
+                include_top=False, weights=_of_keras(weights), input_shape=(*size, 3), pooling="avg"
             )
     except Exception as error:  # Keras's download and its readers fail in many ways
         said = " ".join(str(error).split())

@@ -95,7 +95,7 @@ def checked_labels(labels: Tensor, num_classes: int, images: Tensor = None) -> T
 
 
 def outside_classes(error: Exception, num_classes: int) -> InputError | None:
-    """The one line for the error of `checked`'s graph; None if it is another error."""
+    """The one line for the error of `checked_labels` in a graph; None if it is another error."""
     found = isinstance(error, tf.errors.InvalidArgumentError) and _FOUND.search(error.message)
     if not found:
         return None

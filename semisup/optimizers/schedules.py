@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from semisup.errors import InputError
+from semisup.errors import InputError, check_known
 from semisup.runtime.arguments import whole_number
 
 ENVELOPES = ("none", "sigmoid", "linear")
@@ -52,8 +52,7 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
         self.delay: int = whole_number("delay", delay, minimum=0)
         if kind is None:
             kind = "none" if (self.steps, self.delay) == (1, 0) else "linear"
-        if kind not in ENVELOPES:
-            raise InputError(f"unknown envelope {kind!r}; known: {', '.join(ENVELOPES)}")
+        check_known("envelope", kind, ENVELOPES)
         if not isinstance(final_weight, numbers.Real) or not final_weight >= 0:
             raise InputError(f"`final_weight` is {final_weight!r}; it must be a number, at least 0")
         self.final_weight: float = final_weight

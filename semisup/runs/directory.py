@@ -156,9 +156,9 @@ class RunDirectory:
             self.check_network(network_hashes or {})
             return
         # Else a run could go on from the checkpoints of another, or take its result for its own.
-        candidates = (self.result, self.metrics, self.model, self.pseudo_labels)
-        remains = [path for path in candidates if path.exists()]
-        if remains := remains or list(self.checkpoints.glob("step-*.json")):
+        of_runs = (self.result, self.metrics, self.model, self.pseudo_labels)
+        candidates = (*of_runs, *self.checkpoints.glob("step-*.json"))
+        if remains := [path for path in candidates if path.exists()]:
             raise InputError(
                 f"{self} has no {self.recipe.name}, but holds {remains[0].relative_to(self.path)} "
                 "of an unknown run; choose another `logdir`"

@@ -63,8 +63,8 @@ class LabeledEmbeddings:
             np.savez_compressed(temporary, **vars(self))
 
 
-class EmbeddedLabels(NamedTuple):
-    """The labelled images of a run as its model embeds them.
+class EmbeddedImages(NamedTuple):
+    """What `embed` returns.
 
     Attributes:
         indices: into the training images, int64 [n], ascending: the split's labelled images, or
@@ -78,7 +78,7 @@ class EmbeddedLabels(NamedTuple):
     record: LabeledEmbeddings
 
 
-def embed(model: AssociativeModel, data: LabeledData) -> EmbeddedLabels:
+def embed(model: AssociativeModel, data: LabeledData) -> EmbeddedImages:
     """Embed the labelled images of a run with its model as it is now."""
     dataset, labeled = data.dataset, data.split.labeled
     if len(labeled) > EMBEDDINGS_KEPT:
@@ -95,7 +95,7 @@ def embed(model: AssociativeModel, data: LabeledData) -> EmbeddedLabels:
         images=np.asarray(dataset.train_images[shown]),
         values_in=np.array(dataset.values_in or (), np.float64),
     )
-    return EmbeddedLabels(labeled, predictions, record)
+    return EmbeddedImages(labeled, predictions, record)
 
 
 def _of_all_classes(labels: np.ndarray, count: int) -> np.ndarray:

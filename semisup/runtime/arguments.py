@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from semisup.errors import InputError
+from semisup.errors import InputError, check_bounds
 
 _LARGEST = 2**31 - 1  # classes are 32-bit integers in the losses
 
@@ -35,10 +35,7 @@ def whole_number(
         number = operator.index(int(value) if whole else value)
     except TypeError:
         raise InputError(f"`{name}` is {value!r}; it must be a whole number") from None
-    if minimum is not None and number < minimum:
-        raise InputError(f"`{name}` is {number}; it must be at least {minimum}")
-    if maximum is not None and number > maximum:
-        raise InputError(f"`{name}` is {number}; it must be at most {maximum}")
+    check_bounds(name, number, minimum=minimum, maximum=maximum)
     return number
 
 

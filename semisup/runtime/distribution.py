@@ -19,7 +19,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from semisup.errors import InputError
+from semisup.errors import InputError, check_known
 from semisup.runtime import workers
 
 STRATEGIES = ("none", "mirrored", "multi_worker")
@@ -30,8 +30,7 @@ SCOPES = ("global", "replica")
 
 def check_scope(scope: str) -> None:
     """Raises InputError if there is no such association scope."""
-    if scope not in SCOPES:
-        raise InputError(f"unknown `association_scope` {scope!r}; known: {', '.join(SCOPES)}")
+    check_known("`association_scope`", scope, SCOPES)
 
 
 def strategy(name: str) -> tf.distribute.Strategy | None:
@@ -45,8 +44,7 @@ def strategy(name: str) -> tf.distribute.Strategy | None:
     Raises:
         InputError: there is no such strategy, or TF_CONFIG is missing or wrong.
     """
-    if name not in STRATEGIES:
-        raise InputError(f"unknown `strategy` {name!r}; known: {', '.join(STRATEGIES)}")
+    check_known("`strategy`", name, STRATEGIES)
     if name == "none":
         return None
     if name == "multi_worker":

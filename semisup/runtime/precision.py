@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from semisup.errors import InputError
+from semisup.errors import check_known
 from semisup.runtime import machine
 
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
@@ -38,8 +38,7 @@ def resolve(precision: str) -> str:
     Raises:
         InputError: the precision is unknown.
     """
-    if precision not in PRECISIONS:
-        raise InputError(f"unknown `precision` {precision!r}; known: {', '.join(PRECISIONS)}")
+    check_known("`precision`", precision, PRECISIONS)
     if precision != "auto":
         return precision
     gpus = tf.config.list_physical_devices("GPU")

@@ -47,7 +47,7 @@ def predict_cluster_labels(data: LabeledData, share: float) -> PseudoLabels:
     from scipy.optimize import linear_sum_assignment
     from sklearn.cluster import KMeans
 
-    candidates = data.dataset.without_labeled(data.split.unlabeled, data.split.labeled)
+    candidates = data.candidates
     classes, labels = np.unique(data.labeled_labels, return_inverse=True)
     none = PseudoLabels(candidates[:0], candidates[:0])
     if len(candidates) < _IMAGES_OF_CLUSTER * len(classes):

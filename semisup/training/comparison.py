@@ -72,7 +72,7 @@ def compare(
     kinds = {"labels only": dataclasses.replace(recipe, **BASELINE), "association": recipe}
     results: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
     runs = [
-        (kind, _seeded(each, n), RunDirectory(logdir / _folder(kind, recipe.seed + n)))
+        (kind, seeded(each, n), RunDirectory(logdir / _folder(kind, recipe.seed + n)))
         for n in range(seeds)
         for kind, each in kinds.items()
     ]
@@ -119,7 +119,8 @@ def made_on(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _seeded(recipe: Recipe, number: int) -> Recipe:
+def seeded(recipe: Recipe, number: int) -> Recipe:
+    """The recipe with both seeds counted up."""
     return dataclasses.replace(recipe, seed=recipe.seed + number, sup_seed=recipe.sup_seed + number)
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from semisup import experiment
 from semisup.config import Recipe
 from semisup.data.dataset import Dataset
-from semisup.errors import InputError, reason
+from semisup.errors import InputError, check_bounds, reason
 from semisup.models.associative_model import AssociativeModel
 from semisup.optimizers import freezing
 from semisup.runs import checkpoints, directory
@@ -64,8 +64,8 @@ def train(
         signals.Stopped: SIGINT or SIGTERM came; the last step is saved. After the last one it has
             the result.
     """
-    if save_interval is not None and save_interval < 1:
-        raise InputError(f"`save_interval` is {save_interval}; it must be at least 1")
+    if save_interval is not None:
+        check_bounds("save_interval", save_interval, minimum=1)
     run, chief = directory.RunDirectory(logdir), workers.is_chief(strategy)
     run.refuse_links()
     if overwrite:

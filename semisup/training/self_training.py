@@ -36,11 +36,9 @@ def predict_pseudo_labels(teacher: RunDirectory, data: LabeledData, share: float
     Raises:
         InputError: the folder holds no finished run, or one of other classes or images.
     """
-    dataset, split = data.dataset, data.split
+    dataset, candidates = data.dataset, data.candidates
     model = load_teacher(teacher, dataset)
     _warn_of_other_values(teacher, dataset)
-    candidates = split.unlabeled
-    candidates = dataset.without_labeled(candidates, split.labeled)
     if len(candidates) == 0:
         return PseudoLabels(candidates, candidates)
     logits = predict(model, dataset.unlabeled_pool[candidates]).logits

@@ -6,7 +6,7 @@ import statistics
 from pathlib import Path
 
 import pytest
-from reproduction.tables import STUDENTS
+from reproduction.tables import STUDENTS, first_recipe
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -197,7 +197,7 @@ def test_errors_of_the_recipes_are_those_of_the_records():
             # The errors of the teacher and of its source stand in the table of its students.
             name = record["recipe"]
             if "(teacher)" in cell["row"] or (cell["row"] == "source only" and name in STUDENTS):
-                name = STUDENTS[name][1]
+                name = first_recipe(name)
             errors_of.setdefault(name, []).append(errors)
     page = (DOCS / "recipes.md").read_text(encoding="utf-8")
     checked = 0

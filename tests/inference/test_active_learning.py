@@ -29,8 +29,8 @@ B = np.concatenate(
 
 
 @pytest.mark.parametrize(("metric", "temperature"), [("dot", 1.0), ("cosine", 0.1)])
-def test_signs_equal_a_plain_loop(metric, temperature):
-    signs = active_learning.walk_signs(A, B, LABELS, metric, temperature)
+def test_statistics_equal_a_plain_loop(metric, temperature):
+    statistics = active_learning.walk_statistics(A, B, LABELS, metric, temperature)
     M = A.astype(np.float64) @ B.T / temperature
     if metric == "cosine":
         M /= np.outer(*(np.linalg.norm(each, axis=1) for each in (A, B)))
@@ -38,21 +38,21 @@ def test_signs_equal_a_plain_loop(metric, temperature):
         visit = np.mean([np.exp(M[i, j]) / np.exp(M[i]).sum() for i in range(len(A))])
         back = np.exp(M[:, j]) / np.exp(M[:, j]).sum()
         shares = np.array([back[:5].sum(), back[5:].sum()])
-        assert signs.visit[j] == pytest.approx(visit, rel=1e-4)
+        assert statistics.visit[j] == pytest.approx(visit, rel=1e-4)
         uncertainty = -np.sum(shares * np.log(shares)) / np.log(2)
-        assert signs.uncertainty[j] == pytest.approx(uncertainty, rel=1e-4, abs=1e-9)
-        assert signs.back_to[j] == (4, 7)[shares.argmax()]
-    assert signs.visit.sum() == pytest.approx(1)
+        assert statistics.uncertainty[j] == pytest.approx(uncertainty, rel=1e-4, abs=1e-9)
+        assert statistics.back_to[j] == (4, 7)[shares.argmax()]
+    assert statistics.visit.sum() == pytest.approx(1)
 
 
 def test_of_one_labelled_class_only_the_visits_count():
-    signs = active_learning.walk_signs(A[:5], B, LABELS[:5])
-    np.testing.assert_allclose(signs.uncertainty, 0, atol=1e-5)
-    assert np.isfinite(active_learning.scores(signs)).all()
+    statistics = active_learning.walk_statistics(A[:5], B, LABELS[:5])
+    np.testing.assert_allclose(statistics.uncertainty, 0, atol=1e-5)
+    assert np.isfinite(active_learning.scores(statistics)).all()
 
 
 def test_images_of_no_labelled_class_come_first():
-    score = active_learning.scores(active_learning.walk_signs(A, B, LABELS))
+    score = active_learning.scores(active_learning.walk_statistics(A, B, LABELS))
     assert score.min() >= 0
     assert score.max() <= 1
     assert set(np.argsort(-score)[:10]) <= set(range(200, 220))
@@ -60,7 +60,7 @@ def test_images_of_no_labelled_class_come_first():
 
 def test_choice_is_spread_out_and_holds_no_image_twice():
     again = np.concatenate([B, np.repeat(B[-1:], 30, axis=0)])  # one image, many times
-    score = active_learning.scores(active_learning.walk_signs(A, again, LABELS))
+    score = active_learning.scores(active_learning.walk_statistics(A, again, LABELS))
     chosen = active_learning.choose(score, again, 8)
     assert len(chosen) == 8
     assert len(np.unique(again[chosen], axis=0)) == 8
@@ -103,8 +103,8 @@ def test_suggestions_say_of_each_image_what_is_true_of_it(tmp_path, monkeypatch)
     unlabeled = np.setdiff1d(split.unlabeled, split.labeled)
     labels, model = setup.data.labeled_labels, setup.model
     A, B = (predict(model, images[i]).embeddings for i in (split.labeled, unlabeled))
-    signs = active_learning.walk_signs(A, B, labels, model.similarity, model.temperature)
-    score, sheets = active_learning.scores(signs), []
+    statistics = active_learning.walk_statistics(A, B, labels, model.similarity, model.temperature)
+    score, sheets = active_learning.scores(statistics), []
     contact_sheet = active_learning.contact_sheet
     monkeypatch.setattr(
         active_learning, "contact_sheet", lambda *a: (sheets.append(a), contact_sheet(*a))[1]
@@ -118,9 +118,9 @@ def test_suggestions_say_of_each_image_what_is_true_of_it(tmp_path, monkeypatch)
     for rank, (row, caption) in enumerate(zip(rows, captions, strict=True), start=1):
         [place] = np.flatnonzero(unlabeled == int(row["path"][len("mnist5k/train[") : -1]))
         assert float(row["score"]) == pytest.approx(score[place], abs=0.01)
-        assert float(row["visit_probability"]) == pytest.approx(signs.visit[place], rel=0.01)
-        assert float(row["uncertainty"]) == pytest.approx(signs.uncertainty[place], abs=0.001)
-        assert row["back_to"] == str(signs.back_to[place])
+        assert float(row["visit_probability"]) == pytest.approx(statistics.visit[place], rel=0.01)
+        assert float(row["uncertainty"]) == pytest.approx(statistics.uncertainty[place], abs=0.001)
+        assert row["back_to"] == str(statistics.back_to[place])
         assert caption == f"{rank}: {row['back_to']}?\n{float(row['uncertainty']):.2f}"
 
 
@@ -131,14 +131,14 @@ def test_suggestions_are_by_as_many_labels_of_each_class(tmp_path, monkeypatch):
     fewer = np.delete(split.labeled, np.flatnonzero(setup.data.labeled_labels == 4)[:2])
     data = dataclasses.replace(setup.data, split=dataclasses.replace(split, labeled=fewer))
     seen = []
-    walk_signs = active_learning.walk_signs
+    walk_statistics = active_learning.walk_statistics
 
     def kept(A, B, labels, *rest):
         seen.append(labels)
         assert rest == ("euclidean", 0.3)  # the model's own walk
-        return walk_signs(A, B, labels, *rest)
+        return walk_statistics(A, B, labels, *rest)
 
-    monkeypatch.setattr(active_learning, "walk_signs", kept)
+    monkeypatch.setattr(active_learning, "walk_statistics", kept)
     active_learning.write(RunDirectory(tmp_path), data, setup.model, 2)
     assert np.bincount(seen[0]).tolist() == [3] * 10
 
@@ -157,8 +157,8 @@ def test_a_class_of_many_labels_does_not_draw_the_steps_of_others():
     many = np.concatenate([np.repeat(A[:5], 30, axis=0), A[5:]])
     labels = np.concatenate([np.repeat(LABELS[:5], 30), LABELS[5:]])
     places = active_learning.balanced(labels, 1000)
-    one = active_learning.walk_signs(A, B, LABELS)
-    other = active_learning.walk_signs(many[places], B, labels[places])
+    one = active_learning.walk_statistics(A, B, LABELS)
+    other = active_learning.walk_statistics(many[places], B, labels[places])
     assert other.back_to.tolist() == one.back_to.tolist()
     np.testing.assert_allclose(other.uncertainty, one.uncertainty, atol=0.05)
     np.testing.assert_allclose(other.visit, one.visit, rtol=0.2)
@@ -166,6 +166,6 @@ def test_a_class_of_many_labels_does_not_draw_the_steps_of_others():
 
 def test_score_is_the_mean_of_both_ranks():
     visit, uncertainty = np.array([0.1, 0.4, 0.3, 0.2]), np.array([0.0, 0.2, 0.9, 0.5])
-    signs = active_learning.Signs(visit, uncertainty, np.zeros(4, int))
+    statistics = active_learning.WalkStatistics(visit, uncertainty, np.zeros(4, int))
     # Of rarity the ranks are 3, 0, 1, 2, of uncertainty 0, 1, 3, 2; the highest is 3.
-    np.testing.assert_allclose(active_learning.scores(signs), np.array([3, 1, 4, 4]) / 6)
+    np.testing.assert_allclose(active_learning.scores(statistics), np.array([3, 1, 4, 4]) / 6)

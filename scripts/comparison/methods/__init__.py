@@ -12,10 +12,10 @@ from comparison.methods.pseudo_labels import FixMatch, PseudoLabels
 from comparison.methods.walk import Association
 from semisup.errors import InputError
 
-LABELS_ONLY, ASSOCIATION = "labels_only", "association"
+_LABELS_ONLY = "labels_only"
 
 METHODS: dict[str, type[Method]] = {
-    ASSOCIATION: Association,
+    "association": Association,
     "pseudo_labels": PseudoLabels,
     "pi_model": PiModel,
     "mean_teacher": MeanTeacher,
@@ -38,14 +38,14 @@ def parts_of(name: str) -> list[str]:
     Raises:
         InputError: one is unknown, or named twice, or they want different views.
     """
-    parts = [] if name == LABELS_ONLY else name.split("+")
-    if LABELS_ONLY in parts:
-        raise InputError(f"--methods: {LABELS_ONLY} stands alone, not in {name!r}")
+    parts = [] if name == _LABELS_ONLY else name.split("+")
+    if _LABELS_ONLY in parts:
+        raise InputError(f"--methods: {_LABELS_ONLY} stands alone, not in {name!r}")
     if len(set(parts)) < len(parts):
         raise InputError(f"--methods: {name!r} names a method twice")
     for part in parts:
         if part not in METHODS:
-            known = ", ".join((LABELS_ONLY, *METHODS))
+            known = ", ".join((_LABELS_ONLY, *METHODS))
             raise InputError(
                 f"--methods: unknown {part!r}; known: {known}, and several joined by +"
             )

@@ -106,11 +106,7 @@ class Transformations(Method):
 
     paper = "Sajjadi, Javanmardi, Tasdizen, Regularization With Stochastic Transformations, 2016"
     view = "weak"
-    search = (
-        {"exclusivity": 1.0},
-        {"stability": 5.0},
-        {"stability": 5.0, "exclusivity": 0.5},
-    )
+    search = ({"exclusivity": 1.0}, {"stability": 5.0}, {"stability": 5.0, "exclusivity": 0.5})
 
     def loss(self, model: Any, batch: Batch) -> Tensor:
         views = batch.unlabeled.logits, model(batch.view, training=True)["logits"]

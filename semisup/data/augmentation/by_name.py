@@ -29,7 +29,7 @@ from semisup.data.augmentation.geometry import (
 )
 from semisup.data.augmentation.rand_augment import as_uint8, cut_out, rand_augment
 from semisup.data.image_arrays import check_range
-from semisup.errors import InputError
+from semisup.errors import InputError, check_known
 
 # Of the mean brightness of a coloured digit and its ground, of 255.
 _SMALLEST_CONTRAST = 50.0
@@ -187,9 +187,7 @@ def get_augmentation(name: str) -> Augmentation | None:
     """
     if name == "none":
         return None
-    if name not in AUGMENTATIONS:
-        known = ", ".join(AUGMENTATIONS)
-        raise InputError(f"unknown augmentation {name!r}; known: none, {known}")
+    check_known("augmentation", name, ("none", *AUGMENTATIONS))
 
     def augment(images: tf.Tensor, seed: Seed) -> tf.Tensor:
         images = _as_tensor(images)

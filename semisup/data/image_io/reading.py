@@ -79,10 +79,7 @@ def read_header(path: Path, how: Reading = AS_USUAL) -> tuple[int, int, int, boo
 
 
 def read_image(
-    path: Path,
-    size: int = 0,
-    box: Box | None = None,
-    how: Reading = AS_USUAL,
+    path: Path, size: int = 0, box: Box | None = None, how: Reading = AS_USUAL
 ) -> np.ndarray:
     """Decode one image file.
 
@@ -115,9 +112,7 @@ def read_image(
 
 
 def read_image_as(
-    path: Path,
-    image_shape: tuple[int, int, int],
-    how: Reading = AS_USUAL,
+    path: Path, image_shape: tuple[int, int, int], how: Reading = AS_USUAL
 ) -> np.ndarray:
     """Decode one image file and bring it to the shape that a network takes.
 

@@ -152,8 +152,8 @@ def read_many_bits(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray |
         transparent = image.info.get("transparency")
         image.load()
         values = _grey_values(image)
-        opaque = isinstance(transparent, int) and bool((values == transparent).any())
-        return values, (values != transparent).astype(np.float32) if opaque else None
+        see_through = isinstance(transparent, int) and bool((values == transparent).any())
+        return values, (values != transparent).astype(np.float32) if see_through else None
     if image.format == "PNG":
         return _read_colour_png(image)
     if image.format == "PPM":
@@ -273,9 +273,7 @@ def _read_colour_ppm(image: ImageFile.ImageFile) -> np.ndarray | None:
     return np.minimum(scaled, _SIXTEEN_BITS).astype(np.uint16).reshape(image.height, -1, 3)
 
 
-def _read_colour_tiff(
-    image: ImageFile.ImageFile,
-) -> tuple[np.ndarray | None, np.ndarray | None]:
+def _read_colour_tiff(image: ImageFile.ImageFile) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Read the first page; None if the package tifffile can't read its compression."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return None, None

@@ -21,18 +21,18 @@ def hold_out_test_images(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.model_selection import train_test_split
 
     everything = np.arange(len(labels))
-    _, counts = np.unique(labels, return_counts=True)
+    classes = np.unique(labels)
     try:
         keep, hold_out = train_test_split(
             everything, test_size=TEST_SHARE, random_state=0, stratify=labels
         )
-        if len(np.unique(labels[hold_out])) == len(np.unique(labels[keep])) == len(counts):
+        if len(np.unique(labels[hold_out])) == len(np.unique(labels[keep])) == len(classes):
             return np.sort(keep), np.sort(hold_out)
     except ValueError:
         pass  # a class with one image, or fewer to hold out than there are classes
     random = np.random.default_rng(0)
     chosen: list[int] = []
-    for label in np.unique(labels):
+    for label in classes:
         of_class = random.permutation(np.flatnonzero(labels == label))
         wanted = max(1, round(TEST_SHARE * len(of_class))) if len(of_class) > 1 else 0
         chosen += of_class[:wanted].tolist()

@@ -58,9 +58,7 @@ def load_mnistm(data_dir: Path) -> Dataset:
         if len(sizes) > 1:
             raise InputError(f"{folder} has images of several sizes: {sizes}")
         images[split] = np.stack(pictures)
-    return Dataset(
-        "mnistm", images["train"], labels["train"], images["test"], labels["test"], DIGITS
-    )
+    return _dataset(images, labels)
 
 
 def _load_pickle(path: Path) -> Dataset:
@@ -84,6 +82,10 @@ def _load_pickle(path: Path) -> Dataset:
     if "valid" in images:
         for arrays in (images, labels):
             arrays["train"] = np.concatenate([arrays["train"], arrays["valid"]])
+    return _dataset(images, labels)
+
+
+def _dataset(images: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> Dataset:
     return Dataset(
         "mnistm", images["train"], labels["train"], images["test"], labels["test"], DIGITS
     )

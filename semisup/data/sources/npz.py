@@ -34,7 +34,7 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
     Raises:
         InputError: the file is missing or damaged, or an array is missing or unfit.
     """
-    arrays = dict(open_npz(path, new_size))
+    arrays = open_npz(path, new_size)
     if "unlabelled_images" in arrays and "unlabeled_images" not in arrays:
         arrays["unlabeled_images"] = arrays.pop("unlabelled_images")
     there = ", ".join(sorted(arrays)) or "nothing"

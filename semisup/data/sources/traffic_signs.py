@@ -7,14 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from semisup.data.dataset import Dataset
-from semisup.data.image_io import (
-    Box,
-    as_rgb,
-    on_all_cores,
-    read_header,
-    read_image,
-    read_images,
-)
+from semisup.data.image_io import Box, as_rgb, on_all_cores, read_header, read_image, read_images
 from semisup.data.sources.pickles import images_in, labels_in, read_pickle
 from semisup.errors import InputError
 
