@@ -6,6 +6,7 @@ colour, the grey ones become RGB by repeating their channel; sizes are only chan
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -70,7 +71,7 @@ def resized(dataset: Dataset, size: int, lazily: bool = False) -> Dataset:
 
     def resize_all(images: Images) -> Images:
         if not lazily or not isinstance(images, np.ndarray) or images.shape[1:3] == (size, size):
-            return _in_parts(images, size, lambda part: resize(part, size))
+            return resized_in_parts(images, size)
         shape = (size, size, images.shape[3])
         return ResizedImages(np.arange(len(images)), shape, size, images)
 
@@ -89,14 +90,23 @@ def resized_as_tensorflow_1(dataset: Dataset, size: int) -> Dataset:
         floats = tf.compat.v1.image.resize_bilinear(images, (size, size))
         return tf.cast(tf.round(floats), tf.uint8).numpy()
 
-    return _changed(dataset, lambda images: _in_parts(images, size, from_corners))
+    return _changed(dataset, lambda images: resized_in_parts(images, size, from_corners))
 
 
-def _in_parts(images: Images, size: int, resize: Callable[[np.ndarray], np.ndarray]) -> Images:
-    """The images as `resize` makes them, in parts that fit into the memory."""
+def resized_in_parts(
+    images: Images, size: int, change: Callable[[np.ndarray], np.ndarray] | None = None
+) -> Images:
+    """The images of `size` x `size` pixels, in parts that fit into the memory.
+
+    Args:
+        images: uint8 [N, H, W, C].
+        size: the height and width.
+        change: resizes some of them; by default `lazy_images.resize`.
+    """
     if images.shape[1:3] == (size, size):
         return images
-    parts = [resize(np.asarray(images[i : i + 1000])) for i in range(0, len(images), 1000)]
+    change = change or functools.partial(resize, size=size)
+    parts = [change(np.asarray(images[i : i + 1000])) for i in range(0, len(images), 1000)]
     # There may be no test images.
     return np.concatenate(parts or [np.empty((0, size, size, images.shape[3]), np.uint8)])
 

@@ -4,6 +4,7 @@ import errno
 import io
 import sys
 import types
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -264,11 +265,19 @@ def test_read_image_warns_of_lost_bits(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(tifffile, "imread", cannot)
     read_image(path)
     assert "only the upper 8 of 16 bits of" in caplog.text
-    assert "camera.tif can be read, and they have 16 levels" in caplog.text
+    assert "camera.tif can be read, 16 of 256 levels" in caplog.text
     caplog.clear()
     tifffile.imwrite(path, values * 16, photometric="rgb", compression="zlib")
     np.testing.assert_array_equal(read_image(path), values // 16)
     assert caplog.text == ""
+    bright = 30_000 + values // 32
+    tifffile.imwrite(path, bright.astype(np.uint16), photometric="rgb", compression="zlib")
+    read_image(path)
+    assert "can be read, 1 of 256 levels" in caplog.text
+    # The opacity is there in any case.
+    clear = np.concatenate([values, np.zeros_like(values[..., :1])], axis=-1)
+    tifffile.imwrite(path, clear, photometric="rgb", extrasamples=["unassalpha"])
+    assert (read_image(path) == 255).all()
 
 
 def test_image_io_gives_all_readers_the_same_upright_photograph(tmp_path, monkeypatch):
@@ -481,6 +490,19 @@ def test_read_image_shows_a_transparent_colour_as_white(tmp_path, mode):
     assert (read[1] < 255).all()
 
 
+def test_read_image_shows_a_transparent_colour_of_16_bits_as_white(tmp_path):
+    values = np.random.default_rng(0).integers(0, 2**15, (4, 5, 3)).astype(np.uint16)
+    content = tf.io.encode_png(values).numpy()
+    key = b"tRNS" + values[1, 2].astype(">u2").tobytes()
+    chunk = b"\0\0\0\x06" + key + zlib.crc32(key).to_bytes(4, "big")
+    at = content.index(b"IDAT") - 4
+    path = tmp_path / "a.png"
+    path.write_bytes(content[:at] + chunk + content[at:])
+    wanted = values >> 8
+    wanted[1, 2] = 255
+    np.testing.assert_array_equal(read_image(path), wanted)
+
+
 def many_bits(path, values, maxval=65535):
     """Values with more than 8 bits, written as the ending says."""
     if path.suffix in (".pgm", ".ppm"):
@@ -550,6 +572,21 @@ def test_load_folder_scales_floats_by_the_set(tmp_path, low, high, wanted):
     got = dataset.train_images[0][0, :, 0].astype(float)
     np.testing.assert_allclose(got[[0, 1, 3]] / 255 * span + wanted[0], values[0, [0, 1, 3]],
                                atol=span / 250)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.float32])
+def test_load_folder_reads_32_bits_whose_range_is_that_of_16(tmp_path, dtype):
+    values = np.random.default_rng(0).integers(0, 60_000, (4, 9, 9)).astype(dtype)
+    values[0, 0, :2] = 0, 65_535
+    for i, each in enumerate(values):
+        path = tmp_path / "train" / "ab"[i % 2] / f"{i}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(path, each)
+    dataset = load_folder(tmp_path)
+    assert dataset.values_in == (0, 65535)
+    for path, image in zip(dataset.train_files, dataset.train_images, strict=True):
+        wanted = values[int(path.stem)] * 256.0 // 65536
+        assert np.abs(image[..., 0] - wanted).max() <= (dtype is np.float32)  # rounded, not cut
 
 
 def test_load_folder_warns_of_one_bright_pixel_among_dark_ones(tmp_path, caplog):

@@ -89,6 +89,18 @@ def test_npz_images_hold_large_sets_on_disk(tmp_path, monkeypatch, changes, new_
     assert_alike(load_dataset("npz", tmp_path / "mine.npz", new_size=new_size), dataset)
 
 
+def test_npz_images_of_several_sizes_are_resized_in_memory_and_on_disk(tmp_path, monkeypatch):
+    sizes = {"test_images": pixels(9, 12, 12, 3), "unlabeled_images": pixels(20, 6, 9, 3)}
+    np.savez(tmp_path / "mine.npz", **arrays(**sizes))
+    dataset = load_dataset("npz", tmp_path / "mine.npz", new_size=6)
+    assert isinstance(dataset.train_images, np.ndarray)
+    np.testing.assert_array_equal(dataset.test_images, lazy_images.resize(sizes["test_images"], 6))
+    small_memory(monkeypatch)
+    assert_alike(load_dataset("npz", tmp_path / "mine.npz", new_size=6), dataset)
+    with pytest.raises(InputError, match="must have the same shape"):
+        load_dataset("npz", tmp_path / "mine.npz")
+
+
 def test_npz_images_that_are_held_out_keep_their_labels(tmp_path):
     """The pixel is the number of the image, and its tenth the label."""
     images = np.arange(40, dtype=np.uint8)[:, None, None] * np.ones((1, 8, 8), np.uint8)

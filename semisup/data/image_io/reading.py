@@ -59,7 +59,7 @@ class Reading:
     assumed: bool = False
 
 
-AS_USUAL = Reading()
+AS_USUAL = Reading(assumed=True)
 
 
 def read_header(path: Path, how: Reading = AS_USUAL) -> tuple[int, int, int, bool]:
@@ -210,7 +210,7 @@ def _of_many_bits(image: ImageFile.ImageFile, how: Reading) -> Image.Image:
     if how.values_in is None:
         raise ValueError("its values have more than 8 bits, unlike those of the other images")
     whole_numbers = image.mode != "F" and (image.mode != "I" or image.format == "PPM")
-    if how.values_in == values.FULL and not whole_numbers:
+    if how.assumed and not whole_numbers:
         raise ValueError("its pixels have 32 bits each, of a range that is not known")
     pixels, opacity = values.read_many_bits(image)
     result = Image.fromarray(values.as_bytes(pixels, how.values_in))

@@ -166,12 +166,13 @@ def read_many_bits(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray |
         name = image.fp.name if image.fp else "an image"
         image.load()
         upper = np.asarray(image.convert("RGB"))
-        if upper.max() < FEW_LEVELS:
+        if image.mode == "RGBA":
+            opacity = np.asarray(image.getchannel("A"), np.float32) / 255
+        if upper.max() - upper.min() < FEW_LEVELS:
             logging.log_first_n(
                 logging.WARNING,
-                f"only the upper 8 of 16 bits of {name} can be read, and they have "
-                f"{len(np.unique(upper))} levels; `pip install tifffile imagecodecs` lets all bits "
-                "be read",
+                f"only the upper 8 of 16 bits of {name} can be read, {len(np.unique(upper))} of 256 "
+                "levels; `pip install tifffile imagecodecs` lets all bits be read",
                 n=3,
             )
         colours = upper.astype(np.uint16) * 257
@@ -257,6 +258,8 @@ def _read_colour_png(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray
     if pixels.shape[2] in (2, 4):
         opacity = pixels[..., -1].astype(np.float32) / _SIXTEEN_BITS
         pixels = pixels[..., :-1]
+    elif isinstance(transparent := image.info.get("transparency"), tuple):  # TensorFlow shows it
+        opacity = (pixels != np.array(transparent)).any(axis=2).astype(np.float32)
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels, opacity
 
 

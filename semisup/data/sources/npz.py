@@ -29,7 +29,8 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
             it warns, and of test images that are copies of training images.
             Images are uint8 [N, H, W] or [N, H, W, C], labels integers [N] from 0 on.
         new_size: if above 0, images that stay in the file are resized to this height and
-            width as they are read. Others are left as they are.
+            width as they are read. Others are resized only where those of one array have another
+            size than those of another.
 
     Raises:
         InputError: the file is missing or damaged, or an array is missing or unfit.
@@ -47,6 +48,12 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
         for key, array in arrays.items()
         if key.endswith("_images")
     }
+    if new_size > 0 and len({each.shape[1:3] for each in images.values()}) > 1:
+        from semisup.data.adaptation import resized_in_parts  # imports TensorFlow
+
+        for key, each in images.items():
+            if each.dtype == np.uint8:
+                images[key] = resized_in_parts(each, new_size)
     labels = {
         key: np.asarray(array).astype(np.int64)
         for key, array in arrays.items()

@@ -39,8 +39,10 @@ def read_usps(path: Path) -> tuple[np.ndarray, np.ndarray]:
         rows = np.loadtxt(lines, dtype=np.float64, ndmin=2) if lines else np.zeros((0, 0))
     except InputError:
         raise
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"there is no file {path}") from None
+    except PermissionError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
     except (EOFError, OSError, ValueError, zlib.error) as error:
         raise InputError(f"{path} is damaged: {error}; download it again") from None
     if rows.shape[1] != 257 or len(rows) == 0:

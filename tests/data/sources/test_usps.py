@@ -59,6 +59,12 @@ def test_load_usps_names_damaged_text(tmp_path, text, message):
     assert "zip.train.gz" in str(error.value)
 
 
+def test_load_usps_does_not_take_a_file_for_its_folder(tmp_path):
+    write_usps(tmp_path / "zip.train.gz", 12)
+    with pytest.raises(InputError, match=r"there is no file .*zip\.train\.gz/zip\.train\.gz"):
+        load_dataset("usps", tmp_path / "zip.train.gz")
+
+
 def test_load_usps_names_a_cut_file(tmp_path):
     content = gzip.compress(usps_text(np.zeros((50, 256)), np.zeros(50)).encode())
     for size in (0, 5, len(content) // 2):
