@@ -199,6 +199,7 @@ def _grid(file: str, record: Mapping[str, Any], table: Table) -> Iterator[str]:
         f"paper's on {table.paper_data}.\n"
     )
     yield f"![Error over the number of unlabelled images](results/{file}.png)\n"
+    yield "*Made by `scripts/results_page.py` from the record.*\n"
 
 
 def _adaptation(of_table: Mapping[str, Record]) -> Iterator[str]:
@@ -292,6 +293,8 @@ def _render_ranks(ranks: Sequence[Mapping[str, Any]]) -> str:
         "(`--select=label_free`), and of the best:",
         "",
         *errors,
+        "",
+        "The runs of other tables are not in it: their records have no such statistics.",
         "",
         "No statistic ranks runs well in every group. Do not choose a run or a setting by one; "
         "label a few validation images instead.",

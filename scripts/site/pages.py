@@ -27,7 +27,15 @@ MODULES = {
     "semisup": "semisup",
     **{
         name: f"semisup.{name}"
-        for name in ("losses", "models", "optimizers", "data", "evaluation", "visualization")
+        for name in (
+            "losses",
+            "models",
+            "optimizers",
+            "data",
+            "evaluation",
+            "inference",
+            "visualization",
+        )
     },
     "association": "semisup.losses.association",
     "distribution": "semisup.runtime.distribution",

@@ -326,8 +326,13 @@ def total_loss(
 ) -> Tensor:
     """L_total: equation (5), each loss times its weight (section 4.5).
 
-    A weight is a number or a scalar tensor, for instance a schedule's value at
-    the current step.
+    Args:
+        walker, visit, classification: the three losses, scalars.
+        walker_weight, visit_weight, logit_weight: their weights, numbers or scalar tensors, for
+            instance a schedule's value at the current step.
+
+    Returns:
+        The weighted sum, a scalar.
 
     Examples:
         >>> semisup.total_loss(walker=2.0, visit=4.0, classification=1.0, visit_weight=0.5)

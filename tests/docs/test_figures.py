@@ -11,7 +11,12 @@ from reproduction.tables import STUDENTS, first_recipe
 DOCS = Path(__file__).parents[2] / "docs"
 
 # As docs/comparison.md calls the methods of scripts/compare.py.
-METHODS = {"VAT and entropy": "vat", "VAT": "vat", "association and VAT": "association+vat"}
+METHODS = {
+    "VAT and entropy": "vat",
+    "VAT": "vat",
+    "association and VAT": "association+vat",
+    "association and FixMatch": "association+fixmatch",
+}
 
 
 def evaluations(record, method):
@@ -168,7 +173,7 @@ def test_errors_of_the_comparisons_summary_are_medians_of_its_tables():
     ]
     names = {"VAT": "vat", "FixMatch": "fixmatch", "labels only": "labels_only"}
     names |= {"DANN": "dann", "MMD": "mmd", "CORAL": "coral", "association": "association"}
-    names |= {"the source only": "labels_only", "association and VAT": "association+vat"}
+    names |= {"the source only": "labels_only", **METHODS}
     words = "|".join(sorted(names, key=len, reverse=True))
     pairs = re.findall(rf"({words}) (?:together |then |has |\()*(\d+\.\d)\b", summary)
     assert len(pairs) > 12

@@ -169,10 +169,11 @@ def read_many_bits(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray |
         if image.mode == "RGBA":
             opacity = np.asarray(image.getchannel("A"), np.float32) / 255
         if upper.max() - upper.min() < FEW_LEVELS:
+            levels = len(np.unique(upper))
             logging.log_first_n(
                 logging.WARNING,
-                f"only the upper 8 of 16 bits of {name} can be read, {len(np.unique(upper))} of 256 "
-                "levels; `pip install tifffile imagecodecs` lets all bits be read",
+                f"only the upper 8 of 16 bits of {name} can be read, {levels} of 256 levels; "
+                "`pip install tifffile imagecodecs` lets all bits be read",
                 n=3,
             )
         colours = upper.astype(np.uint16) * 257
