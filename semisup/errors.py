@@ -57,7 +57,8 @@ def reason(error: Exception) -> str:
 
 def check_known(what: str, name: object, known: Iterable[str]) -> None:
     """Raise InputError if a name, of the kind `what`, is not one of those that are known."""
-    if name not in (known := tuple(known)):
+    known = tuple(known)
+    if name not in known:
         raise InputError(f"unknown {what} {name!r}; known: {', '.join(known)}")
 
 

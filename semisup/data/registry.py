@@ -180,7 +180,8 @@ def load_dataset(
         new_size: if above 0, the images are resized to this height and width.
         skip_unreadable: leave out files that can't be read, of "folder" only.
         max_megapixels: images of more million pixels are refused, of "folder" only.
-        resize_lazily: keep images in memory as they are and resize them when they are read.
+        resize_lazily: keep images in memory as they are and resize them when they are read;
+            not those of a .npz file with several sizes.
 
     Returns:
         The data set; people's own images that are too many for the memory stay on disk. Of a

@@ -266,6 +266,8 @@ def predict(model: AssociativeModel, images: Images) -> Predictions:
     _check_model(model)
     images = as_images(images)
     if len(images) == 0:
+        if not model.built:
+            model.build((None, *images.shape[1:]))
         widths = (model.classifier.kernel.shape[0], model.num_classes)
         return Predictions(*(np.empty((0, n), np.float32) for n in widths))
     takes_features = len(getattr(model.network, "input_shape", ())) == 2
@@ -276,10 +278,14 @@ def predict(model: AssociativeModel, images: Images) -> Predictions:
     starts = tracked(range(0, len(images), size), len(images), size, "embedding")
     if model.predict_function is None and not model.run_eagerly:
         _trace(model, inputs(images[:1]))
-    parts = [model.predict_on_batch(inputs(images[i : i + size])) for i in starts]
-    return Predictions(
-        *(np.concatenate([part[name] for part in parts]) for name in ("embedding", "logits"))
-    )
+    parts = [_outputs(model, inputs(images[i : i + size])) for i in starts]
+    return Predictions(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _outputs(model: AssociativeModel, batch: np.ndarray) -> Predictions:
+    """Embeddings and logits of a batch; Keras repeats them for each replica of a strategy."""
+    outputs = model.predict_on_batch(batch)
+    return Predictions(*(outputs[name][: len(batch)] for name in ("embedding", "logits")))
 
 
 def _check_model(model: Any) -> None:

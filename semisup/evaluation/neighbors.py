@@ -54,5 +54,7 @@ def nearest(queries: np.ndarray, embeddings: np.ndarray, count: int) -> Neighbor
 
 def unit_rows(embeddings: np.ndarray) -> np.ndarray:
     """The rows of [N, D], each scaled to length 1; those of zeros stay."""
+    if embeddings.dtype == np.float16:  # whose squares are beyond its range
+        embeddings = embeddings.astype(np.float32)
     length = np.linalg.norm(embeddings, axis=1, keepdims=True)
     return embeddings / np.where(length > 0, length, 1.0)

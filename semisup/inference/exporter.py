@@ -19,6 +19,7 @@ from scipy.special import softmax
 from semisup.data.image_io import is_visible
 from semisup.data.lazy_images import as_images
 from semisup.errors import InputError, check_known, few, first_line, missing_package
+from semisup.evaluation.metrics import predict
 from semisup.models.associative_model import AssociativeModel
 from semisup.models.building_blocks import one_tensor
 from semisup.runs.directory import CLASSES_ENDING, EXPORT_PREFIX, OF_SAVED_MODELS
@@ -183,7 +184,7 @@ def _export(
     model: AssociativeModel, kind: str, out: Path, images: np.ndarray, dtype: str, folder: Path
 ) -> float:
     """As `export`, in a folder whose path TensorFlow takes."""
-    own = softmax(model.predict_on_batch(images)["logits"], axis=1)
+    own = softmax(predict(model, images).logits, axis=1)
     with tempfile.TemporaryDirectory(prefix=EXPORT_PREFIX, dir=folder) as place:
         temporary = Path(place) / f"export{ENDINGS[kind]}"
         exported = probability_model(model, images.shape[1:], dtype)

@@ -304,16 +304,22 @@ def classification_loss(logits: Tensor, labels: Tensor, label_smoothing: float =
         checks.check_matrix(logits, "logits", "class scores [N, classes]")
         checks.check_labels_of(labels, logits, "logits")
         classes = logits.shape[1]
-        given = ops.reshape(labels, [-1])
-        labels = ops.cast(given, "int32")
+        labels = class_indices(labels)
         target = ops.one_hot(labels, classes, dtype="float32")
         target = (1.0 - label_smoothing) * target + label_smoothing / classes
-        whole = ops.equal(ops.cast(labels, "float32"), ops.cast(given, "float32"))
-        known = ops.logical_and(whole, ops.logical_and(labels >= 0, labels < classes))[:, None]
+        known = ops.logical_and(labels >= 0, labels < classes)[:, None]
         target = ops.where(known, target, float("nan"))
         # A class that has no share of the target counts nothing, be its logit -inf.
         log_p = ops.where(ops.equal(target, 0.0), 0.0, ops.log_softmax(logits, axis=1))
         return _mean(-ops.sum(target * log_p, axis=1))
+
+
+def class_indices(labels: Tensor) -> Tensor:
+    """Labels of any type as int32 [N]; -1 where one is no whole number of 32 bits."""
+    given = ops.reshape(labels, [-1])
+    indices = ops.cast(given, "int32")
+    whole = ops.equal(ops.cast(indices, "float32"), ops.cast(given, "float32"))
+    return ops.where(whole, indices, -1)
 
 
 def total_loss(

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from semisup.runtime import distribution
 from semisup.runtime.arguments import whole_number
 
 # Similarities [N, M] with more entries than this are walked over in blocks of B.
@@ -86,7 +87,8 @@ def class_walk(A: tf.Tensor, B: tf.Tensor, labels: tf.Tensor, block_size: int) -
     row = tf.concat([tf.reshape(part, [-1]) for part in rows], axis=0)
     is_sample = tf.concat([tf.reshape(part, [-1]) for part in present], axis=0)
     nowhere = tf.where(is_sample, 0.0, _NOWHERE)
-    samples = tf.gather(A, row) * tf.cast(is_sample, A.dtype)[:, None]
+    samples = tf.gather(distribution.with_dense_gradient(A), row)
+    samples *= tf.cast(is_sample, A.dtype)[:, None]
     A = tf.concat([samples, nowhere[:, None]], axis=1)
     B = tf.concat([B, tf.ones_like(B[:, :1])], axis=1)
     *round_trips, P_visit = _walk(A, B, is_sample, [tf.shape(part) for part in rows], block_size)

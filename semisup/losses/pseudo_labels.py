@@ -54,7 +54,7 @@ def class_mass(
         A, B = association.as_dot(
             ops.stop_gradient(A), ops.stop_gradient(B), similarity, temperature
         )
-        labels = ops.cast(ops.reshape(labels, [-1]), "int32")
+        labels = association.class_indices(labels)
         of_class = ops.equal(labels[:, None], ops.arange(num_classes, dtype="int32")[None, :])
         of_class = ops.cast(of_class, "float32")
 
@@ -95,5 +95,7 @@ def pseudo_label_loss(logits: Tensor, mass: Tensor) -> Tensor:
         mass = ops.stop_gradient(ops.cast(mass, "float32"))
         target = ops.cast(mass >= CONFIDENT, "float32")  # of one class at most
         log_probabilities = ops.log_softmax(ops.cast(logits, "float32"), axis=1)
+        # A class that is no target counts nothing, be its logit -inf.
+        log_probabilities = ops.where(ops.equal(target, 0.0), 0.0, log_probabilities)
         samples = ops.cast(ops.maximum(ops.shape(mass)[0], 1), "float32")
         return -ops.sum(target * log_probabilities) / samples

@@ -7,8 +7,9 @@ model.evaluate(test_images, test_labels)
 """
 
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -21,7 +22,7 @@ from semisup.models import batch_rows, building_blocks
 from semisup.models.batch_rows import BatchRows
 from semisup.models.building_blocks import one_tensor
 from semisup.models.checked_model import CheckedModel
-from semisup.models.labels import check_labels, checked_labels
+from semisup.models.labels import checked_labels
 from semisup.optimizers import schedules
 from semisup.runtime import distribution
 from semisup.runtime.arguments import whole_number
@@ -136,6 +137,7 @@ class AssociativeModel(CheckedModel):
         network: as given. Its embeddings are not of unit length yet, whatever the similarity.
         classifier: the dense layer from embedding to logits.
         loss_schedules: the weight of each loss as a function of the step, by its argument's name.
+            Their own attributes are read when a graph is traced, so a change comes too late.
 
     Raises:
         InputError: the network's output is not [batch, D], the similarity or the scope is
@@ -193,10 +195,7 @@ class AssociativeModel(CheckedModel):
         self.network = network
         self.num_classes = whole_number("num_classes", num_classes, minimum=1)
         weights = (walker_weight, visit_weight, logit_weight, pseudo_label_weight, vat_weight)
-        self.loss_schedules = {
-            name: weight if callable(weight) else schedules.Envelope(_weight(name, weight))
-            for name, weight in zip(_WEIGHTS, weights, strict=True)
-        }
+        self.loss_schedules = _loss_schedules(dict(zip(_WEIGHTS, weights, strict=True)))
         self.uses_pseudo_labels = self._can_be_nonzero("pseudo_label_weight")
         self.uses_vat = self._can_be_nonzero("vat_weight")
         self.uses_unlabeled = any(map(self._can_be_nonzero, _WEIGHTS_OF_B))
@@ -335,7 +334,7 @@ class AssociativeModel(CheckedModel):
             InputError: there are sample weights, `compile` was given a loss, or the
                 labels are one-hot.
         """
-        rows = self._rows(y, sample_weight)
+        rows = self._rows(y, y_pred, sample_weight)
         if self.separate_batches and training:
             self._check_added_losses(rows)
         added = list(self.losses)  # of this batch: passing others through the network changes them
@@ -366,7 +365,7 @@ class AssociativeModel(CheckedModel):
     def compute_metrics(
         self, x: Tensor, y: Tensor, y_pred: dict[str, Tensor], sample_weight: Tensor = None
     ) -> dict[str, Tensor]:
-        rows = self._rows(y, sample_weight)
+        rows = self._rows(y, y_pred, sample_weight)
         with keras.name_scope("metrics"):
             labels, logits = rows.labels_of_A(), rows.of_A(y_pred["logits"])
             wrong = ops.not_equal(ops.argmax(logits, axis=1), ops.cast(labels, "int32"))
@@ -423,7 +422,7 @@ class AssociativeModel(CheckedModel):
         objects = keras.saving.deserialize_keras_object(serialized, custom_objects=custom_objects)
         return cls(**{**config, **objects})
 
-    def _rows(self, y: Tensor, sample_weight: Tensor) -> BatchRows:
+    def _rows(self, y: Tensor, y_pred: dict[str, Tensor], sample_weight: Tensor) -> BatchRows:
         """The rows of a batch; InputError if Keras was given what this model has no use for."""
         if sample_weight is not None:
             raise InputError(
@@ -440,8 +439,8 @@ class AssociativeModel(CheckedModel):
             )
         if isinstance(y, BatchRows):
             return y
-        check_labels(y)
-        return batch_rows.find(y)
+        with self.errors_in_one_line():
+            return batch_rows.find(checked_labels(y, self.num_classes, y_pred["logits"]))
 
     def _walk(
         self, rows: BatchRows, labels: Tensor, outputs: dict[str, Tensor]
@@ -568,6 +567,16 @@ def _check_network(network: Any) -> None:
         raise InputError(
             f"`network` must be a Keras model from images to embeddings, but is {network!r}"
         )
+
+
+def _loss_schedules(weights: Mapping[str, Schedule]) -> Mapping[str, Callable[[Any], Any]]:
+    """Each weight as a function of the step; read-only, since traced graphs would not notice."""
+    return MappingProxyType(
+        {
+            name: weight if callable(weight) else schedules.Envelope(_weight(name, weight))
+            for name, weight in weights.items()
+        }
+    )
 
 
 def _weight(name: str, value: Any) -> float:

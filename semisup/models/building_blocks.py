@@ -19,8 +19,10 @@ def l2(weight: float) -> keras.regularizers.L2:
 
 
 def one_tensor(tensors: Any) -> Any:
-    """What a list or tuple of one tensor holds, as Keras takes it; anything else as it is."""
-    return tensors[0] if isinstance(tensors, tuple | list) and len(tensors) == 1 else tensors
+    """What a list, tuple or dict of one tensor holds, as Keras takes it; else as it is."""
+    if isinstance(tensors, tuple | list | dict) and len(tensors) == 1:
+        return next(iter(tensors.values() if isinstance(tensors, dict) else tensors))
+    return tensors
 
 
 # Whatever keras.json says: images are [batch, H, W, C].

@@ -8,8 +8,9 @@ import keras
 
 def take_averages(model: keras.Model) -> None:
     """Replace the model's weights by their moving averages, if its optimizer keeps those."""
-    if model.optimizer.use_ema and int(model.optimizer.iterations.numpy()) > 0:
-        model.optimizer.finalize_variable_values(_averaged(model))
+    optimizer = _averaging(model)
+    if optimizer.use_ema and int(optimizer.iterations.numpy()) > 0:
+        optimizer.finalize_variable_values(_averaged(model))
 
 
 @contextmanager
@@ -19,7 +20,7 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
     Unlike Keras's SwapEMAWeights, which swaps by adding and subtracting, this restores the
     weights bit for bit.
     """
-    if not model.optimizer.use_ema:
+    if not _averaging(model).use_ema:
         yield
         return
     weights = _averaged(model)
@@ -32,6 +33,11 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
             weight.assign(value)
 
 
+def _averaging(model: keras.Model) -> keras.optimizers.Optimizer:
+    """The optimizer that keeps the averages: under mixed_float16 Keras wraps the one given."""
+    return getattr(model.optimizer, "inner_optimizer", model.optimizer)
+
+
 def _averaged(model: keras.Model) -> list[keras.Variable]:
     """The weights that the optimizer averages: fewer may be trainable by now, in other places."""
-    return model.optimizer._trainable_variables or model.trainable_variables
+    return _averaging(model)._trainable_variables or model.trainable_variables

@@ -122,12 +122,12 @@ def _all_gather(context: tf.distribute.ReplicaContext, rows: tf.Tensor) -> tf.Te
     # all_gather asks for the device of its rows; the labels, a mere argument, have none.
     everyones = context.all_gather(tf.identity(rows), axis=0)
     everyones.set_shape([None, *rows.shape[1:]])  # TensorFlow forgets it
-    return _with_dense_gradient(everyones)
+    return with_dense_gradient(everyones)
 
 
 @tf.custom_gradient
-def _with_dense_gradient(rows: tf.Tensor) -> tuple[tf.Tensor, Any]:
-    """The same rows. all_gather can't take the sparse gradient that picking some of them has."""
+def with_dense_gradient(rows: tf.Tensor) -> tuple[tf.Tensor, Any]:
+    """The same rows. Picking some of them has a sparse gradient, which all_gather can't take."""
     return tf.identity(rows), tf.convert_to_tensor
 
 

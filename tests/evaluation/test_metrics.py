@@ -126,8 +126,7 @@ def test_predict_of_no_image_needs_no_shape_of_the_network():
         def call(self, images):
             return keras.ops.reshape(images, (-1, 16))
 
-    model = AssociativeModel(Network(), 3)
-    model(np.zeros((1, 4, 4, 1), np.float32))
+    model = AssociativeModel(Network(), 3)  # not built yet
     embeddings, logits = predict(model, np.zeros((0, 4, 4, 1), np.float32))
     assert (embeddings.shape, logits.shape) == ((0, 16), (0, 3))
 

@@ -24,6 +24,14 @@ def test_nearest_to_an_embedding_of_zeros_is_any_at_a_similarity_of_0():
     np.testing.assert_array_equal(found.indices[1], [1, 0])
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-6])
+def test_nearest_of_half_precision(scale):
+    rows = (np.array([[300, 0], [0, 300], [200, 200]]) * scale).astype(np.float16)
+    found = nearest(rows, rows, 2)
+    np.testing.assert_array_equal(found.indices, [[0, 2], [1, 2], [2, 0]])
+    np.testing.assert_allclose(found.similarity, [[1, 0.7071], [1, 0.7071], [1, 0.7071]], rtol=1e-3)
+
+
 def test_nearest_takes_tensors_and_lists():
     queries, embeddings = np.eye(3)[:2], np.eye(3) + 0.1
     wanted = nearest(queries, embeddings, 2)

@@ -38,7 +38,9 @@ def losses_and_gradients(A, B, labels, metric, block_size, weights=(1, 0.5, 2, 3
             tape.watch([A, B])
             losses = association.association_losses(A, B, labels, metric, block_size=block_size)
             mixture = sum(w * loss for w, loss in zip(weights, losses, strict=True) if w)
-        return losses, [tf.convert_to_tensor(g) for g in tape.gradient(mixture, [A, B])]
+        gradients = tape.gradient(mixture, [A, B])
+        assert all(map(tf.is_tensor, gradients))  # none is sparse
+        return losses, gradients
 
     return compute(A, B)
 

@@ -42,6 +42,18 @@ def test_class_mass_has_no_gradient():
     assert tape.gradient(mass, [A, B]) == [None, None]
 
 
+@pytest.mark.parametrize("strange", [2**32 + 1, 1.5, 3])
+def test_class_mass_counts_no_label_that_is_no_class(strange):
+    A, B = np.eye(3, 4, dtype=np.float32), np.ones((2, 4), np.float32)
+    mass = pseudo_labels.class_mass(A, B, np.array([0, 1, strange]), 3)
+    np.testing.assert_allclose(mass, [[1 / 3, 1 / 3, 0]] * 2, rtol=1e-6)
+
+
+def test_pseudo_label_loss_is_finite_beside_impossible_classes():
+    loss = pseudo_labels.pseudo_label_loss([[0.0, -np.inf, 1.0]], [[0.0, 0.0, 1.0]])
+    np.testing.assert_allclose(loss, math.log(1 + math.e) - 1, rtol=1e-6)
+
+
 def test_pseudo_label_loss_counts_confident_samples_only():
     logits = tf.constant([[2.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 5.0, 0.0]])
     mass = tf.constant([[0.02, 0.96, 0.02], [0.94, 0.03, 0.03], [0.0, 0.95, 0.05]])

@@ -224,6 +224,19 @@ def test_subclassed_networks_that_scale_bytes_themselves_get_them():
     np.testing.assert_array_equal(embedding, np.ones((2, 36)))
 
 
+def test_images_may_come_in_a_dict_of_one():
+    images, labels = batch()
+    inner = network()
+    named = keras.Model({"image": inner.inputs[0]}, inner.outputs[0])
+    model = AssociativeModel(named, 4, similarity="dot")
+    model.compile("sgd")
+    np.testing.assert_array_equal(
+        model.predict({"image": images}, verbose=0)["embedding"], inner(images)
+    )
+    model.fit({"image": images}, labels, verbose=0)
+    model.fit(tf.data.Dataset.from_tensors(({"image": images}, labels)), verbose=0)
+
+
 def test_a_network_may_give_its_embedding_in_a_list():
     inner = network()
     model = AssociativeModel(keras.Model(inner.inputs, inner.outputs), 4, similarity="dot")
@@ -437,6 +450,24 @@ def test_labels_of_a_batch_may_be_a_list_or_a_column():
         model.train_on_batch(images, np.where(labels == 0, 7, labels))
 
 
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda labels: np.where(labels < 0, -2, labels), "they go from -2 to 3"),
+        (lambda labels: np.where(labels < 0, np.nan, labels), "they go from .*nan"),
+        (lambda labels: labels[:-2], "a batch has 16 labels for 18 images"),
+        (lambda labels: np.append(labels, 0), "a batch has 19 labels for 18 images"),
+    ],
+)
+def test_compute_loss_refuses_labels_that_are_no_classes(change, line):
+    images, labels = batch()
+    model = compiled()
+    outputs = model(images)
+    assert np.isfinite(model.compute_loss(y=labels, y_pred=outputs))
+    with pytest.raises(InputError, match=line):
+        model.compute_loss(y=change(labels), y_pred=outputs)
+
+
 def test_train_on_batch_in_a_callback_of_fit_has_a_layout_of_its_own():
     """The batches of `fit` begin with two labelled images, this one with unlabelled ones."""
     images, labels = batch()
@@ -477,6 +508,8 @@ def test_loss_weights_can_be_read():
     assert float(model.walker_weight(7)) == 1.0
     with pytest.raises(AttributeError, match="has no attribute 'visit_wait'"):
         _ = model.visit_wait
+    with pytest.raises(TypeError):  # the graph would pass it over
+        model.loss_schedules["visit_weight"] = Envelope(0.0)
 
 
 def test_a_weight_with_a_python_if_is_named():

@@ -59,6 +59,18 @@ def test_averaged_weights_without_average_or_steps_are_the_weights():
             np.testing.assert_array_equal(model.get_weights()[0], weights)
 
 
+def test_averages_are_there_under_a_scaled_loss():
+    """As Keras wraps the optimizer where the policy is mixed_float16."""
+    model = make(use_ema=True, ema_momentum=0.9)
+    model.compile(keras.optimizers.LossScaleOptimizer(model.optimizer), "mse")
+    for _ in range(3):
+        model.train_on_batch(np.ones((4, 2), "float32"), np.ones((4, 1), "float32"))
+    before = model.get_weights()[0]
+    with ema.averaged_weights(model):
+        assert not np.array_equal(model.get_weights()[0], before)
+    np.testing.assert_array_equal(model.get_weights()[0], before)
+
+
 def weights_equal(ours, theirs):
     return all(np.array_equal(one, other) for one, other in zip(ours, theirs, strict=True))
 

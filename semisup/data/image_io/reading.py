@@ -51,7 +51,8 @@ class Reading:
             where the set has no such images, and one is an error.
         max_megapixels: larger images are refused before they are decoded, in millions of
             pixels: a file of a few bytes can claim any size.
-        assumed: whether `values_in` is a guess, since the images of the set have 8 bits.
+        assumed: whether `values_in` is a guess: no image of the set has more than 8 bits, or no set
+            is known.
     """
 
     values_in: ValueRange | None = values.FULL

@@ -168,7 +168,7 @@ def read_many_bits(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray |
         upper = np.asarray(image.convert("RGB"))
         if image.mode == "RGBA":
             opacity = np.asarray(image.getchannel("A"), np.float32) / 255
-        if upper.max() - upper.min() < FEW_LEVELS:
+        if upper.min() < 255 and upper.max() - upper.min() < FEW_LEVELS:
             levels = len(np.unique(upper))
             logging.log_first_n(
                 logging.WARNING,

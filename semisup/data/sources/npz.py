@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
+from semisup.data import lazy_images
 from semisup.data.dataset import Dataset, Images
 from semisup.data.npz import open_npz
 from semisup.data.sources.copies import warn_of_copies
@@ -49,11 +50,7 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
         if key.endswith("_images")
     }
     if new_size > 0 and len({each.shape[1:3] for each in images.values()}) > 1:
-        from semisup.data.adaptation import resized_in_parts  # imports TensorFlow
-
-        for key, each in images.items():
-            if each.dtype == np.uint8:
-                images[key] = resized_in_parts(each, new_size)
+        images = {key: _resized(path, each, new_size) for key, each in images.items()}
     labels = {
         key: np.asarray(array).astype(np.int64)
         for key, array in arrays.items()
@@ -89,6 +86,20 @@ def load_npz(path: Path, new_size: int = 0) -> Dataset:
         lambda i: f"{test_key}[{test_at[i]}]",
     )
     return data
+
+
+def _resized(path: Path, images: Images, size: int) -> Images:
+    """The images of `size` x `size` pixels, in memory; those that `Dataset` refuses as they are."""
+    from semisup.data.adaptation import resized_in_parts  # imports TensorFlow
+
+    if images.dtype != np.uint8 or 0 in images.shape or not isinstance(images, np.ndarray):
+        return images
+    if len(images) * size**2 * images.shape[3] > lazy_images.memory_for_images():
+        raise InputError(
+            f"{path} has images of several sizes, which are too many to be resized in memory; save "
+            "them in one size"
+        )
+    return resized_in_parts(images, size)
 
 
 def _check(path: Path, arrays: Mapping[str, Images], there: str) -> None:
