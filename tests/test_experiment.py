@@ -69,7 +69,7 @@ def test_build_makes_the_optimizer_of_the_recipe(tiny, name, freeze_steps, wante
 
 
 def test_build_says_in_a_line_that_the_memory_is_too_small(tiny, monkeypatch):
-    def exhausted(*arguments):
+    def exhausted(**arguments):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nmore")
 
     monkeypatch.setattr(experiment.model.architectures, "build", exhausted)

@@ -515,7 +515,7 @@ def test_strong_view_of_features_drops_half_of_their_values():
 
 
 def test_run_is_alone_in_its_process(tiny, monkeypatch):
-    def build(job, methods):
+    def build(job):
         raise InputError("alone" if running._alone.locked() else "with others")
 
     monkeypatch.setattr(running, "_build", build)
@@ -534,10 +534,10 @@ def test_run_records_errors_of_the_averages_and_losses(tiny, monkeypatch):
 
     monkeypatch.setattr(running, "evaluate", noted)
     recipe = dataclasses.replace(tiny, max_steps=2, eval_interval=1, learning_rate=0.01)
-    job, used = running.Job("mean_teacher", {}, recipe), methods.make("mean_teacher", {})
+    job = running.Job("mean_teacher", {}, recipe)
     evaluations = running.run(job)["evaluations"]
-    setup, again = running._build(job, used)
-    steps = [again.train_step(pair) for pair in running._batches(setup, used).take(2)]
+    _, again, batches = running._build(job)
+    steps = [again.train_step(pair) for pair in batches.take(2)]
     kernels, counts, errors = zip(*seen, strict=True)
     student = again.classifier.kernel.numpy()
     with again.evaluated():
@@ -554,9 +554,9 @@ def test_runs_of_a_seed_begin_with_the_same_random_weights(tiny):
     """Also those of a method's own layers, and whatever was drawn before."""
 
     def first_weights(seed):
-        used = methods.make("dann", {})
-        running._build(running.Job("dann", {}, dataclasses.replace(tiny, seed=seed)), used)
-        return used[0].domain.get_weights()[0]
+        job = running.Job("dann", {}, dataclasses.replace(tiny, seed=seed))
+        _, model, _ = running._build(job)
+        return model.methods[0].domain.get_weights()[0]
 
     first, again, other = (first_weights(seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
@@ -565,7 +565,7 @@ def test_runs_of_a_seed_begin_with_the_same_random_weights(tiny):
 
 @pytest.mark.parametrize(("validation", "images"), [(True, 12), (False, 9)])
 def test_search_is_on_validation_images_and_other_runs_on_test_images(tiny, validation, images):
-    setup, _ = running._build(running.Job("labels_only", {}, tiny, validation), ())
+    setup, *_ = running._build(running.Job("labels_only", {}, tiny, validation))
     assert len(setup.data.dataset.test_labels) == images
 
 
@@ -718,8 +718,7 @@ def test_milliseconds_per_step_are_of_the_graph_that_fit_trains(monkeypatch):
     )
     model = AssociativeModel(keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()]), 2)
     model.compile("sgd")
-    monkeypatch.setattr(running, "_build", lambda job, methods: (None, model))
-    monkeypatch.setattr(running, "_batches", lambda setup, methods: batches)
+    monkeypatch.setattr(running, "_build", lambda job: (None, model, batches))
     rows = []
     monkeypatch.setattr(model, "compute_loss", noting(rows, model.compute_loss))
     times = running.milliseconds_per_step([running.Job("association", {}, Recipe())])
