@@ -72,6 +72,8 @@ def main() -> None:
     if _TARGET_DATA_DIR.value and recipe.target_dataset is None:
         raise InputError("this run has no target; leave out --target_data_dir")
     out = RunDirectory(_OUT.value or run.path)
+    if files_above := [place for place in (out.path, *out.path.parents) if place.is_file()]:
+        raise InputError(f"{files_above[0]} is a file; --out names a folder")
     if out.recipe.exists() and out.path.resolve() != run.path.resolve():
         raise InputError(f"{out} is the folder of another run; choose another --out")
     recipe = dataclasses.replace(
@@ -88,6 +90,10 @@ def main() -> None:
     # Figure 2 begins with the initial weights.
     setup = experiment.rebuild(recipe, run, first_weights=_FIGURES.value)
     run.check_split(setup.data.split_on_record.hash)
+    if _SUGGEST.value:
+        from semisup.inference import active_learning
+
+        active_learning.check_candidates(setup.data)
     out.path.mkdir(parents=True, exist_ok=True)
     files.check_writable(out.path)
     dataset, model = setup.data.dataset, setup.model

@@ -68,6 +68,8 @@ def shorten(names: Sequence[str], width: int) -> list[str]:
             cut(number, name) if count[short] > 1 else short
             for number, (name, short) in enumerate(zip(full, shown, strict=True))
         ]
+    if len(set(shown)) < len(set(full)):  # a number may end as another name does
+        return [name if fits[n] else numbered(n, name) for n, name in enumerate(full)]
     return shown
 
 

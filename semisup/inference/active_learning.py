@@ -130,6 +130,15 @@ def choose(score: np.ndarray, B: np.ndarray, count: int) -> np.ndarray:
     return np.array(sorted(chosen, key=lambda i: (-score[i], i)))
 
 
+def check_candidates(data: LabeledData) -> None:
+    """Raise InputError if every image has a label already."""
+    if len(data.candidates) == 0:
+        raise InputError(
+            f"every image of {data.dataset.name} is already labelled, so there is none to suggest; "
+            "train with images in unlabeled/, or with fewer labels (`sup_per_class`)"
+        )
+
+
 def why_fewer(data: LabeledData, chosen: int) -> str:
     """Why `write` has chosen fewer images than it was asked for."""
     candidates = len(data.candidates)
@@ -158,12 +167,8 @@ def write(
     Raises:
         InputError: every image has a label already.
     """
+    check_candidates(data)
     dataset, candidates = data.dataset, data.candidates
-    if len(candidates) == 0:
-        raise InputError(
-            f"every image of {dataset.name} is already labelled, so there is none to suggest; "
-            "train with images in unlabeled/, or with fewer labels (`sup_per_class`)"
-        )
     labeled = data.split.labeled[balanced(data.labeled_labels, _LABELED)]
     A = predict(model, dataset.train_images[labeled]).embeddings
     B = predict(model, dataset.unlabeled_pool[candidates]).embeddings

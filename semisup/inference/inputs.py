@@ -24,6 +24,7 @@ from semisup.data.image_io import (
     skipped_reason,
 )
 from semisup.errors import InputError
+from semisup.runs.directory import RunDirectory
 from semisup.runtime.paths import expanded
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ def file_to_write(out: Path, inputs: Sequence[Path]) -> Path:
     """The path of a new CSV about `inputs`.
 
     Raises:
-        InputError: it is a folder, or would replace images: as with `--out *.png`, where the
-            name was forgotten.
+        InputError: it is a folder, or would replace images, as with `--out *.png`, where the
+            name was forgotten, or a file of a run.
     """
     if not out.name or out.is_dir():
         raise InputError(f"{out} is a folder; `out` names the file to write")
@@ -51,6 +52,8 @@ def file_to_write(out: Path, inputs: Sequence[Path]) -> Path:
         of_images |= formats.missing_plugin(out.suffix) is not None
         if of_images or os.path.realpath(out) in map(os.path.realpath, inputs):
             raise InputError(f"`out` would replace {out}, which holds images; give another name")
+        if out.suffix.lower() != ".csv" and RunDirectory(out.parent).recipe.exists():
+            raise InputError(f"`out` would replace {out}, a file of a run; give another name")
     return out
 
 

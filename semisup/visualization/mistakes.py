@@ -38,7 +38,9 @@ def mistakes_figure(data: LabeledData, evaluation: Evaluation) -> Figure:
     """
     dataset, report = data.dataset, evaluation.report
     predicted = evaluation.logits.argmax(axis=1)
-    figure = Figure(figsize=(15.0, 8.4), layout="constrained")
+    figure = Figure(figsize=(15.0, 8.4))
+    # By default long names of the classes push the label below them over the edge.
+    figure.set_layout_engine("constrained", h_pad=0.08)
     figure.suptitle(
         f"{short_name(dataset.name)}: test error {report.error_in_words}", **text_properties()
     )
@@ -68,7 +70,8 @@ def mistakes_figure(data: LabeledData, evaluation: Evaluation) -> Figure:
     draw_images(axes, images, layout.columns, captions=captions, text_size=size)
     wrong = int(np.sum(predicted != dataset.test_labels))
     some = f"all {wrong}" if wrong <= most else f"the {most} most confident of {wrong:,}"
-    title = f"{some} misclassified test images: true {_ARROW} predicted"
+    some = f"{some} misclassified test images" if wrong > 1 else "the only misclassified test image"
+    title = f"{some}: true {_ARROW} predicted"
     none = "no test image is misclassified" if len(predicted) else "there are no test images"
     axes.set_title(title if wrong else none, fontsize=11)
 

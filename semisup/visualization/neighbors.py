@@ -66,7 +66,10 @@ def neighbors_figure(
     queries = f"test images{some}" if rows else "some unlabelled images"
     if dataset.unlabeled_images is not None or not rows:
         queries += " and some unlabelled ones" if rows else ""
-        unknown = random.choice(count, min(_UNKNOWN, count), replace=False)
+        # Not the training images, which may be in the pool, too, and labelled.
+        first = len(dataset.train_labels) if rows and dataset.train_in_pool else 0
+        own = np.flatnonzero(pool >= first)
+        unknown = random.choice(own, min(_UNKNOWN, len(own)), replace=False)
         found = nearest(embeddings[unknown], embeddings, _NEIGHBORS + 1)
         for i, indices, similarity in zip(unknown, *found, strict=True):
             others = np.flatnonzero(indices != i)[:_NEIGHBORS]  # not the image itself

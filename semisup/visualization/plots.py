@@ -15,6 +15,7 @@ from semisup.data.dataset import Images
 from semisup.data.lazy_images import as_images
 from semisup.errors import InputError
 from semisup.evaluation.metrics import Report
+from semisup.evaluation.names import display_width
 from semisup.runs import files
 from semisup.runtime.paths import expanded
 from semisup.visualization.text import short_names, text_properties
@@ -27,7 +28,9 @@ _GAP = 0.08  # between images, as a share of an image's width
 _NUMBERED = 20  # classes: of more, the confusion matrix is drawn without its counts
 _POINT = 1 / 72  # inches
 _TITLE = 5.0  # inches, in which a title fits
-_CHARACTER = 0.62  # the width of one, as a share of the font's size
+_CHARACTER = 0.62  # the width of a digit, as a share of the font's size
+_LETTER = 0.8  # the same of a letter, at most but for a few
+_LONG = 1.5  # longer images have their captions on a square
 
 
 def draw_images(
@@ -58,6 +61,8 @@ def draw_images(
     if len(images) == 0:
         return
     pixels = drawable(images)
+    if captions and max(pixels.shape[1:3]) > _LONG * min(pixels.shape[1:3]):
+        pixels = squared(pixels)
     height, width = pixels.shape[1:3]
     gap = max(1, round(_GAP * width))
     # A montage has the same gap everywhere, so the space for captions is part of each image.
@@ -130,6 +135,13 @@ def drawable(images: Images | Sequence[np.ndarray]) -> np.ndarray:
     )
 
 
+def squared(images: np.ndarray, fill: int = 255) -> np.ndarray:
+    """Images uint8 [N, H, W, C], each in the middle of a square of the colour `fill`."""
+    side = max(images.shape[1:3])
+    around = [((side - n) // 2, (side - n + 1) // 2) for n in images.shape[1:3]]
+    return np.pad(images, ((0, 0), *around, (0, 0)), constant_values=fill)
+
+
 def montage(images: np.ndarray, columns: int, gap: int = 0, fill: int = 255) -> np.ndarray:
     """Images in rows on one sheet, from the upper left.
 
@@ -181,7 +193,8 @@ def draw_confusion(axes: matplotlib.axes.Axes, report: Report, side: float) -> N
     every = math.ceil(1.15 * size * _POINT / cell)  # names that do not overlap
     ticks = range(0, classes, every)
     shown = short_names(report.class_names, 14)[::every]
-    upright = max(map(len, shown)) * _CHARACTER * size * _POINT > every * cell
+    widest = _LETTER * max(map(display_width, shown))
+    upright = widest * size * _POINT > every * cell
     axes.set_xticks(ticks, shown, rotation=90 if upright else 0, fontsize=size, **text_properties())
     axes.set_yticks(ticks, shown, fontsize=size, **text_properties())
     axes.set(xlabel="predicted class", ylabel="true class")

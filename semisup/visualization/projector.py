@@ -15,7 +15,7 @@ from semisup.evaluation.metrics import Evaluation, Predictions
 from semisup.evaluation.names import printable
 from semisup.runs import files
 from semisup.runs.directory import RunDirectory
-from semisup.visualization.plots import montage
+from semisup.visualization.plots import montage, squared
 
 # Of the labelled and of the test images, this many at most: the page runs in a browser.
 _IMAGES = 1000
@@ -84,7 +84,7 @@ def write(
 def _thumbnails(images: Images, chosen: np.ndarray, side: int) -> Iterator[np.ndarray]:
     """Images resized to [side, side, 3]."""
     for i in range(0, len(chosen), _AT_ONCE):
-        for pixels in np.asarray(images[chosen[i : i + _AT_ONCE]]):
+        for pixels in squared(np.asarray(images[chosen[i : i + _AT_ONCE]]), fill=0):
             yield as_rgb(shaped(pixels, (side, side, pixels.shape[2])))
 
 

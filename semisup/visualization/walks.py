@@ -117,8 +117,10 @@ def _draw_walks(axes: matplotlib.axes.Axes, model: AssociativeModel, sample: Wal
     ):
         axes.text(-0.25, y, name, color=colour, fontsize=14, ha="center", va="center")
         for image, centre in zip(images, x, strict=True):
-            extent = (centre - size / 2, centre + size / 2, y - size / 2, y + size / 2)
-            axes.imshow(_inked(image, colour), extent=extent, interpolation="nearest", zorder=2)
+            inked = _inked(image, colour)
+            half_y, half_x = (size / 2 * n / max(inked.shape[:2]) for n in inked.shape[:2])
+            extent = (centre - half_x, centre + half_x, y - half_y, y + half_y)
+            axes.imshow(inked, extent=extent, interpolation="nearest", zorder=2)
     gap = 0.6 * size
     _draw_steps(axes, x_a, x_b, top - gap, middle + gap, np.asarray(walk.P_ab))
     _draw_steps(axes, x_b, x_a, middle - gap, bottom + gap, np.asarray(walk.P_ba))

@@ -30,6 +30,11 @@ def test_shorten_cuts_to_distinct_names():
     assert names.shorten(alike, 10) == ["xxxxxxxx…0", "xxxxxxxx…1"]
 
 
+def test_shorten_gives_no_number_that_ends_as_another_name_does():
+    given = [f"Fossil sample {i:03}" for i in range(1100)]
+    assert len(set(names.shorten(given, 8))) == len(given)
+
+
 @pytest.mark.parametrize("width", [4, 7, 12])
 def test_shorten_keeps_many_long_names_apart(width):
     given = [f"{'road sign ' * 5}{i} {'of the motorway ' * 5}" for i in range(120)]

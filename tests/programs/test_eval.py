@@ -113,6 +113,20 @@ def test_the_folder_of_another_run_is_not_written_to(tiny, tmp_path):
     assert not (tmp_path / "b" / "eval.json").exists()
 
 
+def test_what_can_not_be_written_or_suggested_is_said_before_the_evaluation(tiny, tmp_path):
+    recipe = dataclasses.replace(tiny, max_steps=2, sup_per_class=-1)
+    loop.train(recipe, tmp_path / "a")
+    (tmp_path / "file").touch()
+    for name in ("file", "file/below"):
+        done = run("eval", f"--logdir={tmp_path}/a", f"--out={tmp_path}/{name}")
+        assert done.returncode == 1
+        assert done.stderr == f"error: {tmp_path}/file is a file; --out names a folder\n"
+    done = run("eval", f"--logdir={tmp_path}/a", f"--out={tmp_path}/out", "--suggest=3")
+    assert done.returncode == 1
+    assert "is already labelled, so there is none to suggest" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_data_that_changed_after_the_training_is_refused(tiny, tmp_path):
     data, logdir = tmp_path / "data.npz", tmp_path / "run"
     shutil.copy(tiny.data_dir, data)

@@ -179,6 +179,13 @@ def test_the_csv_replaces_no_image(finished_run, tmp_path):
     assert inputs.file_to_write(odd, []) == odd
 
 
+def test_the_csv_replaces_no_file_of_a_run(finished_run):
+    for name in ("recipe.json", "model.keras"):
+        with pytest.raises(InputError, match=f"would replace .*{name}, a file of a run"):
+            inputs.file_to_write(finished_run / name, [])
+    assert inputs.file_to_write(finished_run / "new.csv", []).name == "new.csv"
+
+
 def test_files_left_out_are_an_error_only_where_they_may_be_images(tmp_path, monkeypatch):
     monkeypatch.setattr(
         formats, "missing_plugin", {".heic": "pillow-heif", ".png": None, ".txt": None}.get

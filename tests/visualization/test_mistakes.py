@@ -42,6 +42,13 @@ def test_mistakes_figure_shows_labelled_images_and_mistakes_under_their_classes(
     assert sum(int(text.get_text()) for text in confusion.texts) == 60
 
 
+def test_mistakes_figure_with_one_mistake_says_so():
+    predicted = LABELS.copy()
+    predicted[3] = 1
+    title = mistakes_figure(DATA, evaluation(predicted)).axes[1].get_title()
+    assert title.startswith("the only misclassified test image: true")
+
+
 def test_mistakes_figure_is_drawn_without_a_mistake():
     figure = mistakes_figure(DATA, evaluation(LABELS))
     assert shown(figure.axes[1], IMAGES) == []

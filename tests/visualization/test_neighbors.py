@@ -93,6 +93,16 @@ def test_neighbors_figure_looks_up_unlabelled_images_of_their_own_too(model):
     assert not any(neighbours.patches for neighbours in axes[1::2])  # nobody knows what is right
 
 
+def test_neighbors_figure_takes_no_labelled_image_for_an_unlabelled_one(model):
+    own = class_images(LABELS[:3], 3)
+    dataset = Dataset(
+        "toy", TRAIN, LABELS, TEST, LABELS, CLASSES, unlabeled_images=own, train_in_pool=True
+    )
+    axes = drawn(model, dataset, choose_split(dataset, 5)).axes
+    queries = [query for query in axes[::2] if query.texts[0].get_text() == "unlabelled"]
+    assert sorted(i for query in queries for i in shown(query, own)) == [0, 1, 2]
+
+
 def test_neighbors_figure_embeds_test_images_never(model, monkeypatch):
     """They have been embedded for the evaluation."""
     dataset = Dataset("toy", TRAIN, LABELS, TEST, LABELS, CLASSES)

@@ -51,6 +51,17 @@ def test_draw_images_has_captions_above_and_corners_upon():
         assert top < y < top + 4
 
 
+@pytest.mark.parametrize("shape", [(4, 16), (16, 4)])
+def test_draw_images_has_room_for_captions_of_long_images(shape):
+    images = np.full((2, *shape, 1), 7, np.uint8)
+    axes = Figure().add_subplot()
+    plots.draw_images(axes, images, 2, captions=["a", "b"])
+    [picture] = axes.images
+    assert np.sum(picture.get_array() == 7) == 2 * 4 * 16
+    (one, y), (other, again) = (text.get_position() for text in axes.texts)
+    assert other - one >= 16 and y == again
+
+
 def test_draw_images_frames_right_and_wrong_ones_differently():
     axes = drawn(3, 3, right=[True, False, True])
     frames = axes.patches

@@ -116,6 +116,16 @@ def test_association_figure_frames_colour_images(model):
     np.testing.assert_allclose(framed[4, 4], [0.2, 0.2, 0.2], rtol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(4, 8), (8, 4)])
+def test_association_figure_keeps_the_shape_of_images(shape):
+    flat = keras.Sequential([keras.Input((*shape, 1)), keras.layers.Flatten()])
+    images = np.full((3, *shape, 1), 51, np.uint8)
+    figure = walks.association_figure(AssociativeModel(flat, 3), walks.WalkSample(images, images))
+    for picture in figure.axes[0].images:
+        left, right, bottom, top = picture.get_extent()
+        assert (top - bottom) / (right - left) == pytest.approx(shape[0] / shape[1])
+
+
 def test_association_figure_draws_floats_as_it_draws_bytes(model):
     def drawn(images):
         [axes] = walks.association_figure(model, walks.WalkSample(images[:3], images[3:9])).axes
