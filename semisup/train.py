@@ -122,9 +122,12 @@ def _say(recipe: Recipe, result: Mapping[str, Any]) -> None:
             f"{result['test_error_min']:.2f} %)"
         )
     if result.get("collapsed"):
+        so = "so this result does not benefit from association"
+        if result["selected_step"] < result["steps"]:
+            so = "after the evaluation that was chosen"
         print(
-            "warning: the walk had collapsed at the end of training, so this result does not "
-            "benefit from association; docs/runs.md says what to try"
+            f"warning: the walk had collapsed at the end of training, {so}; docs/runs.md says what "
+            "to try"
         )
         if recipe.select == "last":
             print(

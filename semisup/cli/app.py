@@ -59,7 +59,7 @@ def run_main(
         try:
             flags.FLAGS.set_gnu_getopt(True)  # flags may follow files
             arguments = flags.FLAGS(authors.with_values(list(argv)))
-        except flags.Error as error:
+        except (flags.Error, ValueError) as error:  # the latter of --noFLAG=VALUE
             sys.exit(f"error: {error}; --helpfull lists the flags")
         if len(arguments) > 1 and not takes_files:
             sys.exit(f"error: unexpected argument {arguments[1]!r}; flags begin with --")

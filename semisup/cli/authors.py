@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from semisup.config import Recipe
+from semisup.config import Recipe, names_a_path
 from semisup.data import registry
 from semisup.errors import InputError
+from semisup.runtime.paths import real
 
 COMPAT = "authors"
 
@@ -226,6 +227,8 @@ def check_evaluation(given: Mapping[str, Any], recipe: Recipe) -> None:
         was = getattr(recipe, name)
         if name == "dataset":
             was = recipe.target_dataset or was
+        elif names_a_path(name, said):
+            said = str(real(said))
         elif name == "architecture" and recipe.compat == COMPAT:
             said = _our_network(said)
         if was is not None and said != was:

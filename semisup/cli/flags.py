@@ -142,7 +142,7 @@ def _without_effect(recipe: Recipe, given: dict[str, Any]) -> list[str]:
     of_folders = (
         recipe.dataset != "folder" != recipe.target_dataset and "it is for `dataset=folder`"
     )
-    unused = not recipe.associates and not recipe.teacher and "no loss is on unlabelled images"
+    unused = not recipe.associates and "no loss is on a batch of unlabelled images"
     reasons: dict[str, Any] = {
         "skip_unreadable": of_folders,
         "max_megapixels": of_folders,

@@ -152,7 +152,7 @@ class CollapseMonitor:
         """Yield a line for each problem that was not there before.
 
         None while the walker loss has no weight, and no collapse while it grows. Nothing about
-        visits without a visit loss.
+        visits without a visit loss, or while it grows.
 
         Args:
             step: the training step.
@@ -162,10 +162,15 @@ class CollapseMonitor:
         weights = {name: float(weight(step)) for name, weight in model.loss_schedules.items()}
         if weights["walker_weight"] == 0:
             return
-        asked, found = weights["visit_weight"] > 0, None
+        found = None
         # Also at the first of the steps that the means are of.
-        first = model.loss_schedules["walker_weight"](max(step - recipe.log_interval, 0))
-        if _has_grown(model, min(float(first), weights["walker_weight"])):
+        first = max(step - recipe.log_interval, 0)
+        grown = {
+            name: _has_grown(model, name, min(float(model.loss_schedules[name](first)), weight))
+            for name, weight in weights.items()
+        }
+        asked = weights["visit_weight"] > 0 and grown["visit_weight"]
+        if grown["walker_weight"]:
             found = collapse(logs, self._walk, step >= 0.25 * recipe.max_steps, asked)
         self.collapsed = found is not None
         if found and "collapse" not in self._warned:
@@ -178,26 +183,32 @@ class CollapseMonitor:
             yield visits
 
 
-def _has_grown(model: AssociativeModel, walker_weight: Any) -> bool:
-    """Whether this is a weight of the walker loss, and all of it where it is ramped up."""
-    return float(walker_weight) > 0.99 * getattr(
-        model.loss_schedules["walker_weight"], "final_weight", 0.0
-    )
+def _has_grown(model: AssociativeModel, name: str, weight: Any) -> bool:
+    """Whether this is all of the weight of a loss that is ramped up; True if it is not."""
+    return float(weight) >= 0.99 * getattr(model.loss_schedules[name], "final_weight", 0.0)
+
+
+def _walks_in_full(model: AssociativeModel) -> bool:
+    """Whether the walker loss has a weight, and no loss of the walk is still ramped up."""
+    weights = model.loss_weights_now()
+    losses = ("walker_weight", "visit_weight")
+    grown = all(_has_grown(model, name, weights[name]) for name in losses)
+    return grown and float(weights["walker_weight"]) > 0
 
 
 class CollapseWarning(keras.callbacks.Callback):
     """Warn once in `fit` when the walk has collapsed.
 
     It checks every `every` steps and at the end of each epoch, but not while the walker loss has
-    no weight or is still ramped up. It also warns at the end if the moving statistics of batch
-    norm are still near their initial values.
+    no weight, or it or the visit loss is still ramped up. It also warns at the end if the moving
+    statistics of batch norm are still near their initial values.
 
     Args:
         labeled: labelled images in a batch, of all devices together.
         unlabeled: unlabelled images in a batch, likewise.
         every: steps between two checks, at least 1; with `steps_per_execution` the next time that
-            many have been taken. The metrics are means since the epoch began, or since the walker
-            loss has had its full weight.
+            many have been taken. The metrics are means since the epoch began, or since both losses
+            have had their full weights.
 
     Examples:
         >>> warning = semisup.CollapseWarning(labeled=100, unlabeled=100)
@@ -239,7 +250,7 @@ class CollapseWarning(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Begin with the epoch's sums, which Keras has reset."""
         self._epoch = self._looked = self._batches
-        self._grown = _has_grown(self.model, self.model.loss_weights_now()["walker_weight"])
+        self._grown = _walks_in_full(self.model)
         self._before = 0.0
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -283,12 +294,11 @@ class CollapseWarning(keras.callbacks.Callback):
         return walk_of(self.model, self._labeled, self._unlabeled, self.model.num_classes)
 
     def _look(self) -> None:
-        """Warn if the walk has collapsed in the steps since the walker loss has its full weight."""
+        """Warn if the walk has collapsed in the steps since both losses have their full weights."""
         if self._warned or not self._has_walked():
             return
-        weights = self.model.loss_weights_now()
         sums = np.array([self._sums(name) for name in _WATCHED])
-        grown, self._grown = self._grown, _has_grown(self.model, weights["walker_weight"])
+        grown, self._grown = self._grown, _walks_in_full(self.model)
         if not grown:
             self._before = sums
             return
@@ -296,7 +306,8 @@ class CollapseWarning(keras.callbacks.Callback):
         if not batches.all():
             return
         step = int(self.model.optimizer.iterations.numpy())
-        begun, asked = step >= 4 * self._every, float(weights["visit_weight"]) > 0
+        begun = step >= 4 * self._every
+        asked = float(self.model.loss_weights_now()["visit_weight"]) > 0
         logs = dict(zip(_WATCHED, totals / batches, strict=True))
         if found := collapse(logs, self._walk(), begun, asked):
             self._warned = True

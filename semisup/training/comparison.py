@@ -3,7 +3,7 @@
 import dataclasses
 import shlex
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -53,16 +53,7 @@ def compare(
         signals.Stopped: SIGINT or SIGTERM came during a run or between two.
     """
     logdir = expanded(logdir)
-    if not recipe.associates:
-        raise InputError(
-            "`compare` needs a recipe with a loss on unlabelled images, but `walker_weight`, "
-            "`visit_weight`, `pseudo_label_weight` and `vat_weight` are 0"
-        )
-    if recipe.teacher:
-        raise InputError(
-            "`compare` can't be used with `teacher`, since its runs with labels only have no "
-            "pseudo-labels; leave out `teacher`"
-        )
+    _check(recipe)
     dataset = experiment.load_data(recipe)
     if len(dataset.test_labels) == 0:
         raise InputError(
@@ -93,14 +84,39 @@ def compare(
     except KeyboardInterrupt:  # between the steps of two runs, whose results are kept
         raise signals.Stopped from None
     errors = {kind: [result["test_error"] for result in each] for kind, each in results.items()}
+    every = [*chain(*results.values())]
+    test_images = every[0].get("test_images", len(dataset.test_labels))
+    collapsed = [bool(result.get("collapsed")) for result in results["association"]]
     if workers.is_chief(options.get("strategy")):
         record = {"test_error": errors, "first_seed": recipe.seed, "steps": recipe.max_steps}
-        made = made_on([*chain(*results.values())])
-        files.write_json(logdir / _RECORD, {**record, "command": shlex.join(command), **made})
-    # Each run said so when it began, far above the table that the caller prints.
-    for line in progress.describe_test_size(dataset):
+        record |= {"test_images": test_images, "collapsed": collapsed}
+        record |= {"command": shlex.join(command), **made_on(every)}
+        files.write_json(logdir / _RECORD, record)
+    # Each run said so, far above the table that the caller prints.
+    for line in (*progress.describe_test_size(test_images), *_describe_collapse(collapsed)):
         print(f"\n{line}")
     return errors
+
+
+def _describe_collapse(collapsed: Sequence[bool]) -> Iterator[str]:
+    if any(collapsed):
+        yield (
+            f"warning: the walk had collapsed at the end of {sum(collapsed)} of {len(collapsed)} "
+            "runs with association; docs/runs.md says what to try"
+        )
+
+
+def _check(recipe: Recipe) -> None:
+    if not recipe.associates:
+        raise InputError(
+            "`compare` needs a recipe with a loss on unlabelled images, but `walker_weight`, "
+            "`visit_weight`, `pseudo_label_weight` and `vat_weight` are 0"
+        )
+    if recipe.teacher:
+        raise InputError(
+            "`compare` can't be used with `teacher`, since its runs with labels only have no "
+            "pseudo-labels; leave out `teacher`"
+        )
 
 
 def made_on(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def train(
         the last 5), `test_error_min` (the lowest of all; it was chosen on the test images,
         so quote it as such), all in percent, None without test images; `train_seconds`
         (the training steps alone, without loading, tracing, evaluating and saving); `steps`;
-        `collapsed`, whether the walk had collapsed at the end, so that the result does not
+        `collapsed`, whether the walk had collapsed at the end, so that an error of then does not
         benefit from association; `test_images`, how many; `hardware`, `versions` and `date` of
         the end.
 

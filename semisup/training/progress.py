@@ -15,7 +15,7 @@ from semisup.data.dataset import Dataset
 from semisup.evaluation import names
 from semisup.experiment import Experiment
 from semisup.runtime import progress
-from semisup.training import pseudo_labels
+from semisup.training import pseudo_labels, self_training
 
 # Classes that are named at the start, and the columns for a name.
 _CLASSES, _NAME = 12, 20
@@ -97,6 +97,11 @@ def describe_run(setup: Experiment, folder: Path, replicas: int) -> Iterator[str
     yield f"{labeled:,} labelled, {unlabeled:,} unlabelled, {test} test images"
     yield from describe_classes(data.dataset, left_out)
     yield from pseudo_labels.describe(setup.recipe, data)
+    if beyond := self_training.labels_beyond(setup.recipe, data):
+        yield (
+            f"The runs before (`teacher`, `init_from`) were trained with {beyond:,} labels that "
+            "this run does not have; count them, too, when you report the number of labels"
+        )
     labels = data.pseudo_labels
     if not (setup.recipe.associates or (labels and len(labels.indices))):
         yield "The unlabelled images are not used: the weights of all losses on them are 0"
@@ -121,12 +126,12 @@ def describe_classes(dataset: Dataset, left_out: int = 0) -> Iterator[str]:
     yield f"{len(classes)} classes (training; test images): {', '.join(shown)}{more}"
     if missing := dataset.classes_without_test_images:
         yield f"warning: {names.untested(missing)}{among}"
-    yield from describe_test_size(dataset)
+    yield from describe_test_size(len(dataset.test_labels))
 
 
-def describe_test_size(dataset: Dataset) -> Iterator[str]:
-    """Yield the line that says what an error on few test images is worth."""
-    if 0 < (count := len(dataset.test_labels)) < _FEW_TEST_IMAGES:
+def describe_test_size(count: int) -> Iterator[str]:
+    """Yield the line that says what an error on so few test images is worth."""
+    if 0 < count < _FEW_TEST_IMAGES:
         yield (
             f"warning: the error is of {count} test images only, so one of them changes it by "
             f"{100 / count:.1f} points"

@@ -81,8 +81,3 @@ def describe(recipe: Recipe, data: LabeledData) -> Iterator[str]:
         yield f"{count:,} of the unlabelled ones have pseudo-labels: {source}"
     elif recipe.teacher:
         yield "The teacher labels no image: all are labelled already, or `teacher_share` is too low"
-    if recipe.teacher and (beyond := self_training.labels_beyond(recipe, data)):
-        yield (
-            f"The teacher was trained with {beyond:,} labels that this run does not have; count "
-            "them, too, when you report the number of labels"
-        )

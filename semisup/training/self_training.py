@@ -51,25 +51,25 @@ def predict_pseudo_labels(teacher: RunDirectory, data: LabeledData, share: float
 
 
 def labels_beyond(recipe: Recipe, data: LabeledData) -> int:
-    """Count the labels that the teacher learned from and that are not among the run's own.
+    """Count the labels that earlier runs learned from and that are not among the run's own.
 
-    Those of the teacher's teacher count, too. It is 0 where they can't be compared: of another
-    data set, or when the teacher is gone.
+    These are its teacher and the run that it is `init_from`, theirs, and so on. Those that can't
+    be compared do not count: of another data set, or of a run that is gone.
     """
-    known, learner, seen = np.empty(0, np.int64), recipe, set[RunDirectory]()
-    while learner.teacher:  # which may have had a teacher, too, even this run before `overwrite`
-        teacher = RunDirectory(learner.teacher)
-        if teacher in seen:
-            break
-        seen.add(teacher)
+    known, seen = np.empty(0, np.int64), set[RunDirectory]()
+    names = [recipe.teacher, recipe.init_from]
+    while names:
+        if not (name := names.pop()) or (run := RunDirectory(name)) in seen:
+            continue  # `overwrite` may have made a run its own teacher's teacher
+        seen.add(run)
         try:
-            before = teacher.read_recipe()
-            labeled = splits.read_labeled(teacher.split, data.dataset)
+            before = run.read_recipe()
+            labeled = splits.read_labeled(run.split, data.dataset)
         except InputError:
-            break
-        if (before.dataset, before.data_dir) != (recipe.dataset, recipe.data_dir):
-            break
-        known, learner = np.union1d(known, labeled), before
+            continue
+        if (before.dataset, before.data_dir) == (recipe.dataset, recipe.data_dir):
+            known = np.union1d(known, labeled)
+            names += [before.teacher, before.init_from]
     return len(np.setdiff1d(known, data.split.labeled))
 
 

@@ -196,7 +196,10 @@ def test_a_delay_without_an_envelope_is_taken_with_a_line(loss, first, capsys):
         ("--unsup_samples=0 --visit_weight=0.5", "--visit_weight has no effect: --unsup_samples"),
         ("--unsup_samples=0 --visit_weight=0", None),
         ("--unsup_samples=0 --unsup_batch_size=5", "--unsup_batch_size has no effect: no loss is"),
-        ("--recipe=mnist_student --teacher=x --unsup_batch_size=5", None),
+        (
+            "--recipe=mnist_student --teacher=x --unsup_batch_size=5",
+            "--unsup_batch_size has no effect: no loss is",
+        ),
         ("--visit_weight_envelope=lin --walker_weight_envelope_steps=9", None),
         ("--recipe=mnist --decay_steps=7.5", None),
         ("--learning_rate_schedule=step --decay_factor=0.5", None),
@@ -374,6 +377,14 @@ def test_check_evaluation_wants_the_runs_own_settings(given, wrong):
     else:
         with pytest.raises(InputError, match=f"`{wrong}` is .*, but the run was trained"):
             authors.check_evaluation(given, recipe)
+
+
+def test_check_evaluation_knows_a_file_by_any_of_its_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = Recipe(architecture=str(tmp_path / "net.keras"))
+    authors.check_evaluation({"architecture": "net.keras"}, recipe)
+    with pytest.raises(InputError, match=r"`architecture` is .*other\.keras"):
+        authors.check_evaluation({"architecture": "other.keras"}, recipe)
 
 
 def test_check_evaluation_knows_their_name_of_a_network():

@@ -246,6 +246,7 @@ def test_bad_input_is_one_line(mnist_dir, trained, tmp_path):
     assert_one_line_error(run("train", "--recipe=cifar"), "unknown recipe 'cifar'", "mnist5k")
     assert_one_line_error(run("train", "--no_such_flag"), "no_such_flag", "--help")
     assert_one_line_error(run("train", "--max_steps=many"), "max_steps", "many")
+    assert_one_line_error(run("train", "--nocompare=true"), "compare", "--help")
     assert_one_line_error(run("train", "stray"), "'stray'")
     assert_one_line_error(run("train", "--teacher=", new), "--teacher is empty")
     assert_one_line_error(run("train", "--logdir="), "--logdir is empty")
@@ -302,8 +303,9 @@ def say_results():
     program._say(known, RESULT)
     unknown = {"test_error": None, "test_error_median": None, "test_error_min": None}
     program._say(Recipe(select="last"), {**RESULT, **unknown})
-    for select in ("last", "label_free"):
-        program._say(Recipe(select=select), {**RESULT, "collapsed": True})
+    for select, step in (("last", 400), ("label_free", 300)):
+        result = {**RESULT, "selected_step": step, "collapsed": True}
+        program._say(Recipe(select=select), result)
 
 
 def test_trainer_says_how_a_run_ended():
@@ -313,20 +315,18 @@ def test_trainer_says_how_a_run_ended():
     lines = processes.said(process).splitlines()
     chosen = "after 300 steps, chosen from 400 by the label-free score (62 s of training"
     errors = "; median of the last evaluations 13.00 %, lowest 11.50 %)"
-    collapsed = (
-        "warning: the walk had collapsed at the end of training, so this result does not benefit "
-        "from association; docs/runs.md says what to try"
-    )
+    collapsed = "warning: the walk had collapsed at the end of training, "
+    advice = "; docs/runs.md says what to try"
     assert lines[-7:] == [
         f"test error 12.35 % of 1,500 test images {chosen}{errors}",
         "test error unknown, since there are no test images; ended after 300 steps "
         "(62 s of training)",
-        f"test error 12.35 % after 300 steps (62 s of training{errors}",
-        collapsed,
+        f"test error 12.35 % after 400 steps (62 s of training{errors}",
+        f"{collapsed}so this result does not benefit from association{advice}",
         "--select=label_free keeps the evaluation with the best label-free score, which may be an "
         "earlier one",
         f"test error 12.35 % {chosen}{errors}",
-        collapsed,
+        f"{collapsed}after the evaluation that was chosen{advice}",
     ]
 
 

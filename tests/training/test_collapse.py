@@ -144,6 +144,14 @@ def test_collapse_monitor_is_silent_while_the_walker_loss_grows():
     assert [*monitor(0.0).new_warnings(60, UNREACHABLE)] == []
 
 
+def test_collapse_monitor_does_not_speak_of_visits_while_their_loss_grows():
+    watch = monitor(log_interval=10)
+    watch._model.loss_schedules["visit_weight"] = semisup.Envelope(1.0, "linear", 20, 40)
+    assert [*watch.new_warnings(50, UNREACHABLE)] == []
+    assert [*watch.new_warnings(69, UNREACHABLE)] == []  # of steps since 59
+    assert [line[:21] for line in watch.new_warnings(70, UNREACHABLE)] == ["the visit loss stays "]
+
+
 def test_collapse_monitor_says_once_what_is_there_now():
     watch = monitor()
     assert [*watch.new_warnings(24, UNIFORM)] == []  # which the initial weights may be
@@ -296,6 +304,17 @@ def test_collapse_warning_waits_until_the_walk_has_its_weight(caplog):
     model.fit(images, labels, batch_size=40, epochs=4, verbose=0, callbacks=[warning])
     # The weight is whole from the step after 14 on.
     assert _said(caplog)[0].startswith("the walk has collapsed at step 15: all its steps")
+
+
+@pytest.mark.parametrize("loss", ["walker", "visit"])
+def test_collapse_warning_waits_for_both_losses(caplog, loss):
+    grows = {f"{loss}_weight": semisup.Envelope(1.0, kind="linear", steps=1, delay=30)}
+    images, labels, model = images_all_alike(**grows)
+    warning = semisup.CollapseWarning(labeled=20, unlabeled=20, every=2)
+    model.fit(images, labels, batch_size=40, epochs=28, verbose=0, callbacks=[warning])
+    assert _said(caplog) == []
+    model.fit(images, labels, batch_size=40, epochs=8, verbose=0, callbacks=[warning])
+    assert _said(caplog)[0].startswith("the walk has collapsed at step 3")
 
 
 def test_collapse_warning_passes_over_what_was_before_the_walk_had_its_weight(caplog):

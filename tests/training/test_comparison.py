@@ -37,6 +37,7 @@ def test_compare_runs_both_on_the_same_splits_and_goes_on(tiny, tmp_path, capsys
     record = json.loads((tmp_path / "comparison.json").read_text())
     assert (record["test_error"], record["first_seed"], record["steps"]) == (errors, 5, 2)
     assert {"command", "hardware", "versions", "date"} <= record.keys()
+    assert (record["test_images"], len(record["collapsed"])) == (9, 2)
     for seed in (5, 6):
         plain, walked = (
             RunDirectory(tmp_path / kind / f"seed{seed}") for kind in ("labels_only", "association")
@@ -80,6 +81,22 @@ def test_compare_records_the_machines_and_days_of_its_runs(tiny, tmp_path, monke
     assert record["hardware"] == ["an abacus", "fingers"]
     assert record["date"] == ["2026-01-02", "2026-01-03"]
     assert record["versions"] == {"keras": "3.1"}
+
+
+def test_compare_says_in_the_end_what_the_errors_are_worth(tiny, tmp_path, monkeypatch, capsys):
+    made = iter([(1.0, False), (2.0, True), (3.0, False), (4.0, False)])
+
+    def train(*_, **__):
+        error, collapsed = next(made)
+        return {"test_error": error, "collapsed": collapsed, "test_images": 7}
+
+    monkeypatch.setattr(comparison.loop, "train", train)
+    comparison.compare(dataclasses.replace(tiny, eval_images=7), tmp_path, seeds=2)
+    said = capsys.readouterr().out
+    assert "the error is of 7 test images only" in said
+    assert "the walk had collapsed at the end of 1 of 2 runs with association" in said
+    record = json.loads((tmp_path / "comparison.json").read_text())
+    assert (record["test_images"], record["collapsed"]) == (7, [True, False])
 
 
 def test_compare_needs_a_recipe_with_association(tiny, tmp_path):

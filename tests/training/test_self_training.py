@@ -259,7 +259,7 @@ def test_a_run_keeps_its_pseudo_labels(student, tmp_path, capsys, monkeypatch):
 def test_says_what_else_its_teacher_knew(student, tmp_path, capsys):
     train(dataclasses.replace(student, sup_per_class=1), tmp_path / "student")
     said = capsys.readouterr().out
-    assert "The teacher was trained with 3 labels that this run does not have" in said
+    assert "were trained with 3 labels that this run does not have" in said
 
 
 def test_a_teacher_that_labels_nothing_is_told(student, tmp_path, capsys):
@@ -298,8 +298,23 @@ def test_labels_beyond_are_those_of_all_teachers(tiny, tmp_path):
     assert labels_beyond(recipe, data) == len((labeled[0] | labeled[1]) - labeled[2]) >= 9
 
 
-def test_labels_beyond_end_where_runs_taught_each_other(tiny, tmp_path):
-    """As a taught b, and was then started again with b as its teacher."""
+def test_labels_beyond_count_those_of_the_run_that_gave_the_weights(tiny, tmp_path):
+    first = dataclasses.replace(tiny, sup_per_class=4)
+    data = experiment.build(first).data
+    RunDirectory(tmp_path / "a").claim(first, data.split_on_record.as_json(), [])
+    then = dataclasses.replace(tiny, sup_per_class=1)
+    fewer = experiment.build(then).data
+    wanted = len(set(data.split.labeled) - set(fewer.split.labeled))
+    assert wanted >= 9
+    assert labels_beyond(then, fewer) == 0
+    for name in ("teacher", "init_from"):
+        later = dataclasses.replace(then, **{name: str(tmp_path / "a")})
+        assert labels_beyond(later, fewer) == wanted
+        assert labels_beyond(later, data) == 0
+
+
+def test_labels_beyond_end_where_runs_learned_from_each_other(tiny, tmp_path):
+    """As b was trained by a, which was then started again with b as its teacher."""
     for name, teacher, count in (("a", "b", 2), ("b", "a", 4)):
         recipe = dataclasses.replace(
             tiny, sup_per_class=count, teacher=str(tmp_path / teacher), max_steps=1
