@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
-from reproduction import records
 
 from comparison import methods as known
 from comparison.method import Method
@@ -23,7 +22,12 @@ from semisup.data import adaptation, pipeline
 from semisup.data.augmentation.draw import Draw, Seed
 from semisup.data.augmentation.rand_augment import as_uint8, cut_out, rand_augment
 from semisup.data.dataset import Dataset
-from semisup.data.fingerprint import brightness_digest, digest_of_brightness, fingerprint
+from semisup.data.fingerprint import (
+    brightness_digest,
+    fingerprint,
+    json_digest,
+    pixels_fingerprint,
+)
 from semisup.data.sources.hold_out import hold_out_test_images
 from semisup.errors import InputError
 from semisup.evaluation.metrics import evaluate
@@ -102,9 +106,9 @@ def _known_of(setup: experiment.Experiment) -> dict[str, str | None]:
     network = None if random else setup.network_hashes["backbone_hash"]
     dataset = setup.data.dataset
     of_each = (
-        records.digest([fingerprint(dataset), network]),
-        brightness_digest(dataset),
-        records.digest([len(dataset.test_labels), digest_of_brightness(dataset.test_images)]),
+        json_digest([fingerprint(dataset), network]),
+        pixels_fingerprint(dataset),
+        json_digest([len(dataset.test_labels), brightness_digest(dataset.test_images)]),
     )
     return dict(zip(DATA, of_each, strict=True))
 

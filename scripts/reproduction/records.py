@@ -11,7 +11,6 @@ folder need not be there any more.
 
 import dataclasses
 import fcntl
-import hashlib
 import json
 import os
 import statistics
@@ -23,6 +22,7 @@ from typing import Any
 from reproduction.running import DISTINCT, Run, command_of, own_places
 from reproduction.tables import Cell
 from semisup.config import Recipe
+from semisup.data.fingerprint import json_digest
 from semisup.data.splits import PIXELS
 from semisup.errors import InputError
 from semisup.runs import files
@@ -173,7 +173,7 @@ def read_run(run: Run, start: bool) -> Record:
         "train_seconds": round(result["train_seconds"], 1),
         "collapsed": None if start else result.get("collapsed"),
         "precision": files.read_json(run.folder.recipe).get("precision"),
-        "data": digest(_without_labels(data)),
+        "data": json_digest(_without_labels(data)),
         PIXELS: data.get(PIXELS),
         "test_images": result.get("test_images"),
         **{name: result.get(name, "not recorded") for name in ("hardware", "versions", "date")},
@@ -207,11 +207,6 @@ def _differs(name: str, run: Mapping[str, Any], others: Iterable[Mapping[str, An
 def _without_labels(data: Mapping[str, Any]) -> dict[str, Any]:
     """What a run's split knows of its data set but for its pixels, whichever are labelled."""
     return {name: value for name, value in data.items() if name not in ("labels", PIXELS)}
-
-
-def digest(content: Any) -> str:
-    """Digest of what JSON can hold, 16 hexadecimal digits."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def cell_record(cell: Cell, cells: Sequence[Cell], runs: Sequence[Record]) -> Record:

@@ -28,7 +28,7 @@ def fingerprint(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def brightness_digest(dataset: Dataset) -> str | None:
+def pixels_fingerprint(dataset: Dataset) -> str | None:
     """Digest of how bright some images are, where these have no files whose names tell them apart.
 
     None where all have such files.
@@ -38,10 +38,10 @@ def brightness_digest(dataset: Dataset) -> str | None:
         (dataset.unlabeled_images, dataset.unlabeled_files),
     )
     nameless = [images for images, files in pairs if images is not None and _digest(files) is None]
-    return digest_of_brightness(*nameless) if nameless else None
+    return brightness_digest(*nameless) if nameless else None
 
 
-def digest_of_brightness(*arrays: Images) -> str:
+def brightness_digest(*arrays: Images) -> str:
     """Digest of how bright some images of each array are.
 
     In steps of four grey levels: another machine may round a resized image otherwise.
@@ -50,7 +50,12 @@ def digest_of_brightness(*arrays: Images) -> str:
     for images in arrays:
         some = np.asarray(images[evenly_spaced(len(images), _LOOKED_AT)])
         brightness.append(np.round(some.mean(axis=(1, 2, 3)) / 4).astype(int).tolist())
-    return hashlib.sha256(json.dumps(brightness).encode()).hexdigest()[:16]
+    return json_digest(brightness)
+
+
+def json_digest(content: Any) -> str:
+    """Digest of what JSON can hold, 16 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def common_folder(files: Collection[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from semisup.data.dataset import Dataset
-from semisup.data.fingerprint import brightness_digest, fingerprint
+from semisup.data.fingerprint import fingerprint, pixels_fingerprint
 from semisup.errors import InputError, check_bounds
 from semisup.runtime.arguments import whole_number
 from semisup.runtime.paths import expanded
@@ -138,7 +138,7 @@ def _read(path: str | Path) -> Split:
 def with_fingerprint(split: Split, dataset: Dataset) -> Split:
     """The split as it is put on record, with what is known of the data set."""
     labels = dataset.train_labels[split.labeled].tolist()
-    data = {**fingerprint(dataset), "labels": labels, PIXELS: brightness_digest(dataset)}
+    data = {**fingerprint(dataset), "labels": labels, PIXELS: pixels_fingerprint(dataset)}
     return dataclasses.replace(split, data=data)
 
 

@@ -38,6 +38,9 @@ _OF_OTHER_SIZE = math.log(2)
 # The metrics by which `collapse` tells.
 _WATCHED = ("walker_loss", "visit_entropy")
 
+# The weights of the losses of the walk.
+_OF_WALK = ("walker_weight", "visit_weight")
+
 # Nats of the walker loss above that of such a walk. No walk that is trained well comes near.
 WRONG = 0.5
 
@@ -159,7 +162,7 @@ class CollapseMonitor:
             logs: the model's metrics, means over some steps.
         """
         recipe, model = self._recipe, self._model
-        weights = {name: float(weight(step)) for name, weight in model.loss_schedules.items()}
+        weights = {name: float(model.loss_schedules[name](step)) for name in _OF_WALK}
         if weights["walker_weight"] == 0:
             return
         found = None
@@ -188,11 +191,9 @@ def _has_grown(model: AssociativeModel, name: str, weight: Any) -> bool:
     return float(weight) >= 0.99 * getattr(model.loss_schedules[name], "final_weight", 0.0)
 
 
-def _walks_in_full(model: AssociativeModel) -> bool:
+def _walks_in_full(model: AssociativeModel, weights: Mapping[str, Any]) -> bool:
     """Whether the walker loss has a weight, and no loss of the walk is still ramped up."""
-    weights = model.loss_weights_now()
-    losses = ("walker_weight", "visit_weight")
-    grown = all(_has_grown(model, name, weights[name]) for name in losses)
+    grown = all(_has_grown(model, name, weights[name]) for name in _OF_WALK)
     return grown and float(weights["walker_weight"]) > 0
 
 
@@ -250,7 +251,7 @@ class CollapseWarning(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Begin with the epoch's sums, which Keras has reset."""
         self._epoch = self._looked = self._batches
-        self._grown = _walks_in_full(self.model)
+        self._grown = _walks_in_full(self.model, self.model.loss_weights_now())
         self._before = 0.0
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -297,8 +298,9 @@ class CollapseWarning(keras.callbacks.Callback):
         """Warn if the walk has collapsed in the steps since both losses have their full weights."""
         if self._warned or not self._has_walked():
             return
+        weights = self.model.loss_weights_now()
         sums = np.array([self._sums(name) for name in _WATCHED])
-        grown, self._grown = self._grown, _walks_in_full(self.model)
+        grown, self._grown = self._grown, _walks_in_full(self.model, weights)
         if not grown:
             self._before = sums
             return
@@ -306,8 +308,7 @@ class CollapseWarning(keras.callbacks.Callback):
         if not batches.all():
             return
         step = int(self.model.optimizer.iterations.numpy())
-        begun = step >= 4 * self._every
-        asked = float(self.model.loss_weights_now()["visit_weight"]) > 0
+        begun, asked = step >= 4 * self._every, float(weights["visit_weight"]) > 0
         logs = dict(zip(_WATCHED, totals / batches, strict=True))
         if found := collapse(logs, self._walk(), begun, asked):
             self._warned = True

@@ -503,6 +503,13 @@ def test_read_image_shows_a_transparent_colour_of_16_bits_as_white(tmp_path):
     np.testing.assert_array_equal(read_image(path), wanted)
 
 
+def of_two_classes(folder, number, name):
+    """The path of a training image in turn of the class a and b, whose folder is made."""
+    path = folder / "train" / "ab"[number % 2] / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 def many_bits(path, values, maxval=65535):
     """Values with more than 8 bits, written as the ending says."""
     if path.suffix in (".pgm", ".ppm"):
@@ -530,8 +537,7 @@ def test_load_folder_scales_many_bits_alike_in_all_images(tmp_path, caplog, kind
     if "rgb" in kind:
         values = np.stack([values, values, values], axis=-1)
     for i, each in enumerate(values):
-        path = tmp_path / "train" / "ab"[i % 2] / f"{i}.{kind}"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = of_two_classes(tmp_path, i, f"{i}.{kind}")
         many_bits(path, each)
     dataset = load_folder(tmp_path)
     black, white = {179: (0, 255), 4095: (0, 4095), 30_200: (minimum, most)}.get(most, (0, 65535))
@@ -549,8 +555,7 @@ def test_load_folder_scales_many_bits_alike_in_all_images(tmp_path, caplog, kind
 
 def test_load_folder_reads_a_pgm_by_its_largest_value(tmp_path):
     for i in range(4):
-        path = tmp_path / "train" / "ab"[i % 2] / f"{i}.pgm"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = of_two_classes(tmp_path, i, f"{i}.pgm")
         many_bits(path, np.array([[0, 2048, 4095]], np.uint16), maxval=4095)
     dataset = load_folder(tmp_path)
     assert dataset.values_in == (0, 65535)
@@ -562,8 +567,7 @@ def test_load_folder_reads_a_pgm_by_its_largest_value(tmp_path):
 )
 def test_load_folder_scales_floats_by_the_set(tmp_path, low, high, wanted):
     for i in range(4):
-        path = tmp_path / "train" / "ab"[i % 2] / f"{i}.tiff"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = of_two_classes(tmp_path, i, f"{i}.tiff")
         values = np.array([[low, high, np.nan, (low + high) / 2]], np.float32)
         Image.fromarray(values).save(path)
     dataset = load_folder(tmp_path, skip_unreadable=True)
@@ -579,8 +583,7 @@ def test_load_folder_reads_32_bits_whose_range_is_that_of_16(tmp_path, dtype):
     values = np.random.default_rng(0).integers(0, 60_000, (4, 9, 9)).astype(dtype)
     values[0, 0, :2] = 0, 65_535
     for i, each in enumerate(values):
-        path = tmp_path / "train" / "ab"[i % 2] / f"{i}.tif"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = of_two_classes(tmp_path, i, f"{i}.tif")
         tifffile.imwrite(path, each)
     dataset = load_folder(tmp_path)
     assert dataset.values_in == (0, 65535)
@@ -593,8 +596,7 @@ def test_load_folder_warns_of_one_bright_pixel_among_dark_ones(tmp_path, caplog)
     for i in range(4):
         values = np.full((60, 60), 90, np.uint16)
         values[0, 0] = 65_000
-        path = tmp_path / "train" / "ab"[i % 2] / f"{i}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = of_two_classes(tmp_path, i, f"{i}.png")
         many_bits(path, values)
     load_folder(tmp_path)
     assert "nearly all values of these images are below 90" in caplog.text
